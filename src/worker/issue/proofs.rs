@@ -25,9 +25,10 @@ impl Issuer {
         if certificate.validates_in_order {
             return Ok(Proofs::InOrder);
         }
-        let Subject::Names(names) = &certificate.subject else {
-            // The CA asks the owner of a mailbox itself.
-            return Ok(Proofs::Enough);
+        let names = match &certificate.subject {
+            Subject::Names(names) => names,
+            // The CA asks the owner of a mailbox itself, and issues for domains of the client only.
+            Subject::Mailbox { email, .. } => return self.mailbox(email, certificate).await,
         };
         let mut missing: Vec<String> = Vec::new();
         for name in names {
@@ -70,6 +71,20 @@ impl Issuer {
             .collect()
     }
 
+    /// Whether the domain of a mailbox is one of the client: an order for another one would wait at the
+    /// CA for ever.
+    async fn mailbox(&self, email: &str, certificate: &Certificate) -> Result<Proofs, StoreError> {
+        let host = email.rsplit_once('@').map_or(email, |(_, host)| host);
+        let host = DomainName::parse(host).map(|parsed| parsed.name);
+        let host = host.map_or_else(|_| email.to_owned(), |name| name.as_str().to_owned());
+        let rows = self.rows_above(&host, certificate).await?;
+        let is_kept = rows.iter().any(|row| !row.origins.is_empty());
+        Ok(match is_kept {
+            true => Proofs::Enough,
+            false => Proofs::Missing(not_kept(&host)),
+        })
+    }
+
     /// Why a name may not be ordered now; `None`: it may.
     async fn lacking(
         &self,
@@ -85,9 +100,7 @@ impl Issuer {
                 Some(lacks) => why = why.or(Some(lacks)),
             }
         }
-        Ok(Some(why.unwrap_or_else(|| {
-            format!("{name} is not kept at this client: add it to the domains of the [[client]]")
-        })))
+        Ok(Some(why.unwrap_or_else(|| not_kept(name))))
     }
 
     /// The rows of the client at a name and above it, the nearest first.
@@ -135,4 +148,8 @@ impl Issuer {
         is_renewed_first
             .then(|| format!("the proof of {domain} ends on {until:.0} and is renewed first"))
     }
+}
+
+fn not_kept(name: &str) -> String {
+    format!("{name} is not kept at this client: add it to the domains of the [[client]]")
 }

@@ -9,6 +9,7 @@ mod deaths;
 mod found;
 mod left;
 mod machines;
+mod mailboxes;
 mod owner;
 mod records;
 mod renewals;
@@ -21,7 +22,7 @@ use crate::ca::{ClientSelector, Failure, Issuing};
 use crate::certificates::{Access, KeyKind};
 use crate::clock::{Clock, SimulatedClock};
 use crate::issuance::{Lead, OrderState, RevocationReason, Wanted};
-use crate::prevalidation::Mode;
+use crate::prevalidation::{DomainName, Mode};
 use crate::store::Store;
 use crate::store::orders::WantedCertificate;
 use crate::store::sqlite::SqliteStore;
@@ -46,12 +47,26 @@ impl World {
             .set_fact(&reference_fact(&target.key), CLIENT)
             .await
             .unwrap();
-        Self {
+        let world = Self {
             ca: Arc::new(InMemory::new(Arc::clone(&clock) as Arc<dyn Clock>).unwrap()),
             clock,
             store: Arc::new(store),
             folder: tempfile::tempdir().unwrap(),
-        }
+        };
+        world.keep("example.ch", &target).await;
+        world
+    }
+
+    /// The client keeps this domain from now on.
+    async fn keep(&self, domain: &str, target: &Target) {
+        let kept = [crate::store::Wanted {
+            domain: DomainName::from_a_labels(domain).unwrap(),
+            client: target.key.clone(),
+            ca: "memory".to_owned(),
+            provider: None,
+        }];
+        let (origin, now) = (crate::store::Origin::Config, self.clock.now());
+        self.store.want(origin, &kept, now).await.unwrap();
     }
 
     fn certificate(&self, name: &str) -> Certificate {
@@ -69,8 +84,8 @@ impl World {
                 ClientSelector::Reference(CLIENT.to_owned()),
             )),
             product: "Memory SSL".to_owned(),
-            // A mailbox hangs on no proof of a domain.
             duplicate_of: None,
+            // A mailbox hangs on no proof, but on a domain of the client.
             validates_in_order: false,
             subject: Subject::Mailbox {
                 email: format!("{name}@example.ch"),

@@ -5,8 +5,7 @@ use prevalidate_providers::Provider;
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 
 use super::*;
-use crate::ca::Failure;
-use crate::prevalidation::{Challenge, Counts, DomainName};
+use crate::prevalidation::{Challenge, Counts};
 use crate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWanted};
 
 /// A gate that sees what is in the zones.

@@ -94,6 +94,7 @@ async fn an_order_is_followed_at_the_ca_that_has_it_after_a_change_of_ca() {
     let target = Target::new("other", selector);
     let fact = reference_fact(&target.key);
     world.store.set_fact(&fact, CLIENT).await.unwrap();
+    world.keep("example.ch", &target).await;
     let mut one = world.certificate("joe");
     world.ca.change(|ca| ca.becomes = OrderState::Working);
     world.run(std::slice::from_ref(&one), 10).await;
