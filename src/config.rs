@@ -37,7 +37,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub use certificates::{
-    CertificateSettings, CertificatesSettings, KeySettings, names_of, read_host, weakness,
+    CertificateSettings, CertificatesSettings, KeySettings, UnusableCertificate, names_of,
+    read_host, weakness,
 };
 pub use fault::{ConfigError, Fault, nearest};
 use find::bounded;

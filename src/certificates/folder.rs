@@ -123,6 +123,20 @@ impl Folder {
         self.access.apply(&self.path, self.access.folder_mode())
     }
 
+    /// Whether [`Folder::prepare`] would do; nothing is made.
+    ///
+    /// # Errors
+    /// Why no certificate can be kept there.
+    pub fn examine(&self) -> Result<(), Trouble> {
+        for folder in self.path.parent().into_iter().chain([&*self.path]) {
+            if folder.is_dir() {
+                access::refuse_open(folder)?;
+            }
+            access::may_make_in(folder)?;
+        }
+        Ok(())
+    }
+
     /// The number of the next version: one that no earlier step has begun.
     pub fn next_version(&self) -> Result<u32, Trouble> {
         Ok(self.versions()?.last().copied().unwrap_or(0) + 1)

@@ -136,6 +136,13 @@ fn known(settings: &Settings, names: &[String]) -> Result<(), Failed> {
     let Some(first) = missing.first() else {
         return Ok(());
     };
+    let unusable = &settings.certificates.unusable;
+    if let Some(one) = unusable.iter().find(|one| one.name == **first) {
+        let why = format!("the certificate {first} cannot be worked on: {}", one.why());
+        return Err(
+            Failed::new(Exit::Usage, why).with_hint("`prevalidate config check` names the line")
+        );
+    }
     let mut failed = unknown(first, &all);
     let lines = missing
         .iter()

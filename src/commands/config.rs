@@ -70,8 +70,23 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
             "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",
         ));
     }
+    let requests = settings.certificates.unusable.iter();
+    let requests: Vec<String> = requests
+        .flat_map(|one| {
+            let named = |fault: &Fault| format!("{fault} (the certificate {})", one.name);
+            one.faults.iter().map(named).collect::<Vec<_>>()
+        })
+        .collect();
+    if !requests.is_empty() && !read_secrets {
+        return Err(Failed::new(Exit::Usage, requests.join("\n")));
+    }
     let faults = if read_secrets {
-        unreadable_secrets(settings)
+        [
+            requests,
+            unreadable_secrets(settings),
+            wire::unfit_directories(settings),
+        ]
+        .concat()
     } else {
         Vec::new()
     };
@@ -83,6 +98,7 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
             "cannot be found",
             "is not set",
             "its mode is",
+            "cannot write in",
         ];
         let is_unreadable = |fault: &String| unreadable.iter().any(|words| fault.contains(words));
         return Err(if faults.iter().any(is_unreadable) {

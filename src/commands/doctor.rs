@@ -38,7 +38,7 @@ pub(super) struct DoctorArgs {
 /// What was tried, and what came of it.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// `configuration`, `ca`, `provider`, `name servers`, `notify`.
+    /// `configuration`, `ca`, `provider`, `name servers`, `certificates`, `notify`.
     what: &'static str,
     /// Which of them.
     subject: String,
@@ -99,6 +99,11 @@ pub(super) async fn doctor(
             findings.extend(name_servers(&settings, zones.collect()).await);
         }
     }
+    let unfit = wire::unfit_directories(&settings);
+    findings.extend(unfit.into_iter().map(|why| {
+        let subject = settings.certificates.directory.display().to_string();
+        Finding::bad("certificates", subject, Failed::new(Exit::Usage, why))
+    }));
     findings.extend(notify(&settings).await);
     output.json(&findings);
     print(&findings, output);

@@ -180,12 +180,8 @@ impl Daemon {
         run: String,
         intake: Intake,
     ) -> Result<Self, Failed> {
-        let issuer = Arc::new(certificates::issuer(
-            &settings,
-            &parts.ports,
-            &run,
-            &shared,
-        )?);
+        let issuer = certificates::issuer(&settings, &parts.ports, &run, &shared);
+        let issuer = Arc::new(issuer);
         shared.keep_certificates(Arc::clone(&issuer));
         let keeper = Arc::new(persistent::keeper(&settings, &parts.ports, &run, &shared));
         let worker = parts.worker(&shared);
@@ -464,7 +460,7 @@ impl Daemon {
             tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
         let issuer = certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
-        let issuer = Arc::new(issuer.map_err(one)?);
+        let issuer = Arc::new(issuer);
         let registries = wire::rdap(&settings).map_err(one)?.map(Arc::new);
         let keeper = persistent::keeper(&settings, &parts.ports, &self.run, &self.shared);
         self.shared.reload(parts.live.clone());

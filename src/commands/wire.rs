@@ -22,7 +22,9 @@ pub(super) mod persistent;
 mod server;
 mod store;
 
-pub(super) use self::certificates::{certificates, issuer, looking_issuer, wanted_certificates};
+pub(super) use self::certificates::{
+    certificates, issuer, looking_issuer, unfit_directories, wanted_certificates,
+};
 pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{alarm, differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
@@ -95,6 +97,12 @@ fn settings_by(
     }
     if let Some(words) = left_out(&settings) {
         output.warn(&words, None);
+    }
+    for one in &settings.certificates.unusable {
+        let hint = format!("everything goes on but the certificate {}", one.name);
+        for fault in &one.faults {
+            output.warn(&fault.to_string(), Some(&hint));
+        }
     }
     Ok(settings)
 }

@@ -125,7 +125,16 @@ pub(super) async fn work(
         None,
         stop.clone(),
         certificate::voice(output),
-    )?;
+    );
+    let (issuer, unkept) = match issuer {
+        Ok(issuer) => (issuer, None),
+        // The domains go on.
+        Err(failed) if order.certificates => {
+            output.error(&failed.message, failed.hint.as_deref());
+            (wire::looking_issuer(settings, &store), Some(failed.exit))
+        }
+        Err(failed) => return Err(failed),
+    };
     if order.certificates {
         let wanted = wire::wanted_certificates(settings);
         store
@@ -234,8 +243,12 @@ pub(super) async fn work(
         false => summary,
     };
     summary.print(output);
+    let exit = match (summary.exit, unkept) {
+        (Exit::Done | Exit::Incomplete, Some(unkept)) => unkept,
+        (exit, _) => exit,
+    };
     Ok(Done {
-        exit: summary.exit,
+        exit,
         deadline,
         signals,
     })

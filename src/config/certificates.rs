@@ -3,7 +3,9 @@
 
 mod access;
 mod one;
+mod request;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use prevalidate_kit::secret::SecretSource;
 
 use self::one::One;
+use super::fault::Fault;
 use super::names::read_name;
 use super::tree::{Schema, Section};
 use super::{CaSettings, ClientSettings};
@@ -83,6 +86,27 @@ pub struct CertificatesSettings {
     pub certificates: Vec<CertificateSettings>,
     /// `[[contact]]`, by name.
     pub contacts: BTreeMap<String, Contact>,
+    /// Those whose request cannot be used now. Nothing else waits for them.
+    pub unusable: Vec<UnusableCertificate>,
+}
+
+/// A `[[certificate]]` whose request cannot be used now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnusableCertificate {
+    /// Its name.
+    pub name: String,
+    /// The `[ca.NAME]`.
+    pub ca: String,
+    /// Why.
+    pub faults: Vec<Fault>,
+}
+
+impl UnusableCertificate {
+    /// Why, in words.
+    pub fn why(&self) -> String {
+        let words = self.faults.iter().map(|fault| fault.message.as_str());
+        words.collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// `[[certificate]]`
@@ -194,6 +218,7 @@ pub(super) fn read(
         }
     }
     let mut certificates: Vec<CertificateSettings> = Vec::new();
+    let mut unusable = Vec::new();
     let mut names = BTreeSet::new();
     for section in top.tables("certificate", &CERTIFICATE) {
         let one = One {
@@ -202,8 +227,11 @@ pub(super) fn read(
             clients,
             contacts: &contacts,
             accept_idn,
+            request: RefCell::default(),
         };
-        certificates.extend(one.read());
+        let read = section.telling(|| one.read());
+        certificates.extend(read.filter(|_| one.request.borrow().is_empty()));
+        unusable.extend(one.unusable());
         if section.has("name")
             && let Some(name) = section.text("name")
             && !names.insert(name)
@@ -218,6 +246,7 @@ pub(super) fn read(
         directory,
         certificates,
         contacts,
+        unusable,
     }
 }
 

@@ -149,6 +149,7 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
     faults.dedup();
     let left_out = reader.left_out.into_inner();
     let mut unusable = reader.unusable.into_inner();
+    let put_off = reader.put_off.into_inner();
     unusable.sort();
     let lines = reader.lines.into_inner();
     match settings {
@@ -162,6 +163,7 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
         _ => {
             faults.extend(unusable);
             faults.extend(left_out);
+            faults.extend(put_off);
             Err(ConfigError::all(faults))
         }
     }

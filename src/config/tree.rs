@@ -39,6 +39,8 @@ pub(super) struct Reader {
     pub left_out: RefCell<Vec<Fault>>,
     /// Files that are there and cannot be used.
     pub unusable: RefCell<Vec<Fault>>,
+    /// What costs one certificate, and nothing else.
+    pub put_off: RefCell<Vec<Fault>>,
     /// Where the keys stand whose files and secrets are read later; those of tables with a name of
     /// their own as `KEY of NAME`.
     pub lines: RefCell<BTreeMap<String, usize>>,
@@ -58,6 +60,7 @@ impl Reader {
             notices: RefCell::default(),
             left_out: RefCell::default(),
             unusable: RefCell::default(),
+            put_off: RefCell::default(),
             lines: RefCell::default(),
         }
     }
@@ -130,6 +133,12 @@ pub(super) struct Section<'a> {
     /// `ca.swisssign`; empty at the top.
     pub path: String,
     pub line: Option<usize>,
+}
+
+/// Whether a name may stand in a message.
+fn is_plain(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    name.chars().all(plain) && !looks_like_a_secret(name)
 }
 
 /// A string with its line.
@@ -215,6 +224,32 @@ impl<'a> Section<'a> {
             message,
             Some(hint.into()),
         );
+    }
+
+    /// A fault that costs only this table of several.
+    pub fn put_off(&self, key: &str, message: impl Into<String>) -> Fault {
+        let (line, key) = (self.line_of(key), self.key(key));
+        let fault = self.reader.at(line, &key, message.into(), None);
+        self.reader.put_off.borrow_mut().push(fault.clone());
+        fault
+    }
+
+    /// Lets every fault and notice that `read` finds say in which table of several it is.
+    pub fn telling<T>(&self, read: impl FnOnce() -> T) -> T {
+        let reader = self.reader;
+        let all = [&reader.faults, &reader.notices, &reader.put_off];
+        let before = all.map(|faults| faults.borrow().len());
+        let found = read();
+        let Some(name) = self.peek("name").filter(|name| is_plain(name)) else {
+            return found;
+        };
+        for (faults, before) in all.into_iter().zip(before) {
+            for fault in faults.borrow_mut().iter_mut().skip(before) {
+                let message = &fault.message;
+                fault.message = format!("{message} (the {} {name})", self.path);
+            }
+        }
+        found
     }
 
     /// Reports a file that is there and cannot be used. Like a secret, it may be another one on the

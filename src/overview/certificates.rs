@@ -152,11 +152,15 @@ pub struct CertificateView {
 /// What the store says.
 pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView>, StoreError> {
     let mut rows = issuer.rows().await?;
-    for one in issuer.certificates() {
-        if !rows.iter().any(|row| row.name == one.wanted.name) {
+    let named = issuer.certificates();
+    let named = named.map(|one| (one.wanted.name.clone(), one.ca.clone()));
+    let faults = issuer.faults();
+    let faulty = faults.keys().map(|name| (name.clone(), String::new()));
+    for (name, ca) in named.chain(faulty) {
+        if !rows.iter().any(|row| row.name == name) {
             rows.push(CertificateRow {
-                name: one.wanted.name.clone(),
-                ca: one.ca.clone(),
+                name,
+                ca,
                 wanted: true,
                 home: None,
                 due_at: Some(now),
@@ -169,13 +173,11 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     for row in rows {
         let decision = issuer.decide(&row, false, now).await?;
         let wanted = issuer.certificate(&row.name);
-        views.push(CertificateView::new(
-            &row,
-            wanted,
-            &decision,
-            issuer.home(),
-            now,
-        ));
+        let view = CertificateView::new(&row, wanted, &decision, issuer.home(), now);
+        views.push(match faults.get(&row.name) {
+            Some(why) => view.held_for(why, now),
+            None => view,
+        });
     }
     Ok(views)
 }
@@ -292,6 +294,27 @@ impl CertificateView {
                 && is_by_hand(row)
                 && installed.is_some_and(|one| is_ending(one, now)),
             left_behind: wanted.is_none() && is_left(progress),
+        }
+    }
+
+    /// The same where the configuration names it, and it cannot be worked on.
+    fn held_for(self, why: &str, now: Timestamp) -> Self {
+        let state = match self.not_after {
+            _ if self.revoked_at.is_some() => CertificateState::Revoked,
+            Some(end) if end > now => CertificateState::Valid,
+            Some(_) => CertificateState::Expired,
+            None => CertificateState::Missing,
+        };
+        Self {
+            state,
+            held: true,
+            reason: why.to_owned(),
+            hint: Some("mend it, and the next run goes on".to_owned()),
+            next: Step::Held.as_str(),
+            due_at: None,
+            left_behind: false,
+            ends_for_good: false,
+            ..self
         }
     }
 

@@ -147,6 +147,11 @@ impl Issuer {
         self.certificates.get(name)
     }
 
+    /// Why certificates of the configuration cannot be worked on, by name.
+    pub fn faults(&self) -> &BTreeMap<String, String> {
+        &self.options.faults
+    }
+
     /// What the directory of certificates is called in the store.
     pub fn home(&self) -> &str {
         &self.options.home

@@ -164,6 +164,7 @@ impl World {
             directory: self.directory(),
             home: "here".to_owned(),
             hosts: BTreeMap::new(),
+            faults: BTreeMap::new(),
             lanes: 1,
             observes: false,
             orders: true,

@@ -54,6 +54,23 @@ impl Access {
     }
 }
 
+/// Whether this user may make something in a folder, or in the next one above it that is there.
+pub(super) fn may_make_in(folder: &Path) -> Result<(), Trouble> {
+    let mut there = folder.ancestors();
+    let Some(there) = there.find(|one| fs::symlink_metadata(one).is_ok()) else {
+        return Ok(());
+    };
+    let shown = there.display();
+    if !there.is_dir() {
+        return Err(Trouble::lasting(format!("{shown} is no folder")));
+    }
+    let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(there, wanted)
+        .map_err(|error| Trouble::io("write in", there, &std::io::Error::from(error)))?;
+    trust::check_folders(&there.join("key"))
+        .map_err(|why| Trouble::lasting(format!("{shown}: {why}")))
+}
+
 /// Refuses a folder in which another user could put a key of their own.
 pub(super) fn refuse_open(folder: &Path) -> Result<(), Trouble> {
     let metadata = fs::metadata(folder).map_err(|error| Trouble::io("read", folder, &error))?;

@@ -377,13 +377,21 @@ pub(super) async fn rehearse(
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let now = clock.now();
+    wire::pretend(&*store, settings, now).await?;
     store
         .orders()
         .sync_certificates(&wire::wanted_certificates(settings), now)
         .await?;
     let issue = IssuePorts::of(&ports);
     let looking = wire::looking_issuer(settings, &store);
-    let mut exit = Exit::Done;
+    let unfit = wire::unfit_directories(settings);
+    for why in &unfit {
+        output.error(why, Some("`run` orders nothing before this is mended"));
+    }
+    let mut exit = match unfit.is_empty() {
+        true => Exit::Done,
+        false => Exit::Usage,
+    };
     let mut documents = Vec::new();
     for one in wire::certificates(settings) {
         if !names.contains(&one.wanted.name) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
-use crate::commands::{Failed, wire};
+use crate::commands::wire;
 use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::output::escape;
@@ -26,16 +26,12 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// What somebody may have to look after.
 const TROUBLE: [&str; 5] = ["held", "failed", "unanswered", "deploy-failed", "warning"];
 
-/// The job for these settings, which ends when the process does.
-pub(super) fn issuer(
-    settings: &Settings,
-    ports: &Ports,
-    run: &str,
-    shared: &Shared,
-) -> Result<Issuer, Failed> {
+/// The job for these settings, which ends when the process does. One that cannot be made does nothing,
+/// until the configuration is read again.
+pub(super) fn issuer(settings: &Settings, ports: &Ports, run: &str, shared: &Shared) -> Issuer {
     let metrics = Arc::clone(&shared.metrics);
     let tell = Arc::new(move |event: &CertificateEvent| say(event, &metrics));
-    wire::issuer(
+    let issuer = wire::issuer(
         settings,
         ports,
         wire::certificates(settings),
@@ -43,7 +39,13 @@ pub(super) fn issuer(
         None,
         shared.draining.clone(),
         tell,
-    )
+    );
+    issuer.unwrap_or_else(|failed| {
+        // The domains go on.
+        let hint = failed.hint.unwrap_or_default();
+        tracing::error!(hint, "no certificate is kept: {}", failed.message);
+        wire::looking_issuer(settings, &ports.store)
+    })
 }
 
 fn say(event: &CertificateEvent, metrics: &Metrics) {

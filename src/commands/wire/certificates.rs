@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{Exit, Failed, policy};
+use crate::certificates::Folder;
 use crate::config::{CertificateSettings, KeySettings, Settings};
 use crate::issuance::Wanted;
 use crate::prevalidation::Mode;
@@ -80,12 +81,41 @@ pub(in crate::commands) fn certificate(
 
 /// What the store is to want.
 pub(in crate::commands) fn wanted_certificates(settings: &Settings) -> Vec<WantedCertificate> {
+    let row = |name: &String, ca: &String| WantedCertificate {
+        name: name.clone(),
+        ca: ca.clone(),
+    };
     let all = settings.certificates.certificates.iter();
-    all.map(|one| WantedCertificate {
-        name: one.name.clone(),
-        ca: one.ca.clone(),
-    })
-    .collect()
+    // It is wanted although its request cannot be read now.
+    let unusable = settings.certificates.unusable.iter();
+    all.map(|one| row(&one.name, &one.ca))
+        .chain(unusable.map(|one| row(&one.name, &one.ca)))
+        .collect()
+}
+
+/// What is wrong with the requests, by the name of the certificate.
+fn faults(settings: &Settings) -> BTreeMap<String, String> {
+    let all = settings.certificates.unusable.iter();
+    all.map(|one| (one.name.clone(), one.why())).collect()
+}
+
+/// Why certificates cannot be kept where the configuration says, a line each. Nothing is made.
+pub(in crate::commands) fn unfit_directories(settings: &Settings) -> Vec<String> {
+    let mut found = Vec::new();
+    let directory = &settings.certificates.directory;
+    for one in &settings.certificates.certificates {
+        let folder = Folder::at(directory, &one.name, one.access);
+        if let Err(trouble) = folder.examine()
+            && !found.contains(&trouble.message)
+        {
+            found.push(trouble.message);
+        }
+    }
+    let key = "certificates.directory";
+    found
+        .into_iter()
+        .map(|why| format!("{}: {why}", settings.place(key)))
+        .collect()
 }
 
 /// What the directory of certificates is called in the store: a name that moves with it, and that
@@ -103,11 +133,14 @@ pub(in crate::commands) fn home_or_made(settings: &Settings) -> Result<String, F
     }
     let directory = &settings.certificates.directory;
     made(directory).map_err(|error| {
-        Failed::new(
-            Exit::Usage,
-            format!("certificates.directory {}: {error}", directory.display()),
-        )
-        .with_hint("make it, writable for the user of prevalidate and nobody else")
+        let message = format!("certificates.directory {}: {error}", directory.display());
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Failed::new(Exit::Temporary, message).with_hint("make room on this file system")
+            }
+            _ => Failed::new(Exit::Usage, message)
+                .with_hint("make it, writable for the user of prevalidate and nobody else"),
+        }
     })?;
     home(settings).ok_or_else(|| {
         let shown = directory.join(HOME);
@@ -158,7 +191,8 @@ pub(in crate::commands) fn issuer(
     tell: Arc<dyn Fn(&CertificateEvent) + Send + Sync>,
 ) -> Result<Issuer, Failed> {
     let observes = settings.policy.mode == Mode::Observe;
-    let home = match certificates.is_empty() || observes {
+    let is_unused = certificates.is_empty() && settings.certificates.unusable.is_empty();
+    let home = match is_unused || observes {
         true => home(settings).unwrap_or_default(),
         false => home_or_made(settings)?,
     };
@@ -169,6 +203,7 @@ pub(in crate::commands) fn issuer(
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
         directory: settings.certificates.directory.clone(),
         hosts: hosts(settings),
+        faults: faults(settings),
         home,
         lanes: LANES,
         observes,
@@ -201,6 +236,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         lease: SignedDuration::from_mins(5),
         directory: settings.certificates.directory.clone(),
         hosts: hosts(settings),
+        faults: faults(settings),
         home: home(settings).unwrap_or_default(),
         lanes: 1,
         observes: true,

@@ -1,20 +1,21 @@
 //! One `[[certificate]]`, key by key: every fault is found at once.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 
-use super::{CertificateSettings, KeySettings, access, names_of, read_host, weakness};
+use super::{CertificateSettings, KeySettings, access, names_of, read_host};
 use crate::ca::ClientSelector;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{self, Contact, Subject};
 use crate::certificates::{KeyKind, fingerprint};
-use crate::config::fault::nearest;
+use crate::config::fault::{Fault, nearest};
 use crate::config::names::read_name;
 use crate::config::quantity::duration;
 use crate::config::tree::Section;
-use crate::config::{CaSettings, ClientSettings, bounded};
+use crate::config::{CaSettings, ClientSettings};
 use crate::issuance::Lead;
 
 /// How long a deploy program may take, unless the configuration says otherwise.
@@ -42,6 +43,9 @@ pub(super) struct One<'a> {
     pub(super) clients: &'a [ClientSettings],
     pub(super) contacts: &'a BTreeMap<String, Contact>,
     pub(super) accept_idn: bool,
+    /// What is wrong with the file of the request, which may be another one tomorrow: it costs this
+    /// certificate only.
+    pub(super) request: RefCell<Vec<Fault>>,
 }
 
 impl One<'_> {
@@ -226,29 +230,6 @@ impl One<'_> {
         }
     }
 
-    fn csr(&self) -> Option<(PathBuf, Csr)> {
-        let section = self.section;
-        let path = section.path("csr")?;
-        let bytes = match bounded(&path) {
-            Ok(bytes) => bytes,
-            Err(cause) => {
-                section.fault("csr", cause);
-                return None;
-            }
-        };
-        let csr = match Csr::read(&bytes) {
-            Ok(csr) => csr,
-            Err(why) => {
-                section.fault("csr", format!("{}: {why}", path.display()));
-                return None;
-            }
-        };
-        if let Some(why) = weakness(csr.key()) {
-            section.fault("csr", format!("{}: {why}", path.display()));
-        }
-        Some((path, csr))
-    }
-
     fn key(&self, csr: Option<&(PathBuf, Csr)>) -> Option<KeySettings> {
         let section = self.section;
         if section.has("csr") {
@@ -322,7 +303,7 @@ impl One<'_> {
                 if !more.is_empty() {
                     words.push_str(&format!("; only the request has {more}"));
                 }
-                section.fault("csr", words);
+                self.bad_request(words);
             }
         }
         (!names.is_empty()).then_some(Subject::Names(names))
@@ -368,7 +349,7 @@ impl One<'_> {
                 .iter()
                 .any(|own| own.eq_ignore_ascii_case(email))
         {
-            section.fault("csr", "the request is for another mail address");
+            self.bad_request("the request is for another mail address");
         }
         Some(Subject::Mailbox {
             email: email.to_owned(),

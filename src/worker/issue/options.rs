@@ -64,6 +64,9 @@ pub struct IssueOptions {
     /// The host of each `[ca.NAME]`: its certificates are not put in the place of those of a CA at
     /// another one.
     pub hosts: BTreeMap<String, String>,
+    /// Why certificates of the configuration cannot be worked on, by name: nothing is ordered for
+    /// them, and what was ordered is followed.
+    pub faults: BTreeMap<String, String>,
     /// How many certificates are worked on at once.
     pub lanes: usize,
     /// The policy only observes: nothing is ordered, installed, revoked or told to servers.

@@ -123,6 +123,7 @@ impl World {
             directory: self.folder.path().join("certificates"),
             home: "here".to_owned(),
             hosts: BTreeMap::new(),
+            faults: BTreeMap::new(),
             lanes: 1,
             observes: false,
             orders: true,

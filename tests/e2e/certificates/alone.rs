@@ -30,6 +30,76 @@ fn request(lab: &Lab, file: &str, key: &str, name: &str) -> String {
 }
 
 #[test]
+fn a_request_that_cannot_be_read_costs_its_certificate_only() {
+    let lab = Lab::new();
+    let missing = lab.world.path("own.csr").display().to_string();
+    let lines = format!("csr = \"{missing}\"");
+    let setup = lab.setup(&[("own", &lines), ("www", "names = [\"www.alpha.test\"]")]);
+    lab.world.run(&setup, &WAIT).exits(1).says(&[
+        "own.csr",
+        "everything goes on but the certificate own",
+        "3 domains",
+    ]);
+    lab.matches("www");
+    lab.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&["certificate.csr", "(the certificate own)"]);
+    lab.world
+        .run(&setup, &["certificate", "issue", "own"])
+        .exits(2)
+        .says(&["own.csr"]);
+    request(&lab, "own.csr", "own.key", "beta.test");
+    lab.world.run(&setup, &WAIT).exits(0);
+    key_matches(&lab.world.path("own.key"), &lab.file("own", "cert.pem"));
+
+    // What is installed stays wanted while its request cannot be read.
+    std::fs::remove_file(&missing).unwrap();
+    lab.world.run(&setup, &WAIT).exits(1).says(&["own held"]);
+    request(&lab, "own.csr", "own.key", "beta.test");
+    lab.world.run(&setup, &WAIT).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 2);
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_costs_the_certificates_only() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    std::fs::write(lab.directory(), "a file").unwrap();
+    lab.world
+        .run(&setup, &WAIT)
+        .exits(2)
+        .says(&["certificates.directory", "3 domains"]);
+    let status = lab.world.run(&setup, &["status", "--output", "json"]);
+    assert_eq!(status.json().as_array().unwrap().len(), 3);
+    assert_eq!(lab.world.ca.orders().len(), 0);
+    for arguments in [
+        &["config", "check"][..],
+        &["certificate", "issue", "--dry-run"],
+        &["doctor"],
+    ] {
+        lab.world
+            .run(&setup, arguments)
+            .exits(2)
+            .says(&["is no folder"]);
+    }
+    std::fs::remove_file(lab.directory()).unwrap();
+    lab.world.run(&setup, &WAIT).exits(0);
+}
+
+#[test]
+fn a_dry_run_before_the_first_run_knows_the_domains_of_the_configuration() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    let ran = lab
+        .world
+        .run(&setup, &["certificate", "issue", "--dry-run"])
+        .exits(0)
+        .says(&["alpha.test is not proven yet"]);
+    assert!(!ran.said().contains("add it to the domains"));
+}
+
+#[test]
 fn two_orders_by_hand_with_one_key_have_names_of_their_own() {
     let lab = Lab::new();
     let setup = lab.setup(&[]);

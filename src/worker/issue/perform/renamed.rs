@@ -19,7 +19,10 @@ impl Issuer {
     /// The order of a certificate that the configuration does not name any more, where it is for
     /// just what `print` says and its key is in this directory.
     fn left_order<'a>(&self, row: &'a CertificateRow, print: &str) -> Option<&'a Order> {
-        let is_left = !row.wanted && !self.certificates.contains_key(&row.name);
+        let is_named = |name: &str| {
+            self.certificates.contains_key(name) || self.options.faults.contains_key(name)
+        };
+        let is_left = !row.wanted && !is_named(&row.name);
         let is_here = row.home.as_deref() == Some(self.home());
         let order = row.progress.order.as_ref().filter(|_| is_left && is_here)?;
         let is_made = order.submitted_at.is_some() && !order.is_fetched_again;
