@@ -58,6 +58,13 @@ pub enum Wrong {
     Unsigned(String),
 }
 
+impl Wrong {
+    /// Whether another clock would find otherwise.
+    pub fn is_about_time(&self) -> bool {
+        matches!(self, Self::NotYet(_) | Self::Over(_) | Self::ChainOver(_))
+    }
+}
+
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -167,18 +167,29 @@ impl Folder {
     pub fn begin(&self, version: u32, key: Option<&PrivateKey>) -> Result<(), Trouble> {
         let folder = self.version(version);
         let is_new = !folder.is_dir();
-        make(&folder, 0o700)?;
-        if let Some(key) = key
-            && let Err(trouble) = write(&folder.join(KEY), key.pem().expose_secret().as_bytes())
-        {
-            if is_new {
-                // Else each try on a full disk would leave a folder behind.
-                let _ = fs::remove_dir(&folder);
-            }
-            return Err(trouble);
+        let begun = self.begun(&folder, key);
+        if begun.is_err() && is_new {
+            // Else each try on a full disk would leave a folder behind.
+            let _ = fs::remove_dir_all(&folder);
         }
-        sync(&folder)?;
+        begun
+    }
+
+    fn begun(&self, folder: &Path, key: Option<&PrivateKey>) -> Result<(), Trouble> {
+        make(folder, 0o700)?;
+        if let Some(key) = key {
+            write(&folder.join(KEY), key.pem().expose_secret().as_bytes())?;
+        }
+        sync(folder)?;
         sync(&self.path)
+    }
+
+    /// Removes a version that was begun again and came to nothing: its key is in the one before.
+    /// What counts stays.
+    pub fn discard(&self, version: u32) {
+        if self.current() != Some(version) {
+            let _ = fs::remove_dir_all(self.version(version));
+        }
     }
 
     /// Begins another version for the key of this one: what servers read is never written over.

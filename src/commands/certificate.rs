@@ -31,7 +31,8 @@ pub(super) enum CertificateCommand {
         /// Its name
         name: String,
     },
-    /// Orders, installs and renews what is due, as `run` does; what is held is tried again
+    /// Orders, installs and renews what is due, as `run` does; what is held is tried again where it is
+    /// named
     Issue(IssueArgs),
     /// Orders one certificate that is not in the configuration
     Order(ad_hoc::OrderArgs),
@@ -51,7 +52,7 @@ pub(super) enum CertificateCommand {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct IssueArgs {
-    /// The certificates; all of them without
+    /// The certificates; without, what is due of all of them, and nothing that a CA refused
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Orders a new one although nothing is due: it may cost money

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::Progress;
+use super::progress::{Hold, HoldKind, Progress};
 
 /// So far ahead may a moment of the past be: the clocks of several machines differ a little.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -15,10 +15,18 @@ const PAUSE: SignedDuration = SignedDuration::from_hours(25);
 
 impl Progress {
     /// Without the moments that cannot be true at `now`: one of the past counts as `now`, and a wait
-    /// ends at once. A moment that the CA named is its own. An order that was submitted by a wrong
-    /// clock may be as old as any, and is looked for among all.
+    /// ends at once. So does a hold about time that a clock made which was ahead. A moment that the CA
+    /// named is its own. An order that was submitted by a wrong clock may be as old as any, and is
+    /// looked for among all.
     #[must_use]
     pub fn believed(mut self, now: Timestamp) -> Self {
+        let is_of_another_clock = |hold: &mut Hold| {
+            let by_time = matches!(hold.kind, HoldKind::Check | HoldKind::Short);
+            by_time && is_ahead(hold.since, now, SKEW)
+        };
+        if self.hold.take_if(is_of_another_clock).is_some() {
+            self.was_due_at_once = false;
+        }
         for wait in [&mut self.not_before, &mut self.leftovers_at] {
             clamp(wait, now, PAUSE);
         }

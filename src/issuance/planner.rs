@@ -247,13 +247,15 @@ fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let Some(wanted) = observed.wanted else {
         return left_behind(observed, now);
     };
-    if let Some(hold) = holds(wanted, progress) {
+    let hold = holds(wanted, progress);
+    let is_tried_again = hold.is_some_and(|hold| observed.is_fresh && hold.kind.is_local());
+    if let Some(hold) = hold.filter(|_| !is_tried_again) {
         return Decision::new(Step::Held, Timestamp::MAX, hold.words.clone());
     }
     // What was held is over, because something else is wanted; an order without an answer is not.
     let is_answered = |order: &Order| order.submitted_at.is_none() || order.reference.is_some();
     let is_open = progress.order.as_ref().is_none_or(is_answered) && !is_fetched_again(progress);
-    if progress.hold.is_some() && is_open {
+    if progress.hold.is_some() && is_open && !is_tried_again {
         let at = progress.not_before.unwrap_or(now);
         return Decision::new(Step::Key, at, "the configuration wants another certificate");
     }

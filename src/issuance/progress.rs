@@ -460,6 +460,11 @@ impl HoldKind {
         matches!(self, Self::Ended | Self::Short)
     }
 
+    /// Whether its cause is on this machine, so that the next run sees whether it was mended.
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::Folder | Self::Key)
+    }
+
     /// The word in JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {

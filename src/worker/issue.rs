@@ -227,7 +227,8 @@ impl Issuer {
                 continue;
             }
             self.mark_what_is_ours(&row);
-            let decision = self.decide(&row, true, now).await?;
+            let is_fresh = !self.state().asked.contains(&row.name);
+            let decision = self.decide(&row, is_fresh, now).await?;
             let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
             let waits = decision.step == Step::Prove;
             if waits {

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Certificate, Issuer};
 use crate::ca::{CaError, Failure, Issuing};
-use crate::issuance::planner::backoff;
+use crate::issuance::planner::{backoff, holds};
 use crate::issuance::progress::{Hold, HoldKind};
 use crate::issuance::{Decision, Progress, Step};
 use crate::prevalidation::guard::examine_clock;
@@ -25,6 +25,8 @@ pub(super) struct Task<'a> {
     events: Vec<CertificateEvent>,
     /// It is left alone for the rest of this run.
     is_given_up: bool,
+    /// What was held, and is tried again.
+    was_held: Option<Hold>,
 }
 
 impl<'a> Task<'a> {
@@ -38,6 +40,7 @@ impl<'a> Task<'a> {
             claims: lease.claims,
             events: Vec::new(),
             is_given_up: false,
+            was_held: None,
         }
     }
 
@@ -65,6 +68,9 @@ impl<'a> Task<'a> {
             );
         }
         let mut is_fresh = self.issuer.is_first_question(&self.row.name);
+        if is_fresh && self.issuer.options.orders {
+            self.try_again_what_is_local();
+        }
         loop {
             let now = self.now();
             let decision = self.issuer.decide(&self.row, is_fresh, now).await?;
@@ -96,6 +102,20 @@ impl<'a> Task<'a> {
                 self.failed(format!("the step `{step}` changed nothing"), None);
             }
             self.commit().await?;
+        }
+    }
+
+    /// A run sees whether a person has mended what is wrong on this machine.
+    fn try_again_what_is_local(&mut self) {
+        let Some(certificate) = self.certificate() else {
+            return;
+        };
+        let is_local = |hold: &&Hold| hold.kind.is_local();
+        if holds(&certificate.wanted, &self.row.progress)
+            .filter(is_local)
+            .is_some()
+        {
+            self.was_held = self.progress().hold.take();
         }
     }
 
@@ -171,14 +191,18 @@ impl<'a> Task<'a> {
         if self.is_fetched_again() {
             return self.not_fetched_again(words);
         }
-        self.say("held", words.clone());
+        let before = self.was_held.take();
+        let before = before.filter(|hold| hold.kind == kind && hold.words == words);
+        if before.is_none() {
+            self.say("held", words.clone());
+        }
         let order = self.row.progress.order.as_ref();
         let print = match (self.certificate(), order) {
             (Some(certificate), _) => certificate.wanted.print.clone(),
             (None, Some(order)) => order.print.clone(),
             (None, None) => String::new(),
         };
-        let since = self.now();
+        let since = before.map_or_else(|| self.now(), |hold| hold.since);
         let progress = self.progress();
         progress.hold = Some(Hold {
             since,

@@ -10,6 +10,7 @@ mod found;
 mod left;
 mod machines;
 mod mailboxes;
+mod mended;
 mod owner;
 mod records;
 mod renewals;

@@ -41,6 +41,24 @@ fn a_lost_store_takes_over_what_lies_in_the_directory_and_orders_nothing() {
 }
 
 #[test]
+fn a_lost_store_holds_what_does_not_fit_until_it_is_mended() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    lab.lose_store(&setup);
+    let key = lab.file("www", "privkey.pem").canonicalize().unwrap();
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    lab.world
+        .run(&setup, &WAIT)
+        .exits(1)
+        .says(&["privkey.pem is gone", "certificate issue www --again"]);
+    std::fs::write(&key, kept).unwrap();
+    lab.world.run(&setup, &WAIT).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+}
+
+#[test]
 fn a_store_in_memory_is_refused_where_a_certificate_would_be_ordered_at_each_run() {
     let lab = Lab::new();
     let mut setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
