@@ -17,7 +17,7 @@ use super::{Exit, Failed, asked, certificate, held, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::prevalidation::{DomainName, RowKey};
-use crate::rdap::{Pass, ask_due};
+use crate::rdap::{self, ask_due};
 use crate::store::{Event, Store};
 use crate::worker::persist::Passed;
 use crate::worker::{Intake, Options, Target, Worker};
@@ -142,7 +142,7 @@ pub(super) async fn work(
             .sync_certificates(&wanted, clock.now())
             .await?;
     }
-    let rdap = match order.registries {
+    let registry = match order.registries {
         true => wire::rdap(settings)?,
         false => None,
     };
@@ -170,7 +170,7 @@ pub(super) async fn work(
             };
             let goes_on = || !stop.is_cancelled() && clock.now() < until;
             let registries = async {
-                match &rdap {
+                match &registry {
                     Some(rdap) => ask_due(rdap, &*store, &*clock, &goes_on).await.map(Some),
                     None => Ok(None),
                 }
@@ -255,7 +255,7 @@ pub(super) async fn work(
 }
 
 /// What came of asking the registries: one line, since nothing that is due hangs on it.
-fn tell_asked(asked: Option<Pass>, output: &Output) {
+fn tell_asked(asked: Option<rdap::Pass>, output: &Output) {
     let Some(pass) = asked else { return };
     pass.faults.iter().for_each(|fault| output.detail(fault));
     if let Some(first) = pass.faults.first() {

@@ -101,7 +101,7 @@ const WORKER: Schema = Schema {
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]`
 /// belongs to its adapter.
 #[cfg(test)]
-pub(super) const SCHEMAS: [&Schema; 19] = [
+pub(super) const SCHEMAS: [&Schema; 20] = [
     &TOP,
     &POLICY,
     &REUSE,

@@ -234,6 +234,7 @@ fn a_store_of_an_older_program_is_brought_up_to_date_by_store_upgrade_and_by_no_
     let version = || sql(&file, "PRAGMA user_version");
     let newest = version();
     let older = "DROP TABLE hook; DROP TABLE notice; DROP TABLE turn; DROP TABLE certificate; DROP TABLE certificate_history;
+        DROP TABLE persistent;
         DROP INDEX ledger_row; ALTER TABLE ledger DROP COLUMN domain; ALTER TABLE ledger DROP COLUMN record;
         ALTER TABLE ledger DROP COLUMN kind; ALTER TABLE history DROP COLUMN client; PRAGMA user_version = 2";
     sql(&file, older);

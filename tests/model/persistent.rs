@@ -318,8 +318,11 @@ impl World {
             }
             let is_valid = self.is_valid(&domain, &all);
             if is_valid {
-                self.standing.insert(domain.clone());
                 self.dropped.remove(&domain);
+            }
+            // One that is being removed, because it was not wanted for a while, goes first.
+            if is_valid && kept.standing().is_some() {
+                self.standing.insert(domain.clone());
             }
             let may_lack = self.dropped.contains(&domain);
             assert!(

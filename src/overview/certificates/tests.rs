@@ -288,7 +288,7 @@ fn an_open_order_that_nothing_names_is_left_behind_until_it_ends() {
             kind: "TXT".to_owned(),
             data: "a".to_owned(),
             state: crate::issuance::progress::RecordState::Published,
-            provider: None,
+            ..Default::default()
         };
         let progress = Progress {
             order: state.map(|state| Order {

@@ -55,9 +55,7 @@ impl House for Shared {
 
     fn orders(&self) -> Value {
         let state = self.state();
-        let ids = state.orders.ids().into_iter();
-        let found = ids.filter_map(|id| state.orders.order(id));
-        let views: Vec<_> = found.map(|order| order.view(&state.behaviour)).collect();
+        let views = state.orders.views(&state.behaviour);
         json!(views)
     }
 

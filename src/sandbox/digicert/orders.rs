@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::behaviour::Behaviour;
 use super::book;
-use super::requests::Request;
 use crate::ca::authority::{Authority, Contents};
 use crate::ca::csr::Csr;
 
@@ -80,6 +79,21 @@ pub(super) struct Certificate {
     pub(super) ordered_at: Timestamp,
     pub(super) issued: Option<(Vec<u8>, Timestamp)>,
     pub(super) revoked: Option<String>,
+}
+
+/// A request that an administrator decides.
+#[derive(Debug, Clone)]
+pub(super) struct Request {
+    pub(super) id: u64,
+    pub(super) order: u64,
+    /// `new_request`, `reissue`, `duplicate` or `revoke`
+    pub(super) kind: &'static str,
+    pub(super) status: &'static str,
+    pub(super) comments: String,
+    /// The certificate and the reason of a revocation.
+    pub(super) revokes: Option<(u64, String)>,
+    /// What is reissued once it is approved.
+    pub(super) reissues: Option<(Csr, Vec<String>)>,
 }
 
 /// What an order is made of.

@@ -2,23 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::orders::Orders;
+use super::orders::{Orders, Request};
 use crate::ca::csr::Csr;
-
-/// A request that an administrator decides.
-#[derive(Debug, Clone)]
-pub(super) struct Request {
-    pub(super) id: u64,
-    pub(super) order: u64,
-    /// `new_request`, `reissue`, `duplicate` or `revoke`
-    pub(super) kind: &'static str,
-    pub(super) status: &'static str,
-    pub(super) comments: String,
-    /// The certificate and the reason of a revocation.
-    pub(super) revokes: Option<(u64, String)>,
-    /// What is reissued once it is approved.
-    pub(super) reissues: Option<(Csr, Vec<String>)>,
-}
 
 impl Orders {
     /// A request; its id.

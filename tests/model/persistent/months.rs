@@ -42,7 +42,8 @@ async fn a_ca_that_checks_every_8_days_for_400_days_never_fails() {
         }
         match day {
             90 | 210 => {
-                for domain in world.domains[3..6].to_vec() {
+                let some = world.domains[3..6].to_vec();
+                for domain in some {
                     world.drop_at(&domain);
                 }
             }

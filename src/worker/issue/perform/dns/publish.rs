@@ -160,7 +160,7 @@ impl Task<'_> {
         if let Some(provider) = known.filter(|_| record.state != RecordState::Intended) {
             return Ok((record.clone(), Arc::clone(provider)));
         }
-        let owner = RecordName::parse(&record.owner).map_err(|why| super::unfit(&why))?;
+        let owner = RecordName::parse(&record.owner).map_err(super::unfit)?;
         let (place, name, provider) = self.place(domain, owner, !record.is_alias()).await?;
         let target = Record {
             at: (place.as_str() != record.owner).then(|| place.as_str().to_owned()),

@@ -5,7 +5,7 @@ use prevalidate_providers::ErrorKind;
 
 use super::{in_dns, in_words};
 use crate::issuance::planner::backoff;
-use crate::issuance::progress::{Order, Record};
+use crate::issuance::progress::Record;
 use crate::prevalidation::DomainName;
 use crate::store::StoreError;
 use crate::worker::issue::task::Task;
