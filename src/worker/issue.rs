@@ -10,6 +10,7 @@ mod certificate;
 mod options;
 mod perform;
 mod proofs;
+mod survey;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use self::task::Task;
 use super::budget::Pauses;
 use crate::ca::CaError;
 use crate::certificates::Folder;
-use crate::issuance::{Decision, Live, Observed, Proofs, Step, next_step};
+use crate::issuance::{Decision, Live, Observed, Proofs, next_step};
 use crate::prevalidation::Policy;
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
@@ -210,48 +211,6 @@ impl Issuer {
     /// What accounts said that lets nothing be ordered, by `[ca.NAME]`.
     pub fn refusing_accounts(&self) -> BTreeMap<String, CaError> {
         self.state().accounts.clone()
-    }
-
-    /// Looks at every certificate, at no CA, and makes those due that have something to do: open
-    /// orders, what the configuration changed, what a proof now allows.
-    pub async fn survey(&self) -> Result<(), StoreError> {
-        let now = self.ports.clock.now();
-        let mut due = Vec::new();
-        for row in self.rows().await? {
-            if !self.concerns(&row.name)
-                || row
-                    .home
-                    .as_ref()
-                    .is_some_and(|home| *home != self.options.home)
-            {
-                continue;
-            }
-            self.mark_what_is_ours(&row);
-            let is_fresh = !self.state().asked.contains(&row.name);
-            let decision = self.decide(&row, is_fresh, now).await?;
-            let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
-            let waits = decision.step == Step::Prove;
-            if waits {
-                self.state()
-                    .waiting
-                    .insert(row.name.clone(), decision.why.clone());
-            }
-            if (decision.is_due(now) || waits) && !is_due_in_store {
-                due.push(row.name);
-            } else if row.due_at.is_none() && decision.is_due(decision.at) {
-                // It left the configuration, and what is left of it has a next moment.
-                let orders = self.ports.store.orders();
-                orders.wake_certificates(&[row.name], decision.at).await?;
-            }
-        }
-        if !due.is_empty() {
-            self.ports
-                .store
-                .orders()
-                .wake_certificates(&due, now)
-                .await?;
-        }
-        Ok(())
     }
 
     /// What is next for a certificate at `now`, by what is remembered and what lies on the disk.

@@ -1,0 +1,49 @@
+//! The look at all certificates: what has become due without a moment of its own.
+
+use super::Issuer;
+use crate::issuance::Step;
+use crate::store::StoreError;
+
+impl Issuer {
+    /// Looks at every certificate, at no CA, and makes those due that have something to do: open
+    /// orders, what the configuration changed, what a proof now allows.
+    pub async fn survey(&self) -> Result<(), StoreError> {
+        let now = self.ports.clock.now();
+        let mut due = Vec::new();
+        for row in self.rows().await? {
+            if !self.concerns(&row.name)
+                || row
+                    .home
+                    .as_ref()
+                    .is_some_and(|home| *home != self.options.home)
+            {
+                continue;
+            }
+            self.mark_what_is_ours(&row);
+            let is_fresh = !self.state().asked.contains(&row.name);
+            let decision = self.decide(&row, is_fresh, now).await?;
+            let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
+            let waits = decision.step == Step::Prove;
+            if waits {
+                self.state()
+                    .waiting
+                    .insert(row.name.clone(), decision.why.clone());
+            }
+            if (decision.is_due(now) || waits) && !is_due_in_store {
+                due.push(row.name);
+            } else if row.due_at.is_none() && decision.is_due(decision.at) {
+                // It left the configuration, and what is left of it has a next moment.
+                let orders = self.ports.store.orders();
+                orders.wake_certificates(&[row.name], decision.at).await?;
+            }
+        }
+        if !due.is_empty() {
+            self.ports
+                .store
+                .orders()
+                .wake_certificates(&due, now)
+                .await?;
+        }
+        Ok(())
+    }
+}
