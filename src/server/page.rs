@@ -16,6 +16,7 @@ mod layout;
 mod list;
 mod orders;
 mod session;
+mod standing;
 mod summary;
 mod words;
 

@@ -14,7 +14,7 @@ use super::orders::note;
 use super::session::{Visitor, word_field};
 use super::summary::Summary;
 use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
-use super::{Pages, calendar, danger};
+use super::{Pages, calendar, danger, standing};
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
@@ -55,6 +55,8 @@ pub(super) async fn show(
             (cases(&picture, &summary, now))
             (calendar::section(&summary.calendar))
             (certificates(&picture, now))
+            (standing::records(&picture.persistent, now))
+            (standing::registrations(&picture.registrations, now))
             (clients(&picture, &summary, &visitor, now))
             (machines(&picture.machines, now))
         },
