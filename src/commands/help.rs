@@ -20,7 +20,7 @@ const RUN: &str = "0 every domain asked for is valid with margin · 1 some are n
 75 temporary, try again";
 
 /// The commands in the order of the help page.
-const GROUPS: [(&str, &[&str]); 7] = [
+const GROUPS: [(&str, &[&str]); 8] = [
     ("Every night", &["run", "serve", "check"]),
     (
         "Look",
@@ -34,6 +34,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("Inventory", &["add", "remove", "import"]),
+    ("Records that stay in DNS", &["persistent"]),
     ("Certificates", &["certificate", "products", "clients"]),
     ("By hand", &["reset", "withdraw"]),
     ("Pipelines", &["hook", "records", "providers", "notify"]),
@@ -52,7 +53,8 @@ const GROUPS: [(&str, &[&str]); 7] = [
 ];
 
 /// An example of each command, and its exit statuses where they are not said elsewhere.
-const EXAMPLES: [(&str, &str, Option<&str>); 28] = [
+const EXAMPLES: [(&str, &str, Option<&str>); 29] = [
+    ("persistent", "prevalidate persistent scan", None),
     (
         "run",
         "prevalidate run --domain example.ch --wait 30m",

@@ -713,9 +713,15 @@ fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
         .filter(|line| !line.starts_with("name = \"MPKI"))
         // For other kinds of CA than the one of the reference.
         .filter(|line| {
-            !["#term", "#requester", "#fields", "#contact"]
-                .iter()
-                .any(|key| line.starts_with(key))
+            ![
+                "#term",
+                "#requester",
+                "#fields",
+                "#contact",
+                "#duplicate_of",
+            ]
+            .iter()
+            .any(|key| line.starts_with(key))
         })
         .map(|line| {
             line.strip_prefix('#')
