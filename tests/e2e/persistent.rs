@@ -1,6 +1,7 @@
 //! Persistent records as an operator sees them: without a CA, against BIND.
 
 mod records;
+mod shown;
 mod words;
 
 use prevalidate_providers::TxtRecord;
