@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
+use crate::persistent::LABEL;
 use crate::prevalidation::name::is_within;
-use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName};
+use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName, RecordType};
 use crate::store::DomainRow;
 use crate::worker::place::{next_owner, route_owner};
 use crate::worker::{Ports, Target};
@@ -109,9 +110,11 @@ pub(super) struct Wish {
     domain: DomainName,
     ca: String,
     provider: Option<String>,
+    /// Its record stays in DNS.
+    is_persistent: bool,
 }
 
-/// The domains of the inventory, and the names of certificates whose orders may want records of their
+/// The domains of the inventory, those of persistent records, and the names of certificates whose orders may want records of their
 /// own: those that hang on no domain of their client.
 pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> {
     let rows: Vec<_> = rows.iter().filter(|row| !row.origins.is_empty()).collect();
@@ -119,6 +122,7 @@ pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> 
         domain: row.domain.clone(),
         ca: row.ca.clone(),
         provider: row.provider.clone(),
+        is_persistent: false,
     };
     let mut wishes: Vec<_> = rows.iter().map(of_row).collect();
     for one in &settings.certificates.certificates {
@@ -145,13 +149,23 @@ pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> 
                 domain,
                 ca: one.ca.clone(),
                 provider: above.and_then(|row| row.provider.clone()),
+                is_persistent: false,
             };
             if !wishes.contains(&wish) {
                 wishes.push(wish);
             }
         }
     }
+    wishes.extend(settings.persistent.iter().flat_map(|one| {
+        one.domains.iter().map(|domain| Wish {
+            domain: domain.clone(),
+            ca: String::new(),
+            provider: one.provider.clone(),
+            is_persistent: true,
+        })
+    }));
     wishes.sort();
+    wishes.dedup();
     wishes
 }
 
@@ -196,6 +210,16 @@ async fn zone_of(
     provider: &mut Option<String>,
 ) -> Result<(String, Record), ProviderError> {
     let (policy, gate) = (policy.of(&row.ca), &*ports.lookout);
+    let kept = Policy {
+        record: RecordForm {
+            kind: RecordType::Txt,
+            below: true,
+            label: Some(LABEL.to_owned()),
+        },
+        follow_aliases: true,
+        ..policy.clone()
+    };
+    let policy = if row.is_persistent { &kept } else { policy };
     let owner = next_owner(policy, gate, &row.domain).await?;
     let named = row.provider.as_deref();
     let name = route_owner(&ports.providers, gate, &row.domain, &owner, named).await?;
