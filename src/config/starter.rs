@@ -15,11 +15,22 @@ const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
 /// The folder of the files that the reference names.
 const FOLDER: &str = "/etc/prevalidate/";
 
-/// The address of a CA, and that of its pre-production.
-const REHEARSALS: [(&str, &str); 1] = [(
-    "https://api.ra.swisssign.ch",
-    "https://api.ra.pre.swisssign.ch",
-)];
+/// The kind of a CA, its address, and that of its pre-production.
+const REHEARSALS: [(&str, &str, &str); 2] = [
+    (
+        "swisssign",
+        "https://api.ra.swisssign.ch",
+        "https://api.ra.pre.swisssign.ch",
+    ),
+    (
+        "internetx",
+        "https://api.autodns.com/v1",
+        "https://api.demo.autodns.com/v1",
+    ),
+];
+
+/// The zones that others write, in the reference.
+const ZONES: &str = "\nzones = [\"example.net\"]\n";
 
 /// A store belongs to one address of a CA: that of a rehearsal is not used for production.
 const STORES: (&str, &str) = ("/prevalidate.db\"", "/rehearsal.db\"");
@@ -157,7 +168,11 @@ impl Starter {
                 provider.as_ref().map(|one| one.in_use(keys)),
             ]);
         }
-        let text = careful(&joined(parts.into_iter().flatten()));
+        let text = careful(&joined(parts.into_iter().flatten()), &self.ca);
+        let domains = self.domains.iter();
+        let domains: Vec<String> = domains.map(|name| quoted(name)).collect();
+        let zones = format!("\nzones = [{}]\n", domains.join(", "));
+        let text = text.replacen(ZONES, &zones, 1);
         if is_usual {
             return text;
         }
@@ -181,7 +196,6 @@ impl Starter {
     }
 
     fn certificate_section(&self, ca: &str) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let names: Vec<String> = self.domains.iter().map(|name| quoted(name)).collect();
         format!(
             "# A certificate that is ordered, installed and renewed; any number of them.\n[[certificate]]\n\
@@ -194,7 +208,6 @@ impl Starter {
     }
 
     fn client_section(&self, ca: &str, provider: &str) -> String {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         let domains: Vec<String> = self.domains.iter().map(|name| quoted(name)).collect();
         format!(
             "# The CA's grouping of domains. One [[client]] for each.\n[[client]]\nca = {}\n\
@@ -245,14 +258,19 @@ impl<'a> Paragraph<'a> {
     }
 }
 
+/// A text as TOML has it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 /// The same as a first step: nothing is written anywhere, and not at the CA's production.
-fn careful(text: &str) -> String {
+fn careful(text: &str, ca: &str) -> String {
     let mut careful = text.replacen(
         "mode = \"manage\"",
         "# A first run only looks. `prevalidate plan` shows what \"manage\" would do.\nmode = \"observe\"",
         1,
     );
-    for (production, rehearsal) in REHEARSALS {
+    for (_, production, rehearsal) in REHEARSALS.iter().filter(|(kind, ..)| *kind == ca) {
         let (used, instead) = (
             format!("\nurl = \"{production}\""),
             format!("\nurl = \"{rehearsal}\""),
@@ -381,8 +399,18 @@ mod tests {
             };
             let text = starter.text(Path::new("/etc/prevalidate/p.toml")).unwrap();
             assert!(text.contains("\nmode = \"observe\"\n"), "{text}");
-            let has_rehearsal = text.contains("\nurl = \"https://api.ra.pre.swisssign.ch\"\n");
-            assert_eq!(has_rehearsal, ca == "swisssign", "{text}");
+            let pre = [
+                "https://api.ra.pre.swisssign.ch",
+                "https://api.demo.autodns.com/v1",
+            ];
+            let is_in = |url: &&str| text.contains(&format!("\nurl = \"{url}\"\n"));
+            let has_rehearsal = pre.iter().any(is_in);
+            assert_eq!(
+                has_rehearsal,
+                ["swisssign", "internetx"].contains(&ca),
+                "{text}"
+            );
+            assert!(text.contains("\nzones = [\"example.ch\"]\n"), "{text}");
             let store = "\nurl = \"sqlite:/var/lib/prevalidate/rehearsal.db\"\n";
             assert_eq!(text.contains(store), has_rehearsal, "{text}");
         }
