@@ -13,6 +13,7 @@ use super::{Exit, Failed, Global, asked, config, providers, wire};
 use crate::ca::{ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::door::Door;
+use crate::notify::carrier::program::Program;
 use crate::notify::carrier::web::Receiver;
 use crate::output::{Cell, Output, Tone};
 use crate::prevalidation::DomainName;
@@ -238,8 +239,9 @@ async fn notify(settings: &Settings) -> Vec<Finding> {
     let asked = futures::stream::iter(&settings.notify).map(async |sink| {
         let door = Door::new(sink.allow_private);
         let place = match &sink.by {
-            NotifyBy::Program(_) => {
-                return Finding::good("notify", &sink.name, "a program of this machine");
+            NotifyBy::Program(Program(command)) => {
+                let path = command.first().map_or("", String::as_str);
+                return program_of(&sink.name, path);
             }
             NotifyBy::Mail(letter) => Ok((letter.host.clone(), letter.port)),
             NotifyBy::Web(Receiver::Webhook { url, .. }) => place(url),
@@ -251,6 +253,20 @@ async fn notify(settings: &Settings) -> Vec<Finding> {
         }
     });
     asked.buffered(AT_ONCE).collect().await
+}
+
+/// Whether a program is there and may be run.
+fn program_of(sink: &str, path: &str) -> Finding {
+    use std::os::unix::fs::PermissionsExt as _;
+    let why = match std::fs::metadata(path) {
+        Err(error) => format!("{path}: {error}"),
+        Ok(found) if !found.is_file() => format!("{path} is no program"),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => {
+            format!("{path} may not be run")
+        }
+        Ok(_) => return Finding::good("notify", sink, "a program of this machine"),
+    };
+    Finding::bad("notify", sink, Failed::new(Exit::Usage, why))
 }
 
 type Place = Result<(Host<String>, u16), String>;
