@@ -6,7 +6,7 @@ mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -94,6 +94,12 @@ pub(super) async fn readiness(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
+    if args.notify && settings.notify.is_empty() {
+        return Err(
+            Failed::new(Exit::Usage, "--notify: nobody is to be told anything")
+                .with_hint("write a [[notify]] into the configuration"),
+        );
+    }
     let now = wire::clock().now();
     let on = day(args.on, now)?;
     let views = asked_for(&settings, &args, now, output).await?;
@@ -149,7 +155,11 @@ pub(super) async fn readiness(
     let report = Report {
         on,
         asked_at: now,
-        domains: views.len(),
+        domains: views
+            .iter()
+            .map(|view| &view.domain)
+            .collect::<BTreeSet<_>>()
+            .len(),
         counts: Counts {
             blocks: count(Severity::Blocks),
             warns: count(Severity::Warns),
@@ -178,6 +188,10 @@ fn told(report: &Report) -> BTreeMap<String, String> {
         .filter(|it| it.severity != Severity::Info);
     for finding in grave {
         let why = found.entry(finding.domain.to_string()).or_default();
+        // At several CAs most findings are the same.
+        if why.split("; ").any(|known| known == finding.text) {
+            continue;
+        }
         if !why.is_empty() {
             why.push_str("; ");
         }
@@ -307,8 +321,13 @@ fn show(report: &Report, output: &Output) {
         (Severity::Info, "Good to know", Tone::Dim),
     ];
     for (severity, title, tone) in sections {
-        let found = report.findings.iter().filter(|it| it.severity == severity);
-        for (nth, finding) in found.enumerate() {
+        let all = report.findings.iter().filter(|it| it.severity == severity);
+        let mut found: Vec<&Judged> = all.collect();
+        // At several CAs most findings are the same.
+        found.dedup_by(|one, other| {
+            (&one.domain, &one.text, &one.changes) == (&other.domain, &other.text, &other.changes)
+        });
+        for (nth, finding) in found.into_iter().enumerate() {
             if nth == 0 {
                 output.line("");
                 output.heading(title);
