@@ -20,7 +20,7 @@ mod tests;
 pub use account::{AccountForm, Belonging};
 pub use kept::{Kept, KeptHold, KeptRecord, KeptState};
 pub use lint::{Fault, Severity};
-pub use planner::{Decision, Seen, Step, Surroundings, next_step};
+pub use planner::{Decision, Seen, Step, Surroundings, Wait, next_step};
 pub use record::{LABEL, PersistentRecord, owner_of};
 pub use validator::{Accepted, Validator};
 pub use wanted::{End, Wanted};

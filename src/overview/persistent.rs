@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::danger::Gravity;
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wanted, next_step,
+    Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wait, Wanted, next_step,
 };
 use crate::prevalidation::DomainName;
 use crate::store::persistent::PersistentRow;
@@ -179,11 +179,11 @@ fn view(
     issuer: &str,
     wanted: Option<&Wanted>,
     kept: &Kept,
-    canary: Option<String>,
+    canary: Option<Wait>,
     now: Timestamp,
 ) -> PersistentView {
     let around = Surroundings {
-        canary: canary.as_deref(),
+        canary: canary.as_ref(),
         ..Surroundings::default()
     };
     let decision = next_step(wanted, kept, &around, now);

@@ -37,8 +37,8 @@ pub struct Surroundings<'a> {
     pub caa: Option<&'a str>,
     /// What the guard says about all records together.
     pub guard: Option<&'a str>,
-    /// The canary that the domain waits for, in words.
-    pub canary: Option<&'a str>,
+    /// The canary that the domain waits for.
+    pub canary: Option<&'a Wait>,
     /// Between two looks at a record that is not visible yet.
     pub poll: SignedDuration,
 }
@@ -217,9 +217,8 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     if let Some(why) = around.caa {
         return held("caa", why.to_owned());
     }
-    if let Some(why) = around.canary {
-        let again = now.saturating_add(HELD).unwrap_or(now);
-        return Decision::new(Step::Rest, why, again);
+    if let Some(wait) = around.canary {
+        return Decision::new(Step::Rest, wait.why.clone(), wait.until);
     }
     let why = match kept.standing() {
         None => "it is wanted and not in DNS".to_owned(),
@@ -300,39 +299,68 @@ fn index(kept: &Kept, is: impl Fn(&KeptRecord) -> bool) -> Option<usize> {
     kept.records.iter().position(is)
 }
 
-/// The canary that `wanted` waits for, in words: the first domain with an account goes first, and
-/// the others follow when its record was visible long enough (Posh-ACME#691).
-pub fn waits_for_canary(
-    wanted: &Wanted,
-    all: &[(&Wanted, &Kept)],
-    now: Timestamp,
-) -> Option<String> {
+/// Why a domain waits for its canary, and until when at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// Why, in words.
+    pub why: String,
+    /// Not before this moment.
+    pub until: Timestamp,
+}
+
+/// What `wanted` waits for: the first domain with an account goes first, and the others follow when
+/// its record was visible long enough without a break (Posh-ACME#691). A canary that a person
+/// withdrew had trouble, so no domain takes its place until a person changes the order.
+pub fn waits_for_canary(wanted: &Wanted, all: &[(&Wanted, &Kept)], now: Timestamp) -> Option<Wait> {
     if wanted.canary.is_zero() || wanted.is_canary {
         return None;
     }
-    let same = all
+    let mut same = all
         .iter()
         .filter(|(other, _)| other.issuer == wanted.issuer);
-    let passed = |kept: &Kept, is_self: bool| {
-        kept.account.as_ref().is_some_and(|(account, since)| {
-            let long = now.duration_since(*since) >= wanted.canary;
-            *account == wanted.account && (long || is_self)
-        })
-    };
-    if same
-        .clone()
-        .any(|(other, kept)| passed(kept, other.domain == wanted.domain))
-    {
+    let mut passed = same.clone().map(|(other, kept)| {
+        let is_self = other.domain == wanted.domain;
+        let changed = kept.account.as_ref();
+        let is_moved = changed.is_some_and(|(account, _)| *account == wanted.account);
+        let since = visible_since(kept, &wanted.account);
+        (is_self && is_moved) || since.is_some_and(|at| now.duration_since(at) >= wanted.canary)
+    });
+    if passed.any(|passed| passed) {
         return None;
     }
-    let canary = same
-        .filter(|(other, _)| other.is_canary && other.account == wanted.account)
-        .map(|(other, _)| other.domain.unicode())
-        .next();
-    let canary = canary.unwrap_or_else(|| "the first domain".to_owned());
-    Some(format!(
-        "waits until the record of {canary} was visible for {} h: one domain changes its method \
-         first",
-        wanted.canary.as_hours()
-    ))
+    let canary = same.find(|(other, _)| other.is_canary && other.account == wanted.account);
+    let name = canary.map_or_else(
+        || "the first domain".to_owned(),
+        |(other, _)| other.domain.unicode(),
+    );
+    let kept = canary.map(|(_, kept)| *kept);
+    let since = kept.and_then(|kept| visible_since(kept, &wanted.account));
+    let why = match kept.is_some_and(|kept| kept.withdrawn_at.is_some()) {
+        true => format!(
+            "waits for {name}, which is withdrawn: `prevalidate persistent resume {name}`, or take \
+             it out of `domains` and the next domain goes first"
+        ),
+        false => format!(
+            "waits until the record of {name} was visible for {} h without a break: one domain \
+             changes its method first",
+            wanted.canary.as_hours()
+        ),
+    };
+    let until = since.unwrap_or(now).saturating_add(wanted.canary);
+    Some(Wait {
+        why,
+        until: until.unwrap_or(Timestamp::MAX),
+    })
+}
+
+/// Since when a record of `account` is visible without a break; `None` where it is not now.
+fn visible_since(kept: &Kept, account: &str) -> Option<Timestamp> {
+    let (known, since) = kept.account.as_ref()?;
+    let is_there =
+        |record: &KeptRecord| record.state == KeptState::Visible && record.account == account;
+    let is_well = kept.withdrawn_at.is_none() && kept.missing_since.is_none();
+    let is_visible = is_well && known == account && kept.records.iter().any(is_there);
+    // A break ends with the record being put back.
+    let back = kept.put_back_at.unwrap_or(*since);
+    is_visible.then(|| back.max(*since))
 }

@@ -19,8 +19,8 @@ use self::task::Task;
 use super::Ports;
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, guard, next_step,
-    owner_of,
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, guard,
+    next_step, owner_of,
 };
 use crate::prevalidation::DomainName;
 use crate::propagation::{Question, Wanted as Sought};
@@ -203,7 +203,7 @@ impl Keeper {
                 seen: &known.seen(&key, &kept),
                 caa: caa.as_deref(),
                 guard: known.alarm.as_deref(),
-                canary: canary.as_deref(),
+                canary: canary.as_ref(),
                 poll: self.options.poll,
             };
             decided.push(Decided {
@@ -321,7 +321,7 @@ impl Keeper {
         lookout.caa_refuses(&wanted.domain, &wanted.issuer).await
     }
 
-    fn canary(&self, wanted: Option<&Wanted>, known: &Known, now: Timestamp) -> Option<String> {
+    fn canary(&self, wanted: Option<&Wanted>, known: &Known, now: Timestamp) -> Option<Wait> {
         let nothing = Kept::default();
         let all: Vec<(&Wanted, &Kept)> = self
             .wanted
@@ -347,7 +347,7 @@ impl Keeper {
             seen: &seen,
             caa: caa.as_deref(),
             guard: known.alarm.as_deref(),
-            canary: canary.as_deref(),
+            canary: canary.as_ref(),
             poll: self.options.poll,
         };
         let decision = next_step(wanted, &as_stored, &around, now);

@@ -171,6 +171,8 @@ pub(in crate::commands) async fn withdraw_all(
     mark(&**store, rows, "withdrawn", |kept| {
         kept.withdrawn_at = Some(now);
         kept.hold = None;
+        // A canary that comes back begins its time again.
+        kept.account = None;
         // What could not be removed before is tried at once.
         kept.records
             .iter_mut()

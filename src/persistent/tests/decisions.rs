@@ -245,10 +245,14 @@ fn one_domain_changes_first_and_a_new_account_has_its_own_canary() {
         waits_for_canary(other, &[(&canary, first), (other, second)], now())
     };
     assert!(waits_for_canary(&canary, &[], now()).is_none());
-    let why = waits(&first, &second, &other).unwrap();
+    let wait = waits(&first, &second, &other).unwrap();
+    let why = wait.why;
     assert!(why.contains("example.ch") && why.contains("24 h"), "{why}");
+    assert_eq!(wait.until, now() + DAY);
     first.account = Some((canary.account.clone(), now() - DAY / 2));
-    assert!(waits(&first, &second, &other).is_some());
+    first.records = vec![record(KeptState::Visible, now() + DAY * 90)];
+    let wait = waits(&first, &second, &other).unwrap();
+    assert_eq!(wait.until, now() + DAY / 2);
     first.account = Some((canary.account.clone(), now() - DAY));
     assert!(waits(&first, &second, &other).is_none());
     let mut moved = other.clone();
@@ -256,4 +260,31 @@ fn one_domain_changes_first_and_a_new_account_has_its_own_canary() {
     assert!(waits(&first, &second, &moved).is_some());
     moved.canary = SignedDuration::ZERO;
     assert!(waits(&first, &second, &moved).is_none());
+}
+
+#[test]
+fn a_canary_that_is_withdrawn_or_was_away_lets_no_domain_follow() {
+    let canary = wanted();
+    let mut other = wanted();
+    (other.domain, other.is_canary) = (DomainName::from_a_labels("other.ch").unwrap(), false);
+    let mut first = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    first.account = Some((canary.account.clone(), now() - DAY * 3));
+    let nothing = Kept::default();
+    let waits =
+        |first: &Kept| waits_for_canary(&other, &[(&canary, first), (&other, &nothing)], now());
+    assert!(waits(&first).is_none());
+    let mut withdrawn = first.clone();
+    withdrawn.withdrawn_at = Some(now() - DAY * 3);
+    let why = waits(&withdrawn).unwrap().why;
+    assert!(why.contains("example.ch, which is withdrawn"), "{why}");
+    withdrawn.records.clear();
+    assert!(waits(&withdrawn).is_some());
+    let mut missing = first.clone();
+    missing.missing_since = Some(now());
+    assert!(waits(&missing).is_some());
+    let mut back = first.clone();
+    back.put_back_at = Some(now() - DAY / 4);
+    assert_eq!(waits(&back).unwrap().until, now() + DAY * 3 / 4);
+    first.records[0].state = KeptState::Published;
+    assert!(waits(&first).is_some());
 }

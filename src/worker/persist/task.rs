@@ -7,8 +7,8 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record}
 
 use super::{Keeper, Known};
 use crate::persistent::{
-    Decision, Kept, KeptHold, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, next_step,
-    owner_of,
+    Decision, Kept, KeptHold, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted,
+    next_step, owner_of,
 };
 use crate::prevalidation::RecordName;
 use crate::prevalidation::policy::backoff;
@@ -55,7 +55,7 @@ pub(super) struct Task<'a> {
     seen: Vec<Option<Seen>>,
     guard: Option<&'a str>,
     caa: Option<String>,
-    canary: Option<String>,
+    canary: Option<Wait>,
     events: Vec<Event>,
 }
 
@@ -65,7 +65,7 @@ impl<'a> Task<'a> {
         wanted: Option<&'a Wanted>,
         lease: PersistentLease,
         known: &'a Known,
-        (caa, canary): (Option<String>, Option<String>),
+        (caa, canary): (Option<String>, Option<Wait>),
     ) -> Self {
         let row = lease.row;
         let key = (row.domain.clone(), row.issuer.clone());
@@ -116,7 +116,7 @@ impl<'a> Task<'a> {
             seen: &self.seen,
             caa: self.caa.as_deref(),
             guard: self.guard,
-            canary: self.canary.as_deref(),
+            canary: self.canary.as_ref(),
             poll: self.keeper.options.poll,
         };
         next_step(self.wanted, &self.kept, &around, self.now())
