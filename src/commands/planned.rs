@@ -27,6 +27,7 @@ pub(super) struct Step {
 pub(super) struct Standing {
     pub(super) steps: Vec<Step>,
     pub(super) alarm: Option<String>,
+    hint: String,
 }
 
 /// Looks at what is there and decides; nothing is stored and no zone is written.
@@ -57,6 +58,7 @@ pub(super) async fn persistent(
     Ok(Standing {
         steps: steps.collect(),
         alarm: passed.alarm,
+        hint: passed.hint,
     })
 }
 
@@ -64,8 +66,10 @@ impl Standing {
     /// As a table.
     pub(super) fn text(&self, now: Timestamp, output: &Output) {
         if let Some(alarm) = &self.alarm {
-            let hint = "`run --force` would act all the same";
-            output.warn(&format!("the guard would refuse: {alarm}"), Some(hint));
+            output.warn(
+                &format!("the guard would refuse: {alarm}"),
+                Some(&self.hint),
+            );
         }
         if self.steps.is_empty() {
             return;

@@ -21,6 +21,7 @@ use crate::prevalidation::{
 };
 use crate::store::{DomainRow, Store};
 use crate::worker::LookState;
+use crate::worker::persist::Passed;
 
 /// Which domains a pass is about.
 #[derive(Debug)]
@@ -155,6 +156,9 @@ pub(super) struct Summary {
     /// What the guard said of the persistent records.
     #[serde(skip_serializing_if = "Option::is_none")]
     persistent_alarm: Option<String>,
+    /// What a person does about it.
+    #[serde(skip)]
+    persistent_hint: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -255,21 +259,19 @@ impl Summary {
             certificates: None,
             persistent: Vec::new(),
             persistent_alarm: None,
+            persistent_hint: String::new(),
         }
     }
 
     /// With the persistent records of the same pass, and what the guard said of them.
-    pub(super) fn with_persistent(
-        mut self,
-        views: Vec<PersistentView>,
-        alarm: Option<String>,
-    ) -> Self {
-        if alarm.is_some() {
+    pub(super) fn with_persistent(mut self, views: Vec<PersistentView>, passed: Passed) -> Self {
+        if passed.alarm.is_some() {
             self.exit = Exit::Guard;
         } else if self.exit == Exit::Done {
             self.exit = persistent::verdict(&views);
         }
-        (self.persistent, self.persistent_alarm) = (views, alarm);
+        (self.persistent_alarm, self.persistent_hint) = (passed.alarm, passed.hint);
+        self.persistent = views;
         self
     }
 
@@ -374,8 +376,8 @@ impl Summary {
             certificates.print(output);
         }
         if let Some(alarm) = &self.persistent_alarm {
-            let hint = "find what dropped them first; `prevalidate run --force` puts them back";
-            output.error(&format!("the guard refuses: {alarm}"), Some(hint));
+            let hint = Some(self.persistent_hint.as_str());
+            output.error(&format!("the guard refuses: {alarm}"), hint);
         }
         if !self.persistent.is_empty() {
             persistent::attention(&self.persistent, self.at, output);

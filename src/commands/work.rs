@@ -238,7 +238,7 @@ pub(super) async fn work(
     let summary = match order.persistent {
         true => {
             let views = persistent::views(settings, &*store, now).await?;
-            summary.with_persistent(views, passed_records.alarm)
+            summary.with_persistent(views, passed_records)
         }
         false => summary,
     };

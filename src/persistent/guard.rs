@@ -29,3 +29,15 @@ pub fn shrunk(leaving: usize, known: usize) -> Option<String> {
         )
     })
 }
+
+/// What a person does about it: `--force` goes on with everything that the guard refused.
+pub fn hint(has_vanished: bool, has_shrunk: bool) -> String {
+    let vanished = has_vanished
+        .then_some("find what dropped them first; `prevalidate run --force` puts them back");
+    let shrunk = has_shrunk.then_some(
+        "see whether `domains` of [[persistent]] was emptied by mistake; `prevalidate run --force` \
+         REMOVES from DNS the records that the configuration does not name",
+    );
+    let said: Vec<&str> = vanished.into_iter().chain(shrunk).collect();
+    said.join("; ")
+}

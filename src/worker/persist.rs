@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
 use self::task::Task;
-use super::Ports;
+use super::{Ports, refusal_fact};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
     Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, guard,
@@ -26,6 +26,9 @@ use crate::prevalidation::DomainName;
 use crate::propagation::{Question, Wanted as Sought};
 use crate::store::persistent::{PersistentClaim, PersistentRow};
 use crate::store::{Event, StoreError};
+
+/// In the place of a client, for what the guard says about persistent records.
+pub const RECORDS: &str = "persistent-records";
 
 /// How the job goes about it.
 #[derive(Debug, Clone)]
@@ -66,6 +69,8 @@ pub struct Decided {
 pub struct Passed {
     /// What the guard said.
     pub alarm: Option<String>,
+    /// What a person does about it.
+    pub hint: String,
     /// The last decision of each record.
     pub decided: Vec<Decided>,
 }
@@ -109,9 +114,14 @@ struct Known {
 }
 
 impl Known {
-    fn alarms(self) -> Option<String> {
-        let said: Vec<String> = self.alarm.into_iter().chain(self.shrunk).collect();
+    fn alarms(&self) -> Option<String> {
+        let said = self.alarm.iter().chain(&self.shrunk);
+        let said: Vec<&str> = said.map(String::as_str).collect();
         (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    fn hint(&self) -> String {
+        guard::hint(self.alarm.is_some(), self.shrunk.is_some())
     }
 
     fn seen(&self, key: &Key, kept: &Kept) -> Vec<Option<Seen>> {
@@ -167,6 +177,7 @@ impl Keeper {
     /// What the store says.
     pub async fn pass(&self) -> Result<Passed, StoreError> {
         let known = self.know().await?;
+        self.remember(&known).await?;
         let subjects = self.subjects(&known);
         let decided = futures::stream::iter(subjects)
             .map(|key| self.keep(key, &known))
@@ -175,6 +186,7 @@ impl Keeper {
             .await;
         let mut passed = Passed {
             alarm: known.alarms(),
+            hint: known.hint(),
             decided: Vec::new(),
         };
         for one in decided {
@@ -214,8 +226,19 @@ impl Keeper {
         }
         Ok(Passed {
             alarm: known.alarms(),
+            hint: known.hint(),
             decided,
         })
+    }
+
+    /// What the guard refuses, for those that watch.
+    async fn remember(&self, known: &Known) -> Result<(), StoreError> {
+        let (fact, said) = (refusal_fact(RECORDS), known.alarms().unwrap_or_default());
+        let store = &self.ports.store;
+        if store.fact(&fact).await?.unwrap_or_default() != said {
+            store.set_fact(&fact, &said).await?;
+        }
+        Ok(())
     }
 
     fn wanted(&self, (domain, issuer): &Key) -> Option<&Wanted> {

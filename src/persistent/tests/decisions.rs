@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::persistent::guard::{alarm, shrunk};
+use crate::persistent::guard::{alarm, hint, shrunk};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
     Decision, End, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, next_step,
@@ -287,4 +287,17 @@ fn a_canary_that_is_withdrawn_or_was_away_lets_no_domain_follow() {
     assert_eq!(waits(&back).unwrap().until, now() + DAY * 3 / 4);
     first.records[0].state = KeptState::Published;
     assert!(waits(&first).is_some());
+}
+
+#[test]
+fn the_hint_of_the_guard_says_when_force_removes_records() {
+    assert!(hint(true, false).contains("puts them back"));
+    assert!(!hint(true, false).contains("REMOVES"));
+    assert!(hint(false, true).contains("--force` REMOVES"));
+    assert!(!hint(false, true).contains("puts them back"));
+    let both = hint(true, true);
+    assert!(
+        both.contains("puts them back") && both.contains("REMOVES"),
+        "{both}"
+    );
 }
