@@ -22,6 +22,7 @@ use crate::overview::persistent::PersistentView;
 use crate::overview::trouble::INVENTORY;
 use crate::rdap;
 use crate::store::Store;
+use crate::worker::persist::RECORDS;
 use crate::worker::refusal_fact;
 
 #[derive(Debug, clap::Args)]
@@ -189,6 +190,11 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         findings.insert(0, (Word::Warning, words));
     }
     let oldest = ages(&*store, &settings, &tally.clients, now, &mut findings).await?;
+    let refused = store.fact(&refusal_fact(RECORDS)).await?;
+    if let Some(refused) = refused.filter(|said| is_whole && !said.is_empty()) {
+        let words = format!("the guard refuses: {refused}");
+        findings.insert(0, (Word::Critical, words));
+    }
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
     let (valid, wanted) = (tally.valid, tally.wanted);

@@ -14,6 +14,7 @@ use crate::overview::snapshot::{Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{Policy, State};
 use crate::text::{moment, relative};
+use crate::worker::persist::RECORDS;
 
 /// For so long something that happened is news.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -176,12 +177,18 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         let whom = Cow::Owned(format!("{} {}", view.domain, view.issuer));
         add(topic, whom, Concern::of(&*view.reason));
     }
-    if !picture.troubles.inventory.is_empty() {
-        add(
-            Topic::GuardTripped,
-            Cow::Borrowed(INVENTORY),
-            Concern::of(&*picture.troubles.inventory),
-        );
+    let troubles = &picture.troubles;
+    for (whom, said) in [
+        (INVENTORY, &troubles.inventory),
+        (RECORDS, &troubles.persistent),
+    ] {
+        if !said.is_empty() {
+            add(
+                Topic::GuardTripped,
+                Cow::Borrowed(whom),
+                Concern::of(&**said),
+            );
+        }
     }
     found
 }

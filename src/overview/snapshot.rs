@@ -158,11 +158,14 @@ impl Snapshot {
         };
         let clients = self.clients.iter().filter(is_wanted);
         let clients = clients.map(|client| client.gravity(now));
-        let inventory = match self.troubles.inventory.is_empty() {
+        let records = self.persistent.iter().map(|view| view.gravity);
+        let troubles = &self.troubles;
+        let guard = match troubles.inventory.is_empty() && troubles.persistent.is_empty() {
             true => Gravity::Ok,
             false => Gravity::Critical,
         };
-        domains.chain(clients).fold(inventory, Gravity::max)
+        let all = domains.chain(clients).chain(records);
+        all.fold(guard, Gravity::max)
     }
 
     /// Where among the entries a domain at a client is.

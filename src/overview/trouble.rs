@@ -10,6 +10,7 @@ use super::danger::Danger;
 use super::{Basis, DomainView};
 use crate::prevalidation::{Lateness, OthersChanged, State};
 use crate::store::{Store, StoreError};
+use crate::worker::persist::RECORDS;
 use crate::worker::{failure_fact, refusal_fact};
 
 /// In the place of a client, for what the guard says about the inventory of the configuration.
@@ -24,6 +25,8 @@ pub struct Troubles {
     pub unreachable: BTreeMap<Arc<str>, Failing>,
     /// Why the guard refuses the inventory of the configuration; empty when it does not.
     pub inventory: String,
+    /// What the guard refuses for persistent records; empty when it does not.
+    pub persistent: String,
 }
 
 /// What is wrong with a domain.
@@ -90,8 +93,10 @@ impl Troubles {
             .fact(&refusal_fact(INVENTORY))
             .await?
             .unwrap_or_default();
+        let persistent = store.fact(&refusal_fact(RECORDS)).await?;
         let mut troubles = Self {
             inventory,
+            persistent: persistent.unwrap_or_default(),
             ..Self::default()
         };
         for target in basis.targets {

@@ -33,6 +33,7 @@ use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{DomainName, State as Standing};
+use crate::worker::persist::RECORDS;
 
 /// The scheduler comes round at least every few seconds; a loop that has not for so long hangs
 /// (faults W07).
@@ -330,6 +331,11 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     refused
         .get_or_create(&[("client", INVENTORY.to_owned())])
         .set(i64::from(inventory));
+    if !picture.persistent.is_empty() {
+        refused
+            .get_or_create(&[("client", RECORDS.to_owned())])
+            .set(i64::from(!picture.troubles.persistent.is_empty()));
+    }
     let help = "When the CA was last asked for all domains of a client";
     registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
     registry.register(

@@ -164,6 +164,7 @@ async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
     world.picture.clients[0].looked_at = Some(world.picture.at - hours(27));
     world.picture.clients[0].refusal = "4 of 5 registrations are no longer there".to_owned();
     world.picture.troubles.inventory = "6 of 12 domains are gone".to_owned();
+    world.picture.troubles.persistent = "6 of 6 records vanished".to_owned();
     world.trouble(place).others_changed = Some(OthersChanged {
         at: world.picture.at,
         what: "gone: \"v=spf1 -all\"".to_owned(),
@@ -175,7 +176,7 @@ async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
     assert_eq!(
         titles,
         [
-            "2 refusals by the guard",
+            "3 refusals by the guard",
             "1 client whose CA cannot be asked",
             others
         ]
@@ -202,7 +203,7 @@ async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
     assert_eq!(
         heard.titles(),
         [
-            "over: 2 refusals by the guard",
+            "over: 3 refusals by the guard",
             "over: 1 client whose CA cannot be asked"
         ]
     );

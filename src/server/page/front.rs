@@ -55,7 +55,7 @@ pub(super) async fn show(
             (cases(&picture, &summary, now))
             (calendar::section(&summary.calendar))
             (certificates(&picture, now))
-            (standing::records(&picture.persistent, now))
+            (standing::records(&picture.persistent, &picture.troubles.persistent, now))
             (standing::registrations(&picture.registrations, now))
             (clients(&picture, &summary, &visitor, now))
             (machines(&picture.machines, now))

@@ -120,8 +120,13 @@ fn many_records_that_vanish_are_put_back_by_force_only() {
         .says(&["4 of 4 persistent records vanished", "--force"]);
     assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
     world
+        .run(&setup, &["check"])
+        .exits(2)
+        .says(&["the guard refuses: 4 of 4 persistent records vanished"]);
+    world
         .run(&setup, &["run", "--wait", "30s", "--force"])
         .exits(0);
+    world.run(&setup, &["check"]).exits(0);
     assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
 }
 
