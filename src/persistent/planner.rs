@@ -276,7 +276,11 @@ fn with(
             match index(kept, |other| other != record && is_due(other, now)) {
                 Some(old) => look(Step::Remove(old), "its successor is visible everywhere"),
                 None => {
-                    let next = wanted.replace_at(record.until);
+                    // A fixed end is moved by a person: nothing is to be done before it.
+                    let next = match wanted.end {
+                        End::Fixed(_) => record.until,
+                        End::Rolling { .. } => wanted.replace_at(record.until),
+                    };
                     Decision::new(Step::Rest, "it is visible everywhere", next)
                 }
             }

@@ -301,3 +301,13 @@ fn the_hint_of_the_guard_says_when_force_removes_records() {
         "{both}"
     );
 }
+
+#[test]
+fn nothing_is_waited_for_while_a_record_with_a_fixed_end_is_visible() {
+    let mut wanted = wanted();
+    let until = now() + DAY * 9;
+    wanted.end = End::Fixed(until);
+    let standing = kept(vec![record(KeptState::Visible, until)]);
+    let decision = decided(Some(&wanted), &standing, &[Some(Seen::Everywhere)]);
+    assert_eq!((decision.step, decision.at), (Step::Rest, until));
+}
