@@ -194,7 +194,7 @@ fn view(
         .zip(until)
         .map_or(Gravity::Ok, |(wanted, until)| ending(wanted, until, now));
     let reason = match until.filter(|_| ending != Gravity::Ok && kept.trouble.is_none()) {
-        Some(until) => format!("it ends at {until:.0} and has no successor"),
+        Some(until) => format!("it ends on {until:.0} and has no successor"),
         None => reason(kept, &decision, state),
     };
     let account = standing.map(|record| record.account.clone());

@@ -188,7 +188,8 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
         if let Some(at) = index(kept, |record| record.until < now && is_due(record, now)) {
             return Decision::new(Step::Remove(at), "it has ended", now);
         }
-        let why = format!("`until` of [[persistent]] is over since {until:.0}: write a later one");
+        let why =
+            format!("`until` of [[persistent]] is over, it was on {until:.0}: write a later one");
         return held("ended", why);
     }
     if until.duration_since(now) > FAR {
@@ -226,7 +227,7 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
             format!("the account changed from {}", old.account)
         }
         Some(old) if old.wildcard != wanted.wildcard => "`policy` changed".to_owned(),
-        Some(old) => format!("the record of now ends at {:.0}", old.until),
+        Some(old) => format!("the record of now ends on {:.0}", old.until),
     };
     Decision::new(Step::Publish, why, now)
 }

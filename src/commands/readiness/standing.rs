@@ -36,7 +36,7 @@ pub(super) fn persistent(
             && until < on
         {
             let text = format!(
-                "its persistent record at {} ends at {until:.0}",
+                "its persistent record at {} ends on {until:.0}",
                 view.issuer
             );
             let next = "write a later `until` in [[persistent]], or a length of time";
