@@ -27,7 +27,7 @@ pub(in crate::commands) fn table(views: &[PersistentView], now: Timestamp, outpu
             when(view.until).into(),
             when(view.verified_at).into(),
             view.account.clone().into(),
-            cause(&view.reason, now).into(),
+            told(view, now).into(),
         ]
     });
     output.table(
@@ -53,11 +53,9 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
         .filter(|view| view.needs_attention() || !view.is_settled())
         .cloned()
         .collect();
-    let visible = views.len() - open.len();
-    output.line(&format!(
-        "{visible} of {} persistent records visible on every name server",
-        views.len()
-    ));
+    let words = "visible on every name server";
+    let noun = "persistent record";
+    output.line(&share(visible(views), views.len(), noun, (words, words)));
     if !open.is_empty() {
         table(&open, now, output);
     }
@@ -88,16 +86,31 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
 
 /// How many are visible, as the end of a sentence; empty where there are none.
 pub(in crate::commands) fn counted(views: &[PersistentView]) -> String {
-    let counts = |view: &&PersistentView| {
+    if views.is_empty() {
+        return String::new();
+    }
+    let words = ("is visible", "are visible");
+    let (all, good) = (views.len(), visible(views));
+    format!("; {}", share(good, all, "persistent record", words))
+}
+
+/// How many have a record that every name server has.
+fn visible(views: &[PersistentView]) -> usize {
+    let is_visible = |view: &&PersistentView| {
         matches!(
             view.state,
             PersistentState::Visible | PersistentState::Replacing
         )
     };
-    if views.is_empty() {
-        return String::new();
+    views.iter().filter(is_visible).count()
+}
+
+/// Why a record is as it is, and how often it was put back.
+fn told(view: &PersistentView, now: Timestamp) -> String {
+    let reason = cause(&view.reason, now);
+    match view.put_back {
+        0 => reason,
+        1 => format!("{reason}; put back once"),
+        count => format!("{reason}; put back {count} times"),
     }
-    let (all, good) = (views.len(), views.iter().filter(counts).count());
-    let words = ("is visible", "are visible");
-    format!("; {}", share(good, all, "persistent record", words))
 }
