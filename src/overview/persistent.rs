@@ -31,7 +31,7 @@ pub enum PersistentState {
     Replacing,
     /// The first one is under way.
     Publishing,
-    /// It waits for another domain, or for the writers of the zone.
+    /// It waits for a run, for another domain, or for the writers of the zone.
     Waiting,
     /// It was visible, and name servers lack it now.
     Missing,
@@ -254,7 +254,7 @@ fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> Persisten
         }
         (true, 1) => PersistentState::Visible,
         (true, _) => PersistentState::Replacing,
-        (false, 0) if decision.step == Step::Rest => PersistentState::Waiting,
+        (false, 0) => PersistentState::Waiting,
         (false, _) if others => PersistentState::Waiting,
         (false, _) => PersistentState::Publishing,
     }

@@ -12,6 +12,7 @@ use crate::persistent::{
 };
 use crate::prevalidation::RecordName;
 use crate::prevalidation::policy::backoff;
+use crate::prevalidation::words::counted;
 use crate::store::persistent::{PersistentFence, PersistentLease, PersistentWrite};
 use crate::store::{Event, StoreError};
 use crate::worker::crashpoint::reach;
@@ -308,14 +309,14 @@ impl<'a> Task<'a> {
         if receipt.changed || record.published_at.is_none() {
             record.published_at = Some(now);
         }
-        let beside = receipt.before.records.len();
+        let beside = counted(receipt.before.records.len(), "other value", "other values");
         let words = match record.foreign {
             true => format!(
                 "{} at {} was there before and is not ours to remove",
                 record.value, record.owner
             ),
             false => format!(
-                "{} at {}, beside {beside} other values, until {:.0}",
+                "{} at {}, beside {beside}, until {:.0}",
                 record.value, record.owner, record.until
             ),
         };
