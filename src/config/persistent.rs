@@ -10,10 +10,10 @@ use super::names::{Listed, read_lines, read_name};
 use super::quantity::duration;
 use super::tree::{Schema, Section, shown_key};
 use super::{AUTO, ProviderTable, bounded, nearest};
-use crate::persistent::account::{AccountForm, Belonging, belonging, why_no_uri};
+use crate::persistent::account::{AccountForm, Belonging, belonging, host_of, why_no_uri};
 use crate::persistent::record::{LONGEST, is_issuer};
 use crate::persistent::{End, PersistentRecord, owner_of};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, Notice};
 
 pub(super) const PERSISTENT: Schema = Schema {
     path: "persistent",
@@ -155,8 +155,9 @@ impl One<'_> {
         );
         let issuer = self.issuer();
         let account = self.account();
-        let account_host = section.text("account_host").map(str::to_owned);
-        if let (Some(issuer), Some(account)) = (&issuer, &account) {
+        let account_host = self.account_host();
+        let is_read = account_host.is_some() || !section.has("account_host");
+        if let (Some(issuer), Some(account), true) = (&issuer, &account, is_read) {
             self.belongs(issuer, account, account_host.as_deref());
         }
         let wildcard = self.wildcard();
@@ -211,6 +212,22 @@ impl One<'_> {
                 None
             }
         }
+    }
+
+    /// The host alone: with anything beside it no account would be on it.
+    fn account_host(&self) -> Option<String> {
+        let text = self.section.text("account_host")?;
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if !text.is_empty() && !text.ends_with('.') && text.chars().all(is_part) {
+            return Some(text.to_owned());
+        }
+        let words = "must be a host name alone, without scheme, port, path or trailing dot";
+        let hint = match host_of(text) {
+            Some(host) => format!("write account_host = \"{host}\""),
+            None => "such as account_host = \"acme.ca.example\"".to_owned(),
+        };
+        self.section.fault_hint("account_host", words, hint);
+        None
     }
 
     /// A record that names the account of somebody else lets that account have certificates.
@@ -348,7 +365,10 @@ impl One<'_> {
         let mut domains = Vec::new();
         for item in section.texts("domains") {
             match read_name(item.text, self.accept_idn) {
-                Ok((name, _)) => domains.push((name, Some(item.line))),
+                Ok((name, notices)) => {
+                    self.tell(&notices, Some(item.line), "domains");
+                    domains.push((name, Some(item.line)));
+                }
                 Err((message, hint)) => {
                     let key = section.key("domains");
                     section.reader.fault(Some(item.line), &key, message, hint);
@@ -396,10 +416,25 @@ impl One<'_> {
         // A bad line costs only itself; while there is one, no record is withdrawn.
         section.reader.left_out.borrow_mut().extend(list.faults);
         let line = section.line_of("domains_file");
-        domains.extend(
-            list.names
-                .into_iter()
-                .map(|Listed { name, .. }| (name, line)),
-        );
+        for Listed { name, notices, .. } in list.names {
+            self.tell(&notices, line, "domains_file");
+            domains.push((name, line));
+        }
+    }
+
+    /// What was read otherwise than it is written.
+    fn tell(&self, notices: &[Notice], line: Option<usize>, key: &str) {
+        let section = self.section;
+        for notice in notices {
+            let words = match notice {
+                Notice::WildcardStripped(name) => format!(
+                    "`*.` was left out: the record is kept at {name}, and allows its wildcards"
+                ),
+                // No CA has to be public here.
+                Notice::Lab(_) => continue,
+                _ => notice.to_string(),
+            };
+            section.reader.notice(line, &section.key(key), words);
+        }
     }
 }

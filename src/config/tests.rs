@@ -795,3 +795,31 @@ fn names_in_caa_records_are_host_names_and_there_is_one_at_least() {
         );
     }
 }
+
+#[test]
+fn a_host_of_accounts_is_a_name_alone_and_a_wildcard_of_a_record_is_told() {
+    let folder = Folder::new();
+    let with = |host: &str, domain: &str| {
+        format!(
+            "{GOOD}\n[[persistent]]\nissuer = \"ca.example\"\n\
+             accounturi = \"https://acme.ca.example/1\"\naccount_host = \"{host}\"\n\
+             domains = [\"{domain}\"]\n"
+        )
+    };
+    let settings = folder.load(&with("acme.ca.example", "*.d1.ch")).unwrap();
+    assert_eq!(settings.persistent[0].domains[0].as_str(), "d1.ch");
+    let notices = &settings.notices;
+    assert!(
+        notices
+            .iter()
+            .any(|notice| notice.message.contains("the record is kept at d1.ch")),
+        "{notices:?}"
+    );
+    for host in ["https://x/", "acme.ca.example:443", "acme.ca.example."] {
+        let faults = folder.faults(&with(host, "d1.ch"));
+        assert!(
+            faults.len() == 1 && faults[0].contains("account_host: must be a host name alone"),
+            "{host}: {faults:?}"
+        );
+    }
+}
