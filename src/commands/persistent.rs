@@ -19,6 +19,10 @@ pub(super) use self::show::{attention, counted, table};
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PersistentCommand {
     /// Shows the persistent records of the configuration; asks no name server
+    #[command(
+        after_help = "Exit status: 0 each record is visible, or was withdrawn · 1 some \
+record is not visible, is held or needs attention · 2 usage or configuration."
+    )]
     List,
     /// Asks the name servers of all wanted domains for persistent records, ours and foreign ones,
     /// and says what each allows in the worst case; changes nothing anywhere

@@ -11,13 +11,18 @@ use super::show::table;
 use crate::commands::wire::persistent::{Pass, keeper};
 use crate::commands::{Exit, Failed, Global, asked, wire};
 use crate::config::Settings;
-use crate::output::Output;
+use crate::output::{Output, counted};
 use crate::persistent::Kept;
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::persistent::{PersistentClaim, PersistentRow, PersistentWrite};
 use crate::store::{Event, Store};
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 none of the records is in DNS · 2 usage or configuration, \
+and nothing was withdrawn · 4 some record is still in DNS · 75 a run is working on a record: try \
+again."
+)]
 pub(in crate::commands) struct WithdrawArgs {
     /// The domains
     #[arg(required = true, value_name = "DOMAIN")]
@@ -62,6 +67,13 @@ pub(in crate::commands) async fn withdraw(
         .filter(|record| !record.foreign)
         .map(|record| format!("{} TXT \"{}\"", record.owner, record.value))
         .collect();
+    // The writers of the zone were told, and no name server ever had it.
+    let unseen: BTreeSet<String> = rows
+        .iter()
+        .flat_map(|row| row.kept.records.iter())
+        .filter(|record| record.by_others && record.visible_at.is_none())
+        .map(|record| format!("{} TXT \"{}\"", record.owner, record.value))
+        .collect();
     if args.dry_run {
         output.json(&json!({ "dry_run": true, "records": records }));
         let shown = records.iter();
@@ -74,7 +86,17 @@ pub(in crate::commands) async fn withdraw(
     output.json(&json!({ "dry_run": false, "records": records, "left": left }));
     let is_gone = |record: &&String| !left.contains(record);
     for record in records.iter().filter(is_gone) {
-        output.line(&format!("withdrawn: {record}"));
+        let word = match unseen.contains(record) {
+            true => "was not seen in DNS, and stays away",
+            false => "withdrawn",
+        };
+        output.line(&format!("{word}: {record}"));
+    }
+    for row in rows.iter().filter(|row| row.kept.records.is_empty()) {
+        let (shown, issuer) = (row.domain.both_forms(), &row.issuer);
+        output.line(&format!(
+            "no record of ours is in DNS, and none comes: {shown} at {issuer}"
+        ));
     }
     for record in &left {
         let hint = "each run tries again; `prevalidate records` tells the writers of the zone";
@@ -99,7 +121,8 @@ fn must_manage(settings: &Settings) -> Result<(), Failed> {
 }
 
 fn confirm(count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
-    let question = format!("Remove {count} persistent records from DNS until `resume`?");
+    let count = counted(count, "persistent record", "persistent records");
+    let question = format!("Remove {count} from DNS until `resume`?");
     match yes || output.confirm(&question) == Some(true) {
         true => Ok(()),
         false => Err(Failed::new(Exit::Usage, "nothing was withdrawn")
@@ -130,23 +153,30 @@ async fn concerned(
     issuer: Option<&str>,
 ) -> Result<Vec<PersistentRow>, Failed> {
     let mut rows = all(settings, store).await?;
-    rows.retain(|row| {
-        names.contains(&row.domain) && issuer.is_none_or(|issuer| row.issuer == issuer)
-    });
+    rows.retain(|row| names.contains(&row.domain));
+    let issuers: BTreeSet<String> = rows.iter().map(|row| row.issuer.clone()).collect();
+    rows.retain(|row| issuer.is_none_or(|issuer| row.issuer == issuer));
     let known: BTreeSet<&DomainName> = rows.iter().map(|row| &row.domain).collect();
     let strangers: Vec<String> = names
         .iter()
         .filter(|name| !known.contains(name))
         .map(DomainName::both_forms)
         .collect();
-    match strangers.is_empty() {
-        true => Ok(rows),
-        false => Err(Failed::new(
-            Exit::Usage,
-            format!("no persistent record is kept for {}", strangers.join(", ")),
-        )
-        .with_hint("`prevalidate persistent list` shows those that are kept")),
+    if strangers.is_empty() {
+        return Ok(rows);
     }
+    let of = issuer.map_or_else(String::new, |issuer| format!(" of {issuer}"));
+    let others: Vec<&str> = issuers.iter().map(String::as_str).collect();
+    let others = match issuer.is_some() && !others.is_empty() {
+        true => format!("; issuers of these domains: {}", others.join(", ")),
+        false => String::new(),
+    };
+    let strangers = strangers.join(", ");
+    Err(Failed::new(
+        Exit::Usage,
+        format!("no persistent record{of} is kept for {strangers}{others}"),
+    )
+    .with_hint("`prevalidate persistent list` shows those that are kept"))
 }
 
 /// The rows of these domains that have a record of ours, or are wanted.
