@@ -267,6 +267,9 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
     if let Some(trouble) = &kept.trouble {
         return trouble.clone();
     }
+    if is_still_there(kept) {
+        return "withdrawn by hand, and still in DNS: its account may have certificates".to_owned();
+    }
     match state {
         PersistentState::Visible => "every name server has it".to_owned(),
         PersistentState::Missing => "name servers lack it".to_owned(),
@@ -275,6 +278,11 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
         }
         _ => decision.why.clone(),
     }
+}
+
+/// Whether a person withdrew it, and a record of ours may be in DNS all the same.
+fn is_still_there(kept: &Kept) -> bool {
+    kept.withdrawn_at.is_some() && kept.records.iter().any(|record| !record.foreign)
 }
 
 /// How near the end of the record that counts is, by the time in which it should be replaced.
@@ -296,11 +304,12 @@ fn gravity(
     state: PersistentState,
     now: Timestamp,
 ) -> Gravity {
+    let stays = is_still_there(kept);
     let Some(wanted) = wanted else {
         // What could not be removed yet.
-        return match kept.trouble {
-            Some(_) => Gravity::Warning,
-            None => Gravity::Ok,
+        return match kept.trouble.is_some() || stays {
+            true => Gravity::Warning,
+            false => Gravity::Ok,
         };
     };
     let is_old = |at: Timestamp, age| now.duration_since(at) > age;
@@ -316,11 +325,107 @@ fn gravity(
     let unseen = kept.standing().is_some() && kept.verified_at.is_none_or(|at| is_old(at, STALE));
     let is_bad = matches!(state, PersistentState::Held | PersistentState::Missing)
         || kept.trouble.is_some()
+        || stays
         || ending == Some(Gravity::Warning)
         || unseen
         || (has_lapsed && kept.withdrawn_at.is_none());
     match is_bad {
         true => Gravity::Warning,
         false => Gravity::Ok,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::persistent::End;
+
+    const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+    fn now() -> Timestamp {
+        "2026-11-30T12:00:00Z".parse().unwrap()
+    }
+
+    fn wanted(end: End) -> Wanted {
+        Wanted {
+            domain: DomainName::from_a_labels("example.ch").unwrap(),
+            issuer: "ca.example".into(),
+            account: "https://ca.example/1".into(),
+            end,
+            wildcard: false,
+            provider: None,
+            canary: SignedDuration::ZERO,
+            is_canary: true,
+        }
+    }
+
+    fn row(until: Timestamp) -> PersistentRow {
+        let record = KeptRecord {
+            owner: "_validation-persist.example.ch".into(),
+            value: "value".into(),
+            account: "https://ca.example/1".into(),
+            wildcard: false,
+            until,
+            provider: "dns".into(),
+            zone: None,
+            ttl_before: None,
+            state: KeptState::Visible,
+            foreign: false,
+            by_others: false,
+            created_at: now(),
+            published_at: Some(now()),
+            visible_at: Some(now()),
+            retry_at: None,
+        };
+        PersistentRow {
+            domain: DomainName::from_a_labels("example.ch").unwrap(),
+            issuer: "ca.example".into(),
+            kept: Kept {
+                records: vec![record],
+                account: Some(("https://ca.example/1".into(), now())),
+                verified_at: Some(now()),
+                ..Kept::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_record_that_no_run_has_begun_waits() {
+        let end = End::Fixed(now() + DAY * 100);
+        let views = views(&[wanted(end)], &[], now());
+        assert_eq!(views[0].state, PersistentState::Waiting);
+        assert!(!views[0].needs_attention() && !views[0].is_settled());
+    }
+
+    #[test]
+    fn a_fixed_end_that_is_near_is_told_in_words_that_tables_shorten() {
+        let until = now() + DAY * 9;
+        let views = views(&[wanted(End::Fixed(until))], &[row(until)], now());
+        assert_eq!(views[0].state, PersistentState::Visible);
+        assert_eq!(
+            crate::text::cause(&views[0].reason, now()),
+            "it ends in 9 d and has no successor"
+        );
+    }
+
+    #[test]
+    fn a_record_that_was_withdrawn_and_is_still_in_dns_is_no_good_state() {
+        let until = now() + DAY * 100;
+        let wanted = [wanted(End::Fixed(until))];
+        let mut row = row(until);
+        assert!(!views(&wanted, std::slice::from_ref(&row), now())[0].needs_attention());
+        row.kept.withdrawn_at = Some(now());
+        for wanted in [&wanted[..], &wanted[..0]] {
+            let view = &views(wanted, std::slice::from_ref(&row), now())[0];
+            assert_eq!(view.gravity, Gravity::Warning);
+            assert!(view.reason.contains("still in DNS"), "{}", view.reason);
+        }
+        row.kept.records.clear();
+        let view = &views(&wanted, &[row], now())[0];
+        assert_eq!(
+            (view.state, view.gravity),
+            (PersistentState::Withdrawn, Gravity::Ok)
+        );
     }
 }
