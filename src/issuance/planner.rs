@@ -296,7 +296,14 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     let state = state.map_or_else(String::new, ToString::to_string);
     let why = waiting(order, &state);
     let why = format!("not in the configuration, and its order {reference} is open: {why}");
-    Decision::new(Step::Look, look_at(order, observed, retry, now), why)
+    // Nothing is published for it any more, so nothing but time brings the next question about.
+    let paced = order.looked_at.map(|at| order.next_look(at)).unwrap_or(now);
+    let at = match order.look_at {
+        Some(_) => look_at(order, observed, retry, now),
+        None if observed.is_fresh => now,
+        None => paced.max(retry),
+    };
+    Decision::new(Step::Look, at, why)
 }
 
 /// What a person must look at before anything goes on. A hold ends when something else is wanted, or

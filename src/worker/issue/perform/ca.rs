@@ -313,6 +313,7 @@ impl Task<'_> {
                 self.saw(&shown);
                 // One that brings its records names them while it wants them.
                 let wants = !order.brings_records || !shown.challenges.is_empty();
+                let wants = wants && self.certificate().is_some();
                 self.see_records(wants && shown.state.is_open()).await?;
             }
             Err(error) if error.failure == Failure::NotFound => {

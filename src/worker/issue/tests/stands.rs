@@ -86,7 +86,14 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
         world.row("www").await.progress.order.is_some(),
         "the CA has it"
     );
-    // Wanted again, it goes on.
+    // Somebody removes one: the CA is not asked in a loop, and nothing is written.
+    zones.take(OWNER, "a-value");
+    let asked = world.ca.count(Verb::Look);
+    go(&world, &job(&world, &zones, &other), 120).await;
+    let asked = world.ca.count(Verb::Look) - asked;
+    assert!((1..20).contains(&asked), "{asked}");
+    assert!(zones.values(OWNER).is_empty());
+    // Wanted again, it goes on, with its records.
     world.want(std::slice::from_ref(&one)).await;
     go(&world, &job(&world, &zones, &one), 60).await;
     assert!(has_both(&zones));
