@@ -139,7 +139,12 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         .partition(|view| view.state == CertificateState::Unmanaged && view.record_left.is_none());
     let mut records = persistent::views(&settings, &*store, now).await?;
     records.retain(|_| is_whole);
-    if tally.wanted == 0 && certificates.is_empty() && records.is_empty() {
+    let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
+    let unrenewed = unrenewed.filter_map(|view| unrenewed_by(view, &certificates));
+    let left = unmanaged.iter().filter_map(left_behind).chain(unrenewed);
+    let left: Vec<_> = left.collect();
+    let is_empty = certificates.is_empty() && records.is_empty() && left.is_empty();
+    if tally.wanted == 0 && is_empty {
         return Err(unknown(match is_whole {
             true => "the inventory is empty",
             false => "the inventory has no domain at this CA or client",
@@ -183,9 +188,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         (word, ending.said(now))
     }));
     findings.extend(records.iter().filter_map(record_judged));
-    findings.extend(unmanaged.iter().filter_map(left_behind));
-    let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
-    findings.extend(unrenewed.filter_map(|view| unrenewed_by(view, &certificates)));
+    findings.extend(left);
     if let Some(words) = wire::left_out(&settings) {
         findings.insert(0, (Word::Warning, words));
     }
