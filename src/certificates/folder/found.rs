@@ -6,7 +6,7 @@ use std::io;
 
 use jiff::Timestamp;
 
-use super::{CERTIFICATE, CHAIN, CURRENT, Folder, KeyPlace, Live, Trouble};
+use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KeyPlace, Live, Trouble};
 use crate::certificates::{Expected, Wrong, check};
 use crate::text::pem;
 
@@ -89,6 +89,9 @@ impl Folder {
             let read = read.map_err(|why| Trouble::lasting(format!("{} {why}", path.display())))?;
             all.extend(read.into_iter().map(|der| der.to_vec()));
         }
+        if let Some(why) = self.differs_in_full(version, &all)? {
+            return Ok(Found::Unfit(why));
+        }
         let expected = Expected {
             fingerprint: &own,
             dns_names: sought.dns_names,
@@ -105,5 +108,25 @@ impl Folder {
                 Found::Unfit(format!("{shown}: {}", words.join("; ")))
             }
         })
+    }
+
+    /// Why the file that most servers read is not the certificate with its chain; `None`: it is.
+    fn differs_in_full(&self, version: u32, all: &[Vec<u8>]) -> Result<Option<String>, Trouble> {
+        let path = self.version(version).join(FULL_CHAIN);
+        let shown = path.display();
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(Some(format!("{shown} is not there")));
+            }
+            Err(error) => return Err(Trouble::io("read", &path, &error)),
+        };
+        let read = pem::certificates(&bytes);
+        let read = read.map_err(|why| Trouble::lasting(format!("{shown} {why}")))?;
+        let is_same = read
+            .iter()
+            .map(|der| der.as_ref())
+            .eq(all.iter().map(Vec::as_slice));
+        Ok((!is_same).then(|| format!("{shown} is not the certificate with its chain")))
     }
 }
