@@ -8,6 +8,7 @@ use std::path::Path;
 use super::fault::ConfigError;
 use super::read;
 use crate::ca::registry;
+use crate::prevalidation::DomainName;
 
 /// Every key, its default, its meaning.
 const REFERENCE: &str = include_str!("../../config/prevalidate.toml");
@@ -170,7 +171,11 @@ impl Starter {
         }
         let text = careful(&joined(parts.into_iter().flatten()), &self.ca);
         let domains = self.domains.iter();
-        let domains: Vec<String> = domains.map(|name| quoted(name)).collect();
+        let zone = |name: &String| match DomainName::parse(name) {
+            Ok(parsed) => quoted(parsed.name.as_str()),
+            Err(_) => quoted(name),
+        };
+        let domains: Vec<String> = domains.map(zone).collect();
         let zones = format!("\nzones = [{}]\n", domains.join(", "));
         let text = text.replacen(ZONES, &zones, 1);
         if is_usual {

@@ -89,19 +89,19 @@ impl Folder {
             let read = read.map_err(|why| Trouble::lasting(format!("{} {why}", path.display())))?;
             all.extend(read.into_iter().map(|der| der.to_vec()));
         }
-        if let Some(why) = self.differs_in_full(version, &all)? {
-            return Ok(Found::Unfit(why));
-        }
         let expected = Expected {
             fingerprint: &own,
             dns_names: sought.dns_names,
             emails: sought.emails,
         };
         Ok(match check(&all, expected, now) {
-            Ok(came) => Found::Fit(Live {
-                version,
-                facts: came.facts,
-            }),
+            Ok(came) => match self.differs_in_full(version, &all)? {
+                Some(why) => Found::Unfit(why),
+                None => Found::Fit(Live {
+                    version,
+                    facts: came.facts,
+                }),
+            },
             Err(wrong) => {
                 let words: Vec<_> = wrong.iter().map(Wrong::to_string).collect();
                 let shown = folder.display();

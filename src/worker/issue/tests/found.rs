@@ -184,3 +184,25 @@ async fn what_was_taken_over_is_revoked_by_its_serial_number_and_not_fetched() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_pair_whose_full_chain_is_gone_or_another_one_is_held() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let path = world.path("current/fullchain.pem");
+    let whole = std::fs::read(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let world = world.with_lost_store().await;
+    world.run(&wanted, 60).await;
+    world.is_held_with("fullchain.pem is not there").await;
+    std::fs::copy(world.path("current/chain.pem"), &path).unwrap();
+    world.run(&wanted, 60).await;
+    world
+        .is_held_with("is not the certificate with its chain")
+        .await;
+    std::fs::write(&path, whole).unwrap();
+    world.run(&wanted, 60).await;
+    assert!(world.row("joe").await.progress.installed.is_some());
+    assert_eq!(world.ca.held().len(), 1);
+}

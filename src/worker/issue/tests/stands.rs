@@ -78,7 +78,8 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
     let (issuer, one) = office(&world, &zones, true).await;
     go(&world, &issuer, 60).await;
     assert!(has_both(&zones));
-    let other = world.certificate("other");
+    let mut other = world.certificate("other");
+    other.wanted.print = "second".to_owned();
     world.want(std::slice::from_ref(&other)).await;
     go(&world, &job(&world, &zones, &other), 60).await;
     assert!(has_both(&zones), "it is paid, and the CA may still look");
