@@ -22,6 +22,7 @@ mod man;
 mod name;
 mod names;
 mod notify;
+mod order;
 mod persistent;
 mod plan;
 mod planned;

@@ -351,13 +351,11 @@ pub struct DomainRow {
 pub struct Seen {
     /// Its row.
     pub key: RowKey,
-    /// What was seen.
-    pub sighting: Sighting,
+    /// What was seen, where it differs from what is stored: anything else costs no write of the
+    /// registration. Boxed, because a list has 100,000 of these and few differ.
+    pub changed: Option<Box<Sighting>>,
     /// When the planner wants to be asked next.
     pub due_at: Option<Timestamp>,
-    /// Whether the sighting differs from the stored one; an unchanged one costs no write of the
-    /// registration.
-    pub changed: bool,
 }
 
 /// What to claim.

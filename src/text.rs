@@ -3,9 +3,11 @@
 
 mod cause;
 mod escape;
+mod shared;
 mod time;
 
 pub use cause::{cause, hint};
 pub use escape::{escape, in_json};
 pub use prevalidate_kit::text::{NotText, decode, pem};
+pub use shared::Shared;
 pub use time::{moment, relative};

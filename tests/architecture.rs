@@ -44,7 +44,7 @@ const CONTRACT: [&str; 5] = [
 ];
 
 /// What the pure heart may use: values, no time, no files, no network, no other process.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "std::cmp",
     "std::collections",
     "std::fmt",
@@ -53,6 +53,8 @@ const PURE: [&str; 14] = [
     "std::mem",
     "std::net::IpAddr",
     "std::ops",
+    // A text that many share is a value.
+    "std::sync::Arc",
     "jiff",
     "serde",
     "idna",

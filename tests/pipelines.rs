@@ -11,8 +11,9 @@ use prevalidate::ca::ClientSelector;
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::prevalidation::{DomainName, Mode, Policy, Sighting};
 use prevalidate::server::access::Access;
+use prevalidate::server::hooks;
+use prevalidate::server::hooks::key::Key;
 use prevalidate::server::hooks::signature::Scheme;
-use prevalidate::server::hooks::{self, Key};
 use prevalidate::server::http;
 use prevalidate::server::shared::{Live, Shared};
 use prevalidate::store::sqlite::SqliteStore;
@@ -62,9 +63,8 @@ impl Daemon {
             let due_at = Some(now + SignedDuration::from_hours(1000));
             let seen = names.map(|domain| Seen {
                 key: domain.into(),
-                sighting: Sighting::Absent,
+                changed: Some(Box::new(Sighting::Absent)),
                 due_at,
-                changed: true,
             });
             store.record_look(&target.key, &seen, now).await.unwrap();
             let secrets = [SECRET, TEXT].map(|text| Scheme::Standard.secret(&text.into()).unwrap());

@@ -30,6 +30,7 @@ mod rehearse;
 mod send;
 mod table;
 mod tsig;
+mod wish;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -49,7 +50,7 @@ pub use tsig::FUDGE_SECONDS;
 use crate::provider::{Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
-use plan::Verb;
+use wish::Verb;
 
 /// Whether questions are signed with the key, as updates are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -219,7 +220,7 @@ impl Provider for Rfc2136 {
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;
-        let proof::Done {
+        let wish::Done {
             before: rrset,
             mname,
             ..

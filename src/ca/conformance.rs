@@ -53,7 +53,7 @@ fn wanted(found: &Registration) -> Option<Challenge> {
         let domain = &found.domain;
         Challenge::txt(domain, domain.as_str(), &token.value, Counts::Published).unwrap()
     });
-    found.challenge.clone().or(value)
+    found.challenge.as_deref().cloned().or(value)
 }
 
 async fn registered(stage: &dyn Stage, text: &str) -> Registration {

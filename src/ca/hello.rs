@@ -126,7 +126,7 @@ fn registration(row: &Value, now: Timestamp) -> Result<Registration, String> {
     };
     Ok(Registration {
         proof,
-        challenge,
+        challenge: challenge.map(Box::new),
         ..Registration::bare(domain.as_str(), domain.clone(), status)
     })
 }

@@ -322,7 +322,7 @@ impl Sectigo {
             .then(|| at.saturating_add(SOON).unwrap_or(Timestamp::MAX));
         Ok(Started {
             registration: Registration {
-                challenge: Some(challenge.dated(Some(at), until)),
+                challenge: Some(Box::new(challenge.dated(Some(at), until))),
                 ..known
             },
             look_at,

@@ -13,11 +13,12 @@ use jiff::{Timestamp, ToSpan};
 use self::report::Report;
 use super::asked::Ground;
 use super::{Exit, Failed, Global, OutputFormat, asked, wire};
-use crate::config::{Rate, Settings};
+use crate::config::{AUTO, Rate};
 use crate::output::Output;
 use crate::overview::DomainView;
 use crate::prevalidation::forecast::{Question, Rhythm, Start, forecast};
 use crate::prevalidation::{Proof, State};
+use crate::text::Shared;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -56,13 +57,17 @@ pub(super) async fn run(
     let store = wire::store_read_only(&settings).await?;
     let ground = Ground::of(&settings, &policy);
     let mut pages = ground.walk(&*store, BTreeMap::new(), now).await?;
-    let mut starts: Vec<Start> = Vec::new();
+    let only_provider = match settings.providers.keys().collect::<Vec<_>>()[..] {
+        [only] => only.as_str(),
+        _ => AUTO,
+    };
+    let (mut starts, mut texts) = (Vec::new(), Shared::default());
     while let Some(page) = pages.next().await? {
         let asked = page
             .iter()
             .filter(|view| view.is_managed() && view.covered_by.is_none())
             .filter(|view| clients.iter().any(|target| target.key == view.client));
-        starts.extend(asked.map(|view| start(view, &settings)));
+        starts.extend(asked.map(|view| start(view, only_provider, &mut texts)));
     }
     if starts.is_empty() {
         return Err(Failed::new(
@@ -110,17 +115,13 @@ fn end_of(last: Date) -> Result<Timestamp, Failed> {
         .map_err(|_| Failed::new(Exit::Usage, format!("--until {last}: no such day")))
 }
 
-fn start(view: &DomainView, settings: &Settings) -> Start {
-    let only = match settings.providers.keys().collect::<Vec<_>>()[..] {
-        [only] => only.clone(),
-        _ => "auto".to_owned(),
-    };
+fn start(view: &DomainView, only_provider: &str, texts: &mut Shared) -> Start {
     let counts = view.proof.as_ref().filter(|p| p.usable_until.is_some());
     Start {
         domain: view.domain.clone(),
-        ca: view.ca.clone(),
-        client: view.client.clone(),
-        provider: view.provider.clone().unwrap_or(only),
+        ca: texts.get(&view.ca),
+        client: texts.get(&view.client),
+        provider: texts.get(view.provider.as_deref().unwrap_or(only_provider)),
         proof: counts.map(|proof| Proof {
             validated_at: proof.validated_at,
             // The earliest of its ends, which is also known where the CA shows no date.

@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 
 use super::inventory::{list_bytes, list_names};
 use super::names::several;
-use super::work::{Order, work};
+use super::order::Order;
+use super::work::work;
 use super::{Exit, Failed, Global, asked, wire};
 use crate::config::names::{read_any_known, read_known};
 use crate::output::Output;

@@ -7,10 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
+use super::order::{Order, Which};
 use super::reasons::Cut;
-use super::run::Which;
 use super::summary::{Look, Scope, verdict};
-use super::work::Order;
 use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned, wire};
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;

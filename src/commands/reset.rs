@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::work::{Order, work};
+use super::order::Order;
+use super::work::work;
 use super::{Exit, Failed, Global, asked, by_hand, wire};
 use crate::config::Settings;
 use crate::output::Output;

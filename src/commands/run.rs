@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use super::by_hand::signed;
-use super::work::{Order, passed, work};
+use super::order::{Order, Which};
+use super::work::{passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
 use crate::config;
 use crate::output::Output;
@@ -27,16 +28,6 @@ pub(super) struct RunArgs {
     /// Acts although the guard refuses
     #[arg(long)]
     force: bool,
-}
-
-/// The part of the inventory that a pass is about.
-#[derive(Debug, clap::Args)]
-pub(super) struct Which {
-    /// Only this domain; may be given more than once
-    #[arg(long = "domain", short, value_name = "DOMAIN")]
-    pub domains: Vec<String>,
-    #[command(flatten)]
-    pub part: asked::Part,
 }
 
 pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Result<Exit, Failed> {

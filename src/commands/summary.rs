@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::certificate::Certificates;
+use super::order::Order;
 use super::reasons::Cut;
 use super::records::is_manual;
-use super::work::Order;
 use super::{Exit, Failed, asked, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::name::run_name;
+use super::order::Order;
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
 use super::wire::persistent::{Pass, keeper};
@@ -20,30 +21,7 @@ use crate::prevalidation::{DomainName, RowKey};
 use crate::rdap::{self, ask_due};
 use crate::store::{Event, Store};
 use crate::worker::persist::Passed;
-use crate::worker::{Intake, Options, Target, Worker};
-
-/// What a pass is to do.
-#[derive(Debug)]
-pub(super) struct Order {
-    /// The command that ordered it, for the history.
-    pub command: &'static str,
-    /// The clients to look at.
-    pub targets: Vec<Target>,
-    /// Only these domains; `None`: all of `targets`.
-    pub only: Option<Vec<DomainName>>,
-    /// How long it stays to see things through.
-    pub wait: SignedDuration,
-    /// Acts although the guard refuses.
-    pub force: bool,
-    /// What waits for its client to be found.
-    pub intake: Intake,
-    /// Whether certificates are kept, too.
-    pub certificates: bool,
-    /// Whether registries are asked when registrations end.
-    pub registries: bool,
-    /// Whether persistent records are kept, too.
-    pub persistent: bool,
-}
+use crate::worker::{Options, Worker};
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
 ///

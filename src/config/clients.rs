@@ -2,8 +2,8 @@
 //! client (faults G04).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
 
 use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
@@ -72,12 +72,22 @@ fn own_settings(section: &Section<'_>, kind: &Adapter) -> Values {
     values
 }
 
-/// The first place of a name, and to whom it belongs there.
+/// The client of a section: its account at a CA, and which client it is there.
+type AtHand = (Option<String>, Option<ClientSelector>);
+
+/// The first place of a name at its client. Of 100,000 names each has one: the texts are shared.
 struct First {
-    file: PathBuf,
+    file: Arc<Path>,
     line: usize,
-    client: (Option<String>, Option<ClientSelector>),
-    provider: Option<String>,
+    provider: Option<Arc<str>>,
+}
+
+/// The place of a list of names, and the provider of the names in it.
+struct Origin<'a> {
+    file: Arc<Path>,
+    /// The key of the configuration; empty for a line of a file.
+    key: &'a str,
+    provider: Option<Arc<str>>,
 }
 
 /// Reads `[[client]]` and sees to it that every name stands once at each client.
@@ -89,9 +99,9 @@ pub(super) struct Clients<'a> {
     providers: &'a BTreeMap<String, ProviderTable>,
     accept_idn: bool,
     /// Where each name was found first, at each client.
-    seen: HashMap<DomainName, Vec<First>>,
-    /// The client at hand: its account at a CA, and which one it is there.
-    at_hand: (Option<String>, Option<ClientSelector>),
+    seen: HashMap<AtHand, HashMap<DomainName, First>>,
+    /// The client at hand.
+    at_hand: AtHand,
     /// Whether the notice on names below `test` was given: once is enough.
     lab: bool,
     /// Whether the client at hand is a sandbox's.
@@ -224,31 +234,30 @@ impl<'a> Clients<'a> {
             .choice("purpose", &Purpose::WORDS)
             .unwrap_or_default();
         let mut domains = Vec::new();
-        for (text, line) in section
-            .texts("domains")
-            .into_iter()
-            .map(|item| (item.text, item.line))
-        {
-            self.listed(
-                section,
-                "domains",
-                text,
-                line,
-                provider.as_ref(),
-                &mut domains,
-            );
+        let here: Arc<Path> = section.reader.path.as_path().into();
+        let shared = provider.as_deref().map(Arc::from);
+        let origin = Origin {
+            file: Arc::clone(&here),
+            key: &section.key("domains"),
+            provider: shared.clone(),
+        };
+        for item in section.texts("domains") {
+            self.listed(section, &origin, item.text, item.line, &mut domains);
         }
         for entry in section.tables("domain", &CLIENT_DOMAIN) {
             entry.must_have("name", "the domain");
-            let own = self
-                .provider(&entry, used)
-                .unwrap_or_else(|| provider.clone());
+            let own = self.provider(&entry, used);
+            let origin = Origin {
+                file: Arc::clone(&here),
+                key: &entry.key("name"),
+                provider: own.map_or_else(|| shared.clone(), |own| own.map(Arc::from)),
+            };
             if let Some(text) = entry.text("name") {
                 let line = entry.line_of("name").unwrap_or_default();
-                self.listed(&entry, "name", text, line, own.as_ref(), &mut domains);
+                self.listed(&entry, &origin, text, line, &mut domains);
             }
         }
-        self.file(section, provider.as_ref(), &mut domains);
+        self.file(section, shared, &mut domains);
         if domains.is_empty() {
             section
                 .reader
@@ -327,40 +336,28 @@ impl<'a> Clients<'a> {
     fn listed(
         &mut self,
         section: &Section<'_>,
-        key: &str,
+        origin: &Origin<'_>,
         text: &str,
         line: usize,
-        provider: Option<&String>,
         domains: &mut Vec<ClientDomain>,
     ) {
-        let file = section.reader.path.clone();
         match read_name(text, self.accept_idn) {
             Ok((name, notices)) => {
-                self.add(
-                    section,
-                    file,
-                    &section.key(key),
-                    Listed {
-                        name,
-                        notices,
-                        line,
-                    },
-                    provider,
-                    domains,
-                );
+                let listed = Listed {
+                    name,
+                    notices,
+                    line,
+                };
+                self.add(section, origin, listed, domains);
             }
-            Err((message, hint)) => {
-                section
-                    .reader
-                    .fault(Some(line), &section.key(key), message, hint)
-            }
+            Err((message, hint)) => section.reader.fault(Some(line), origin.key, message, hint),
         }
     }
 
     fn file(
         &mut self,
         section: &Section<'_>,
-        provider: Option<&String>,
+        provider: Option<Arc<str>>,
         domains: &mut Vec<ClientDomain>,
     ) {
         let (Some(path), Some(text)) = (section.path("domains_file"), section.text("domains_file"))
@@ -398,18 +395,21 @@ impl<'a> Clients<'a> {
         }
         // A bad line costs only itself: the other domains must not lapse for it.
         section.reader.left_out.borrow_mut().extend(list.faults);
+        let origin = Origin {
+            file: shown.into(),
+            key: "",
+            provider,
+        };
         for listed in list.names {
-            self.add(section, shown.clone(), "", listed, provider, domains);
+            self.add(section, &origin, listed, domains);
         }
     }
 
     fn add(
         &mut self,
         section: &Section<'_>,
-        file: PathBuf,
-        key: &str,
+        origin: &Origin<'_>,
         listed: Listed,
-        provider: Option<&String>,
         domains: &mut Vec<ClientDomain>,
     ) {
         let Listed {
@@ -418,34 +418,26 @@ impl<'a> Clients<'a> {
             line,
         } = listed;
         let place = |message: String, hint: Option<String>| Fault {
-            file: file.clone(),
+            file: origin.file.to_path_buf(),
             line: Some(line),
-            key: key.to_owned(),
+            key: origin.key.to_owned(),
             message,
             hint,
         };
-        let mut firsts = self.seen.get(&name).into_iter().flatten();
-        if let Some(first) = firsts.find(|first| first.client == self.at_hand) {
+        let names = self.seen.entry(self.at_hand.clone()).or_default();
+        if let Some(first) = names.get(&name) {
             let message = format!(
                 "{} is listed twice; first at {}:{}",
                 name.both_forms(),
                 first.file.display(),
                 first.line
             );
-            if first.provider.as_ref() == provider {
-                section
-                    .reader
-                    .notices
-                    .borrow_mut()
-                    .push(place(message, None));
-                return;
-            }
             let hint = "at one client a domain has one provider: leave one of the two out";
-            section
-                .reader
-                .faults
-                .borrow_mut()
-                .push(place(message, Some(hint.to_owned())));
+            let (list, hint) = match first.provider == origin.provider {
+                true => (&section.reader.notices, None),
+                false => (&section.reader.faults, Some(hint.to_owned())),
+            };
+            list.borrow_mut().push(place(message, hint));
             return;
         }
         for notice in notices {
@@ -460,15 +452,14 @@ impl<'a> Clients<'a> {
             }
         }
         let first = First {
-            file,
+            file: Arc::clone(&origin.file),
             line,
-            client: self.at_hand.clone(),
-            provider: provider.cloned(),
+            provider: origin.provider.clone(),
         };
-        self.seen.entry(name.clone()).or_default().push(first);
+        names.insert(name.clone(), first);
         domains.push(ClientDomain {
             name,
-            provider: provider.cloned(),
+            provider: origin.provider.as_deref().map(str::to_owned),
         });
     }
 }

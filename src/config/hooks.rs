@@ -42,6 +42,9 @@ impl HookKind {
     }
 }
 
+/// Longer names are not read by anybody in a log.
+const LONGEST_NAME: usize = 40;
+
 pub(super) const HOOK_KEY: Schema = Schema {
     path: "server.hook_key",
     keys: &["name", "kind", "secret", "second_secret", "zones"],
@@ -62,12 +65,30 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
     keys
 }
 
+/// A name that stands in logs as it is.
+pub(super) fn log_name(section: &Section<'_>) -> Option<String> {
+    section.must_have("name", "what it is called in the log");
+    let name = section.text("name")?;
+    if name.len() > LONGEST_NAME
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        section.fault(
+            "name",
+            format!("must be at most {LONGEST_NAME} letters, digits, `-`, `_` and `.`"),
+        );
+        return None;
+    }
+    Some(name.to_owned())
+}
+
 fn key(section: &Section<'_>) -> Option<HookKeySettings> {
     section.must_have(
         "secret",
         "where the secret is: secret = { file = \"/etc/prevalidate/hook.secret\" }",
     );
-    let name = super::server::name(section);
+    let name = log_name(section);
     let kind = section
         .choice("kind", &HookKind::ALL)
         .unwrap_or(HookKind::Standard);

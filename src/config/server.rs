@@ -24,8 +24,6 @@ pub(super) const TOKEN: Schema = Schema {
 
 /// Where the daemon listens when nothing is said.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8420);
-/// Longer names are not read by anybody in a log.
-const LONGEST_NAME: usize = 40;
 
 /// `[server]`: the daemon's interface over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +157,7 @@ fn tls(section: &Section<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
 fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {
     let mut tokens: Vec<TokenSettings> = Vec::new();
     for table in section.tables("token", &TOKEN) {
-        let name = name(&table);
+        let name = hooks::log_name(&table);
         if name
             .as_ref()
             .is_some_and(|name| tokens.iter().any(|token| token.name == *name))
@@ -180,22 +178,4 @@ fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {
         }
     }
     tokens
-}
-
-/// A name that stands in logs as it is.
-pub(super) fn name(section: &Section<'_>) -> Option<String> {
-    section.must_have("name", "what it is called in the log");
-    let name = section.text("name")?;
-    if name.len() > LONGEST_NAME
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    {
-        section.fault(
-            "name",
-            format!("must be at most {LONGEST_NAME} letters, digits, `-`, `_` and `.`"),
-        );
-        return None;
-    }
-    Some(name.to_owned())
 }

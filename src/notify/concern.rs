@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::decide::SKEW;
 use super::{Pace, Topic};
 use crate::overview::certificates::{CertificateState, at_stake};
 use crate::overview::clients::Age;
 use crate::overview::danger::{Danger, Gravity};
 use crate::overview::snapshot::{Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
+use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::{Policy, State};
 use crate::text::{moment, relative};
 use crate::worker::persist::RECORDS;
@@ -122,7 +122,7 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         // A beginning that is still to come was written by a wrong clock, and puts nothing off.
         let failing = failing.filter(|failing| {
             let lasts = picture.at.duration_since(failing.since);
-            lasts >= pace.doubt || lasts < -SKEW
+            lasts >= pace.doubt || lasts < -CLOCK_TOLERANCE
         });
         let said = match (failing, client.looked_at) {
             (Some(failing), _) => Some(Concern::of(&*failing.error)),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::concern::Concern;
 use super::notice::{Change, Notice};
 use super::{Topic, Wants};
+use crate::prevalidation::guard::CLOCK_TOLERANCE;
 
 /// What a sink knows about one topic. Stands in the store as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -187,12 +188,8 @@ pub fn decide_summary(
 /// Whether what happened `at` some moment cannot have: the trace of a clock that was wrong, which
 /// must keep nobody silent (faults T02). Clocks may differ by a little.
 fn is_impossible(at: Timestamp, now: Timestamp) -> bool {
-    at.duration_since(now) > SKEW
+    at.duration_since(now) > CLOCK_TOLERANCE
 }
-
-/// A moment that is further in the future than clocks may differ is the trace of one that was
-/// wrong.
-pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// When the day of the daily summary begins, UTC.
 const SUMMARY_AT: SignedDuration = SignedDuration::from_hours(6);

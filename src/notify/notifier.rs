@@ -12,13 +12,14 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::concern::{Concern, Concerns, concerns};
-use super::decide::{Decision, Rules, SKEW, Sending, Told, decide, decide_summary};
+use super::decide::{Decision, Rules, Sending, Told, decide, decide_summary};
 use super::notice::{Item, Notice, new_id};
 use super::{Failure, Pace, Sink, Topic};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::Policy;
+use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::policy::backoff;
 use crate::store::{Store, StoreError};
 
@@ -284,7 +285,7 @@ impl Notifier {
         let is_anothers = sending.error.is_none();
         let longest = if is_anothers { LEASE } else { LONGEST };
         now < sending.next_at
-            && sending.next_at <= later(later(now, longest), SKEW)
+            && sending.next_at <= later(later(now, longest), CLOCK_TOLERANCE)
             && (is_anothers || !self.pace.impatient)
     }
 

@@ -1,7 +1,7 @@
 //! All domains at one moment, each in a few words: what an overview of 100,000 of them is drawn
 //! from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -19,6 +19,7 @@ use super::{
 use crate::prevalidation::{DomainName, Lateness, Policy, RowKey, State};
 use crate::rdap::{self, Ending};
 use crate::store::{DomainRow, Pages, Store, StoreError};
+use crate::text::Shared;
 use crate::worker::{Cover, refusal_fact};
 
 /// How everything stood at one moment.
@@ -119,7 +120,7 @@ impl Snapshot {
             ledger: open_entries(store, None).await?,
             beside: Beside::read(store, basis.targets).await?,
             cover: Cover::new(basis.policy),
-            texts: HashSet::new(),
+            texts: Shared::default(),
             entries: Vec::new(),
             troubled: BTreeMap::new(),
             basis,
@@ -205,7 +206,7 @@ struct Reading<'a> {
     beside: Beside,
     cover: Cover,
     /// What is said of many is kept once.
-    texts: HashSet<Arc<str>>,
+    texts: Shared,
     entries: Vec<Entry>,
     troubled: BTreeMap<At, Trouble>,
     basis: &'a Basis<'a>,
@@ -302,7 +303,7 @@ impl Reading<'_> {
         let mut clients = Vec::with_capacity(self.basis.targets.len());
         for target in self.basis.targets {
             clients.push(ClientStanding {
-                key: kept(&mut self.texts, &target.key),
+                key: self.texts.get(&target.key),
                 looked_at: looks.get(&target.key).copied(),
                 refusal: store
                     .fact(&refusal_fact(&target.key))
@@ -324,18 +325,8 @@ fn find(entries: &[Entry], domain: &DomainName, client: &str) -> Option<usize> {
     Some(from + place)
 }
 
-/// The one copy of a text.
-fn kept(texts: &mut HashSet<Arc<str>>, text: &str) -> Arc<str> {
-    if let Some(known) = texts.get(text) {
-        return Arc::clone(known);
-    }
-    let new: Arc<str> = text.into();
-    texts.insert(Arc::clone(&new));
-    new
-}
-
 impl Entry {
-    fn of(view: DomainView, texts: &mut HashSet<Arc<str>>) -> Self {
+    fn of(view: DomainView, texts: &mut Shared) -> Self {
         Self {
             usable_until: view.usable_until(),
             needs_a_person: view.needs_a_person(),
@@ -349,10 +340,10 @@ impl Entry {
             renew_at: view.renew_at,
             due_at: view.due_at,
             ca_read_at: view.ca_read_at,
-            client: kept(texts, &view.client),
+            client: texts.get(&view.client),
             further: view.further,
-            provider: view.provider.map(|name| kept(texts, &name)),
-            reason: kept(texts, &view.reason),
+            provider: view.provider.map(|name| texts.get(&name)),
+            reason: texts.get(&view.reason),
             domain: view.domain,
         }
     }

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::challenge::Challenge;
 use super::lateness::Lateness;
-use super::registration::{Proof, Token};
+use super::proof::Proof;
+use super::registration::Token;
 use super::reuse::after;
 
 /// What is remembered about the way to the next proof. Everything else is looked up afresh.

@@ -10,6 +10,7 @@ mod tally;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
@@ -17,7 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use self::tally::{Day, Week};
 use super::name::DomainName;
 use super::policy::Policy;
-use super::registration::Proof;
+use super::proof::Proof;
 
 /// Calls to the CA for one renewal: the registration is read, a new random value is requested, the
 /// domain is submitted.
@@ -32,11 +33,11 @@ pub struct Start {
     /// The name.
     pub domain: DomainName,
     /// The `[ca.NAME]`.
-    pub ca: String,
+    pub ca: Arc<str>,
     /// The key of its client: limits on risk hold for each client.
-    pub client: String,
+    pub client: Arc<str>,
     /// The `[provider.NAME]` that writes its records.
-    pub provider: String,
+    pub provider: Arc<str>,
     /// Its proof, while one counts.
     pub proof: Option<Proof>,
     /// A person must act before anything is done for it.

@@ -7,7 +7,8 @@
 use jiff::Timestamp;
 
 use super::observed::{Observed, Sighting};
-use super::registration::{Proof, Registration, Status};
+use super::proof::Proof;
+use super::registration::{Registration, Status};
 use super::reuse::ReuseTable;
 
 impl Sighting {

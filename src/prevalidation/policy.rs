@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ledger::RecordForm;
 use super::name::DomainName;
-use super::registration::Proof;
+use super::proof::Proof;
 use super::reuse::{ReuseTable, after, before, days_long};
 
 /// Whether anything may be written.

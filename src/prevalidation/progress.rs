@@ -5,7 +5,8 @@ use jiff::Timestamp;
 
 use super::attempt::Attempt;
 use super::order::{Order, OrderState};
-use super::registration::{Proof, Registration};
+use super::proof::Proof;
+use super::registration::Registration;
 use super::reuse::ReuseTable;
 
 /// What the CA's word changed.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::observed::Sighting;
-use super::registration::Proof;
+use super::proof::Proof;
 
 /// What certificates a client orders on its proofs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

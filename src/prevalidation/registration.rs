@@ -1,6 +1,5 @@
 //! A domain's entry at the CA, in our words.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -8,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::challenge::{Challenge, ChallengeData, Counts};
 use super::name::DomainName;
-use super::order::Order;
+use super::order::{Order, OrderState};
+use super::proof::Proof;
 use super::reuse::{ReuseTable, after, before, days_long};
 
 /// What the CA says about one domain.
@@ -31,10 +31,10 @@ pub struct Registration {
     /// The record that the CA wants to find, where it is not a random value at the domain itself.
     /// A list that does not show it takes nothing away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub challenge: Option<Challenge>,
+    pub challenge: Option<Box<Challenge>>,
     /// The validation that is under way at the CA, where it carries one out over some time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub order: Option<Order>,
+    pub order: Option<Box<Order>>,
     /// A row of a list, which leaves out what only a read of the reference shows: nothing that is
     /// missing here is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -87,13 +87,37 @@ impl Registration {
 
     /// The challenge that the CA shows, while the validation that it belongs to can still succeed.
     pub fn open_challenge(&self) -> Option<&Challenge> {
-        let shown = self.challenge.as_ref()?;
+        let shown = self.challenge.as_deref()?;
         if self.order.is_some() {
             return self.open_order().map(|_| shown);
         }
         let proved_at = self.shown_proof().and_then(Proof::made_at);
         let is_used = proved_at.is_some_and(|proved| shown.made.is_none_or(|made| made <= proved));
         (!is_used).then_some(shown)
+    }
+
+    /// The order that is under way. One that a validation has come after is not, whatever it is
+    /// called: some CAs leave "submitted" behind when all is done.
+    pub fn open_order(&self) -> Option<&Order> {
+        let order = self.order.as_deref()?;
+        let under_way = match order.state {
+            OrderState::Begun => self.challenge.is_some(),
+            OrderState::Submitted => order.next_check.is_some() || !self.is_fulfilled(order),
+            OrderState::Rejected | OrderState::Unknown(_) => false,
+        };
+        under_way.then_some(order)
+    }
+
+    /// Whether a validation came after the order, by their days. Where the CA shows neither, a
+    /// challenge that is still shown speaks for an order under way.
+    fn is_fulfilled(&self, order: &Order) -> bool {
+        let validated = self.proof.as_ref().and_then(|proof| proof.validated_at);
+        let day = |at: Timestamp| at.as_second().div_euclid(86_400);
+        match (validated, order.submitted_at) {
+            (Some(validated), Some(submitted)) => day(validated) >= day(submitted),
+            (Some(_), None) => self.challenge.is_none(),
+            (None, _) => self.challenge.is_none(),
+        }
     }
 
     /// The token, while the CA accepts it and it has more than `margin` left.
@@ -166,64 +190,6 @@ impl fmt::Display for Status {
             Self::NotValidated => "NOT_VALIDATED",
             Self::Unknown(text) => text,
         })
-    }
-}
-
-/// A finished validation.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Proof {
-    /// `timeValidated`: when the CA finished it. A renewal has succeeded when this moved forward.
-    pub validated_at: Option<Timestamp>,
-    /// `timeExpired`: when the CA says it ends. It may move backwards when the rules change.
-    pub expires_at: Option<Timestamp>,
-    /// The CA's word for the method, `cabdns`; unknown methods are shown, not refused.
-    pub method: Option<String>,
-    /// When this program first saw the proof, where the CA shows no day for it, or a day that is
-    /// still to come: the proof is at least as old. `None` where the CA's own date is believed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub first_seen: Option<Timestamp>,
-    /// The ends that the CA keeps apart, by what they are for: `ov`, `ev`, `smime`, `tls`, or a word
-    /// for the proof itself. Empty where it states one end only. See [`super::Purpose`].
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub ends: BTreeMap<String, Timestamp>,
-}
-
-impl Proof {
-    /// The moment from which the rules count: the CA's, and never later than the first reading.
-    pub fn made_at(&self) -> Option<Timestamp> {
-        match (self.validated_at, self.first_seen) {
-            (Some(validated), Some(seen)) => Some(validated.min(seen)),
-            (one, other) => one.or(other),
-        }
-    }
-
-    /// Whether nothing speaks for another proof than `known`: a date that is missing does not, and
-    /// neither does an end that moved backwards.
-    fn is_same_as(&self, known: &Self) -> bool {
-        let differs = self
-            .validated_at
-            .zip(known.validated_at)
-            .is_some_and(|(now, then)| now != then);
-        let lasts_longer = self
-            .expires_at
-            .zip(known.expires_at)
-            .is_some_and(|(now, then)| now > then);
-        !differs && !lasts_longer
-    }
-
-    /// Whether it was made after `old`: by its day, or by a later end where the CA shows no day.
-    /// A date that only one of the two has says nothing.
-    pub fn is_newer_than(&self, old: &Self) -> bool {
-        if let Some((new, old)) = self.validated_at.zip(old.validated_at) {
-            return new > old;
-        }
-        if let Some((new, old)) = self.expires_at.zip(old.expires_at) {
-            return new > old;
-        }
-        // The CA shows no date at all: it stopped saying VALID, and says it again.
-        self.first_seen
-            .zip(old.first_seen)
-            .is_some_and(|(new, old)| new > old)
     }
 }
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::registration::Proof;
+use super::proof::Proof;
 
 /// One row: whoever issues a certificate on or after `start` may rely on proofs not older than
 /// `limit`.

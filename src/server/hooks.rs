@@ -8,6 +8,7 @@
 //! many hooks arrive, the worker decides how often it tries a domain (faults H08, W04).
 
 pub mod body;
+pub mod key;
 pub mod signature;
 #[cfg(test)]
 mod tests;
@@ -32,7 +33,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
 
 use self::body::Changed;
-use self::signature::{Claim, Flaw, Scheme, digest, hex};
+use self::signature::{Claim, Flaw, digest, hex};
 use super::access::{Denied, Role};
 use super::answer;
 use super::shared::{Live, Shared};
@@ -40,7 +41,6 @@ use crate::overview::snapshot::Snapshot;
 use crate::prevalidation::{DomainName, RowKey, State as DomainState};
 use crate::store::{Received, StoreError};
 use crate::text::escape;
-use crate::webhook::Secret;
 
 /// Where hooks go to.
 pub const PATH: &str = "/hooks/dns";
@@ -55,48 +55,6 @@ const STORE_TIME: Duration = Duration::from_secs(8);
 /// [`TOLD_EVERY`]: it must not fill a disk.
 const TOLD: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const TOLD_EVERY: Duration = Duration::from_secs(10);
-
-/// A sender of signed hooks: one `[[server.hook_key]]`.
-#[derive(Debug, Clone)]
-pub struct Key {
-    name: Arc<str>,
-    scheme: Scheme,
-    secrets: Vec<Secret>,
-    zones: Arc<[DomainName]>,
-}
-
-impl Key {
-    /// A key with its secrets, two of them while they roll over. `zones`: what it may name, with
-    /// everything below; empty: anything.
-    pub fn new(name: &str, scheme: Scheme, secrets: Vec<Secret>, zones: Vec<DomainName>) -> Self {
-        Self {
-            name: name.into(),
-            scheme,
-            secrets,
-            zones: zones.into(),
-        }
-    }
-
-    /// Its name in the configuration.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Whether somebody who knows a secret of one could sign for the other.
-    pub fn shares_a_secret_with(&self, other: &Self) -> bool {
-        self.secrets
-            .iter()
-            .any(|secret| other.secrets.iter().any(|known| known.is(secret)))
-    }
-
-    fn signed(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
-        self.scheme == claim.scheme
-            && self
-                .secrets
-                .iter()
-                .fold(false, |found, secret| claim.is_by(secret, body) | found)
-    }
-}
 
 /// The routes of this part.
 pub fn routes(shared: Arc<Shared>) -> Router {

@@ -181,16 +181,14 @@ impl Lab {
             .into_iter()
             .map(|(text, found)| Seen {
                 key: name(text).into(),
-                sighting: Sighting::Present(found),
+                changed: Some(Box::new(Sighting::Present(found))),
                 due_at: Some(now),
-                changed: true,
             })
             .collect();
         let absent = |text| Seen {
             key: name(text).into(),
-            sighting: Sighting::Absent,
+            changed: Some(Box::new(Sighting::Absent)),
             due_at: Some(now + days(1)),
-            changed: true,
         };
         seen.extend([absent("new.example"), absent("www.example.ch")]);
         self.store.record_look(CLIENT, &seen, now).await.unwrap();

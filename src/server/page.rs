@@ -18,6 +18,7 @@ mod orders;
 mod session;
 mod standing;
 mod summary;
+mod visitor;
 mod words;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,8 +35,8 @@ use maud::html;
 
 use self::doorkeeper::Doorkeeper;
 use self::layout::{Frame, Here};
-use self::session::Visitor;
 use self::summary::Summary;
+use self::visitor::Visitor;
 use self::words::capital;
 use super::shared::Shared;
 use crate::overview::snapshot::Snapshot;

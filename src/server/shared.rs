@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::access::Access;
-use super::hooks::Key;
+use super::hooks::key::Key;
 use super::tls::Tls;
 use crate::clock::Clock;
 use crate::metrics::Metrics;

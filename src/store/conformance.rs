@@ -201,15 +201,14 @@ pub fn registered(domain: &str) -> Sighting {
 pub fn seen(domain: &str, due_at: Timestamp) -> Seen {
     Seen {
         key: key(domain),
-        sighting: registered(domain),
+        changed: Some(Box::new(registered(domain))),
         due_at: Some(due_at),
-        changed: true,
     }
 }
 
 fn unchanged(domain: &str, due_at: Timestamp) -> Seen {
     Seen {
-        changed: false,
+        changed: None,
         ..seen(domain, due_at)
     }
 }
@@ -532,7 +531,7 @@ pub async fn a_look_skips_leased_rows_and_later_reads(store: Subject) {
     assert!(store.commit(&[read]).await.unwrap()[0].is_ok());
     // This list began before the read above and ends only now.
     let look = ["leased.ch", "read.ch"].map(|d| Seen {
-        sighting: Sighting::Absent,
+        changed: Some(Box::new(Sighting::Absent)),
         ..seen(d, at(50))
     });
     store
@@ -562,7 +561,6 @@ pub async fn an_unchanged_look_moves_read_at_alone(store: Subject) {
     let before = store.domains().await.unwrap().remove(0);
     assert_eq!(before.read_at, Some(at(0)));
     let look = Seen {
-        sighting: Sighting::Absent,
         due_at: None,
         ..unchanged("a.ch", at(1))
     };
@@ -629,7 +627,7 @@ pub async fn a_change_fences_out_the_holder_of_an_ended_lease(store: Subject) {
         .record_look(
             "swisssign/a",
             &[Seen {
-                sighting: Sighting::Absent,
+                changed: Some(Box::new(Sighting::Absent)),
                 ..seen("a.ch", at(20))
             }],
             at(16),
@@ -1063,7 +1061,7 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
     // A look at one client says nothing of the other.
     let gone = Seen {
         key: one.fence.key.clone(),
-        sighting: Sighting::Absent,
+        changed: Some(Box::new(Sighting::Absent)),
         ..seen("a.ch", at(600))
     };
     store

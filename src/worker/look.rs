@@ -10,7 +10,7 @@ use super::looks::UnderWay;
 use super::survey::Sight;
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::CaError;
-use crate::prevalidation::{Attempt, Decision, DomainName, Effect, Observed, Sighting, absorb};
+use crate::prevalidation::{DomainName, Observed};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
 /// Whether somebody else who makes the first look has ended is asked so often: until then there is
@@ -317,48 +317,4 @@ pub fn failure_fact(client: &str) -> String {
 /// When the state of the login at a CA was last asked for.
 fn login_fact(ca: &str) -> String {
     format!("login/{ca}")
-}
-
-/// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.
-pub(super) fn due_at(
-    decision: &Decision,
-    attempt: &Attempt,
-    lapse: Option<Timestamp>,
-) -> Option<Timestamp> {
-    // A look at the CA always asks again; a moment further away than any proof lives needs no row
-    // of its own.
-    let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
-    planned
-        .into_iter()
-        .chain(attempt.hears_at())
-        .chain(lapse)
-        .min()
-}
-
-/// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer
-/// unanswered.
-pub(super) fn reconcile_attempt(
-    observed: &mut Observed,
-    reuse: &crate::prevalidation::ReuseTable,
-    now: Timestamp,
-) -> crate::prevalidation::Progress {
-    let began = observed.attempt.effects.last().copied();
-    // A read that began after the effect is its answer. A row that leaves out what the CA wants to
-    // find, and whether it was submitted, answers a registration only.
-    let is_summary = matches!(&observed.sighting, Sighting::Present(found) if found.is_summary);
-    let is_answer = !is_summary || observed.attempt.unanswered == Some(Effect::Register);
-    if is_answer
-        && observed.attempt.unanswered.is_some()
-        && observed
-            .read_at
-            .zip(began)
-            .is_some_and(|(read, began)| read > began)
-        && !matches!(observed.sighting, Sighting::Missing(_))
-    {
-        observed.attempt.unanswered = None;
-    }
-    match &observed.sighting {
-        Sighting::Present(registration) => absorb(&mut observed.attempt, registration, reuse, now),
-        _ => crate::prevalidation::Progress::None,
-    }
 }

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::covering::{Above, Cover, Covering, covers_until};
-use super::look::{due_at, reconcile_attempt};
 use super::{Target, Worker};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{Comparison, examine_clock};
 use crate::prevalidation::{
-    Alarm, Decision, DomainName, LedgerEntry, Observed, Registration, RowKey, Sighting, next_step,
+    Alarm, Attempt, Decision, DomainName, Effect, LedgerEntry, Observed, Progress, Registration,
+    ReuseTable, RowKey, Sighting, absorb, next_step,
 };
 use crate::store::{DomainRow, Pages, Seen, StoreError};
 
@@ -44,12 +44,7 @@ impl Sight {
         Seen {
             due_at: self.due_at,
             key: self.key,
-            sighting: if self.changed {
-                self.observed.sighting
-            } else {
-                Sighting::Unread
-            },
-            changed: self.changed,
+            changed: self.changed.then(|| Box::new(self.observed.sighting)),
         }
     }
 }
@@ -232,4 +227,48 @@ fn sighting_of(found: Option<Registration>, row: &DomainRow) -> Sighting {
     };
     sighting.keep_first_seen(&row.sighting);
     sighting
+}
+
+/// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.
+pub(super) fn due_at(
+    decision: &Decision,
+    attempt: &Attempt,
+    lapse: Option<Timestamp>,
+) -> Option<Timestamp> {
+    // A look at the CA always asks again; a moment further away than any proof lives needs no row
+    // of its own.
+    let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
+    planned
+        .into_iter()
+        .chain(attempt.hears_at())
+        .chain(lapse)
+        .min()
+}
+
+/// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer
+/// unanswered.
+pub(super) fn reconcile_attempt(
+    observed: &mut Observed,
+    reuse: &ReuseTable,
+    now: Timestamp,
+) -> Progress {
+    let began = observed.attempt.effects.last().copied();
+    // A read that began after the effect is its answer. A row that leaves out what the CA wants to
+    // find, and whether it was submitted, answers a registration only.
+    let is_summary = matches!(&observed.sighting, Sighting::Present(found) if found.is_summary);
+    let is_answer = !is_summary || observed.attempt.unanswered == Some(Effect::Register);
+    if is_answer
+        && observed.attempt.unanswered.is_some()
+        && observed
+            .read_at
+            .zip(began)
+            .is_some_and(|(read, began)| read > began)
+        && !matches!(observed.sighting, Sighting::Missing(_))
+    {
+        observed.attempt.unanswered = None;
+    }
+    match &observed.sighting {
+        Sighting::Present(registration) => absorb(&mut observed.attempt, registration, reuse, now),
+        _ => Progress::None,
+    }
 }

@@ -11,7 +11,7 @@ mod orders;
 use super::Worker;
 use super::beside::Beside;
 use super::covering::Covering;
-use super::look::{due_at, reconcile_attempt};
+use super::survey::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{

@@ -30,44 +30,7 @@ const ADAPTER: &str = "an adapter";
 
 /// Files that import each other in a circle, whoever is the parent of whom. The list may only become
 /// shorter.
-const CIRCLES: &[&[&str]] = &[
-    &[
-        "crate::rfc2136::change",
-        "crate::rfc2136::cname",
-        "crate::rfc2136::findings",
-        "crate::rfc2136::outcome",
-        "crate::rfc2136::plan",
-        "crate::rfc2136::proof",
-        "crate::rfc2136::send",
-    ],
-    &["crate::commands::plan", "crate::commands::run"],
-    &["crate::commands::summary", "crate::commands::work"],
-    &["crate::config::hooks", "crate::config::server"],
-    &[
-        "crate::notify::concern",
-        "crate::notify::decide",
-        "crate::notify::notice",
-    ],
-    &[
-        "crate::prevalidation::order",
-        "crate::prevalidation::registration",
-        "crate::prevalidation::reuse",
-    ],
-    &[
-        "crate::server::api",
-        "crate::server::health",
-        "crate::server::hooks",
-        "crate::server::http",
-        "crate::server::listener",
-        "crate::server::page",
-        "crate::server::shared",
-    ],
-    &[
-        "crate::server::page::layout",
-        "crate::server::page::session",
-    ],
-    &["crate::worker::look", "crate::worker::survey"],
-];
+const CIRCLES: &[&[&str]] = &[];
 
 /// The modules of a crate that stand in folders of their own: `cloudflare`.
 fn folders(all: &[Source]) -> BTreeSet<&str> {

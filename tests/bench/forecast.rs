@@ -23,9 +23,9 @@ pub fn ten_thousand() -> Vec<Row> {
             let age = i64::try_from(number * 7919 % 189).unwrap() + 1;
             Start {
                 domain: DomainName::from_a_labels(name).unwrap(),
-                ca: "swisssign".to_owned(),
-                client: "client".to_owned(),
-                provider: "internal".to_owned(),
+                ca: "swisssign".into(),
+                client: "client".into(),
+                provider: "internal".into(),
                 proof: Some(Proof {
                     validated_at: Some(NOW - SignedDuration::from_hours(24 * age)),
                     ..Proof::default()

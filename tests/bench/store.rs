@@ -52,9 +52,8 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let look = |shift: i64, changed: bool| -> Vec<Seen> {
         let seen = |(number, wish): (usize, &prevalidate::store::Wanted)| Seen {
             key: wish.domain.clone().into(),
-            sighting: registered(wish.domain.as_str()),
+            changed: changed.then(|| Box::new(registered(wish.domain.as_str()))),
             due_at: Some(due(number, shift)),
-            changed,
         };
         wishes.iter().enumerate().map(seen).collect()
     };

@@ -132,7 +132,7 @@ impl Lab {
 
     async fn started(&self, id: &str) -> Challenge {
         let started = self.ca.start(id).await.unwrap();
-        started.registration.challenge.unwrap()
+        *started.registration.challenge.unwrap()
     }
 
     async fn added(&self, text: &str) -> Result<Registration, CaError> {

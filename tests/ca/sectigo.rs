@@ -124,7 +124,7 @@ impl Lab {
 
     async fn started(&self, text: &str) -> Challenge {
         let started = self.ca.start(text).await.unwrap();
-        started.registration.challenge.unwrap()
+        *started.registration.challenge.unwrap()
     }
 }
 

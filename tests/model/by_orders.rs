@@ -140,8 +140,8 @@ impl ModelCa {
         });
         Registration {
             token: None,
-            challenge,
-            order,
+            challenge: challenge.map(Box::new),
+            order: order.map(Box::new),
             is_summary,
             ..self.show_token(entry, behaviour)
         }

@@ -48,9 +48,9 @@ fn proof(made: Timestamp) -> Proof {
 fn start(domain: &DomainName, made: Timestamp) -> Start {
     Start {
         domain: domain.clone(),
-        ca: "model".to_owned(),
-        client: "model/model".to_owned(),
-        provider: "memory".to_owned(),
+        ca: "model".into(),
+        client: "model/model".into(),
+        provider: "memory".into(),
         proof: Some(proof(made)),
         waits_for_person: false,
     }
@@ -317,7 +317,7 @@ fn entry(domain: &DomainName, value: String, now: Timestamp) -> LedgerEntry {
         owner: domain.as_str().to_owned(),
         kind: RecordType::Txt,
         value,
-        provider: "memory".to_owned(),
+        provider: "memory".into(),
         zone: Some(domain.as_str().to_owned()),
         state: LedgerState::Published,
         ttl_before: None,

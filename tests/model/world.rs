@@ -819,7 +819,7 @@ impl Provider for Watched {
                 let is_shown = row.is_some_and(|row| {
                     let found = row.sighting.registration();
                     let token = found.and_then(|it| it.token.as_ref().map(|t| it.challenge_of(t)));
-                    let shown = found.and_then(|found| found.challenge.clone());
+                    let shown = found.and_then(|found| found.challenge.as_deref().cloned());
                     let known = [token, shown, row.attempt.challenge.clone()];
                     let waits = row.attempt.hold.is_some() || row.attempt.unanswered.is_some();
                     !waits && known.iter().flatten().any(is_it)

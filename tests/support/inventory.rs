@@ -116,9 +116,10 @@ impl Inventory {
             .into_iter()
             .map(|(domain, proved)| Seen {
                 due_at: Some(proved.map_or(at, |proved| (proved + days(100)).max(at + days(9)))),
-                sighting: Sighting::Present(registration(&domain, proved, at)),
+                changed: Some(Box::new(Sighting::Present(registration(
+                    &domain, proved, at,
+                )))),
                 key: domain.into(),
-                changed: true,
             })
             .collect();
         self.store

@@ -13,11 +13,12 @@ use super::cname::beside_others;
 use super::findings::{Findings, Place};
 use super::look::Look;
 use super::outcome::{found_done, made_up, only_a_wildcard};
-use super::plan::{Limits, Next, Plan, Verb, Wish, check, plan};
-use super::proof::{Done, undecided};
+use super::plan::{check, plan};
+use super::proof::undecided;
 use super::send::{About, Sent};
+use super::wish::{Done, Limits, Next, Open, Plan, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRrset, Zone, is_no_host};
+use crate::record::{Receipt, Record, RecordData, RecordKind, Zone, is_no_host};
 
 /// How often a change is tried when others change the same zone at the same time, or the server
 /// that is read is behind.
@@ -36,12 +37,6 @@ const CHUNK_OCTETS: usize = 16 * 1024;
 const NAMES_AT_ONCE: usize = 64;
 /// Names looked at, and zones changed, at the same time.
 const AT_ONCE: usize = 8;
-
-/// A change of one name whose message may have been done.
-pub(super) struct Open {
-    pub(super) before: TxtRrset,
-    losses: u32,
-}
 
 /// What goes on after a message.
 #[allow(

@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::rr::RecordType;
 
 use super::ask::Visit;
 use super::findings::Findings;
 use super::look::{Authority, Look, alias_in, cut, unencodable, wildcard_beside};
 use super::message::{Update, cname_at, plain_name, wire_name};
 use super::outcome::only_a_wildcard;
-use super::plan::{Limits, Next, Plan, Verb, Wish};
+use super::wish::{Limits, Next, Plan, Verb, Wish, absent_target};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRrset, Zone, is_no_host, is_within, same_name};
 
@@ -101,12 +101,6 @@ impl Visit<'_> {
             under_wildcard,
         })
     }
-}
-
-/// A target that no CNAME has: the deletion of such a CNAME changes nothing.
-pub(super) fn absent_target() -> Name {
-    let label = format!("preflight-{:016x}.invalid.", rand::random::<u64>());
-    Name::from_ascii(label).unwrap_or_else(|_| Name::root())
 }
 
 /// The guarded update that fulfils `wish`, which is for a CNAME.

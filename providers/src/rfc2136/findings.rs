@@ -6,7 +6,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SOA;
 
 use super::look::Look;
-use super::plan::{Plan, Verb, Wish};
+use super::wish::{Plan, Verb, Wish};
 use crate::record::{RecordKind, TxtRecord, TxtRrset, same_name};
 
 /// Whether the zone that is read is the zone that takes the writes, in the same state.

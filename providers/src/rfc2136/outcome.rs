@@ -1,9 +1,7 @@
 //! The words for what becomes of a change of one name.
 
-use super::change::Open;
 use super::look::Look;
-use super::plan::{Verb, Wish};
-use super::proof::Done;
+use super::wish::{Done, Open, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone, same_name};
 

@@ -7,9 +7,9 @@ use super::findings::{Findings, Place};
 use super::look::Look;
 use super::message::{Update, wire_name};
 use super::outcome::{behind, changing, kept};
-use super::plan::{Verb, Wish};
 use super::proof::undecided;
 use super::send::{About, Sent};
+use super::wish::{Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 

@@ -1,92 +1,14 @@
 //! Planning: the guarded update that fulfils a wish, from one look. No I/O.
 
-use std::collections::BTreeSet;
-
-use hickory_proto::rr::{DNSClass, Name, RecordType};
+use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::cname::plan_cname;
 use super::findings::{Findings, Place};
 use super::look::{Look, unencodable};
 use super::message::{Update, plain_name, wire_name};
+use super::wish::{Limits, Next, Plan, Verb, Wish, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host};
-
-/// Which way a change goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verb {
-    Present,
-    Absent,
-    /// What `Present` would send, with the deletion of the wished values, which are nowhere,
-    /// instead of their addition.
-    Rehearsal,
-}
-
-/// The values wanted at one name.
-#[derive(Debug, Clone)]
-pub(super) struct Wish {
-    pub(super) owner: String,
-    pub(super) kind: RecordKind,
-    /// TXT values, or the target of a CNAME.
-    pub(super) values: BTreeSet<String>,
-}
-
-impl Wish {
-    pub(super) fn is_for(&self, record: &TxtRecord) -> bool {
-        self.values
-            .iter()
-            .any(|value| record.joined() == value.as_bytes())
-    }
-
-    /// Whether TXT records stay at the name, so that no wildcard answers for it after the change
-    /// from `before`.
-    pub(super) fn keeps_some(&self, before: &TxtRrset, verb: Verb) -> bool {
-        verb != Verb::Absent || !before.records.iter().all(|record| self.is_for(record))
-    }
-}
-
-/// A change of one name that is not made yet.
-#[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) look: Look,
-    pub(super) update: Update,
-    /// The records that come or go; none when the update only asks the zone whether the values are
-    /// really not there.
-    pub(super) records: Vec<TxtRecord>,
-    /// The target of the CNAME that comes or goes.
-    pub(super) target: Option<Name>,
-    pub(super) wish: Wish,
-    /// Whether the guard is "there are TXT values".
-    pub(super) any_value: bool,
-    /// Whether the guard is the SOA that was read.
-    pub(super) soa_required: bool,
-}
-
-impl Plan {
-    /// Whether the update changes nothing and only asks.
-    pub(super) fn is_question(&self) -> bool {
-        self.records.is_empty() && self.target.is_none()
-    }
-}
-
-/// What is planned to be done.
-#[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "one value at a time, which is taken apart at once"
-)]
-pub(super) enum Next {
-    /// The values are there already.
-    Nothing(Look),
-    Send(Plan),
-}
-
-/// A value that is nowhere: its deletion changes nothing and shows that deletions work.
-pub(super) fn absent_value() -> TxtRecord {
-    TxtRecord::of(&format!(
-        "swiss-pki=preflight-{:016x}",
-        rand::random::<u64>()
-    ))
-}
+use crate::record::{Record, RecordData, RecordKind, TxtRecord, Zone, is_no_host};
 
 /// The guarded update that fulfils `wish`. `default_ttl` is for an RRset that does not exist.
 ///
@@ -175,15 +97,6 @@ pub(super) fn plan(
         any_value,
         soa_required,
     }))
-}
-
-/// What the settings say about a new record.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    /// Seconds, for an RRset that does not exist.
-    pub(super) ttl: u32,
-    /// Whether a value may be written at a name that only a wildcard answered for.
-    pub(super) wildcard_shadow: bool,
 }
 
 /// The guards that tie the update to what was read; whether "there are TXT values" had to do, and

@@ -1,47 +1,21 @@
 //! Proving: what a change that the server accepted has done, by reading it back and, where a read
 //! does not show it, by asking the zone that takes the updates.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::ask::Visit;
 use super::cname::cname_difference;
 use super::look::Look;
 use super::message::plain_name;
-use super::plan::{Plan, Verb};
 use super::send::{About, Sent};
+use super::wish::{Done, Plan, Verb};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{RecordKind, TxtRecord, TxtRrset};
+use crate::record::{RecordKind, TxtRecord};
 
 /// A read right after an accepted change may miss it where the server signs the zone inline
 /// (measured: up to 4 ms), or keeps answers for a while.
 const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
-
-/// What was done for one name.
-#[derive(Debug, Clone)]
-pub(super) struct Done {
-    pub(super) before: TxtRrset,
-    pub(super) after: TxtRrset,
-    pub(super) changed: BTreeSet<String>,
-    pub(super) serial: u32,
-    /// The primary that the SOA names.
-    pub(super) mname: String,
-}
-
-impl Done {
-    /// The name is as it was read.
-    pub(super) fn nothing(look: Look) -> Self {
-        let mname = look.mname();
-        Self {
-            before: look.rrset.clone(),
-            after: look.rrset,
-            changed: BTreeSet::new(),
-            serial: look.soa.serial,
-            mname,
-        }
-    }
-}
 
 impl Visit<'_> {
     /// Reads until the change shows, and compares everything else with what was there before.

@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::ask::Visit;
-use super::cname::absent_target;
 use super::look::unencodable;
 use super::message::{Update, plain_name, wire_name};
-use super::plan::{Verb, Wish, absent_value};
-use super::proof::Done;
 use super::refusal::BIND_RECORDS_PER_TYPE;
 use super::send::{About, Sent};
+use super::wish::{Done, Verb, Wish, absent_target, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone};
 

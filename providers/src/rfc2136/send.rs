@@ -5,13 +5,12 @@ use hickory_proto::rr::Name;
 use hickory_proto::rr::rdata::SOA;
 
 use super::ask::Visit;
-use super::cname::absent_target;
 use super::exchange::NoAnswer;
 use super::look::{Look, unencodable};
 use super::message::{Update, wire_name};
-use super::plan::absent_value;
 use super::refusal::Request;
 use super::tsig::{Reply, SignedRequest};
+use super::wish::{absent_target, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 

@@ -139,7 +139,7 @@ impl DigiCert {
                 .with_hint("Nothing is published. List that name, or delete it in CertCentral."));
         }
         if found.registration.challenge.is_none() {
-            found.registration.challenge = self.given(&call, name, &made.value)?;
+            found.registration.challenge = self.given(&call, name, &made.value)?.map(Box::new);
         }
         Ok(found.registration)
     }
@@ -176,7 +176,7 @@ impl DigiCert {
         if let Some(challenge) = self.given(&call, &domain, &said)? {
             let until = challenge.until;
             return Ok(Registration {
-                challenge: Some(challenge.dated(Some(answer.at), until)),
+                challenge: Some(Box::new(challenge.dated(Some(answer.at), until))),
                 ..known.registration
             });
         }

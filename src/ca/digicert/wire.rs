@@ -75,7 +75,7 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
     let types = types(entry.value);
     let registration = Registration {
         proof,
-        challenge,
+        challenge: challenge.map(Box::new),
         last_words: (!is_active).then(|| "the domain is deactivated in CertCentral".to_owned()),
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),
         ..Registration::bare(

@@ -1,7 +1,7 @@
 //! From `[[server.hook_key]]` to the senders of hooks.
 
 use crate::config::{HookKind, Settings};
-use crate::server::hooks::Key;
+use crate::server::hooks::key::Key;
 use crate::server::hooks::signature::Scheme;
 
 /// The keys of the configuration with their secrets, read now. The error lists every one that

@@ -76,13 +76,12 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             .iter()
             .map(|(domain, (_, known, days, rests))| Seen {
                 key: name(domain).into(),
-                sighting: match known % 3 {
+                changed: Some(Box::new(match known % 3 {
                     0 => Sighting::Absent,
                     1 => Sighting::Present(registration(&name(domain), None, now)),
                     _ => Sighting::Present(registration(&name(domain), Some(*days), now)),
-                },
+                })),
                 due_at: (!rests).then_some(now),
-                changed: true,
             })
             .collect();
         store.record_look(&target.key, &seen, now).await.unwrap();
@@ -109,7 +108,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
         providers: &providers,
         policy: &policy,
     };
-    let mut texts = HashSet::new();
+    let mut texts = Shared::default();
     let all = views(
         &store,
         store.domains().await.unwrap(),

@@ -11,12 +11,15 @@ use crate::prevalidation::attempt::Attempt;
 use crate::prevalidation::observed::{Observed, Sighting};
 use crate::prevalidation::planner::next_step;
 use crate::prevalidation::policy::{Mode, Policy};
-use crate::prevalidation::registration::{Proof, Registration, Status};
+use crate::prevalidation::proof::Proof;
+use crate::prevalidation::registration::{Registration, Status};
 use crate::prevalidation::reuse::{after, before};
 
-/// A domain on its way.
-struct Course {
-    seen: Observed,
+/// A domain on its way. There may be 100,000, so what the planner sees is made for each question.
+struct Course<'a> {
+    start: &'a Start,
+    /// When it was last proven in the play.
+    proved_at: Option<Timestamp>,
     /// The place of its CA.
     ca: usize,
     /// The place of its provider.
@@ -54,12 +57,12 @@ struct Authority {
 /// The state of the whole play.
 struct Play<'a> {
     question: &'a Question<'a>,
-    courses: Vec<Course>,
+    courses: Vec<Course<'a>>,
     cas: Vec<Authority>,
     providers: Vec<(String, Tally)>,
 }
 
-pub(super) fn play(starts: &[Start], question: &Question<'_>) -> Forecast {
+pub(super) fn play<'a>(starts: &'a [Start], question: &'a Question<'a>) -> Forecast {
     let mut order: Vec<&Start> = starts.iter().collect();
     order.sort_by(|a, b| a.domain.cmp(&b.domain));
     let mut play = Play {
@@ -101,7 +104,7 @@ pub(super) fn play(starts: &[Start], question: &Question<'_>) -> Forecast {
     play.finish()
 }
 
-impl Play<'_> {
+impl<'a> Play<'a> {
     /// The place of a CA; a new one gets the next.
     fn ca(&mut self, name: &str) -> usize {
         let known = self.cas.iter().position(|ca| ca.name == name);
@@ -128,10 +131,12 @@ impl Play<'_> {
         })
     }
 
-    fn begin(&mut self, start: &Start, client: &mut Client) {
+    fn begin(&mut self, start: &'a Start, client: &mut Client) {
         let question = self.question;
+        let seen = observed(start, None);
         let mut course = Course {
-            seen: observed(start),
+            start,
+            proved_at: None,
             ca: client.ca,
             provider: self.provider(&start.provider),
             end: None,
@@ -145,14 +150,14 @@ impl Play<'_> {
             found,
             ..
         } = &mut self.cas[client.ca];
-        course.end = course.seen.usable_until(&policy.reuse, question.from);
+        course.end = seen.usable_until(&policy.reuse, question.from);
         found.domains += 1;
         found.waiting_for_person += usize::from(start.waits_for_person);
         if let Some(end) = course.end {
             tally.count(Event::End, end);
         }
         if course.plays {
-            let due = next_step(&course.seen, policy, question.from).at;
+            let due = next_step(&seen, policy, question.from).at;
             client.later.push(Reverse((due, place)));
         }
         self.courses.push(course);
@@ -277,7 +282,7 @@ impl Play<'_> {
         tally.count(Event::Lapse, end);
         course.lapse = Some(found.lapses.len());
         found.lapses.push(Lapse {
-            domain: course.seen.domain.clone(),
+            domain: course.start.domain.clone(),
             at: end,
             until: None,
             waits_for_person: !course.plays,
@@ -288,19 +293,16 @@ impl Play<'_> {
     fn prove(&mut self, client: &mut Client, place: usize, at: Timestamp) {
         client.canary_is_back = true;
         let course = &mut self.courses[place];
-        if let Sighting::Present(registration) = &mut course.seen.sighting {
-            registration.status = Status::Valid;
-            registration.proof = Some(proof_of(at));
-        }
-        course.seen.attempt.proved_at = Some(at);
+        course.proved_at = Some(at);
+        let seen = observed(course.start, course.proved_at);
         let Authority {
             policy,
             tally,
             found,
             ..
         } = &mut self.cas[client.ca];
-        course.end = course.seen.usable_until(&policy.reuse, at);
-        let due = next_step(&course.seen, policy, at).at;
+        course.end = seen.usable_until(&policy.reuse, at);
+        let due = next_step(&seen, policy, at).at;
         client.later.push(Reverse((due, place)));
         tally.count(Event::Renewal, at);
         self.providers[course.provider].1.count(Event::Renewal, at);
@@ -346,11 +348,11 @@ fn proof_of(at: Timestamp) -> Proof {
 }
 
 /// What the planner sees of a domain: its proof, and nothing that is in its way.
-fn observed(start: &Start) -> Observed {
-    let status = if start.proof.is_some() {
-        Status::Valid
-    } else {
-        Status::Pending
+fn observed(start: &Start, proved_at: Option<Timestamp>) -> Observed {
+    let proof = proved_at.map(proof_of).or_else(|| start.proof.clone());
+    let status = match proof {
+        Some(_) => Status::Valid,
+        None => Status::Pending,
     };
     Observed {
         domain: start.domain.clone(),
@@ -358,11 +360,14 @@ fn observed(start: &Start) -> Observed {
         covered_by: None,
         has_provider: true,
         sighting: Sighting::Present(Registration {
-            proof: start.proof.clone(),
+            proof,
             ..Registration::bare("", start.domain.clone(), status)
         }),
         read_at: None,
-        attempt: Attempt::default(),
+        attempt: Attempt {
+            proved_at,
+            ..Attempt::default()
+        },
         ledger: Vec::new(),
     }
 }

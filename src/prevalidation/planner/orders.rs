@@ -60,6 +60,10 @@ fn order(state: OrderState, id: &str) -> Order {
     }
 }
 
+fn boxed(state: OrderState, id: &str) -> Box<Order> {
+    Box::new(order(state, id))
+}
+
 /// A row of the CA: valid since so many days, or never validated.
 fn registration(validated_days_ago: Option<i64>) -> Registration {
     let status = validated_days_ago.map_or(Status::NotValidated, |_| Status::Valid);
@@ -197,8 +201,8 @@ fn valid_and_submitted_right_after_the_submission_is_no_success() {
     let mut attempt = submitted(&wanted, proof.clone());
     let mut found = registration(Some(195));
     (found.challenge, found.order) = (
-        Some(wanted.clone()),
-        Some(order(OrderState::Submitted, "77")),
+        Some(Box::new(wanted.clone())),
+        Some(boxed(OrderState::Submitted, "77")),
     );
     let reuse = policy().reuse;
     for age in [0, 60, DAY] {
@@ -210,7 +214,7 @@ fn valid_and_submitted_right_after_the_submission_is_no_success() {
         );
     }
     let mut row = registration(Some(195));
-    (row.is_summary, row.order) = (true, Some(order(OrderState::Submitted, "77")));
+    (row.is_summary, row.order) = (true, Some(boxed(OrderState::Submitted, "77")));
     assert_eq!(absorb(&mut attempt, &row, &reuse, now()), Progress::None);
     assert_eq!(attempt.challenge, Some(wanted), "a list takes nothing away");
     assert_eq!(
@@ -234,11 +238,11 @@ fn a_second_proof_of_one_day_is_told_by_its_order() {
         ("76", Some(now()), None, false),
         ("77", Some(now()), None, true),
     ] {
-        found.order = Some(Order {
+        found.order = Some(Box::new(Order {
             last_check,
             next_check,
             ..order(OrderState::Submitted, id)
-        });
+        }));
         let progress = absorb(&mut attempt.clone(), &found, &reuse, now());
         assert_eq!(progress == Progress::Won, won, "{:?}", found.order);
     }
@@ -253,7 +257,7 @@ fn a_rejected_order_or_one_that_is_gone_is_begun_anew_and_its_record_goes_first(
     let reuse = policy().reuse;
     let rejected = {
         let mut found = registration(Some(195));
-        found.order = Some(order(OrderState::Rejected, "77"));
+        found.order = Some(boxed(OrderState::Rejected, "77"));
         found.last_words = Some("CAA forbids it".to_owned());
         found
     };
@@ -276,8 +280,8 @@ fn an_order_that_another_hand_began_is_gone_on_with_and_a_leftover_is_not() {
     let wanted = cname("_a1");
     let mut found = registration(None);
     (found.challenge, found.order) = (
-        Some(wanted.clone()),
-        Some(order(OrderState::Submitted, "12")),
+        Some(Box::new(wanted.clone())),
+        Some(boxed(OrderState::Submitted, "12")),
     );
     assert_eq!(
         step(&observed(found.clone(), Attempt::default())),
@@ -286,7 +290,10 @@ fn an_order_that_another_hand_began_is_gone_on_with_and_a_leftover_is_not() {
     found.order.as_mut().unwrap().state = OrderState::Begun;
     assert_eq!(step(&observed(found, Attempt::default())), "publish");
     let mut leftover = registration(Some(195));
-    (leftover.challenge, leftover.order) = (Some(wanted), Some(order(OrderState::Submitted, "12")));
+    (leftover.challenge, leftover.order) = (
+        Some(Box::new(wanted)),
+        Some(boxed(OrderState::Submitted, "12")),
+    );
     leftover.order.as_mut().unwrap().submitted_at = Some(ago(196 * DAY));
     assert_eq!(step(&observed(leftover, Attempt::default())), "start");
 }
@@ -295,7 +302,10 @@ fn an_order_that_another_hand_began_is_gone_on_with_and_a_leftover_is_not() {
 fn a_record_that_a_colleague_had_replaced_is_taken_over() {
     let mut attempt = submitted(&cname("_a1"), None);
     let mut found = registration(None);
-    (found.challenge, found.order) = (Some(cname("_a2")), Some(order(OrderState::Submitted, "78")));
+    (found.challenge, found.order) = (
+        Some(Box::new(cname("_a2"))),
+        Some(boxed(OrderState::Submitted, "78")),
+    );
     let progress = absorb(&mut attempt, &found, &policy().reuse, now());
     assert_eq!(progress, Progress::TokenReplaced);
     assert_eq!(attempt.challenge, Some(cname("_a2")));

@@ -12,6 +12,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tower::ServiceExt;
 
+use super::key::Key;
+use super::signature::Scheme;
 use super::*;
 use crate::ca::ClientSelector;
 use crate::clock::{Clock, SimulatedClock};
@@ -152,9 +154,8 @@ impl World {
         let seen: Vec<_> = rows
             .map(|row| Seen {
                 key: row.key,
-                sighting: Sighting::Absent,
+                changed: Some(Box::new(Sighting::Absent)),
                 due_at,
-                changed: true,
             })
             .collect();
         let claim = crate::store::Claim {

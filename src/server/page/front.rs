@@ -11,8 +11,8 @@ use maud::{Markup, html};
 
 use super::layout::{Frame, Here, by_itself};
 use super::orders::note;
-use super::session::{Visitor, word_field};
 use super::summary::Summary;
+use super::visitor::{Visitor, word_field};
 use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
 use super::{Pages, calendar, danger, standing};
 use crate::overview::certificates::{CertificateState, CertificateView};

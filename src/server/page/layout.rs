@@ -8,7 +8,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::POLICY_WITH_SCRIPT;
 use super::assets::{ICON, script_path, style_path};
-use super::session::{self, Visitor};
+use super::visitor::{Visitor, word_field};
 use super::words::{away, said, time};
 
 /// A picture is renewed every 30 seconds; one that is older than this is no longer being renewed.
@@ -114,7 +114,7 @@ impl Frame<'_> {
                 }
                 @if let Some(word) = visitor.word() {
                     form.inline method="post" action="/session/end" {
-                        (session::word_field(word))
+                        (word_field(word))
                         button.button.quiet.slim type="submit" { "Sign out" }
                     }
                 }

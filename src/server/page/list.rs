@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use super::danger::mark;
 use super::layout::{Frame, Here};
-use super::session::Visitor;
+use super::visitor::Visitor;
 use super::words::{away_and_day, counted, link_of, marked, number, said, state, time};
 use super::{Pages, csv};
 use crate::overview::danger::Danger;

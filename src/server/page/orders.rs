@@ -13,7 +13,8 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::Pages;
-use super::session::{Visitor, Word, is_from_elsewhere, see_other};
+use super::session::{Word, is_from_elsewhere, see_other};
+use super::visitor::Visitor;
 use crate::prevalidation::{DomainName, Sighting};
 use crate::store::{Claim, DomainRow, Event, Store, StoreError, Write};
 

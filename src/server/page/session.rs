@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
-use maud::{Markup, html};
+use maud::html;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq as _;
@@ -27,8 +27,9 @@ use url::form_urlencoded;
 use super::Pages;
 use super::doorkeeper::{TRY_EVERY, Visit};
 use super::layout::{Frame, Here};
+use super::visitor::Visitor;
 use super::words::capital;
-use crate::server::access::{Access, Denied, Identity, Role};
+use crate::server::access::{Access, Denied, Role};
 use crate::server::listener::Peer;
 use crate::server::shared::Live;
 
@@ -38,32 +39,7 @@ const COOKIE_NAME: &str = "prevalidate_session";
 /// What a browser takes from a connection with TLS only, and from this host only (RFC 6265bis,
 /// section 4.1.3.2).
 const SECURE_COOKIE_NAME: &str = "__Host-prevalidate_session";
-/// Who looks at a page, and may at least read.
-#[derive(Debug)]
-pub(super) struct Visitor {
-    identity: Identity,
-    /// The word that forms of this session repeat; `None` without a session.
-    word: Option<String>,
-}
-
 impl Visitor {
-    pub(super) fn name(&self) -> Option<&str> {
-        self.identity.name.as_deref()
-    }
-
-    pub(super) fn role(&self) -> Role {
-        self.identity.role
-    }
-
-    pub(super) fn word(&self) -> Option<&str> {
-        self.word.as_deref()
-    }
-
-    /// The word for forms that order something, where the visitor may.
-    pub(super) fn order_word(&self) -> Option<&str> {
-        self.word().filter(|_| self.role().includes(Role::Operate))
-    }
-
     /// Passes an order that was given in this session, by somebody who may give it: the form
     /// repeats the word.
     pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Box<Response>> {
@@ -274,11 +250,6 @@ pub(super) async fn end(
         SignedDuration::ZERO,
         live.tls.is_some() || is_by_tls(&headers),
     )
-}
-
-/// The hidden field of a form.
-pub(super) fn word_field(word: &str) -> Markup {
-    html! { input type="hidden" name="word" value=(word); }
 }
 
 pub(super) fn see_other(to: &str) -> Response {

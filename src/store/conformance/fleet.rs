@@ -262,7 +262,7 @@ pub async fn a_zero_byte_in_what_others_say_spoils_nothing(store: Subject) {
         .record_look(
             "swisssign/a",
             &[Seen {
-                sighting: sighting.clone(),
+                changed: Some(Box::new(sighting.clone())),
                 ..seen("a.ch", at(1))
             }],
             at(1),

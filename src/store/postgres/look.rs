@@ -27,7 +27,7 @@ pub(super) async fn record(
         .collect();
     let changed = seen
         .values()
-        .map(|one| one.changed.then(|| encode(&one.sighting)).transpose());
+        .map(|one| one.changed.as_ref().map(encode).transpose());
     let changed: Vec<Option<String>> = changed.collect::<Result<_, _>>()?;
     let at = read_at.as_microsecond();
     writing!(store, |db| {

@@ -18,7 +18,10 @@ pub(super) async fn record(
     seen: &[Seen],
     read_at: Timestamp,
 ) -> Result<(), Fault> {
-    let changed: Vec<&Seen> = seen.iter().filter(|one| one.changed).collect();
+    let changed: Vec<_> = seen
+        .iter()
+        .filter_map(|one| Some((one.key.text(), one.changed.as_ref()?)))
+        .collect();
     let dues: Vec<_> = seen
         .iter()
         .map(|one| (one.key.text(), one.due_at.map(Timestamp::as_microsecond)))
@@ -34,7 +37,7 @@ pub(super) async fn record(
     for some in changed.chunks(AT_ONCE) {
         let some: Result<Vec<_>, _> = some
             .iter()
-            .map(|one| Ok::<_, StoreError>((one.key.text(), row::encode(&one.sighting)?)))
+            .map(|(name, seen)| Ok::<_, StoreError>((name, row::encode(seen)?)))
             .collect();
         sqlx::query(
             "UPDATE domain SET sighting = seen.sighting, read_at = ?3, lease_epoch = lease_epoch + (lease_until IS NOT NULL),

@@ -22,7 +22,7 @@ impl Task {
         let given = self.registration().and_then(|found| {
             let token = found.token.as_ref();
             let by_token = token.map(|token| found.challenge_of(token));
-            found.challenge.clone().or(by_token)
+            found.challenge.as_deref().cloned().or(by_token)
         });
         match given {
             Some(challenge) if challenge.is_for(&self.fence.domain) => {
