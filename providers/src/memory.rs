@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use adapter::MemoryProvider;
 
-use crate::provider::{ErrorKind, ProviderError};
+use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{
-    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, is_no_host, same_name,
+    Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, Zone, host_of, same_name,
 };
 
 /// TTL of an RRset that the provider creates, seconds.
@@ -302,6 +302,14 @@ impl Inside {
         name != owner && self.exists(&format!("*.{name}"))
     }
 
+    /// Refuses a record with which a host would begin to exist that a wildcard answers for.
+    fn refuse_shadow(&self, owner: &str, apex: &str) -> Result<(), ProviderError> {
+        match host_of(owner, apex).filter(|host| self.is_made_up(host)) {
+            Some(host) => Err(only_a_wildcard(owner, host, "a wildcard")),
+            None => Ok(()),
+        }
+    }
+
     fn remove(&mut self, owner: &str, value: &str) -> bool {
         let Some((_, records)) = self.rrsets.get_mut(owner) else {
             return false;
@@ -334,9 +342,7 @@ impl Inside {
         let before = self.look(owner, record.kind())?;
         let changed = before.has(data) != present;
         if changed && present {
-            if self.is_made_up(owner) && !is_no_host(owner) {
-                return Err(unsafe_name(owner, "it exists only through a wildcard"));
-            }
+            self.refuse_shadow(owner, &before.zone.apex)?;
             if let Some(there) = &before.cname {
                 return Err(unsafe_name(owner, &format!("it is a CNAME to {there}")));
             }

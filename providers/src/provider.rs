@@ -87,6 +87,19 @@ pub trait Provider: Send + Sync + fmt::Debug {
     }
 }
 
+/// Why a record at `owner` is not written: it would end the answers that `wildcard` gives for `host`,
+/// which is `owner` or a name above it.
+pub(crate) fn only_a_wildcard(owner: &str, host: &str, wildcard: &str) -> ProviderError {
+    let text = format!(
+        "{host} exists only through {wildcard}; a record at {owner} would take the wildcard's other \
+         answers away from {host}"
+    );
+    ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(
+        "validate the parent domain instead, it covers this name; or give {host} a record of its own; \
+         or set allow_wildcard_shadow = true"
+    ))
+}
+
 /// The adapter writes TXT only.
 #[cfg(feature = "exec")]
 pub(crate) fn no_cname(owner: &str) -> ProviderError {

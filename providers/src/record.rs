@@ -40,10 +40,17 @@ pub fn is_within(name: &str, apex: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Whether a name begins with an underscore. No host has such a name (RFC 952), so that a record
-/// there takes nothing away from anybody that a wildcard answered for.
-pub(crate) fn is_no_host(owner: &str) -> bool {
-    owner.starts_with('_')
+/// The highest name that begins to exist with a record at `owner` and that a host may have: `owner`
+/// itself, or what is left after its last label with an underscore, which no host has (RFC 952).
+/// Where only a wildcard answered for this name, the record ends these answers, also when it stands
+/// below the name (RFC 4592, section 2.2.2). `None`: such a name exists at all events.
+pub(crate) fn host_of<'a>(owner: &'a str, apex: &str) -> Option<&'a str> {
+    let suffixes = std::iter::successors(Some(owner), |name| Some(name.split_once('.')?.1));
+    let host = match suffixes.filter(|name| name.starts_with('_')).last() {
+        Some(no_host) => no_host.split_once('.')?.1,
+        None => owner,
+    };
+    (host != apex && is_within(host, apex)).then_some(host)
 }
 
 /// Whether two names are one: without case and without the trailing dot.

@@ -11,10 +11,17 @@ const TARGET: &str = "target.example.net";
 /// Names at which a record of a CA may have to stand: below the apex, below a name that does not
 /// exist, below an empty non-terminal, beside a wildcard.
 fn owners(apex: &str) -> Vec<String> {
-    ["_x", "_x.new", "_x.empty.wild", "_x.wild"]
-        .iter()
-        .map(|name| format!("{name}.{apex}"))
-        .collect()
+    [
+        "_x",
+        "_x.new",
+        "_x.empty.wild",
+        "_x.there.wild",
+        "_x.wild",
+        "_x._y.wild",
+    ]
+    .iter()
+    .map(|name| format!("{name}.{apex}"))
+    .collect()
 }
 
 async fn make(provider: &dyn Provider, record: &Record) -> Result<Receipt, ProviderError> {
@@ -116,7 +123,14 @@ pub(super) async fn a_cname_comes_and_goes_without_a_trace(subject: &dyn Subject
 
 pub(super) async fn a_cname_is_refused_where_anything_stands(subject: &dyn Subject) {
     let (provider, apex, serial) = (subject.provider(), subject.apex(), subject.serial().await);
-    let below = ["mine", "there.wild", "cut", "www.cut", "shop.wild"];
+    let below = [
+        "mine",
+        "there.wild",
+        "cut",
+        "www.cut",
+        "shop.wild",
+        "_x.shop.wild",
+    ];
     let names = below.iter().map(|label| format!("{label}.{apex}"));
     for owner in names.chain([apex.clone()]) {
         let name = format!("{}: {owner}", subject.name());

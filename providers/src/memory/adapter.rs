@@ -4,9 +4,9 @@ use std::sync::MutexGuard;
 
 use async_trait::async_trait;
 
-use super::{Inside, MemoryFault, MemoryZones, unsafe_name};
+use super::{Inside, MemoryFault, MemoryZones};
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
-use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, is_no_host};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 
 /// The provider of [`MemoryZones`].
 #[derive(Debug, Clone)]
@@ -114,9 +114,7 @@ impl Provider for MemoryProvider {
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let inside = self.called("preflight");
         let zone = inside.look(owner, kind)?.zone;
-        if inside.is_made_up(owner) && !is_no_host(owner) {
-            return Err(unsafe_name(owner, "it exists only through a wildcard"));
-        }
+        inside.refuse_shadow(owner, &zone.apex)?;
         match inside.faults.front() {
             Some(MemoryFault::Refuse) => Err(ProviderError::new(
                 ErrorKind::Denied,

@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::{plain_name, upwards};
-use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, is_no_host, is_within};
+use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
+use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 
 /// One record as an API lists it.
 #[derive(Debug, Clone, PartialEq)]
@@ -192,17 +192,15 @@ impl View {
             ))
             .with_hint(format!("give the domain a provider for the zone {cut}")));
         }
-        if !may_shadow
-            && !is_no_host(owner)
-            && let Some(wildcard) = self.wildcard_of(apex, owner)
-        {
-            return Err(unsafe_name(format!(
-                "{owner} exists only through the wildcard {wildcard}; a TXT value there would take the wildcard's other \
-                 answers away from it"
-            ))
-            .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true"));
+        let host = host_of(owner, apex).filter(|_| !may_shadow);
+        match host.and_then(|host| Some((host, self.wildcard_of(apex, host)?))) {
+            Some((host, wildcard)) => Err(only_a_wildcard(
+                owner,
+                host,
+                &format!("the wildcard {wildcard}"),
+            )),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The wildcard that answers for a name that does not exist: the one at the closest name that

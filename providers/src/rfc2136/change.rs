@@ -12,13 +12,14 @@ use super::ask::Visit;
 use super::cname::beside_others;
 use super::findings::{Findings, Place};
 use super::look::Look;
-use super::outcome::{found_done, made_up, only_a_wildcard};
+use super::message::plain_name;
+use super::outcome::{found_done, made_up};
 use super::plan::{check, plan};
 use super::proof::undecided;
 use super::send::{About, Sent};
 use super::wish::{Done, Limits, Next, Open, Plan, Verb, Wish};
-use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, Record, RecordData, RecordKind, Zone, is_no_host};
+use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
+use crate::record::{Receipt, Record, RecordData, RecordKind, Zone};
 
 /// How often a change is tried when others change the same zone at the same time, or the server
 /// that is read is behind.
@@ -257,8 +258,9 @@ impl Visit<'_> {
     /// Whether a CNAME at the name would take a wildcard's answers away from it, unless the name
     /// exists without records.
     fn shadows(&self, look: &Look, wish: &Wish, verb: Verb) -> bool {
-        let allowed = self.provider.settings.allow_wildcard_shadow || is_no_host(&wish.owner);
-        wish.kind == RecordKind::Cname && verb != Verb::Absent && look.under_wildcard && !allowed
+        let allowed = self.provider.settings.allow_wildcard_shadow;
+        let is_new = wish.kind == RecordKind::Cname && verb != Verb::Absent;
+        is_new && look.shadows_itself() && !allowed
     }
 
     /// A look with what is known of the name beside it.
@@ -397,9 +399,13 @@ impl Visit<'_> {
             }
             Sent::Failed { error, .. } => Then::End(Err(error)),
             Sent::Conflict(ResponseCode::NXDomain) => {
-                match self.is_empty_non_terminal(&plan.look.name).await {
+                let host = plan.look.shadowed.as_ref().unwrap_or(&plan.look.name);
+                match self.is_empty_non_terminal(host).await {
                     Err(error) => Then::End(Err(error)),
-                    Ok(false) => Then::End(Err(only_a_wildcard(&owner))),
+                    Ok(false) => {
+                        let host = plain_name(host);
+                        Then::End(Err(only_a_wildcard(&owner, &host, "a wildcard")))
+                    }
                     Ok(true) => {
                         findings.new_name = true;
                         Then::Again("NXDomain".to_owned())

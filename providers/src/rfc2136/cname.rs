@@ -6,16 +6,16 @@
 
 use std::collections::BTreeMap;
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::ask::Visit;
 use super::findings::Findings;
 use super::look::{Authority, Look, alias_in, cut, unencodable, wildcard_beside};
 use super::message::{Update, cname_at, plain_name, wire_name};
-use super::outcome::only_a_wildcard;
 use super::wish::{Limits, Next, Plan, Verb, Wish, absent_target};
-use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{RecordKind, TxtRrset, Zone, is_no_host, is_within, same_name};
+use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
+use crate::record::{RecordKind, TxtRrset, Zone, is_within, same_name};
 
 impl Visit<'_> {
     /// The CNAME at `owner`, and what else decides whether one can stand there.
@@ -77,8 +77,10 @@ impl Visit<'_> {
         };
         let wildcard = wildcard_beside(&name)?;
         let reply = questions.ask(&wildcard, RecordType::CNAME).await?;
-        let under_wildcard =
-            reply.metadata.response_code == hickory_proto::op::ResponseCode::NoError;
+        let shadowed = match reply.metadata.response_code {
+            ResponseCode::NoError => questions.shadowed(&name, apex).await?,
+            _ => None,
+        };
         let made_of = cname_at(&reply.answers, &wildcard);
         let mut otherwise = None;
         if made_of.is_some() && made_of == cname.clone().zip(ttl) {
@@ -98,7 +100,7 @@ impl Visit<'_> {
             ttls: BTreeMap::new(),
             cname,
             kind: RecordKind::Cname,
-            under_wildcard,
+            shadowed,
         })
     }
 }
@@ -150,10 +152,13 @@ pub(super) fn plan_cname(
                     Err(another_target(&wish.owner, there))
                 };
             }
-            let allowed = limits.wildcard_shadow || findings.new_name || is_no_host(&wish.owner);
-            if look.under_wildcard && !allowed {
-                return Err(only_a_wildcard(&wish.owner));
+            // A name that is required to be unused cannot be required to exist as well: only an empty
+            // non-terminal is both.
+            let allowed = limits.wildcard_shadow || findings.new_name;
+            if look.shadows_itself() && !allowed {
+                return Err(only_a_wildcard(&wish.owner, &wish.owner, "a wildcard"));
             }
+            update.require_host(&look, findings, limits);
             update.require_unused(&look.name);
             // What cannot be removed is not written.
             update.delete_cname(&look.name, &absent_target());

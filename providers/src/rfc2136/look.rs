@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 use super::ask::{Questions, Visit};
 use super::message::{self, parent, plain_name, wire_name};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, is_within};
+use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 
 /// What one look at a name showed.
 #[derive(Debug, Clone)]
@@ -30,11 +30,17 @@ pub(super) struct Look {
     pub(super) cname: Option<Name>,
     /// What was looked for.
     pub(super) kind: RecordKind,
-    /// Whether the name, if it does not exist, is answered from a wildcard.
-    pub(super) under_wildcard: bool,
+    /// The host whose answers from a wildcard would end, if the host does not exist yet: the name
+    /// itself, or one above it.
+    pub(super) shadowed: Option<Name>,
 }
 
 impl Look {
+    /// Whether the name itself is the host that may exist only through a wildcard.
+    pub(super) fn shadows_itself(&self) -> bool {
+        self.shadowed.as_ref() == Some(&self.name)
+    }
+
     /// The look at a name that is known to have TXT records of its own.
     pub(super) fn own(mut self) -> Self {
         if self.is_taken_for_made_up()
@@ -212,13 +218,16 @@ impl Visit<'_> {
             negative_ttl,
         };
         let mut otherwise = None;
-        let mut under_wildcard = false;
+        let mut shadowed = None;
         if rrset.owner != *apex && !rrset.owner.starts_with("*.") {
             let wildcard = wildcard_beside(&name)?;
             let reply = questions.ask(&wildcard, RecordType::TXT).await?;
             // NXDOMAIN for `*.parent` proves that no wildcard, there or higher, answers for names
             // below the parent (RFC 4592).
-            under_wildcard = reply.metadata.response_code == ResponseCode::NoError;
+            let under_wildcard = reply.metadata.response_code == ResponseCode::NoError;
+            if under_wildcard {
+                shadowed = questions.shadowed(&name, apex).await?;
+            }
             let made_of = message::txt_at(&reply.answers, &wildcard);
             if under_wildcard && !made_of.is_empty() && made_of == ttls {
                 // Most often made up from the wildcard, and nothing stands at the name itself; but
@@ -240,7 +249,7 @@ impl Visit<'_> {
             ttls,
             cname: None,
             kind: RecordKind::Txt,
-            under_wildcard,
+            shadowed,
         })
     }
 
@@ -301,6 +310,26 @@ impl Visit<'_> {
 }
 
 impl Questions<'_> {
+    /// The host that a record at `name` would make exist, where a wildcard may answer for that host.
+    /// A wildcard answers for a name beside `name`.
+    pub(super) async fn shadowed(
+        &mut self,
+        name: &Name,
+        apex: &str,
+    ) -> Result<Option<Name>, ProviderError> {
+        let owner = plain_name(name);
+        let Some(host) = host_of(&owner, apex) else {
+            return Ok(None);
+        };
+        let host = wire_name(host).map_err(unencodable)?;
+        if host == *name {
+            return Ok(Some(host));
+        }
+        let reply = self.ask(&wildcard_beside(&host)?, RecordType::TXT).await?;
+        let answers = reply.metadata.response_code == ResponseCode::NoError;
+        Ok(answers.then_some(host))
+    }
+
     pub(super) async fn authority(&mut self, name: &Name) -> Result<Authority, ProviderError> {
         let reply = self.ask(name, RecordType::SOA).await?;
         let code = reply.metadata.response_code;

@@ -33,15 +33,6 @@ pub(super) fn found_done(look: Look, wish: &Wish, verb: Verb, open: Option<Open>
     }
 }
 
-/// Why a name cannot take a value although the server is willing.
-pub(super) fn only_a_wildcard(owner: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unsafe,
-        format!("{owner} exists only through a wildcard; a record there would take the wildcard's other answers away from it"),
-    )
-    .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true")
-}
-
 /// The server answers for TXT, and stores none.
 pub(super) fn made_up(server: &str, owner: &str) -> ProviderError {
     let text = format!(

@@ -8,7 +8,7 @@ use super::look::{Look, unencodable};
 use super::message::{Update, plain_name, wire_name};
 use super::wish::{Limits, Next, Plan, Verb, Wish, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Record, RecordData, RecordKind, TxtRecord, Zone, is_no_host};
+use crate::record::{Record, RecordData, RecordKind, TxtRecord, Zone};
 
 /// The guarded update that fulfils `wish`. `default_ttl` is for an RRset that does not exist.
 ///
@@ -54,12 +54,8 @@ pub(super) fn plan(
     }
     let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
     let (any_value, soa_required) = guard(&mut update, &look, verb, findings);
-    // A new name under a wildcard takes the wildcard's answers of every type away from that
-    // name (RFC 4592, section 2.2.1). Unless that is allowed, the name must exist already, and
-    // the server checks it in the same step.
-    let shadow_allowed = limits.wildcard_shadow || findings.new_name || is_no_host(&wish.owner);
-    if verb != Verb::Absent && look.under_wildcard && stored.is_empty() && !shadow_allowed {
-        update.require(&look.name, RecordType::ANY, DNSClass::ANY);
+    if verb != Verb::Absent && stored.is_empty() {
+        update.require_host(&look, findings, limits);
     }
     match verb {
         Verb::Present => {
@@ -97,6 +93,18 @@ pub(super) fn plan(
         any_value,
         soa_required,
     }))
+}
+
+impl Update {
+    /// A new name under a wildcard takes the wildcard's answers of every type away from that name
+    /// (RFC 4592, section 2.2.1), and so from a name above it that begins to exist. Unless that is
+    /// allowed, the name must exist already, and the server checks it in the same step.
+    pub(super) fn require_host(&mut self, look: &Look, findings: &Findings, limits: Limits) {
+        let allowed = limits.wildcard_shadow || findings.new_name;
+        if let Some(host) = look.shadowed.as_ref().filter(|_| !allowed) {
+            self.require(host, RecordType::ANY, DNSClass::ANY);
+        }
+    }
 }
 
 /// The guards that tie the update to what was read; whether "there are TXT values" had to do, and

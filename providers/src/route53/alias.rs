@@ -55,7 +55,7 @@ impl Listing {
         Ok(Look {
             rrset,
             stored,
-            wildcard: self.wildcard_of(zone, owner),
+            shadowed: self.shadowed(zone, owner),
         })
     }
 }

@@ -16,8 +16,8 @@ use super::alias;
 use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
-use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue, is_no_host};
+use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
+use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue};
 use crate::wish::{Done, Wish, gather, receipts};
 
 /// How often a change is tried when others change the same names at the same time.
@@ -159,9 +159,8 @@ impl Route53 {
                     RecordKind::Txt => Plan::of(&look, wish, verb, self.settings.ttl)?,
                     RecordKind::Cname => Plan::of_alias(&look, wish, verb, self.settings.ttl)?,
                 };
-                match &look.wildcard {
-                    Some(wildcard) if plan.is_some() => self.check_shadow(&wish.owner, wildcard)?,
-                    _ => {}
+                if plan.is_some() {
+                    self.check_shadow(&wish.owner, look.shadowed.as_ref())?;
                 }
                 Ok(plan.ok_or(look.rrset))
             });
@@ -385,9 +384,7 @@ impl Route53 {
             let text = format!("{owner} is a CNAME already, to {there}, and it is never replaced");
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
-        if let Some(wildcard) = &look.wildcard {
-            self.check_shadow(owner, wildcard)?;
-        }
+        self.check_shadow(owner, look.shadowed.as_ref())?;
         let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
         let changes = match kind {
             RecordKind::Txt => rehearsal(owner, ttl)?,
@@ -415,15 +412,15 @@ impl Route53 {
         }
     }
 
-    fn check_shadow(&self, owner: &str, wildcard: &str) -> Result<(), ProviderError> {
-        if self.settings.allow_wildcard_shadow || is_no_host(owner) {
-            return Ok(());
+    fn check_shadow(
+        &self,
+        owner: &str,
+        shadowed: Option<&(String, String)>,
+    ) -> Result<(), ProviderError> {
+        match shadowed.filter(|_| !self.settings.allow_wildcard_shadow) {
+            Some((host, wildcard)) => Err(only_a_wildcard(owner, host, wildcard)),
+            None => Ok(()),
         }
-        let text = format!(
-            "{owner} exists only through {wildcard}; a TXT value there would take the wildcard's other answers away from it"
-        );
-        Err(ProviderError::new(ErrorKind::Unsafe, text)
-            .with_hint("validate the parent domain instead, it covers this name; or set allow_wildcard_shadow = true"))
     }
 
     fn changing(&self, zone: &Known, batch: &Batch) -> Call {

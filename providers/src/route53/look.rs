@@ -13,7 +13,7 @@ use super::api::{RECORDS_PAGE, Start};
 use super::text::{read_name, read_value};
 use super::zones::Known;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{TxtRrset, is_within};
+use crate::record::{TxtRrset, host_of, is_within};
 
 /// RRsets of a zone by name: all of them, or at least those of every name that was asked for and of
 /// whatever follows it.
@@ -26,8 +26,9 @@ pub(super) struct Look {
     pub(super) rrset: TxtRrset,
     /// The same as Route 53 has it, for the DELETE that must match it literally.
     pub(super) stored: Option<ResourceRecordSet>,
-    /// The wildcard that answers for the name as long as nothing stands at it or below it.
-    pub(super) wildcard: Option<String>,
+    /// The host that would begin to exist with the record, and the wildcard that answers for it until
+    /// then.
+    pub(super) shadowed: Option<(String, String)>,
 }
 
 impl Route53 {
@@ -214,7 +215,7 @@ impl Listing {
         Ok(Look {
             rrset,
             stored,
-            wildcard: self.wildcard_of(zone, owner),
+            shadowed: self.shadowed(zone, owner),
         })
     }
 
@@ -235,8 +236,16 @@ impl Listing {
         )
     }
 
+    /// The host that would begin to exist with a record at `owner`, and the wildcard that answers for
+    /// it until then.
+    pub(super) fn shadowed(&self, zone: &Known, owner: &str) -> Option<(String, String)> {
+        let host = host_of(owner, &zone.apex)?;
+        let wildcard = self.wildcard_of(zone, host)?;
+        Some((host.to_owned(), wildcard))
+    }
+
     /// The wildcard that answers for a name that does not exist.
-    pub(super) fn wildcard_of(&self, zone: &Known, owner: &str) -> Option<String> {
+    fn wildcard_of(&self, zone: &Known, owner: &str) -> Option<String> {
         (owner != zone.apex && !self.exists(owner))
             .then(|| wildcard_at(self.closest(owner, &zone.apex)))
             .filter(|wildcard| self.exists(wildcard))
