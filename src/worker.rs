@@ -45,7 +45,7 @@ use budget::Pauses;
 pub use covering::{Above, Cover, Covering, above};
 use hold::{Hold, Moment};
 pub use intake::Intake;
-pub use look::{failure_fact, reference_fact, refusal_fact};
+pub use look::{failure_fact, reference_fact, refusal_fact, warning_fact};
 use looks::{Looks, UnderWay};
 use survey::Sight;
 pub use target::Target;

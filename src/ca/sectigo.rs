@@ -352,9 +352,6 @@ impl Validation for Sectigo {
             return Ok(None);
         }
         let warning = self.password_warning().await?;
-        if let Some(warning) = &warning {
-            tracing::warn!(ca = self.http.ca, warning, "Sectigo's login needs a person");
-        }
         Ok(Some(warning.into_iter().collect()))
     }
 

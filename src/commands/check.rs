@@ -19,7 +19,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
 use crate::overview::persistent::PersistentView;
-use crate::overview::trouble::INVENTORY;
+use crate::overview::trouble::{self, INVENTORY};
 use crate::rdap;
 use crate::store::Store;
 use crate::worker::persist::RECORDS;
@@ -179,6 +179,13 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         ));
     }
     findings.extend(tally.put_off());
+    let warnings = trouble::warnings(&*store, &wire::targets(&settings)).await?;
+    let concerned = |whom: &String| {
+        let is_account = |key: &String| key.split('/').next() == Some(whom.as_str());
+        tally.clients.contains(whom) || tally.clients.iter().any(is_account)
+    };
+    let warnings = warnings.into_iter().filter(|(whom, _)| concerned(whom));
+    findings.extend(warnings.map(|(whom, said)| (Word::Warning, format!("{whom}: {said}"))));
     findings.extend(certificates.iter().filter_map(|view| judged(view, now)));
     findings.extend(book.ending(&registrable, now).iter().map(|ending| {
         let word = match ending.has_ended(now) {

@@ -10,12 +10,12 @@ use serde::Serialize;
 use url::Host;
 
 use super::{Exit, Failed, Global, asked, config, providers, wire};
-use crate::ca::{ClientSelector, Failure, Validation};
+use crate::ca::{Client, ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::door::Door;
 use crate::notify::carrier::program::Program;
 use crate::notify::carrier::web::Receiver;
-use crate::output::{Cell, Output, Tone};
+use crate::output::{Cell, Output, Tone, counted};
 use crate::prevalidation::DomainName;
 use crate::propagation::survey::{CaaSets, Families};
 use crate::worker::Ports;
@@ -134,13 +134,7 @@ async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
             return Finding::bad("ca", target.key, Failed::new(Exit::Usage, text));
         };
         match ca.find_client(&target.selector).await {
-            Ok(client) => {
-                let said = format!(
-                    "logged in; the client is {} ({})",
-                    client.name, client.reference
-                );
-                Finding::good("ca", target.key, said)
-            }
+            Ok(client) => of_client(&**ca, target.key, &client).await,
             Err(error) => Finding::bad("ca", target.key, Failed::from(error)),
         }
     });
@@ -154,6 +148,30 @@ async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
     });
     findings.extend(asked.buffered(AT_ONCE).collect::<Vec<_>>().await);
     findings
+}
+
+/// Lists the client's domains, as each run does: a key may log in and have no right to that. And what
+/// the CA says about the login.
+async fn of_client(ca: &dyn Validation, key: String, client: &Client) -> Finding {
+    let listing = match ca.list(&client.reference).await {
+        Ok(listing) => listing,
+        Err(error) => return Finding::bad("ca", key, Failed::from(error)),
+    };
+    let warnings = ca.warnings(None).await.ok().flatten().unwrap_or_default();
+    if let Some(warning) = warnings.first() {
+        return Finding::bad("ca", key, Failed::new(Exit::Ca, warning.clone()));
+    }
+    let mut said = format!(
+        "logged in; the client is {} ({}) and has {}",
+        client.name,
+        client.reference,
+        counted(listing.registrations.len(), "registration", "registrations")
+    );
+    if let Some(first) = listing.unreadable.iter().chain(&listing.warnings).next() {
+        let first: String = first.chars().take(200).collect();
+        said.push_str(&format!("; {first}"));
+    }
+    Finding::good("ca", key, said)
 }
 
 /// Logs in to an account that has no `[[client]]`: one that only takes orders, or one whose client is

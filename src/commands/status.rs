@@ -10,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
 use super::reasons::Cut;
-use super::summary::{Look, Verdict, tell_bogus, tone};
+use super::summary::{Look, Verdict, tell_bogus, tell_warnings, tone};
 use super::{Exit, Failed, Global, asked, certificate, compare, wire};
 use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, moment, relative};
 use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
 use crate::overview::clients::Age;
+use crate::overview::trouble;
 use crate::prevalidation::{DomainName, State};
 use crate::rdap::{self, Book};
 use crate::store::Store;
@@ -303,7 +304,7 @@ impl<'a> Listing<'a> {
 }
 
 /// Refuses names that nobody knows, all at once.
-fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
+pub(super) fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
     let strange: Vec<&DomainName> = names.iter().filter(|name| !there.contains(name)).collect();
     let Some(first) = strange.first() else {
         return Ok(());
@@ -333,7 +334,7 @@ fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
 }
 
 /// How old the last look at each client is.
-async fn ages(
+pub(super) async fn ages(
     store: &dyn Store,
     settings: &Settings,
     only: Option<&Vec<crate::worker::Target>>,
@@ -342,7 +343,8 @@ async fn ages(
 ) -> Result<(), Failed> {
     let looks = store.looks().await?;
     let hint = Some("is `prevalidate run` still started every night?");
-    for target in only.cloned().unwrap_or_else(|| wire::targets(settings)) {
+    let targets = only.cloned().unwrap_or_else(|| wire::targets(settings));
+    for target in &targets {
         match looks.get(&target.key) {
             Some(&at) => {
                 output.line(&format!(
@@ -373,5 +375,6 @@ async fn ages(
             None => output.line(&format!("{}: the CA has not been asked yet", target.key)),
         }
     }
+    tell_warnings(&trouble::warnings(store, &targets).await?, output);
     Ok(())
 }

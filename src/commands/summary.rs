@@ -145,6 +145,9 @@ pub(super) struct Summary {
     /// anything else.
     attention: Vec<DomainView>,
     looks: Vec<Look>,
+    /// What a CA says that a person should know, by client or account.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    warnings: BTreeMap<String, String>,
     /// Records of ours that are or may be in DNS.
     in_dns: Vec<Standing>,
     /// The certificates, where the pass kept them.
@@ -247,7 +250,10 @@ impl Summary {
             },
             attention: asked
                 .into_iter()
-                .filter(|view| !view.with_margin || view.needs_a_person() || view.waiting.is_some())
+                .filter(|view| {
+                    let is_well = view.with_margin && !view.needs_a_person() && view.failures == 0;
+                    !is_well || view.waiting.is_some()
+                })
                 .collect(),
             in_dns,
             run,
@@ -256,11 +262,18 @@ impl Summary {
             domains,
             counts,
             looks,
+            warnings: BTreeMap::new(),
             certificates: None,
             persistent: Vec::new(),
             persistent_alarm: None,
             persistent_hint: String::new(),
         }
+    }
+
+    /// With what a CA says that a person should know.
+    pub(super) fn with_warnings(mut self, warnings: BTreeMap<String, String>) -> Self {
+        self.warnings = warnings;
+        self
     }
 
     /// With the persistent records of the same pass, and what the guard said of them.
@@ -290,6 +303,7 @@ impl Summary {
         output.json(self);
         tell_bogus(&self.attention, output);
         self.looks.iter().for_each(|look| look.tell(output));
+        tell_warnings(&self.warnings, output);
         if output.is_quiet() && self.exit == Exit::Done && self.in_dns.is_empty() {
             // Cron mails whatever is printed.
             return;
@@ -447,6 +461,13 @@ pub(super) fn tell_bogus<'a>(views: impl IntoIterator<Item = &'a DomainView>, ou
                 view.domain
             )),
         );
+    }
+}
+
+/// What CAs say that a person should know.
+pub(super) fn tell_warnings(warnings: &BTreeMap<String, String>, output: &Output) {
+    for (whom, said) in warnings {
+        output.warn(&format!("{whom}: {said}"), None);
     }
 }
 

@@ -17,6 +17,7 @@ use super::wire::persistent::{Pass, keeper};
 use super::{Exit, Failed, asked, certificate, held, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
+use crate::overview::trouble;
 use crate::prevalidation::{DomainName, RowKey};
 use crate::rdap::{self, ask_due};
 use crate::store::{Event, Store};
@@ -83,6 +84,7 @@ pub(super) async fn work(
         tell: Arc::clone(&tell),
     };
     let keeper = keeper(settings, &ports, about);
+    let targets = order.targets.clone();
     let worker = Worker::new(
         ports,
         policy.clone(),
@@ -212,7 +214,8 @@ pub(super) async fn work(
         stop.is_cancelled(),
         now,
     )
-    .with(certificates);
+    .with(certificates)
+    .with_warnings(trouble::warnings(&*store, &targets).await?);
     let summary = match order.persistent {
         true => {
             let views = persistent::views(settings, &*store, now).await?;

@@ -142,6 +142,9 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             add(Topic::CaUnreachable, whom(), concern);
         }
     }
+    for (whom, said) in &picture.troubles.warnings {
+        add(Topic::CaWarning, Cow::Borrowed(whom), Concern::of(&**said));
+    }
     for view in &picture.certificates {
         let topic = match view.state {
             CertificateState::Unmanaged => continue,

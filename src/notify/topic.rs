@@ -28,6 +28,8 @@ pub enum Topic {
     GuardTripped,
     /// A CA cannot be asked, or has not been for long.
     CaUnreachable,
+    /// What a CA says that a person should know: a login that ends, a list with bad entries.
+    CaWarning,
     /// Domains that wait for a person.
     Held,
     /// Domains whose way to the next proof does not go on.
@@ -72,11 +74,12 @@ impl Severity {
 
 impl Topic {
     /// What a sink may be told of, the gravest first.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Lapsed,
         Self::MarginCritical,
         Self::GuardTripped,
         Self::CaUnreachable,
+        Self::CaWarning,
         Self::Held,
         Self::RenewalFailing,
         Self::MarginWarning,
@@ -98,6 +101,7 @@ impl Topic {
             Self::MarginCritical => "margin_critical",
             Self::GuardTripped => "guard_tripped",
             Self::CaUnreachable => "ca_unreachable",
+            Self::CaWarning => "ca_warning",
             Self::Held => "held",
             Self::RenewalFailing => "renewal_failing",
             Self::MarginWarning => "margin_warning",
@@ -123,6 +127,7 @@ impl Topic {
             | Self::CertificateExpired
             | Self::PersistentMissing => Severity::Critical,
             Self::CaUnreachable
+            | Self::CaWarning
             | Self::Held
             | Self::RenewalFailing
             | Self::MarginWarning
@@ -168,6 +173,7 @@ impl Topic {
                 "client whose CA cannot be asked",
                 "clients whose CA cannot be asked",
             ),
+            Self::CaWarning => ("warning about a CA", "warnings about CAs"),
             Self::Held => ("held domain", "held domains"),
             Self::RenewalFailing => ("failing renewal", "failing renewals"),
             Self::MarginWarning => ("proof ends soon", "proofs end soon"),
@@ -206,6 +212,10 @@ impl Topic {
             }
             Self::CaUnreachable => {
                 "Proofs cannot be renewed meanwhile; `prevalidate status` says how long each of them still counts."
+            }
+            Self::CaWarning => {
+                "Proofs are kept meanwhile. `prevalidate doctor` says whether the login works, and \
+                 `prevalidate history` has the warning."
             }
             Self::Held => {
                 "What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`. \

@@ -162,7 +162,8 @@ impl Snapshot {
         let records = self.persistent.iter().map(|view| view.gravity);
         let troubles = &self.troubles;
         let guard = match troubles.inventory.is_empty() && troubles.persistent.is_empty() {
-            true => Gravity::Ok,
+            true if troubles.warnings.is_empty() => Gravity::Ok,
+            true => Gravity::Warning,
             false => Gravity::Critical,
         };
         let all = domains.chain(clients).chain(records);

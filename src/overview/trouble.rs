@@ -1,7 +1,7 @@
 //! What is wrong, beyond what every domain's entry tells: kept for the few that it concerns, so
 //! that a picture of 100,000 well ones stays small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use super::{Basis, DomainView};
 use crate::prevalidation::{Lateness, OthersChanged, State};
 use crate::store::{Store, StoreError};
 use crate::worker::persist::RECORDS;
-use crate::worker::{failure_fact, refusal_fact};
+use crate::worker::{Target, failure_fact, refusal_fact, warning_fact};
 
 /// In the place of a client, for what the guard says about the inventory of the configuration.
 pub const INVENTORY: &str = "configuration";
@@ -23,6 +23,8 @@ pub struct Troubles {
     pub domains: BTreeMap<usize, Trouble>,
     /// Why a client's CA cannot be asked, by the client's key.
     pub unreachable: BTreeMap<Arc<str>, Failing>,
+    /// What a CA says that a person should know, by the key of the client or the name of the account.
+    pub warnings: BTreeMap<String, String>,
     /// Why the guard refuses the inventory of the configuration; empty when it does not.
     pub inventory: String,
     /// What the guard refuses for persistent records; empty when it does not.
@@ -99,6 +101,7 @@ impl Troubles {
             persistent: persistent.unwrap_or_default(),
             ..Self::default()
         };
+        troubles.warnings = warnings(store, basis.targets).await?;
         for target in basis.targets {
             let known = store
                 .fact(&failure_fact(&target.key))
@@ -112,6 +115,27 @@ impl Troubles {
         }
         Ok(troubles)
     }
+}
+
+/// What the last look at each client found that a person should know, and what its CA says about the
+/// login; by the key of the client, and by the name of the account.
+///
+/// # Errors
+/// What the store says.
+pub async fn warnings(
+    store: &dyn Store,
+    targets: &[Target],
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let accounts: BTreeSet<&str> = targets.iter().map(|target| target.ca.as_str()).collect();
+    let clients = targets.iter().map(|target| target.key.as_str());
+    let mut found = BTreeMap::new();
+    for whom in accounts.into_iter().chain(clients) {
+        let said = store.fact(&warning_fact(whom)).await?.unwrap_or_default();
+        if !said.is_empty() {
+            found.insert(whom.to_owned(), said);
+        }
+    }
+    Ok(found)
 }
 
 impl Failing {

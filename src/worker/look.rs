@@ -113,6 +113,9 @@ impl Worker {
             .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
             .collect();
         let of_login = self.login_warnings(target).await?;
+        let of_list = survey.unreadable.iter().chain(&survey.warnings);
+        self.remember(&warning_fact(&target.key), &in_short(of_list))
+            .await?;
         let warnings = survey.warnings.iter().chain(&of_login);
         events.extend(
             warnings.map(|what| self.event(None, "ca-warning", format!("{}: {what}", target.key))),
@@ -280,6 +283,8 @@ impl Worker {
             Ok(Some(warnings)) => {
                 let now = self.ports.clock.now().to_string();
                 store.set_fact(&key, &now).await?;
+                self.remember(&warning_fact(&target.ca), &in_short(warnings.iter()))
+                    .await?;
                 Ok(warnings)
             }
             Ok(None) => Ok(Vec::new()),
@@ -312,6 +317,25 @@ pub fn reference_fact(client: &str) -> String {
 /// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
 pub fn failure_fact(client: &str) -> String {
     format!("unreachable/{client}")
+}
+
+/// What a person should know about a client, by its key, or about the login at a CA, by its name;
+/// empty when there is nothing.
+pub fn warning_fact(whom: &str) -> String {
+    format!("warnings/{whom}")
+}
+
+/// The first of some texts, and how many more there are: a list may have thousands of bad entries.
+fn in_short<'a>(texts: impl Iterator<Item = &'a String>) -> String {
+    const SHOWN: usize = 3;
+    const LONGEST: usize = 200;
+    let texts: Vec<&String> = texts.collect();
+    let cut = |text: &&String| text.chars().take(LONGEST).collect::<String>();
+    let mut shown: Vec<String> = texts.iter().take(SHOWN).map(cut).collect();
+    if texts.len() > SHOWN {
+        shown.push(format!("and {} more", texts.len() - SHOWN));
+    }
+    shown.join("; ")
 }
 
 /// When the state of the login at a CA was last asked for.

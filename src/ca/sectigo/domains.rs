@@ -80,6 +80,16 @@ impl Sectigo {
         };
         let path = ["domain", "v1", domain.id.as_str()];
         let mut call = Call::new(Kind::Effect, "delete", name.as_str(), &path);
+        if domain.delegations.len() > 1 {
+            let ids: Vec<&str> = domain.delegations.iter().map(|(id, _)| &**id).collect();
+            let why = format!(
+                "the domain is delegated to the organisations {}, and all of them would lose it",
+                ids.join(", ")
+            );
+            return Err(self.http.error(Failure::Refused, &call, &why).with_hint(
+                "Take the other delegations away in SCM first, or delete the domain there.",
+            ));
+        }
         call.method = reqwest::Method::DELETE;
         let answer = self.call(Endpoint::Domain, &call).await?;
         // A page with status 200 comes from somebody else.

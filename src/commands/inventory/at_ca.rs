@@ -116,6 +116,7 @@ pub(super) async fn remove(
             name.both_forms()
         ))
     });
+    refuse_shared(settings, &doomed, asked.rows)?;
     if !doomed.is_empty() {
         warn(settings, &doomed, asked.rows, output);
         let question = format!(
@@ -225,6 +226,46 @@ async fn read(ca: &dyn Validation, reference: &str) -> Result<Option<Registratio
         Ok(registration) => Ok(Some(registration)),
         Err(error) if error.failure == Failure::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Refuses what another client wants too: some CAs keep one entry of a domain for all clients of an
+/// account, so that its deletion would end the proof for all of them.
+fn refuse_shared(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow]) -> Result<(), Failed> {
+    let host = |key: &str| {
+        let account = settings.cas.get(key.split('/').next()?)?;
+        Some(account.url.authority().to_owned())
+    };
+    let shares = |one: &Doomed, row: &&DomainRow| {
+        let registration = row.sighting.registration();
+        let is_same = registration.is_some_and(|known| {
+            known.domain == one.domain && known.reference == one.registration.reference
+        });
+        let is_elsewhere = row.client != one.client && !row.origins.is_empty();
+        is_elsewhere && is_same && host(&row.client) == host(&one.client)
+    };
+    let is_meant = |row: &DomainRow| {
+        let mut all = doomed.iter();
+        all.any(|one| one.client == row.client && one.domain == row.domain)
+    };
+    let mut lines = Vec::new();
+    for one in doomed {
+        let others = rows.iter().filter(|row| shares(one, row) && !is_meant(row));
+        let others: Vec<&str> = others.map(|row| row.client.as_str()).collect();
+        if !others.is_empty() {
+            lines.push(format!(
+                "{} is also wanted at {}, and the CA keeps one entry for both: its deletion would end \
+                 the proof there too",
+                one.domain.both_forms(),
+                others.join(", ")
+            ));
+        }
+    }
+    match lines.is_empty() {
+        true => Ok(()),
+        false => Err(Failed::new(Exit::Usage, lines.join("\n")).with_hint(
+            "`prevalidate remove` without --at-ca takes the domain out of one client's inventory only",
+        )),
     }
 }
 
