@@ -209,22 +209,23 @@ impl Judge<'_> {
         if !self.ca_names.iter().any(is_ours) {
             return Permission::Forbidden;
         }
-        let accounts = issuer.values("accounturi");
-        if accounts.len() > 1 {
-            note(format!(
-                "{} has several accounturi, so it lets nobody issue (RFC 8657, section 3)",
-                shown(property)
-            ));
-            return Permission::Forbidden;
-        }
-        if let [account] = accounts[..] {
-            note(format!(
-                "only the CA's account {account} may issue; whether that is yours, only the CA knows"
-            ));
-        }
-        let account = accounts
-            .first()
-            .map_or(Permission::Allowed, |it| of_account(it));
+        let account = match issuer.values("accounturi")[..] {
+            [] => Permission::Allowed,
+            [account] => {
+                note(format!(
+                    "only the CA's account {account} may issue; whether that is yours, only the \
+                     CA knows"
+                ));
+                of_account(account)
+            }
+            _ => {
+                note(format!(
+                    "{} has several accounturi, so it lets nobody issue (RFC 8657, section 3)",
+                    shown(property)
+                ));
+                Permission::Forbidden
+            }
+        };
         let methods = of_methods(&issuer.values("validationmethods"));
         let permission = account.max(methods);
         if permission == Permission::Allowed || self.binds {
@@ -329,9 +330,12 @@ fn is_scheme(text: &str) -> bool {
 
 /// What the `validationmethods` of one property permit (RFC 8657, section 4): all of them must.
 fn of_methods(values: &[&str]) -> Permission {
-    let judged = values.iter().map(|methods| {
-        let mut methods = methods.split(',');
-        if methods.clone().any(|method| method == METHOD) {
+    let judged = values.iter().map(|list| {
+        let mut methods = list.split(',');
+        // Some CAs refuse a list of which one entry is no label: Boulder's
+        // `caaValidationMethodsAuthorized` does.
+        let is_whole = methods.clone().all(issuer::is_label);
+        if is_whole && methods.clone().any(|method| method == METHOD) {
             Permission::Allowed
         } else if methods.any(|method| {
             method.eq_ignore_ascii_case(METHOD) || method.eq_ignore_ascii_case(SYNONYM)
@@ -360,12 +364,13 @@ fn with_our_method(property: &Property) -> Property {
         .find(';')
         .map_or(value.len(), |length| begin + length);
     let (parameter, rest) = (value[begin..end].trim_end(), &value[end..]);
-    let separator = if parameter.trim_end().ends_with('=') {
-        ""
-    } else {
-        ","
-    };
-    let value = format!("{}{parameter}{separator}{METHOD}{rest}", &value[..begin]);
+    let (key, list) = parameter.split_once('=').unwrap_or((parameter, ""));
+    // What is no label makes some CAs refuse the whole list.
+    let labels = list.split(',').map(str::trim);
+    let labels = labels.filter(|label| issuer::is_label(label) && *label != METHOD);
+    let labels: Vec<&str> = labels.chain([METHOD]).collect();
+    let labels = labels.join(",");
+    let value = format!("{}{key}={labels}{rest}", &value[..begin]);
     Property {
         value: value.into_bytes(),
         ..property.clone()

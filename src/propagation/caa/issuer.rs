@@ -53,7 +53,7 @@ pub fn is_issuer_name(text: &str) -> bool {
 }
 
 /// `(ALPHA / DIGIT) *( *("-") (ALPHA / DIGIT))`
-fn is_label(text: &str) -> bool {
+pub(super) fn is_label(text: &str) -> bool {
     !text.is_empty()
         && text
             .bytes()

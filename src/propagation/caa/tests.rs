@@ -178,14 +178,15 @@ fn an_account_is_the_cas_to_know_and_two_are_nobodys() {
         one.certificates == Allowed && one.notes[0].contains("https://a.example/1"),
         "{one:?}"
     );
-    let two = advice(
-        &["0 issue swisssign.com; accounturi=https://a/1; accounturi=https://a/2"],
-        BEFORE,
-    );
-    assert!(
-        two.certificates == Forbidden && two.notes[0].contains("several accounturi"),
-        "{two:?}"
-    );
+    let records = ["0 issue swisssign.com; accounturi=https://a/1; accounturi=https://a/2"];
+    // As each other parameter, it binds from a day on and is told before.
+    for (at, then) in [(BEFORE, Allowed), (METHODS_COUNT_FROM, Forbidden)] {
+        let two = advice(&records, at);
+        assert!(
+            two.certificates == then && two.notes[0].contains("several accounturi"),
+            "{two:?}"
+        );
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::caa::{CaaAdvice, Property, evaluate};
 use crate::propagation::delegation::Walk;
 use crate::propagation::evidence::text;
@@ -51,8 +51,9 @@ pub(in crate::propagation) struct Closest {
 }
 
 impl Gate {
-    /// What CAA records say about `domain`. Authoritative servers are asked; with name servers of
-    /// the configuration only theirs, for the zones above may be out of reach.
+    /// What CAA records say about `domain`. Authoritative servers are asked; where the configuration
+    /// names the servers of a zone, the zones above it are asked only if it names theirs too, for
+    /// they may be out of reach.
     pub(in crate::propagation) async fn caa(
         &self,
         domain: &DomainName,
@@ -88,6 +89,7 @@ impl Gate {
         // One walk, and so one budget, for all names and aliases.
         let walk = self.walker.walk();
         while let Some(owner) = at.filter(|owner| !owner.is_root()) {
+            let zone = self.zone_of(&owner, who);
             let set = sets.of(&owner, self.properties(&owner, who, &walk));
             match set.await {
                 Ok(set) if set.is_empty() => {}
@@ -101,17 +103,17 @@ impl Gate {
                 }
                 Err(fault) => return Err(format!("CAA at {}: {fault}", text(&owner))),
             }
-            if who.delegation.is_none() && text(&owner) == who.zone {
+            let above = owner.base_name();
+            if who.delegation.is_none() && text(&owner) == zone && !self.is_configured(&above) {
                 let note = format!(
-                    "the zones above {} were not asked: its name servers are configured",
-                    who.zone
+                    "the zones above {zone} were not asked: its name servers are configured"
                 );
                 return Ok(Closest {
                     note: Some(note),
                     ..Closest::default()
                 });
             }
-            at = Some(owner.base_name());
+            at = Some(above);
         }
         Ok(Closest::default())
     }
@@ -156,6 +158,12 @@ impl Gate {
         who: &Responsible,
         walk: &Walk<'_>,
     ) -> Result<Message, String> {
+        if self.is_configured(owner) {
+            let asked = RecordName::parse(&text(owner)).map_err(|error| error.to_string())?;
+            let who = self.responsible_for(&asked).await;
+            let who = who.map_err(|error| error.to_string())?;
+            return self.first_of(&who, owner, RecordType::CAA).await;
+        }
         let zone = Name::from_ascii(format!("{}.", who.zone)).map_err(|error| error.to_string())?;
         if who.delegation.is_some() || !zone.zone_of(owner) {
             return walk
@@ -164,6 +172,20 @@ impl Gate {
                 .map_err(|error| error.to_string());
         }
         self.first_of(who, owner, RecordType::CAA).await
+    }
+
+    /// Whether the configuration names the name servers of a name.
+    fn is_configured(&self, owner: &Name) -> bool {
+        let way = self.settings().way_at(&text(owner));
+        way.name_servers.is_some()
+    }
+
+    /// The zone that holds a name, where the configuration names its servers.
+    fn zone_of(&self, owner: &Name, who: &Responsible) -> String {
+        let shown = text(owner);
+        let way = self.settings().way_at(&shown);
+        way.name_servers
+            .map_or_else(|| who.zone.clone(), |(zone, _)| zone.to_owned())
     }
 }
 

@@ -164,6 +164,19 @@ fn each_shape_of_record_set_means_what_the_rules_of_march_2027_say() {
             OtherMethods,
             Allowed,
         ),
+        // One entry is no label: Boulder refuses the whole list.
+        (
+            &["0 issue swisssign.com; validationmethods=ca-tbr-7,"],
+            ProbablyAllowed,
+            ProbablyAllowed,
+            Allowed,
+        ),
+        (
+            &["0 issue swisssign.com; validationmethods=dns_01,ca-tbr-7"],
+            ProbablyAllowed,
+            ProbablyAllowed,
+            Allowed,
+        ),
         (
             &["0 issue swisssign.com; validationmethods="],
             OtherMethods,
@@ -291,6 +304,8 @@ fn the_changes_that_are_proposed_let_the_ca_issue() {
         &["0 issue swisssign.com; validationmethods=http-01"],
         &["0 issue swisssign.com; validationmethods="],
         &["0 issue swisssign.com; validationmethods=dns-01; policy=ev"],
+        &["0 issue swisssign.com; validationmethods=ca-tbr-7,"],
+        &["0 issue swisssign.com; validationmethods=dns_01,,http-01"],
         &["0 issue swisssign.com; accounturi=https://a.example/1"],
         &["0 issue swisssign.com.", "128 future x"],
         &[
