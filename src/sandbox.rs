@@ -6,6 +6,7 @@
 //! the secrets to use them. All time is that of [`clock`], so months may pass in a moment.
 
 pub mod ca;
+pub mod caa;
 pub mod clock;
 pub mod digicert;
 pub mod dns;

@@ -15,6 +15,7 @@ pub mod kind;
 mod log;
 mod order_calls;
 mod orders;
+mod persist;
 mod products;
 mod serve;
 mod wire;
@@ -31,13 +32,16 @@ use tokio::time::Instant;
 
 pub use admin::REQUESTS;
 pub use behaviour::{
-    Behaviour, Call, ChainOrder, Fault, Known, Refusal, SubmitFault, Unproven, What,
+    Behaviour, CaaCheck, Call, ChainOrder, Fault, Known, Reading, Refusal, SubmitFault, Unproven,
+    What,
 };
 pub use book::{Lifetimes, published_lifetimes};
 pub use log::Request;
 pub use orders::OrderView;
+pub use persist::Recheck;
 pub use wire::ClientDns;
 
+use super::caa::{self, Rules, Source, Subject};
 use super::clock::ShiftedClock;
 use super::dns::Dns;
 use super::look;
@@ -94,6 +98,7 @@ struct State {
     account: auth::Account,
     book: book::Book,
     orders: orders::Orders,
+    persistent: persist::Watched,
     behaviour: Behaviour,
     faults: behaviour::Faults,
     log: log::Log,
@@ -117,6 +122,7 @@ impl Ca {
             orders: orders.map_err(io::Error::other)?,
             account: auth::Account::new(options.user, options.api_key),
             book,
+            persistent: persist::Watched::default(),
             behaviour: options.behaviour,
             faults: behaviour::Faults::default(),
             log: log::Log::default(),
@@ -153,6 +159,11 @@ impl Ca {
     /// The base URL, without `/v2`.
     pub fn url(&self) -> String {
         format!("http://{}", self.service.address())
+    }
+
+    /// The CA's time.
+    pub fn clock(&self) -> &ShiftedClock {
+        &self.shared.clock
     }
 
     /// Changes switches.
@@ -243,6 +254,39 @@ impl Ca {
         self.shared.look(name, value, 0).await
     }
 
+    /// Asks DNS whether CAA lets this CA issue for `name` (A-labels, without `*.`), and changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why it does not, in the CA's words.
+    pub async fn caa(&self, name: &str, subject: Subject) -> Result<(), String> {
+        self.shared.caa(name, subject).await
+    }
+
+    /// Validates a domain, as the call `validate` does; the CA's words.
+    ///
+    /// # Errors
+    /// The words of a CA that does not validate it.
+    pub async fn validate(&self, name: &str) -> Result<(), String> {
+        let domain = self.domain(name).ok_or("it is not registered")?;
+        calls::validate_now(&self.shared, &domain.uuid).await
+    }
+
+    /// Validates a domain by its persistent record from now on, again and again, as a person orders
+    /// it in the portal. What the first look showed.
+    ///
+    /// # Errors
+    /// There is no such domain, or the CA does not find the record.
+    pub async fn watch_persistent(&self, name: &str) -> Result<(), String> {
+        self.shared.watch(name).await
+    }
+
+    /// Looks at the persistent records that are due, and says what all looks so far have shown.
+    pub async fn rechecks(&self) -> Vec<Recheck> {
+        self.shared.recheck().await;
+        self.shared.state().persistent.looks().to_vec()
+    }
+
     /// Ends the proof of a domain now. `false`, here and below: there is no such domain.
     pub fn expire(&self, name: &str) -> bool {
         self.by_hand(name, |book, reference, now| book.expire(reference, now))
@@ -328,9 +372,30 @@ impl Shared {
         self.clock.now()
     }
 
+    /// Whether CAA lets this CA issue, whatever `caa` says about when it asks.
+    async fn caa(&self, name: &str, subject: Subject) -> Result<(), String> {
+        let (behaviour, now) = (self.state().behaviour.clone(), self.now());
+        let rules = Rules {
+            names: &behaviour.caa_names,
+            accounts: &behaviour.caa_accounts,
+            methods: ["ca-tbr-7", "dns-01"],
+            is_lenient: behaviour.caa_lenient,
+            parameters_bind: now >= behaviour.caa_from,
+        };
+        let source = match behaviour.resolvers.is_empty() {
+            true => Source::Servers(&*self.name_servers),
+            false => Source::Resolvers(&behaviour.resolvers),
+        };
+        caa::check(name, subject, &source, &rules).await
+    }
+
     /// The `nth` look at a name. Without resolvers its number chooses the server of each
     /// perspective.
     async fn look(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
+        self.look_for(name, look::Data::Txt(value), nth).await
+    }
+
+    async fn look_for(&self, name: &str, data: look::Data<'_>, nth: u64) -> Result<String, String> {
         let behaviour = self.state().behaviour.clone();
         let may_fail = behaviour.perspective_failures;
         if behaviour.resolvers.is_empty() {
@@ -339,10 +404,9 @@ impl Shared {
                 may_fail,
                 seed: self.seed.wrapping_add(nth),
             };
-            let data = look::Data::Txt(value);
             return look::look(name, data, &(self.name_servers)(name), perspectives).await;
         }
-        look::look_through(name, look::Data::Txt(value), &behaviour.resolvers, may_fail).await
+        look::look_through(name, data, &behaviour.resolvers, may_fail).await
     }
 }
 

@@ -10,9 +10,12 @@ use std::time::Duration;
 use futures::future::join_all;
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
+
+use crate::persistent::Validator;
 
 /// How long one exchange with one server may take: everything is on this machine.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -44,12 +47,14 @@ pub(super) enum Data<'a> {
     Contains(&'a str),
     /// The target, compared without case.
     Cname(&'a str),
+    /// A persistent record that these validators take for one of the accounts.
+    Persistent(&'a Persistent<'a>),
 }
 
 impl Data<'_> {
     fn record_type(self) -> RecordType {
         match self {
-            Self::Txt(_) | Self::Contains(_) => RecordType::TXT,
+            Self::Txt(_) | Self::Contains(_) | Self::Persistent(_) => RecordType::TXT,
             Self::Cname(_) => RecordType::CNAME,
         }
     }
@@ -62,12 +67,37 @@ impl Data<'_> {
                 text.windows(value.len())
                     .any(|part| part == value.as_bytes())
             }
+            (Self::Persistent(wanted), RData::TXT(txt)) => {
+                let strings: Vec<Vec<u8>> = txt.txt_data.iter().map(|text| text.to_vec()).collect();
+                wanted.takes(&strings)
+            }
             (Self::Cname(target), RData::CNAME(name)) => {
                 let plain = |name: &str| name.trim_end_matches('.').to_ascii_lowercase();
                 plain(&name.0.to_ascii()) == plain(target)
             }
             _ => false,
         }
+    }
+}
+
+/// The persistent record that a CA looks for (BR 3.2.2.4.22).
+#[derive(Debug)]
+pub(super) struct Persistent<'a> {
+    pub(super) validators: &'a [Validator],
+    pub(super) issuer: &'a str,
+    pub(super) accounts: &'a [String],
+    pub(super) now: Timestamp,
+}
+
+impl Persistent<'_> {
+    fn takes(&self, strings: &[Vec<u8>]) -> bool {
+        self.validators.iter().all(|validator| {
+            self.accounts.iter().any(|account| {
+                validator
+                    .judge(strings, self.issuer, account, self.now)
+                    .is_ok()
+            })
+        })
     }
 }
 
@@ -91,7 +121,13 @@ pub(super) async fn look(
         return Err(format!("No name server found for {name}"));
     }
     let sights = join_all(servers.iter().map(|&server| ask(server, name, data, false))).await;
-    words(name, servers, &sights, judge(name, &sights, perspectives))
+    words(
+        name,
+        data,
+        servers,
+        &sights,
+        judge(name, &sights, perspectives),
+    )
 }
 
 /// The same through `resolvers`, one for each perspective: the first must see the value, and at
@@ -109,7 +145,7 @@ pub(super) async fn look_through(
             .map(|&resolver| ask(resolver, name, data, true)),
     )
     .await;
-    words(name, resolvers, &sights, quorum(&sights, may_fail))
+    words(name, data, resolvers, &sights, quorum(&sights, may_fail))
 }
 
 fn quorum(sights: &[Sight], may_fail: u32) -> bool {
@@ -121,7 +157,17 @@ fn quorum(sights: &[Sight], may_fail: u32) -> bool {
     sights.first() == Some(&Sight::Match) && blind <= may_fail as usize
 }
 
-fn words(name: &str, asked: &[SocketAddr], sights: &[Sight], seen: bool) -> Result<String, String> {
+fn words(
+    name: &str,
+    data: Data<'_>,
+    asked: &[SocketAddr],
+    sights: &[Sight],
+    seen: bool,
+) -> Result<String, String> {
+    let sought = match data {
+        Data::Persistent(_) => "DNS TXT record with the account",
+        _ => "DNS TXT record with the random value",
+    };
     let failed = asked
         .iter()
         .zip(sights)
@@ -135,9 +181,7 @@ fn words(name: &str, asked: &[SocketAddr], sights: &[Sight], seen: bool) -> Resu
     match (seen, failed.is_empty()) {
         (true, true) => Ok(format!("Validated {name}")),
         (true, false) => Ok(format!("Validated {name}, although {failed}")),
-        (false, _) => Err(format!(
-            "DNS TXT record with the random value not found at {name}: {failed}"
-        )),
+        (false, _) => Err(format!("{sought} not found at {name}: {failed}")),
     }
 }
 
@@ -187,9 +231,21 @@ fn question(name: &str, kind: RecordType, recursive: bool) -> Option<Message> {
 }
 
 async fn ask(server: SocketAddr, name: &str, data: Data<'_>, recursive: bool) -> Sight {
-    let Some(query) = question(name, data.record_type(), recursive) else {
-        return Sight::NoMatch;
-    };
+    match reply(server, name, data.record_type(), recursive).await {
+        Ok(answer) if answer.answers.iter().any(|record| data.is_in(&record.data)) => Sight::Match,
+        Ok(_) => Sight::NoMatch,
+        Err(sight) => sight,
+    }
+}
+
+/// What a server says about a name; without an answer that counts, what was seen in its place.
+pub(super) async fn reply(
+    server: SocketAddr,
+    name: &str,
+    kind: RecordType,
+    recursive: bool,
+) -> Result<Message, Sight> {
+    let query = question(name, kind, recursive).ok_or(Sight::NoMatch)?;
     let (patience, attempts) = if recursive {
         (RESOLVER_PATIENCE, RESOLVER_ATTEMPTS)
     } else {
@@ -198,24 +254,20 @@ async fn ask(server: SocketAddr, name: &str, data: Data<'_>, recursive: bool) ->
     let answer = match udp(server, &query, patience, attempts).await {
         Ok(answer) if !answer.truncation => answer,
         Err(error) if recursive && error.kind() == io::ErrorKind::TimedOut => {
-            return Sight::Unreachable;
+            return Err(Sight::Unreachable);
         }
         _ => match timeout(patience, tcp(server, &query)).await {
             Ok(Ok(answer)) => answer,
-            _ => return Sight::Unreachable,
+            _ => return Err(Sight::Unreachable),
         },
     };
     let existing = matches!(
         answer.response_code,
         ResponseCode::NoError | ResponseCode::NXDomain
     );
-    if !existing || !(answer.authoritative || recursive) {
-        return Sight::Lame(answer.response_code);
-    }
-    if answer.answers.iter().any(|record| data.is_in(&record.data)) {
-        Sight::Match
-    } else {
-        Sight::NoMatch
+    match existing && (answer.authoritative || recursive) {
+        true => Ok(answer),
+        false => Err(Sight::Lame(answer.response_code)),
     }
 }
 

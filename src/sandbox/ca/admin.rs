@@ -12,7 +12,7 @@ use super::wire::{Refused, Reply};
 use crate::sandbox::door::{self, Wrong};
 
 /// What may be asked below `/_sandbox/`: method, path, an example of a body, what it does.
-pub const REQUESTS: [(&str, &str, &str, &str); 23] = [
+pub const REQUESTS: [(&str, &str, &str, &str); 25] = [
     (
         "GET",
         "state",
@@ -103,6 +103,18 @@ pub const REQUESTS: [(&str, &str, &str, &str); 23] = [
         r#"{"name": "a.test", "remove": "text"}"#,
         "removes one",
     ),
+    (
+        "POST",
+        "persistent",
+        r#"{"domain": "a.test"}"#,
+        "validates it by its persistent record from now on",
+    ),
+    (
+        "GET",
+        "persistent",
+        "",
+        "what each look at persistent records has shown",
+    ),
     ("GET", "orders", "", "the orders of certificates"),
     (
         "POST",
@@ -130,14 +142,31 @@ struct Decision {
 }
 
 /// Answers a request to the back door.
-pub(super) fn answer(
+pub(super) async fn answer(
     shared: &Shared,
     method: &Method,
     path: &str,
     query: &str,
     body: &[u8],
 ) -> Reply {
-    act(shared, method, path, query, body).map_or_else(Reply::from, |value| Reply::json(&value))
+    let answer = match (path, method.as_str()) {
+        ("persistent", "POST") => watch(shared, body).await,
+        ("persistent", _) => Ok(shared.watched()),
+        _ => act(shared, method, path, query, body),
+    };
+    // With a clock that was moved, some look may be due.
+    shared.recheck().await;
+    answer.map_or_else(Reply::from, |value| Reply::json(&value))
+}
+
+/// Puts a domain under the persistent method. A record that is not found is an answer as well.
+async fn watch(shared: &Shared, body: &[u8]) -> Result<Value, Refused> {
+    let wanted: Handled = door::read(body)?;
+    let is_known = shared.state().book.find(&wanted.domain).is_some();
+    match shared.watch(&wanted.domain).await {
+        Err(why) if !is_known => Err(Refused::not_found(why)),
+        seen => Ok(json!({"found": seen.is_ok(), "words": seen.err()})),
+    }
 }
 
 fn act(

@@ -3,7 +3,11 @@
 
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::persistent::Validator;
+use crate::sandbox::caa::PARAMETERS_BIND;
 
 /// One switch for each open question about the CA. The default is the friendliest answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,24 @@ pub struct Behaviour {
     /// Recursive resolvers, one for each perspective, asked in place of the name servers when there
     /// are any.
     pub resolvers: Vec<SocketAddr>,
+    /// Before what the CA asks DNS for CAA.
+    pub caa: CaaCheck,
+    /// What the CA is called in CAA records.
+    pub caa_names: Vec<String>,
+    /// The account, as `accounturi` of CAA records names it.
+    pub caa_accounts: Vec<String>,
+    /// From when on `accounturi` and `validationmethods` of CAA records count.
+    pub caa_from: Timestamp,
+    /// Whether the CA takes `dns-01`, another case, and what the texts leave open.
+    pub caa_lenient: bool,
+    /// By whose reading of persistent records domains are validated.
+    pub persistent: Reading,
+    /// The CA in persistent records.
+    pub persistent_issuer: String,
+    /// The account, as persistent records name it.
+    pub persistent_accounts: Vec<String>,
+    /// Seconds between two looks at a persistent record.
+    pub persistent_every: i64,
     /// Seconds from an order to its certificate.
     pub issued_after: i64,
     /// The word of the state that an order reaches then: `ISSUED`, `FAILED`, `REJECTED`,
@@ -109,6 +131,15 @@ impl Default for Behaviour {
             perspectives: 0,
             perspective_failures: 1,
             resolvers: Vec::new(),
+            caa: CaaCheck::Off,
+            caa_names: vec!["swisssign.com".to_owned()],
+            caa_accounts: Vec::new(),
+            caa_from: PARAMETERS_BIND,
+            caa_lenient: true,
+            persistent: Reading::Both,
+            persistent_issuer: "swisssign.com".to_owned(),
+            persistent_accounts: vec!["acct:sandbox@swisssign.com".to_owned()],
+            persistent_every: 8 * 86_400,
             issued_after: 0,
             orders_become: "ISSUED".to_owned(),
             certificate_life: 90 * 86_400,
@@ -176,6 +207,41 @@ pub enum Refusal {
     Unchanged,
     /// 400 with an APIError.
     Error,
+}
+
+/// Before what the CA asks DNS for CAA.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CaaCheck {
+    /// Never.
+    Off,
+    /// Before a certificate is issued, for each name (BR 4.2.2.1).
+    Orders,
+    /// Before a domain is validated, too.
+    Validate,
+}
+
+/// By whose reading of persistent records domains are validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// By both: a record has to satisfy each.
+    Both,
+    /// Boulder's.
+    Boulder,
+    /// DigiCert's.
+    Digicert,
+}
+
+impl Reading {
+    /// The public validators that it stands for.
+    pub(super) fn validators(self) -> Vec<Validator> {
+        match self {
+            Self::Both => Validator::ALL.to_vec(),
+            Self::Boulder => vec![Validator::Boulder],
+            Self::Digicert => vec![Validator::Digicert],
+        }
+    }
 }
 
 /// What becomes of an order for a name that is not validated.

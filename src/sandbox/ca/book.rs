@@ -326,6 +326,23 @@ impl Book {
         Ok(())
     }
 
+    /// The domain is validated without a random value, until `end`.
+    pub(super) fn prove_until(
+        &mut self,
+        reference: &str,
+        words: String,
+        now: Timestamp,
+        end: Timestamp,
+    ) {
+        if let Some(domain) = self.domains.get_mut(reference) {
+            domain.proof = Some(Proof {
+                validated: now,
+                cut: Some(end),
+            });
+            domain.last_words = Some(words);
+        }
+    }
+
     /// Sets `validationResult` and nothing else.
     pub(super) fn say(&mut self, reference: &str, words: String) -> Result<(), Refused> {
         self.domain_mut(reference)?.last_words = Some(words);

@@ -7,10 +7,11 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::asked::Asked;
-use super::behaviour::{Behaviour, Call, Refusal};
+use super::behaviour::{Behaviour, CaaCheck, Call, Refusal};
 use super::book::Client;
 use super::wire::{Refused, Reply};
 use super::{Shared, order_calls};
+use crate::sandbox::caa::Subject;
 
 /// How many domains are looked at together when the CA polls.
 const POLLED_TOGETHER: usize = 32;
@@ -161,7 +162,10 @@ pub(super) async fn perform(shared: &Arc<Shared>, asked: &Asked<'_>) -> Result<R
             Ok(Reply::empty())
         }
         Call::Unknown => Err(Refused::not_found("No such resource")),
-        _ => order_calls::perform(shared, asked, &behaviour),
+        _ => {
+            shared.check_orders().await;
+            order_calls::perform(shared, asked, &behaviour)
+        }
     }
 }
 
@@ -252,7 +256,12 @@ async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> 
         };
         (name, value, state.book.count_look(reference))
     };
-    Ok(match shared.look(&name, &value, nth).await {
+    let mut seen = shared.look(&name, &value, nth).await;
+    if seen.is_ok() && shared.state().behaviour.caa == CaaCheck::Validate {
+        let permitted = shared.caa(&name, Subject::Host).await;
+        seen = permitted.and(seen);
+    }
+    Ok(match seen {
         Ok(words) => {
             shared
                 .state()
@@ -262,6 +271,16 @@ async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> 
         }
         Err(words) => Outcome::NotSeen(words),
     })
+}
+
+/// Validates a domain outside of any call: its words where it was not.
+pub(super) async fn validate_now(shared: &Shared, reference: &str) -> Result<(), String> {
+    match validate(shared, reference).await {
+        Ok(Outcome::Proved) => Ok(()),
+        Ok(Outcome::NotSeen(words)) => Err(words),
+        Ok(Outcome::Stale) => Err("There is no valid random value".to_owned()),
+        Err(refused) => Err(refused.message),
+    }
 }
 
 /// What the CA would have done by itself until now.

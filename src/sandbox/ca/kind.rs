@@ -139,6 +139,47 @@ const SWITCHES: &[(&str, &str, &str)] = &[
         "one resolver per place, asked instead",
     ),
     ("perspective_failures", "1|N", "how many of them may fail"),
+    ("caa", "off|orders|validate", "CAA is asked for before this"),
+    (
+        "caa_names",
+        "[\"swisssign.com\"]",
+        "what the CA is called in CAA",
+    ),
+    (
+        "caa_accounts",
+        "[]|[\"acct:…\"]",
+        "the account in `accounturi` of CAA",
+    ),
+    (
+        "caa_from",
+        "2027-03-15T00:00:00Z",
+        "from when on parameters of CAA count",
+    ),
+    (
+        "caa_lenient",
+        "true|false",
+        "the CA takes dns-01 and other spellings",
+    ),
+    (
+        "persistent",
+        "both|boulder|digicert",
+        "how persistent records are read",
+    ),
+    (
+        "persistent_issuer",
+        "swisssign.com|TEXT",
+        "the CA in persistent records",
+    ),
+    (
+        "persistent_accounts",
+        "[\"acct:sandbox@swisssign.com\"]",
+        "the account in persistent records",
+    ),
+    (
+        "persistent_every",
+        "691200|N",
+        "seconds between two looks at one",
+    ),
     (
         "issued_after",
         "0|N",

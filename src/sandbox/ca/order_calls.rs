@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::Shared;
 use super::asked::Asked;
-use super::behaviour::{Behaviour, Call, SubmitFault};
+use super::behaviour::{Behaviour, CaaCheck, Call, SubmitFault};
 use super::orders::{New, OrderView};
 use super::wire::{Refused, Reply};
 use crate::ca::csr::{Csr, KeyKind};
+use crate::sandbox::caa::Subject;
 
 /// The CA cuts a page at 300.
 const PAGE: usize = 300;
@@ -224,6 +225,36 @@ fn show(shared: &Shared, reference: &str) -> Result<Value, Refused> {
 }
 
 impl Shared {
+    /// Asks DNS for CAA of the orders that would be issued now, where the CA is told to.
+    pub(super) async fn check_orders(&self) {
+        if self.state().behaviour.caa == CaaCheck::Off {
+            return;
+        }
+        let open = self.state().orders.without_caa();
+        for (reference, client, csr) in open {
+            if self.unproven(&client, &csr).is_some() {
+                continue;
+            }
+            let said = self.caa_of(&csr).await;
+            self.state().orders.note_caa(&reference, said);
+        }
+    }
+
+    /// Whether CAA lets this CA issue all that a request names.
+    async fn caa_of(&self, csr: &Csr) -> Result<(), String> {
+        for name in csr.names() {
+            match name.strip_prefix("*.") {
+                Some(below) => self.caa(below, Subject::Wildcard).await?,
+                None => self.caa(name, Subject::Host).await?,
+            }
+        }
+        for mailbox in csr.mailboxes() {
+            let host = mailbox.split_once('@').map_or("", |(_, host)| host);
+            self.caa(host, Subject::Mail).await?;
+        }
+        Ok(())
+    }
+
     /// The first name of a request that no validated domain of the client covers.
     fn unproven(&self, client: &str, csr: &Csr) -> Option<String> {
         let (now, mut state) = (self.now(), self.state());

@@ -1,6 +1,8 @@
 //! Orders for certificates: what the CA knows of each, and how far it is. Real certificates come from
 //! a throw-away CA that is made at start.
 
+mod caa;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -12,7 +14,7 @@ use rand::{Rng, SeedableRng};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::behaviour::{Behaviour, ChainOrder, Unproven};
+use super::behaviour::{Behaviour, CaaCheck, ChainOrder, Unproven};
 use super::products::products;
 use super::wire::Refused;
 use crate::ca::authority::{Authority, Contents};
@@ -53,6 +55,8 @@ pub(super) struct Order {
     at: Timestamp,
     /// What a person or a fault made of it.
     decided: Option<String>,
+    /// What CAA said, once it was asked for.
+    caa: Option<Result<(), String>>,
     serial: Vec<u8>,
     issued: Option<(Vec<u8>, Timestamp)>,
     revoked: Option<Revoked>,
@@ -111,6 +115,7 @@ impl Orders {
             tags: new.tags,
             at: now,
             decided: None,
+            caa: None,
             serial: serial.to_vec(),
             issued: None,
             revoked: None,
@@ -185,6 +190,14 @@ impl Orders {
                 word.to_owned()
             }
             None if !after(order.at, behaviour.issued_after) => "KEY_VALIDATION".to_owned(),
+            // DNS has not been asked yet.
+            None if behaviour.caa != CaaCheck::Off && order.caa.is_none() => {
+                "KEY_VALIDATION".to_owned()
+            }
+            None if matches!(order.caa, Some(Err(_))) => {
+                order.decided = Some("FAILED".to_owned());
+                "FAILED".to_owned()
+            }
             None if order.product["authorization"] == true => "PENDING_AUTH".to_owned(),
             None => behaviour.orders_become.clone(),
         };
@@ -294,7 +307,9 @@ impl Orders {
         status: &str,
         unproven: Option<&str>,
     ) -> Result<Value, Refused> {
-        let at = self.order(reference)?.at.to_string();
+        let order = self.order(reference)?;
+        let refused = order.caa.clone().and_then(Result::err);
+        let at = order.at.to_string();
         let mut task = |kind: &str, state: &str, error: Option<String>| {
             let uuid = uuid::Builder::from_random_bytes(self.rng.random()).into_uuid();
             json!({
@@ -311,6 +326,9 @@ impl Orders {
                 "RETRY",
                 why,
             )),
+            ("FAILED", None) if refused.is_some() => {
+                Some(task("ISSUE_CAA_CHECK_JOB", "FAILED", refused))
+            }
             ("FAILED", why) => {
                 let why =
                     why.unwrap_or_else(|| "Linting failed: the sandbox was told so".to_owned());

@@ -23,15 +23,11 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: Request) -> R
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, BODY_LIMIT).await;
     let path = parts.uri.path();
+    shared.recheck().await;
     if let Some(path) = path.strip_prefix("/_sandbox/") {
         let body = body.unwrap_or_default();
-        let reply = admin::answer(
-            &shared,
-            &parts.method,
-            path,
-            parts.uri.query().unwrap_or_default(),
-            &body,
-        );
+        let query = parts.uri.query().unwrap_or_default();
+        let reply = admin::answer(&shared, &parts.method, path, query, &body).await;
         return reply.into_response(shared.now(), false);
     }
     let (call, subject) = route(path);

@@ -10,6 +10,8 @@ use super::*;
 use crate::clock::SimulatedClock;
 use crate::sandbox::dns::{Dns, Follow, Zone};
 
+mod persist;
+
 const KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const USER: &str = "MPKI0000001.AutoRAO";
 const START: &str = "2026-11-21T00:00:00Z";

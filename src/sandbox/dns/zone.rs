@@ -303,7 +303,7 @@ impl Zone {
 
 /// A name in lower case with a trailing dot; a text that is no name becomes the root, which no zone
 /// holds.
-pub(super) fn fqdn(text: &str) -> Name {
+pub(in crate::sandbox) fn fqdn(text: &str) -> Name {
     let mut name = Name::from_ascii(text)
         .unwrap_or_else(|_| Name::root())
         .to_lowercase();

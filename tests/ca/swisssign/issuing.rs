@@ -11,7 +11,7 @@ use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::clock::Clock;
 use prevalidate::issuance::{OrderState, RevocationReason};
 use prevalidate::prevalidation::Challenge;
-use prevalidate::sandbox::ca::{Call, ChainOrder, Fault, SubmitFault, Unproven, What};
+use prevalidate::sandbox::ca::{CaaCheck, Call, ChainOrder, Fault, SubmitFault, Unproven, What};
 
 use super::super::{counted, documented};
 use super::Lab;
@@ -227,6 +227,59 @@ async fn an_order_that_waits_says_for_what() {
     let looked = ca.look(&order.key).await.unwrap();
     assert_eq!(looked.state, OrderState::Rejected);
     assert!(looked.words.unwrap().contains("Rejected by the RA officer"));
+}
+
+#[tokio::test]
+async fn a_ca_that_obeys_caa_issues_for_no_name_that_forbids_it() {
+    use hickory_proto::rr::RData;
+    use hickory_proto::rr::rdata::CAA;
+    use prevalidate::sandbox::dns::Zone;
+
+    let lab = Lab::start(|behaviour| behaviour.caa = CaaCheck::Orders).await;
+    let forbids = |tag: &str| {
+        let mut caa = CAA::new_issue(false, None, Vec::new());
+        caa.tag = tag.to_owned();
+        RData::CAA(caa)
+    };
+    for (zone, tag, name, state) in [
+        ("free.test", None, "free.test", OrderState::Issued),
+        (
+            "shut.test",
+            Some("issue"),
+            "www.shut.test",
+            OrderState::Failed,
+        ),
+        (
+            "wild.test",
+            Some("issuewild"),
+            "wild.test",
+            OrderState::Issued,
+        ),
+        (
+            "wilder.test",
+            Some("issuewild"),
+            "*.wilder.test",
+            OrderState::Failed,
+        ),
+    ] {
+        let mut served = Zone::new(zone);
+        if let Some(tag) = tag {
+            served = served.with(zone, forbids(tag));
+        }
+        lab.sandbox.dns.add_zone(served);
+        Stage::make_ready(&lab, zone);
+        let mut intent = suite::intent(&lab, zone, &[name]);
+        let order = suite::submit(&lab, &mut intent).await.unwrap();
+        let looked = Stage::ca(&lab).look(&order.key).await.unwrap();
+        assert_eq!(looked.state, state, "{name}: {looked:?}");
+        if state == OrderState::Failed {
+            let words = looked.words.unwrap();
+            assert!(
+                words.contains(&format!("CAA at {zone}: nobody may issue")),
+                "{words}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

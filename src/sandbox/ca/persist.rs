@@ -1,0 +1,104 @@
+//! Domains that the CA validates by their persistent record (BR 3.2.2.4.22). A person orders it in
+//! the portal; from then on the CA looks again and again, and a proof lives from look to look.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Shared;
+use crate::persistent::LABEL;
+use crate::sandbox::look::{Data, Persistent};
+
+/// A proof by this method may be used so long (BR 3.2.2.4.22).
+const REUSE: SignedDuration = SignedDuration::from_hours(24 * 10);
+
+/// One look at a persistent record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recheck {
+    /// The domain, in A-labels.
+    pub domain: String,
+    /// When the CA looked.
+    pub at: Timestamp,
+    /// Whether it found the record.
+    pub found: bool,
+    /// Its words.
+    pub words: String,
+}
+
+/// The domains under this method.
+#[derive(Debug, Default)]
+pub(super) struct Watched {
+    /// By domain: when the CA looks next.
+    next: BTreeMap<String, Timestamp>,
+    looks: Vec<Recheck>,
+}
+
+impl Watched {
+    pub(super) fn looks(&self) -> &[Recheck] {
+        &self.looks
+    }
+
+    fn due(&self, now: Timestamp) -> Vec<String> {
+        let due = self.next.iter().filter(|(_, at)| **at <= now);
+        due.map(|(domain, _)| domain.clone()).collect()
+    }
+}
+
+impl Shared {
+    /// Puts a domain under this method and looks at once.
+    pub(super) async fn watch(&self, domain: &str) -> Result<(), String> {
+        if self.state().book.find(domain).is_none() {
+            return Err(format!("{domain} is not registered (give A-labels)"));
+        }
+        self.look_again(domain).await
+    }
+
+    /// Looks at each record that is due.
+    pub(super) async fn recheck(&self) {
+        let due = self.state().persistent.due(self.now());
+        for domain in due {
+            // What it found is in its looks.
+            let _ = self.look_again(&domain).await;
+        }
+    }
+
+    async fn look_again(&self, domain: &str) -> Result<(), String> {
+        let (behaviour, now) = (self.state().behaviour.clone(), self.now());
+        let wanted = Persistent {
+            validators: &behaviour.persistent.validators(),
+            issuer: &behaviour.persistent_issuer,
+            accounts: &behaviour.persistent_accounts,
+            now,
+        };
+        let owner = format!("{LABEL}.{domain}");
+        let seen = self.look_for(&owner, Data::Persistent(&wanted), 0).await;
+        let every = SignedDuration::from_secs(behaviour.persistent_every);
+        let mut state = self.state();
+        let next = now.saturating_add(every).unwrap_or(Timestamp::MAX);
+        state.persistent.next.insert(domain.to_owned(), next);
+        let reference = state.book.find(domain).map(|one| one.reference.clone());
+        if let (Some(reference), Ok(words)) = (reference, &seen) {
+            let end = now.saturating_add(REUSE).unwrap_or(Timestamp::MAX);
+            state.book.prove_until(&reference, words.clone(), now, end);
+        }
+        let (found, words) = match &seen {
+            Ok(words) => (true, words.clone()),
+            Err(words) => (false, words.clone()),
+        };
+        state.persistent.looks.push(Recheck {
+            domain: domain.to_owned(),
+            at: now,
+            found,
+            words,
+        });
+        seen.map(drop)
+    }
+
+    /// What the back door shows: the domains under this method, and all looks.
+    pub(super) fn watched(&self) -> Value {
+        let state = self.state();
+        json!({"next": state.persistent.next, "looks": state.persistent.looks})
+    }
+}

@@ -1,0 +1,82 @@
+//! The CA looks at persistent records again and again, by the reading that is switched on.
+
+use super::*;
+
+const OWNER: &str = "_validation-persist.example.test";
+const ACCOUNT: &str = "acct:sandbox@swisssign.com";
+
+impl Lab {
+    /// The only value at the label.
+    fn stand(&self, value: &str) {
+        if self.dns.zone(0, "example.test").is_none() {
+            self.dns.add_zone(Zone::new("example.test"));
+        }
+        for old in self.dns.txt(OWNER) {
+            self.dns
+                .edit("example.test", |zone| zone.without_txt(OWNER, &old));
+        }
+        self.dns.edit("example.test", |zone| zone.txt(OWNER, value));
+    }
+}
+
+#[tokio::test]
+async fn a_proof_lives_from_look_to_look_and_ends_ten_days_after_the_last_good_one() {
+    let lab = Lab::start().await;
+    let good = format!("swisssign.com; accounturi={ACCOUNT}; persistUntil=1999999999");
+    assert!(lab.ca.watch_persistent("example.test").await.is_err());
+    lab.register(&["example.test"]).await;
+    lab.stand("swisssign.com; accounturi=acct:other@swisssign.com");
+    let why = lab.ca.watch_persistent("example.test").await.unwrap_err();
+    assert!(why.contains("record with the account not found"), "{why}");
+    assert!(!lab.ca.domain("example.test").unwrap().validated);
+
+    lab.stand(&good);
+    lab.ca.watch_persistent("example.test").await.unwrap();
+    let end = |lab: &Lab| lab.ca.domain("example.test").unwrap().time_expired;
+    assert_eq!(end(&lab), Some("2026-12-01T00:00:00Z".parse().unwrap()));
+    // It is not asked before its time, and by any call once it is due.
+    lab.clock.advance(days(7));
+    assert_eq!(lab.ca.rechecks().await.len(), 2);
+    lab.clock.advance(days(1));
+    let state = format!("{}/_sandbox/state", lab.ca.url());
+    lab.http.get(&state).send().await.unwrap();
+    assert_eq!(end(&lab), Some("2026-12-09T00:00:00Z".parse().unwrap()));
+
+    lab.stand("v=other");
+    lab.clock.advance(days(8));
+    let looks = lab.ca.rechecks().await;
+    let found: Vec<bool> = looks.iter().map(|look| look.found).collect();
+    assert_eq!(found, [false, true, true, false]);
+    assert!(lab.ca.domain("example.test").unwrap().validated);
+    lab.clock.advance(days(2));
+    assert!(!lab.ca.domain("example.test").unwrap().validated);
+}
+
+#[tokio::test]
+async fn each_reading_takes_what_its_validator_takes() {
+    let lab = Lab::start().await;
+    lab.register(&["example.test"]).await;
+    let value = |rest: &str| format!("swisssign.com; {rest}");
+    for (value, boulder, digicert) in [
+        (value(&format!("accounturi={ACCOUNT}")), true, true),
+        (value(&format!("AccountURI={ACCOUNT}")), true, false),
+        (
+            value(&format!("accounturi={ACCOUNT}; persistuntil=1")),
+            false,
+            true,
+        ),
+        (value(&format!("accounturi={ACCOUNT};")), false, false),
+        (format!("swisssign.com.; accounturi={ACCOUNT}"), true, false),
+    ] {
+        lab.stand(&value);
+        for (reading, takes) in [
+            (Reading::Boulder, boulder),
+            (Reading::Digicert, digicert),
+            (Reading::Both, boulder && digicert),
+        ] {
+            lab.ca.change(|behaviour| behaviour.persistent = reading);
+            let found = lab.ca.watch_persistent("example.test").await;
+            assert_eq!(found.is_ok(), takes, "{value} {reading:?}: {found:?}");
+        }
+    }
+}
