@@ -3,6 +3,7 @@
 mod bad_input;
 mod by_provider;
 mod ca_answers;
+mod caa;
 mod certificates;
 mod crash;
 mod digicert;
