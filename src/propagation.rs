@@ -153,6 +153,10 @@ pub struct Verdict {
     pub warnings: Vec<String>,
     /// Each address that was asked.
     pub servers: Vec<ServerAnswer>,
+    /// The name that was asked about last: that of the record, or the end of its aliases. `None`
+    /// where that was not found out.
+    #[serde(skip)]
+    pub end: Option<RecordName>,
 }
 
 impl Verdict {
@@ -168,6 +172,7 @@ impl Verdict {
             lasting: false,
             warnings: Vec::new(),
             servers: Vec::new(),
+            end: None,
         }
     }
 

@@ -271,8 +271,14 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
         return "withdrawn by hand, and still in DNS: its account may have certificates".to_owned();
     }
     match state {
+        PersistentState::Visible if kept.is_by_provider => {
+            "its provider has it; the gate's mode asks no name server".to_owned()
+        }
         PersistentState::Visible => "every name server has it".to_owned(),
         PersistentState::Missing => "name servers lack it".to_owned(),
+        PersistentState::Publishing if kept.waits_for.is_some() => {
+            kept.waits_for.clone().unwrap_or_default()
+        }
         PersistentState::Waiting if kept.records.iter().any(|record| record.by_others) => {
             "others write its zone: `prevalidate records` prints the record".to_owned()
         }
@@ -376,6 +382,7 @@ mod tests {
             created_at: now(),
             published_at: Some(now()),
             visible_at: Some(now()),
+            change_id: None,
             retry_at: None,
         };
         PersistentRow {

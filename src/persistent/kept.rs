@@ -18,6 +18,8 @@ pub struct Kept {
     pub account: Option<(String, Timestamp)>,
     /// The last time that every name server was seen with the record.
     pub verified_at: Option<Timestamp>,
+    /// The last look was a read of the provider's zone: the gate asks no name server.
+    pub is_by_provider: bool,
     /// Since when name servers lack a record that was visible.
     pub missing_since: Option<Timestamp>,
     /// How often it was put back, and when last.
@@ -26,6 +28,9 @@ pub struct Kept {
     pub put_back_at: Option<Timestamp>,
     /// What the last look or the last try came to, where it was not good.
     pub trouble: Option<String>,
+    /// What the record that was written waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
     /// Failures in a row.
     pub failures: u32,
     /// Not before this moment is it tried again.
@@ -70,6 +75,9 @@ pub struct KeptRecord {
     /// When every name server had it first.
     #[serde(default)]
     pub visible_at: Option<Timestamp>,
+    /// The provider's name for the change that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_id: Option<String>,
     /// Not before this moment is its removal tried again.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,

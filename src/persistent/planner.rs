@@ -33,6 +33,8 @@ pub enum Seen {
 pub struct Surroundings<'a> {
     /// What was seen of each record of [`Kept::records`]; `None`: not asked in this pass.
     pub seen: &'a [Option<Seen>],
+    /// Where the record must be written now, where that was found out: an alias may have moved.
+    pub place: Option<&'a str>,
     /// Why CAA forbids the method or the issuer, where it does.
     pub caa: Option<&'a str>,
     /// What the guard says about all records together.
@@ -152,8 +154,9 @@ fn decide(
             None => Decision::new(Step::Rest, why, again.unwrap_or(Timestamp::MAX)),
         };
     };
-    let fitting =
-        |record: &KeptRecord| record.state != KeptState::Removing && fits(record, wanted, now);
+    let fitting = |record: &KeptRecord| {
+        record.state != KeptState::Removing && fits(record, wanted, around.place, now)
+    };
     let good = kept.records.iter().rposition(fitting);
     // What must go is not waited for, where it cannot go now.
     if let Some(at) = removing {
@@ -165,15 +168,16 @@ fn decide(
     }
 }
 
-/// Whether a record is the one that is wanted, with enough of its time left.
-fn fits(record: &KeptRecord, wanted: &Wanted, now: Timestamp) -> bool {
+/// Whether a record is the one that is wanted, where it is wanted, with enough of its time left.
+fn fits(record: &KeptRecord, wanted: &Wanted, place: Option<&str>, now: Timestamp) -> bool {
     let in_time = match wanted.end {
         End::Fixed(until) => record.until.as_second() == until.as_second() && now <= record.until,
         End::Rolling { life, .. } => {
             now < wanted.replace_at(record.until) && record.until.duration_since(now) <= life
         }
     };
-    in_time && record.account == wanted.account && record.wildcard == wanted.wildcard
+    let is_in_place = place.is_none_or(|place| record.owner == place);
+    in_time && is_in_place && record.account == wanted.account && record.wildcard == wanted.wildcard
 }
 
 /// There is no record that fits.
@@ -227,6 +231,11 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
             format!("the account changed from {}", old.account)
         }
         Some(old) if old.wildcard != wanted.wildcard => "`policy` changed".to_owned(),
+        Some(old) if around.place.is_some_and(|place| old.owner != place) => format!(
+            "the alias leads to {} now, and the record is at {}",
+            around.place.unwrap_or_default(),
+            old.owner
+        ),
         Some(old) => format!("the record of now ends on {:.0}", old.until),
     };
     Decision::new(Step::Publish, why, now)

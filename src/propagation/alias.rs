@@ -43,7 +43,10 @@ impl Gate {
         for _ in 0..=MOST {
             let hop = self.look_at_zone(question, &owner, way.rounds).await?;
             let Some(target) = hop.target.clone() else {
-                let verdict = behind(&first, &owner, passed, hop.verdict);
+                let verdict = Verdict {
+                    end: Some(owner.clone()),
+                    ..behind(&first, &owner, passed, hop.verdict)
+                };
                 return Ok(Hop { verdict, ..hop });
             };
             if !hop.verdict.go {

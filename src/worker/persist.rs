@@ -4,26 +4,25 @@
 //! The rules are those of proofs: the intent is stored before a zone is written, only what is
 //! remembered as ours is removed, and the name servers decide what is visible.
 
+mod look;
 mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
+use self::look::Sight;
 use self::task::Task;
 use super::{Ports, refusal_fact};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, guard,
-    next_step, owner_of,
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, guard, next_step,
 };
 use crate::prevalidation::DomainName;
-use crate::propagation::{Question, Wanted as Sought};
 use crate::store::persistent::{PersistentClaim, PersistentRow};
 use crate::store::{Event, StoreError};
 
@@ -103,11 +102,16 @@ impl fmt::Debug for Keeper {
 /// Names a row: a domain and an issuer.
 type Key = (DomainName, String);
 
+/// Names a look at a record.
+fn spot(key: &Key, record: &KeptRecord) -> (Key, String) {
+    (key.clone(), format!("{} {}", record.owner, record.value))
+}
+
 /// What is known when a pass begins.
 struct Known {
     rows: BTreeMap<Key, Kept>,
-    /// By row and value.
-    seen: BTreeMap<(Key, String), Seen>,
+    /// By row, name and value.
+    seen: BTreeMap<(Key, String), Sight>,
     alarm: Option<String>,
     /// What the guard says of the configuration: then nothing that it does not name is removed.
     shrunk: Option<String>,
@@ -125,11 +129,20 @@ impl Known {
     }
 
     fn seen(&self, key: &Key, kept: &Kept) -> Vec<Option<Seen>> {
-        let of = |record: &KeptRecord| {
-            let at = (key.clone(), record.value.clone());
-            self.seen.get(&at).cloned()
-        };
+        let of = |record: &KeptRecord| Some(self.seen.get(&spot(key, record))?.seen.clone());
         kept.records.iter().map(of).collect()
+    }
+
+    /// Whether the provider was asked in the place of name servers; `None`: nobody was asked.
+    fn is_by_provider(&self, key: &Key, kept: &Kept) -> Option<bool> {
+        let mut sights = kept.records.iter().map(|record| spot(key, record));
+        sights.find_map(|spot| Some(self.seen.get(&spot)?.is_by_provider))
+    }
+
+    /// Where the record must be written now.
+    fn place(&self, key: &Key, kept: &Kept) -> Option<String> {
+        let mut sights = kept.records.iter().map(|record| spot(key, record));
+        sights.find_map(|spot| self.seen.get(&spot)?.end.clone())
     }
 }
 
@@ -211,8 +224,10 @@ impl Keeper {
             let wanted = self.wanted(&key);
             let caa = self.caa(wanted, &kept).await;
             let canary = self.canary(wanted, &known, now);
+            let place = known.place(&key, &kept);
             let around = Surroundings {
                 seen: &known.seen(&key, &kept),
+                place: place.as_deref(),
                 caa: caa.as_deref(),
                 guard: known.alarm.as_deref(),
                 canary: canary.as_ref(),
@@ -286,13 +301,15 @@ impl Keeper {
         }
         let seen = futures::stream::iter(standing)
             .map(async |(key, record)| {
-                let seen = self.look(&key.0, &record).await;
-                ((key, record.value), seen)
+                let sight = self.look(&key.0, &record).await;
+                let has_vanished = sight.has_vanished(&record.owner);
+                (spot(&key, &record), sight, has_vanished)
             })
             .buffer_unordered(self.options.lanes.max(1))
-            .collect::<BTreeMap<_, _>>()
+            .collect::<Vec<_>>()
             .await;
-        let vanished = seen.values().filter(|seen| **seen == Seen::Gone).count();
+        let vanished = seen.iter().filter(|(.., vanished)| *vanished).count();
+        let seen: BTreeMap<_, _> = seen.into_iter().map(|(at, sight, _)| (at, sight)).collect();
         let kept = rows
             .iter()
             .filter(|(_, kept)| kept.withdrawn_at.is_none() && kept.standing().is_some());
@@ -306,28 +323,6 @@ impl Keeper {
             alarm,
             shrunk,
         })
-    }
-
-    /// Asks the name servers about one record, at the name where a CA looks.
-    async fn look(&self, domain: &DomainName, record: &KeptRecord) -> Seen {
-        let now = self.ports.clock.now();
-        let since = record.published_at.unwrap_or(now);
-        let owner = owner_of(domain);
-        let question = Question {
-            owner: owner.as_ref(),
-            wanted: Sought::Txt(&record.value),
-            published_for: Duration::try_from(now.duration_since(since)).unwrap_or_default(),
-            by_others: record.by_others,
-            ..Question::new(domain, "")
-        };
-        let verdict = self.ports.lookout.look(&question).await;
-        if verdict.go && verdict.bogus.is_none() {
-            Seen::Everywhere
-        } else if verdict.gone {
-            Seen::Gone
-        } else {
-            Seen::Unclear(format!("waits for {}", verdict.waits_for()))
-        }
     }
 
     /// Why CAA refuses the record, where a new one is to be written.
@@ -366,8 +361,10 @@ impl Keeper {
         let as_stored = stored.cloned().unwrap_or_default();
         let caa = self.caa(wanted, &as_stored).await;
         let seen = known.seen(&key, &as_stored);
+        let place = known.place(&key, &as_stored);
         let around = Surroundings {
             seen: &seen,
+            place: place.as_deref(),
             caa: caa.as_deref(),
             guard: known.alarm.as_deref(),
             canary: canary.as_ref(),

@@ -1,5 +1,7 @@
 //! Persistent records as an operator sees them: without a CA, against BIND.
 
+mod looks;
+mod moved;
 mod records;
 mod shown;
 mod words;

@@ -730,6 +730,7 @@ impl Lookout for Eye {
             cached_until: witness.cached_until,
             cause: format!("primary {primary}, secondary {secondary}"),
             lasting: false,
+            end: None,
             warnings: vec!["ns3 gave no answer".to_owned()],
             servers: [("ns1", primary), ("ns2", secondary)]
                 .into_iter()

@@ -47,6 +47,7 @@ fn record(state: KeptState, until: Timestamp) -> KeptRecord {
         created_at: now(),
         published_at: Some(now()),
         visible_at: None,
+        change_id: None,
         retry_at: None,
     }
 }
@@ -310,4 +311,54 @@ fn nothing_is_waited_for_while_a_record_with_a_fixed_end_is_visible() {
     let standing = kept(vec![record(KeptState::Visible, until)]);
     let decision = decided(Some(&wanted), &standing, &[Some(Seen::Everywhere)]);
     assert_eq!((decision.step, decision.at), (Step::Rest, until));
+}
+
+#[test]
+fn a_record_is_published_where_the_alias_leads_now_and_then_leaves_the_old_place() {
+    let wanted = wanted();
+    let until = now() + DAY * 100;
+    let old = record(KeptState::Visible, until);
+    let moved = |kept: &Kept, seen: &[Option<Seen>], place| {
+        let around = Surroundings {
+            seen,
+            place,
+            poll: SignedDuration::from_secs(10),
+            ..Surroundings::default()
+        };
+        next_step(Some(&wanted), kept, &around, now())
+    };
+    let one = kept(vec![old.clone()]);
+    let gone = [Some(Seen::Gone)];
+    for (place, step) in [
+        (None, Step::PutBack(0)),
+        (Some("_validation-persist.example.ch"), Step::PutBack(0)),
+        (Some("x.example.net"), Step::Publish),
+    ] {
+        assert_eq!(moved(&one, &gone, place).step, step, "{place:?}");
+    }
+    let why = moved(&one, &gone, Some("x.example.net")).why;
+    assert_eq!(
+        why,
+        "the alias leads to x.example.net now, and the record is at _validation-persist.example.ch"
+    );
+    // The one that was visible stays until its successor is.
+    for (state, seen, step) in [
+        (KeptState::Intended, None, Step::Write(1)),
+        (
+            KeptState::Published,
+            Some(Seen::Everywhere),
+            Step::Confirm(1),
+        ),
+        (KeptState::Visible, Some(Seen::Everywhere), Step::Remove(0)),
+    ] {
+        let mut new = record(state, until);
+        new.owner = "x.example.net".into();
+        let both = kept(vec![old.clone(), new]);
+        let seen = [Some(Seen::Gone), seen];
+        assert_eq!(
+            moved(&both, &seen, Some("x.example.net")).step,
+            step,
+            "{state:?}"
+        );
+    }
 }

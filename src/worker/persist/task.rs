@@ -1,5 +1,7 @@
 //! One claimed record on its way: a working copy that becomes one fenced write at a time.
 
+mod settle;
+
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,8 +9,8 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record}
 
 use super::{Keeper, Known};
 use crate::persistent::{
-    Decision, Kept, KeptHold, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted,
-    next_step, owner_of,
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, next_step,
+    owner_of,
 };
 use crate::prevalidation::RecordName;
 use crate::prevalidation::policy::backoff;
@@ -54,6 +56,7 @@ pub(super) struct Task<'a> {
     issuer: String,
     kept: Kept,
     seen: Vec<Option<Seen>>,
+    place: Option<String>,
     guard: Option<&'a str>,
     caa: Option<String>,
     canary: Option<Wait>,
@@ -68,13 +71,17 @@ impl<'a> Task<'a> {
         known: &'a Known,
         (caa, canary): (Option<String>, Option<Wait>),
     ) -> Self {
-        let row = lease.row;
+        let mut row = lease.row;
         let key = (row.domain.clone(), row.issuer.clone());
+        if let Some(is_by_provider) = known.is_by_provider(&key, &row.kept) {
+            row.kept.is_by_provider = is_by_provider;
+        }
         Self {
             keeper,
             wanted,
             fence: lease.fence,
             seen: known.seen(&key, &row.kept),
+            place: known.place(&key, &row.kept),
             domain: row.domain,
             issuer: row.issuer,
             kept: row.kept,
@@ -115,6 +122,7 @@ impl<'a> Task<'a> {
     fn decide(&self) -> Decision {
         let around = Surroundings {
             seen: &self.seen,
+            place: self.place.as_deref(),
             caa: self.caa.as_deref(),
             guard: self.guard,
             canary: self.canary.as_ref(),
@@ -127,60 +135,12 @@ impl<'a> Task<'a> {
         self.keeper.ports.clock.now()
     }
 
-    /// What is remembered of the last decision.
-    fn settle(&mut self, decision: &Decision) {
-        let now = self.now();
-        let hold = match decision.step {
-            Step::Hold(kind) => Some((kind, decision.why.clone())),
-            _ => None,
-        };
-        match hold {
-            Some((kind, words)) => {
-                let is_new = self.kept.hold.as_ref().is_none_or(|hold| hold.kind != kind);
-                let since = match &self.kept.hold {
-                    Some(hold) if !is_new => hold.since,
-                    _ => now,
-                };
-                if is_new {
-                    self.say("held", words.clone());
-                }
-                let kind = kind.to_owned();
-                self.kept.hold = Some(KeptHold { since, kind, words });
-            }
-            None => self.kept.hold = None,
-        }
-        self.note_sight(now);
-    }
-
-    /// What name servers said in this pass of the record that was visible.
-    fn note_sight(&mut self, now: Timestamp) {
-        let mut sights = self.kept.records.iter().zip(&self.seen);
-        // Of two, the new one counts.
-        let visible = sights.rfind(|(record, _)| record.state == KeptState::Visible);
-        match visible.and_then(|(_, seen)| seen.as_ref()) {
-            Some(Seen::Everywhere) => {
-                self.kept.verified_at = Some(now);
-                self.kept.missing_since = None;
-                if self.kept.failures == 0 {
-                    self.kept.trouble = None;
-                }
-            }
-            Some(Seen::Gone) => {
-                self.kept.missing_since.get_or_insert(now);
-                self.kept.trouble = Some("no name server has the record".to_owned());
-            }
-            Some(Seen::Unclear(why)) => {
-                self.kept.missing_since.get_or_insert(now);
-                self.kept.trouble = Some(why.clone());
-            }
-            None => {}
-        }
-    }
-
     async fn look(&mut self, at: usize) {
-        let seen = self.keeper.look(&self.domain, &self.kept.records[at]).await;
+        let sight = self.keeper.look(&self.domain, &self.kept.records[at]).await;
         self.seen.resize(self.kept.records.len(), None);
-        self.seen[at] = Some(seen);
+        self.seen[at] = Some(sight.seen);
+        self.kept.is_by_provider = sight.is_by_provider;
+        self.place = sight.end.or(self.place.take());
     }
 
     async fn confirm(&mut self, at: usize) -> Result<(), StoreError> {
@@ -230,6 +190,7 @@ impl<'a> Task<'a> {
             created_at: now,
             published_at: None,
             visible_at: None,
+            change_id: None,
             retry_at: None,
         });
         self.seen.resize(self.kept.records.len(), None);
@@ -303,6 +264,7 @@ impl<'a> Task<'a> {
         record.zone = Some(receipt.after.zone.apex.clone());
         // It was there before anybody of ours meant to write it (faults D17).
         record.foreign = (record.foreign || is_new) && !receipt.changed;
+        record.change_id = receipt.change_id.clone().or(record.change_id.take());
         if record.published_at.is_none() {
             record.ttl_before = receipt.before.ttl;
         }
@@ -417,8 +379,8 @@ impl<'a> Task<'a> {
     /// Whether the others have removed it.
     async fn see_gone(&mut self, at: usize, now: Timestamp) {
         let was_told = self.kept.records[at].retry_at.is_some();
-        let seen = self.keeper.look(&self.domain, &self.kept.records[at]).await;
-        if seen == Seen::Gone {
+        let sight = self.keeper.look(&self.domain, &self.kept.records[at]).await;
+        if sight.seen == Seen::Gone {
             let record = self.drop_record(at);
             self.say("removed", format!("{} at {}", record.value, record.owner));
             return;

@@ -1,0 +1,116 @@
+//! One look at a record that is or should be in DNS.
+
+use std::time::Duration;
+
+use super::Keeper;
+use crate::persistent::{KeptRecord, KeptState, Seen, owner_of};
+use crate::prevalidation::DomainName;
+use crate::propagation::{GateMode, InSync, Question, Verdict, Wanted as Sought};
+
+/// One look at a record.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    pub(super) seen: Seen,
+    /// Where the aliases of the label lead, where that was found out.
+    pub(super) end: Option<String>,
+    /// The provider was asked, and no name server.
+    pub(super) is_by_provider: bool,
+}
+
+impl Sight {
+    fn by_provider(seen: Seen) -> Self {
+        Self {
+            seen,
+            end: None,
+            is_by_provider: true,
+        }
+    }
+
+    /// Whether the record is gone from where it is wanted, and not only left behind by an alias.
+    pub(super) fn has_vanished(&self, owner: &str) -> bool {
+        let is_in_place = self.end.as_deref().is_none_or(|end| end == owner);
+        self.seen == Seen::Gone && is_in_place
+    }
+}
+
+impl Keeper {
+    /// Looks at one record: asks the name servers at the name where a CA looks, or, where the gate
+    /// asks none, the provider that wrote it.
+    pub(super) async fn look(&self, domain: &DomainName, record: &KeptRecord) -> Sight {
+        let mode = self.ports.lookout.mode(domain);
+        if matches!(mode, GateMode::Provider | GateMode::Delay) && !record.by_others {
+            return Sight::by_provider(self.read(domain, record, mode).await);
+        }
+        let verdict = self.ask(domain, record, InSync::default()).await;
+        let mut end = verdict.end.clone();
+        let seen = judged(verdict);
+        if mode == GateMode::Resolvers && seen != Seen::Everywhere {
+            let owner = owner_of(domain);
+            end = match owner {
+                Some(owner) => self.ports.lookout.target(&owner).await.ok(),
+                None => None,
+            };
+        }
+        Sight {
+            seen,
+            end: end.map(|end| end.to_string()),
+            is_by_provider: false,
+        }
+    }
+
+    /// Reads the zone of the provider. Another writer may have dropped the record, and in these
+    /// modes nobody else would notice.
+    async fn read(&self, domain: &DomainName, record: &KeptRecord, mode: GateMode) -> Seen {
+        let name = &record.provider;
+        let blind = |why: &str| {
+            Seen::Unclear(format!(
+                "the gate's mode `{}` asks no name server, and provider `{name}` cannot be read, \
+                 so nobody sees whether the record is there: {why}",
+                mode.as_str()
+            ))
+        };
+        let Some(provider) = self.ports.providers.get(name) else {
+            return blind("it is no longer in the configuration");
+        };
+        match provider.inspect(&record.owner).await {
+            Err(error) => return blind(&error.message),
+            Ok(set) if !set.holds(&record.value) => return Seen::Gone,
+            // Its name servers have had it.
+            Ok(_) if record.state == KeptState::Visible => return Seen::Everywhere,
+            Ok(_) => {}
+        }
+        let in_sync = match (&record.change_id, mode) {
+            (Some(change), GateMode::Provider) => match provider.in_sync(change).await {
+                Ok(told) => InSync::from(told),
+                Err(error) => return Seen::Unclear(error.message),
+            },
+            _ => InSync::Unnamed,
+        };
+        judged(self.ask(domain, record, in_sync).await)
+    }
+
+    async fn ask(&self, domain: &DomainName, record: &KeptRecord, in_sync: InSync) -> Verdict {
+        let now = self.ports.clock.now();
+        let since = record.published_at.unwrap_or(now);
+        let owner = owner_of(domain);
+        let question = Question {
+            owner: owner.as_ref(),
+            wanted: Sought::Txt(&record.value),
+            published_for: Duration::try_from(now.duration_since(since)).unwrap_or_default(),
+            by_others: record.by_others,
+            in_sync,
+            ..Question::new(domain, "")
+        };
+        self.ports.lookout.look(&question).await
+    }
+}
+
+fn judged(verdict: Verdict) -> Seen {
+    if verdict.go && verdict.bogus.is_none() {
+        Seen::Everywhere
+    } else if verdict.gone {
+        Seen::Gone
+    } else {
+        Seen::Unclear(format!("waits for {}", verdict.waits_for()))
+    }
+}
