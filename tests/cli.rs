@@ -5,6 +5,8 @@ mod configuration;
 mod diagnose;
 mod first_steps;
 mod forecast;
+#[cfg(feature = "crashpoints")]
+mod kept;
 mod life;
 mod reaching;
 mod readiness;

@@ -20,8 +20,9 @@ pub(super) use self::show::{attention, counted, table};
 pub(super) enum PersistentCommand {
     /// Shows the persistent records of the configuration; asks no name server
     #[command(
-        after_help = "Exit status: 0 each record is visible, or was withdrawn · 1 some \
-record is not visible, is held or needs attention · 2 usage or configuration."
+        after_help = "Exit status: 0 each record is visible, was withdrawn, or waits for \
+the time of the first domain · 1 some record is not visible, is held or needs attention · 2 usage \
+or configuration."
     )]
     List,
     /// Asks the name servers of all wanted domains for persistent records, ours and foreign ones,
@@ -72,7 +73,7 @@ pub(super) async fn views(
 
 /// How a command ends that shows these.
 pub(super) fn verdict(views: &[PersistentView]) -> Exit {
-    match views.iter().any(|view| !view.is_settled()) {
+    match views.iter().any(|view| !view.is_in_order()) {
         true => Exit::Incomplete,
         false => Exit::Done,
     }

@@ -85,6 +85,9 @@ pub struct PersistentView {
     /// How bad that is.
     #[serde(skip)]
     pub gravity: Gravity,
+    /// It follows the first domain of its account by itself, in time.
+    #[serde(skip)]
+    pub is_follower: bool,
     /// Why, in words.
     pub reason: String,
     /// Until when the record that counts is good.
@@ -140,6 +143,11 @@ impl PersistentView {
             self.state,
             PersistentState::Visible | PersistentState::Withdrawn
         ) && !self.needs_attention()
+    }
+
+    /// Whether it is as it should be: settled, or its time to follow the first domain comes.
+    pub fn is_in_order(&self) -> bool {
+        self.is_settled() || (self.is_follower && !self.needs_attention())
     }
 }
 
@@ -204,6 +212,7 @@ fn view(
         issuer: issuer.to_owned(),
         account: account.unwrap_or_default(),
         gravity: gravity(wanted, kept, state, now),
+        is_follower: canary.is_some_and(|wait| wait.passes_by_itself),
         state,
         reason,
         until,

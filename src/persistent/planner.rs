@@ -320,6 +320,8 @@ pub struct Wait {
     pub why: String,
     /// Not before this moment.
     pub until: Timestamp,
+    /// Nobody has to do anything: the first domain is on its way, and was not withdrawn.
+    pub passes_by_itself: bool,
 }
 
 /// What `wanted` waits for: the first domain with an account goes first, and the others follow when
@@ -349,7 +351,8 @@ pub fn waits_for_canary(wanted: &Wanted, all: &[(&Wanted, &Kept)], now: Timestam
     );
     let kept = canary.map(|(_, kept)| *kept);
     let since = kept.and_then(|kept| visible_since(kept, &wanted.account));
-    let why = match kept.is_some_and(|kept| kept.withdrawn_at.is_some()) {
+    let is_withdrawn = kept.is_some_and(|kept| kept.withdrawn_at.is_some());
+    let why = match is_withdrawn {
         true => format!(
             "waits for {name}, which is withdrawn: `prevalidate persistent resume {name}`, or take \
              it out of `domains` and the next domain goes first"
@@ -364,6 +367,7 @@ pub fn waits_for_canary(wanted: &Wanted, all: &[(&Wanted, &Kept)], now: Timestam
     Some(Wait {
         why,
         until: until.unwrap_or(Timestamp::MAX),
+        passes_by_itself: !is_withdrawn,
     })
 }
 
