@@ -7,6 +7,7 @@ use url::Url;
 
 use super::CaSettings;
 use super::files::{self, file};
+use super::persistent::{METHOD_PERSISTENT, PERSISTENT_INSTEAD};
 use super::quantity::Rate;
 use super::tree::{Schema, Section};
 use super::urls::{is_loopback, plain_url};
@@ -122,6 +123,15 @@ pub(super) fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
                 section.fault(key, why);
             }
             value
+        }
+        Form::Choice(words)
+            if key == "method"
+                && section.peek(key) == Some(METHOD_PERSISTENT)
+                && !words.contains(&METHOD_PERSISTENT) =>
+        {
+            let words = "this kind of CA does not offer persistent records by its API";
+            section.fault_hint(key, words, PERSISTENT_INSTEAD);
+            None
         }
         Form::Choice(words) => {
             let choices: Vec<_> = words.iter().map(|word| (*word, *word)).collect();

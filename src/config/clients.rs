@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::fault::{Fault, nearest};
 use super::names::{Listed, read_lines, read_name};
+use super::persistent::{METHOD_PERSISTENT, PERSISTENT_INSTEAD};
 use super::tree::{Schema, Section, shown_key};
 use super::urls::is_loopback;
 use super::{AUTO, CaSettings, ClientDomain, ClientSettings, ProviderTable, bounded};
@@ -23,6 +24,7 @@ pub(super) const CLIENT: Schema = Schema {
         "reference",
         "provider",
         "purpose",
+        "method",
         "domains",
         "domains_file",
         "domain",
@@ -41,7 +43,7 @@ static ANY_CLIENT: LazyLock<Schema> = LazyLock::new(|| {
 });
 pub(super) const CLIENT_DOMAIN: Schema = Schema {
     path: "client.domain",
-    keys: &["name", "provider"],
+    keys: &["name", "provider", "method"],
 };
 
 /// The settings of the client that its kind of CA has. Those of another kind are a fault.
@@ -74,6 +76,21 @@ fn own_settings(section: &Section<'_>, kind: &Adapter) -> Values {
 
 /// The client of a section: its account at a CA, and which client it is there.
 type AtHand = (Option<String>, Option<ClientSelector>);
+
+/// How the CA validates. No API that is spoken here offers persistent records, so the word is only
+/// understood.
+fn method(section: &Section<'_>, kind: Option<&Adapter>) {
+    let words = [("random-value", false), (METHOD_PERSISTENT, true)];
+    if !section.has("method") || section.choice("method", &words) != Some(true) {
+        return;
+    }
+    let ca = kind.map_or_else(
+        || "this CA".to_owned(),
+        |kind| format!("a CA of the kind \"{}\"", kind.kind.name),
+    );
+    let words = format!("{ca} does not offer persistent records by its API");
+    section.fault_hint("method", words, PERSISTENT_INSTEAD);
+}
 
 /// The first place of a name at its client. Of 100,000 names each has one: the texts are shared.
 struct First {
@@ -233,6 +250,7 @@ impl<'a> Clients<'a> {
         let purpose = section
             .choice("purpose", &Purpose::WORDS)
             .unwrap_or_default();
+        method(section, kind);
         let mut domains = Vec::new();
         let here: Arc<Path> = section.reader.path.as_path().into();
         let shared = provider.as_deref().map(Arc::from);
@@ -252,6 +270,7 @@ impl<'a> Clients<'a> {
                 key: &entry.key("name"),
                 provider: own.map_or_else(|| shared.clone(), |own| own.map(Arc::from)),
             };
+            method(&entry, kind);
             if let Some(text) = entry.text("name") {
                 let line = entry.line_of("name").unwrap_or_default();
                 self.listed(&entry, &origin, text, line, &mut domains);

@@ -31,6 +31,12 @@ pub(super) const PERSISTENT: Schema = Schema {
     ],
 };
 
+/// The method by persistent records, as a configuration may call it.
+pub(super) const METHOD_PERSISTENT: &str = "persistent";
+/// What to do where a CA does not offer it.
+pub(super) const PERSISTENT_INSTEAD: &str = "choose the method in the CA's portal, and keep the \
+    record by [[persistent]] (docs/persistent.md)";
+
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The life of a record, unless the configuration says otherwise.
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);

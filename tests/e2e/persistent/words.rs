@@ -31,6 +31,19 @@ fn a_configuration_of_persistent_records_is_refused_with_all_its_faults() {
             "until = \"2099-01-01\"\nreplace_before = \"1d\"",
             &["a date is moved"],
         ),
+        (
+            ACCOUNT,
+            "domains = [\"a.test\"]\n[ca.scm]\nkind = \"sectigo\"\nmethod = \"persistent\"\n\
+             [ca.ours]\nkind = \"swisssign\"\n[[client]]\nca = \"ours\"\nmethod = \"persistent\"\n\
+             [[client.domain]]\nname = \"x.test\"\nmethod = \"persistant\"\n\
+             [[client]]\nca = \"scm\"",
+            &[
+                "ca.scm.method: this kind of CA does not offer persistent records by its API",
+                "client.method: a CA of the kind \"swisssign\" does not offer persistent records",
+                "keep the record by [[persistent]]",
+                "must be \"random-value\" or \"persistent\"",
+            ],
+        ),
         (ACCOUNT, "policy = \"exact\"", &["must be \"wildcard\""]),
         (ACCOUNT, "account = \"x\"", &["is not a key"]),
         (
