@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use self::init::InitArgs;
 use super::wire::{self, Named};
-use super::{Exit, Failed, Global};
+use super::{Exit, Failed, Global, persistent};
 use crate::ca::settings::read_secret;
 use crate::config::{Fault, NotifyBy, Settings};
 use crate::notify::carrier::mail::Letter;
@@ -117,6 +117,10 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     for doubt in &doubts {
         output.warn(doubt, None);
     }
+    let ends = persistent::doubtful_ends(settings, wire::clock().now());
+    for (end, hint) in &ends {
+        output.warn(end, Some(hint));
+    }
     let domains: usize = settings
         .clients
         .iter()
@@ -141,7 +145,8 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         count(settings.providers.len(), "provider"),
     ));
     let notices = settings.notices.iter().map(ToString::to_string);
-    let notices: Vec<_> = notices.chain(doubts).collect();
+    let ends = ends.into_iter().map(|(end, _)| end);
+    let notices: Vec<_> = notices.chain(doubts).chain(ends).collect();
     output.json(&json!({
         "file": settings.file, "clients": settings.clients.len(), "domains": domains,
         "providers": settings.providers.len(), "persistent": persistent, "notices": notices,

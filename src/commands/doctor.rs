@@ -9,7 +9,7 @@ use prevalidate_kit::dial;
 use serde::Serialize;
 use url::Host;
 
-use super::{Exit, Failed, Global, asked, config, providers, wire};
+use super::{Exit, Failed, Global, asked, config, persistent, providers, wire};
 use crate::ca::{Client, ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::door::Door;
@@ -27,8 +27,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Exit status: 0 all is well · 1 notifications do not get out · 2 usage or configuration · \
-3 CA or authentication · 4 DNS · 75 temporary, try again; of several the gravest, in this order: 2, 3, 4, 75, 1."
+    after_help = "Exit status: 0 all is well · 1 notifications do not get out, or persistent records \
+are held for their end · 2 usage or configuration · 3 CA or authentication · 4 DNS · \
+75 temporary, try again; of several the gravest, in this order: 2, 3, 4, 75, 1."
 )]
 pub(super) struct DoctorArgs {
     /// Tries every domain at its provider, not one of each zone
@@ -39,7 +40,8 @@ pub(super) struct DoctorArgs {
 /// What was tried, and what came of it.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// `configuration`, `ca`, `provider`, `name servers`, `certificates`, `notify`.
+    /// `configuration`, `ca`, `provider`, `name servers`, `persistent records`, `certificates`,
+    /// `notify`.
     what: &'static str,
     /// Which of them.
     subject: String,
@@ -100,6 +102,11 @@ pub(super) async fn doctor(
             findings.extend(name_servers(&settings, zones.collect()).await);
         }
     }
+    let ends = persistent::doubtful_ends(&settings, wire::clock().now());
+    findings.extend(ends.into_iter().map(|(words, hint)| {
+        let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
+        Finding::bad("persistent records", "-", failed)
+    }));
     let unfit = wire::unfit_directories(&settings);
     findings.extend(unfit.into_iter().map(|why| {
         let subject = settings.certificates.directory.display().to_string();

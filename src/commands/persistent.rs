@@ -2,6 +2,7 @@
 //! that name servers have, `withdraw` and `resume` are a person's way out and back.
 
 mod act;
+mod ends;
 mod scan;
 mod show;
 
@@ -14,6 +15,7 @@ use crate::overview::persistent::{self, PersistentView};
 use crate::store::{Store, StoreError};
 
 pub(super) use self::act::{concerned_if_any, withdraw_all};
+pub(super) use self::ends::doubtful_ends;
 pub(super) use self::show::{attention, counted, table};
 
 #[derive(Debug, clap::Subcommand)]

@@ -60,6 +60,8 @@ pub struct PersistentSettings {
     pub account_host: Option<String>,
     /// Until when a record counts.
     pub end: End,
+    /// The line of `until`, or of the section.
+    pub end_line: Option<usize>,
     /// Whether `policy=wildcard` is written.
     pub wildcard: bool,
     /// How long the first domain goes before the others.
@@ -122,6 +124,7 @@ struct Found {
     account: Option<String>,
     account_host: Option<String>,
     end: Option<End>,
+    end_line: Option<usize>,
     wildcard: bool,
     canary: SignedDuration,
     provider: Option<String>,
@@ -135,6 +138,7 @@ impl Found {
             account: self.account?,
             account_host: self.account_host,
             end: self.end?,
+            end_line: self.end_line,
             wildcard: self.wildcard,
             canary: self.canary,
             provider: self.provider,
@@ -181,6 +185,7 @@ impl One<'_> {
             account,
             account_host,
             end: self.end(),
+            end_line: section.line_of("until"),
             wildcard,
             canary: section.duration("canary", SignedDuration::ZERO..=DAY * 30, DAY),
             provider: self.provider(providers),

@@ -1,6 +1,9 @@
 //! What is refused, held and found, with the words.
 
-use super::{ACCOUNT, section, stage, standing};
+use jiff::SignedDuration;
+use prevalidate::clock::{Clock as _, SystemClock};
+
+use super::{ACCOUNT, Setup, section, stage, standing};
 
 #[test]
 fn a_configuration_of_persistent_records_is_refused_with_all_its_faults() {
@@ -174,4 +177,62 @@ fn a_scan_says_whose_each_record_is_and_what_it_allows() {
             "allows nothing",
             "4 persistent records at 1 domain, 3 of them foreign",
         ]);
+}
+
+#[test]
+fn an_until_that_is_over_is_told_before_a_run_and_holds_only_its_own_records() {
+    let (server, world, setup) = stage(&[("a.test", ""), ("b.test", "")]);
+    // Yesterday, and a day that is no mistake of writing but too far away.
+    let day = SignedDuration::from_hours(24);
+    let yesterday = (SystemClock.now() - day).strftime("%Y-%m-%d").to_string();
+    for (until, why) in [
+        (
+            yesterday.as_str(),
+            "is over, so a run holds 1 record at other.example",
+        ),
+        ("2045-01-01", "is more than five years from now"),
+    ] {
+        let held = format!(
+            "canary = \"0s\"\ndomains = [\"a.test\"]\n[[persistent]]\nissuer = \"other.example\"\n\
+             accounturi = \"https://other.example/1\"\nuntil = \"{until}\""
+        );
+        let setup = section(setup.clone().without("a.test"), ACCOUNT, &held);
+        let words = ["persistent.until: ", why, "prevalidate.toml:"];
+        let checked = world.run(&setup, &["config", "check", "--output", "json"]);
+        let notices = checked.exits(0).says(&words).json()["notices"].to_string();
+        assert!(notices.contains(why), "{notices}");
+        world.run(&setup, &["doctor"]).exits(1).says(&words);
+        world
+            .run(&setup, &["run", "--wait", "20s"])
+            .exits(1)
+            .says(&["b.test at other.example: `until`"]);
+        assert_eq!(standing(&server, "b.test"), [""; 0]);
+        assert_eq!(standing(&server, "a.test").len(), 1, "all others go on");
+    }
+}
+
+#[test]
+fn many_records_that_leave_the_configuration_stay_until_force() {
+    let zones = ["a.test", "b.test", "c.test", "d.test"];
+    let (server, world, setup) = stage(&zones.map(|zone| (zone, "")));
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let emptied = Setup {
+        domains: Vec::new(),
+        ..setup.clone()
+    };
+    let words = ["4 of 4 persistent records are no longer in the configuration"];
+    world
+        .run(&emptied, &["run", "--wait", "5s"])
+        .exits(5)
+        .says(&[words[0], "emptied by mistake", "REMOVES from DNS"]);
+    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
+    world.run(&emptied, &["check"]).exits(2).says(&words);
+    // Named again, all is as it was.
+    world.run(&setup, &["run", "--wait", "5s"]).exits(0);
+    world.run(&setup, &["check"]).exits(0);
+    world.run(&emptied, &["run", "--wait", "5s"]).exits(5);
+    world
+        .run(&emptied, &["run", "--wait", "30s", "--force"])
+        .exits(0);
+    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
 }
