@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Notifier;
+use super::{Notifier, Undelivered};
 use crate::overview::snapshot::Snapshot;
 
 /// Tells what is new in each picture, by the notifier of the moment (a reload brings another one),
@@ -35,7 +35,15 @@ pub async fn follow(
         }
         let notifier = Arc::clone(&notifiers.borrow());
         match notifier.tell(&picture).await {
-            Ok(_) => store_failed = false,
+            Ok(undelivered) => {
+                store_failed = false;
+                for Undelivered {
+                    sink, topic, error, ..
+                } in undelivered
+                {
+                    tracing::warn!(sink, %topic, %error, "could not tell");
+                }
+            }
             // The scheduler says that the store is gone; once is enough.
             Err(error) if !store_failed => {
                 store_failed = true;

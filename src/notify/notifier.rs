@@ -356,9 +356,6 @@ impl Notifier {
         });
         self.metrics
             .notification(&sink.name, if outcome.is_ok() { "sent" } else { "failed" });
-        if let Err(failure) = &outcome {
-            tracing::warn!(sink = sink.name, topic = %notice.topic, error = %failure, "could not tell");
-        }
         outcome
     }
 }

@@ -155,10 +155,11 @@ fn a_sink_that_fails_is_a_warning_and_seen_by_the_check_and_changes_nothing_else
         .push_str("[[notify]]\nname = \"dead\"\nkind = \"command\"\ncommand = [\"/bin/false\"]\n");
     setup.more.push_str("topics = [\"daily_summary\"]\n");
     let warning = "dead could not be told of daily_summary: /bin/false ended with exit status: 1";
-    world
+    let ran = world
         .run(&setup, &["run", "--wait", "30s"])
         .exits(0)
         .says(&["warning:", warning]);
+    assert!(!ran.stderr.contains("WARN"), "said twice: {}", ran.said());
     world
         .run(&setup, &["check"])
         .exits(1)
