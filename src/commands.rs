@@ -251,6 +251,21 @@ impl Failed {
         }})
     }
 
+    /// Tells of a part that failed while others were had, by its key and name, and how it alone would
+    /// end. Programs get a line of JSON of the same form on standard error, since standard output has
+    /// one document, which is about the others.
+    fn tell_of(&self, (key, name): (&str, &str), output: &Output) -> Exit {
+        if output.is_json() {
+            let mut document = self.document();
+            document["error"][key] = name.into();
+            output.json_aside(&document);
+        } else {
+            let message = format!("{name}: {}", self.message);
+            output.error(&message, self.hint.as_deref());
+        }
+        self.exit
+    }
+
     fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

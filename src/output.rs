@@ -26,6 +26,7 @@ pub use table::{Cell, Tone};
 use self::list::Document;
 pub use self::list::JsonList;
 pub use crate::prevalidation::words::{counted, share};
+use crate::text::in_json;
 pub use crate::text::{cause, escape, hint, moment, relative};
 
 /// How results are printed.
@@ -230,6 +231,13 @@ impl Output {
                 &format!("the result cannot be written as JSON: {error}"),
                 None,
             ),
+        }
+    }
+
+    /// One line of JSON on standard error, beside the document; nothing unless JSON was asked for.
+    pub fn json_aside(&self, about: &serde_json::Value) {
+        if self.is_json() {
+            self.print(&self.stderr, &format!("{}\n", in_json(&about.to_string())));
         }
     }
 

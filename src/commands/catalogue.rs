@@ -66,7 +66,7 @@ pub(super) async fn products(
                     })
                 }));
             }
-            Err(failed) => exit = exit.graver(told(ca, failed, output)),
+            Err(failed) => exit = exit.graver(failed.tell_of(("ca", ca), output)),
         }
     }
     if let Some(client) = args.client.filter(|_| !is_there && exit == Exit::Done) {
@@ -117,7 +117,7 @@ pub(super) async fn clients(
                     products,
                 }));
             }
-            Err(failed) => exit = exit.graver(told(ca, failed, output)),
+            Err(failed) => exit = exit.graver(failed.tell_of(("ca", ca), output)),
         }
     }
     output.json(&rows);
@@ -132,11 +132,6 @@ pub(super) async fn clients(
     });
     output.table(&["CA", "CLIENT", "REFERENCE", "PRODUCTS"], cells.collect());
     Ok(exit)
-}
-
-fn told(ca: &str, failed: Failed, output: &Output) -> Exit {
-    output.error(&format!("{ca}: {}", failed.message), failed.hint.as_deref());
-    failed.exit
 }
 
 /// The accounts that issue; with a name, the one.
@@ -180,7 +175,7 @@ async fn offered(
     for client in clients.into_iter().filter(is_meant) {
         let products = issuer.products(&client.reference).await;
         let products = products.unwrap_or_else(|error| {
-            exit = exit.graver(told(ca, Failed::from(error), output));
+            exit = exit.graver(Failed::from(error).tell_of(("ca", ca), output));
             Vec::new()
         });
         found.push((client, products));

@@ -39,7 +39,8 @@ pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, F
         .cas
         .iter()
         .filter(|(_, ca)| ca.kind.issuing.is_some());
-    for (ca, _) in issuing {
+    let asked: Vec<&String> = issuing.map(|(name, _)| name).collect();
+    for ca in &asked {
         for found in at(settings, &store, ca).await {
             match found {
                 Ok(found) => {
@@ -49,16 +50,16 @@ pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, F
                     let orders = found.orders.into_iter();
                     rows.extend(orders.map(|order| Row::new(ca, &found.client, order, &known)));
                 }
-                Err(failed) => {
-                    let message = format!("{ca}: {}", failed.message);
-                    output.error(&message, failed.hint.as_deref());
-                    exit = exit.graver(failed.exit);
-                }
+                Err(failed) => exit = exit.graver(failed.tell_of(("ca", ca), output)),
             }
         }
     }
     output.json(&rows);
-    table(rows, output);
+    if rows.is_empty() && exit == Exit::Done {
+        output.line("the CAs show no orders");
+        return Ok(exit);
+    }
+    table(rows, asked.len() > 1, output);
     Ok(exit)
 }
 
@@ -145,9 +146,8 @@ impl Row {
     }
 }
 
-/// With the CA and the client where there are several.
-fn table(rows: Vec<Row>, output: &Output) {
-    let with_ca = rows.iter().any(|row| row.ca != rows[0].ca);
+/// With the CA where several were asked, whichever answered, and the client where there are several.
+fn table(rows: Vec<Row>, with_ca: bool, output: &Output) {
     let with_client = rows.iter().any(|row| row.client != rows[0].client);
     let mut headers = vec!["ORDER", "STATE", "NAMES", "ENDS", "PRODUCT", "CERTIFICATE"];
     if with_client {

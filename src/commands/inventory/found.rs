@@ -47,9 +47,7 @@ pub(super) fn others(
     }
     let mut exit = Exit::Done;
     for (client, failed) in refused {
-        let message = format!("{client}: {}", failed.message);
-        output.error(&message, failed.hint.as_deref());
-        exit = exit.graver(failed.exit);
+        exit = exit.graver(failed.tell_of(("client", &client), output));
     }
     match all && exit != Exit::Done {
         true => Err(Failed::new(exit, "no CA could be asked")),

@@ -54,6 +54,10 @@ impl Office {
         zones.map(|zone| self.lab.server.axfr(zone)).to_vec()
     }
 
+    pub(super) fn url(&self) -> String {
+        self.robot.url()
+    }
+
     pub(super) fn orders(&self) -> usize {
         self.robot.jobs().len()
     }

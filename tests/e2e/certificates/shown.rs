@@ -96,3 +96,34 @@ fn orders_at_the_ca_that_nobody_here_made_are_listed_without_a_name() {
         assert_eq!(orders[0]["certificate"].as_str(), name, "{shown}");
     }
 }
+
+#[test]
+fn a_ca_that_refuses_is_named_beside_the_orders_of_the_others() {
+    let office = internetx::Office::new();
+    let lab = &office.lab;
+    let account = internetx::account(&office.url(), &lab.world.path("robot.password"), &[]);
+    let www = "ca = \"sandbox\"\nnames = [\"www.alpha.test\"]";
+    let mut setup = lab.setup(&[("www", www)]);
+    setup.more.push_str(&account);
+    lab.world.run(&setup, &WAIT).exits(0);
+    write_secret(&lab.world.path("robot.password"), "wrong");
+
+    let list = ["certificate", "list", "--at-ca"];
+    let ran = lab.world.run(&setup, &list).exits(3);
+    let header = ran.stdout.lines().next().unwrap_or_default();
+    let columns: Vec<&str> = header.split_whitespace().collect();
+    assert_eq!(columns[..3], ["CA", "ORDER", "STATE"], "{}", ran.said());
+    ran.says(&["error: robot: ", "www.alpha.test"]);
+
+    let json = [&list[..], &["--output", "json"]].concat();
+    let ran = lab.world.run(&setup, &json).exits(3);
+    assert_eq!(ran.json().as_array().unwrap().len(), 1, "{}", ran.said());
+    let lines = ran.stderr.lines().filter(|line| line.starts_with('{'));
+    let errors: Vec<serde_json::Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(errors.len(), 1, "{}", ran.said());
+    let error = &errors[0]["error"];
+    assert_eq!((&error["ca"], &error["exit"]), (&"robot".into(), &3.into()));
+    assert!(!ran.stderr.contains("error: "), "{}", ran.said());
+}
