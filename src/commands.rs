@@ -108,41 +108,40 @@ enum ColorChoice {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// One full pass, the nightly job: registers, publishes, validates, renews, cleans up
+    /// Registers, publishes, validates, renews and cleans up what is due: the nightly job
     #[command(alias = "renew")]
     Run(run::RunArgs),
-    /// The daemon: keeps the domains for ever; any number of machines may share one PostgreSQL
-    /// store
+    /// Does the same continuously, as a daemon; several machines may share one PostgreSQL store
     Serve(serve::ServeArgs),
-    /// What `run` would do and why; changes nothing anywhere
+    /// Shows what `run` would do and why; changes nothing anywhere
     Plan(plan::PlanArgs),
-    /// The state of every domain
+    /// Shows the state of each domain
     #[command(visible_alias = "list")]
     Status(status::StatusArgs),
     /// Adds domains to the inventory beside the configuration
     Add(inventory::AddArgs),
-    /// Takes domains out of the inventory
+    /// Removes domains from the inventory
     Remove(inventory::RemoveArgs),
     /// Adds many domains: from the CA, a file, or standard input
     Import(inventory::ImportArgs),
-    /// Asks the CA for a new token now, by hand
+    /// Asks the CA for a new random value now
     Reset(reset::ResetArgs),
-    /// Takes our value out of DNS now, by hand; the domain waits until somebody takes it up again
+    /// Removes our record from DNS now; the domain waits until `run --domain` takes it up again
     Withdraw(withdraw::WithdrawArgs),
-    /// Everything that was done for a domain
+    /// Shows everything that was done for a domain
     History(history::HistoryArgs),
-    /// Why a domain does not become valid, and what to do; changes nothing anywhere
+    /// Says why a domain does not become valid, and what to do; changes nothing anywhere
     Diagnose(diagnose::DiagnoseArgs),
-    /// What will stop certificates on a day to come, and the records to change; changes nothing
-    /// anywhere
+    /// Lists what will stop certificates on a coming day, and the records to change; changes
+    /// nothing anywhere
     Readiness(readiness::ReadinessArgs),
-    /// Monitoring plug-in: one line, performance data, exit 0, 1, 2 or 3
+    /// Prints one line with performance data for a monitoring system; ends with 0, 1, 2 or 3
     Check(check::CheckArgs),
-    /// For DNS change pipelines: looks after the named domains or zones now
+    /// Works on the named domains or zones now, for pipelines that changed DNS
     Hook(hook::HookArgs),
     /// Shows how many proofs end and are renewed in each week of the next years
     Forecast(forecast::ForecastArgs),
-    /// Prints what must stand in DNS now and what may go, for pipelines that write zones
+    /// Prints the records that must be in DNS now and those that may go, for pipelines
     Records(records::RecordsArgs),
     /// Orders, installs, renews and revokes certificates
     #[command(subcommand)]
@@ -150,30 +149,30 @@ enum Command {
     /// Shows, finds and withdraws records that stay in DNS (`_validation-persist`)
     #[command(subcommand)]
     Persistent(persistent::PersistentCommand),
-    /// Lists what may be ordered at the CAs
+    /// Lists the products that can be ordered at the CAs
     Products(catalogue::ProductsArgs),
-    /// Lists the clients of the CAs, under which may be ordered
+    /// Lists the clients of the CAs, for which certificates can be ordered
     Clients(catalogue::ClientsArgs),
     /// Lists the DNS providers and the zones they have; `check` proves that they can be written
     Providers(providers::ProvidersArgs),
     /// Tries everything that a run needs: configuration, CA, providers, name servers, notifications
     Doctor(doctor::DoctorArgs),
-    /// Tries the ways people are told of trouble, and shows what they were told
+    /// Tests the notifications, and shows which problems they told
     #[command(subcommand)]
     Notify(notify::NotifyCommand),
     /// Writes, checks, explains or shows the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Copies the store into another database
+    /// Copies the store into another database, or brings it up to date
     #[command(subcommand)]
     Store(store::StoreCommand),
-    /// A CA and a name server on loopback to try things with
+    /// Starts CAs and name servers on this machine to try things with
     Sandbox(sandbox::SandboxArgs),
-    /// The whole life of a few domains, in half a minute, on a sandbox of its own
+    /// Shows the whole life of a few domains, in seconds, on a sandbox of its own
     Demo(demo::DemoArgs),
-    /// Completions for a shell
+    /// Prints completions for a shell
     Completions(completions::CompletionsArgs),
-    /// The version; with -v what it was built with
+    /// Prints the version; with -v what it was built with
     Version,
     /// Writes manual pages into a folder
     #[command(hide = true)]
@@ -351,7 +350,7 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
             "`--output markdown` is only for `plan` and `forecast`",
         ));
     }
-    if help::is_renew() {
+    if matches!(cli.command, Command::Run(_)) && help::is_renew() {
         output.notice(help::RENEW);
     }
     match cli.command {

@@ -102,7 +102,7 @@ const EXAMPLES: [(&str, &str, Option<&str>); 29] = [
     (
         "hook",
         "prevalidate hook --zone example.ch",
-        Some("as `run`, for the domains it looked after"),
+        Some("as `run`, for the domains it looked after; 1 also where a name is none"),
     ),
     (
         "records",
@@ -127,7 +127,11 @@ const EXAMPLES: [(&str, &str, Option<&str>); 29] = [
         None,
     ),
     ("doctor", "prevalidate doctor --output json", None),
-    ("store", "prevalidate store copy --help", None),
+    (
+        "store",
+        "prevalidate store copy --from sqlite:/var/lib/prevalidate/prevalidate.db --dry-run",
+        None,
+    ),
     ("sandbox", "prevalidate sandbox --dir lab", None),
     ("demo", "prevalidate demo", None),
     ("completions", "prevalidate completions bash", None),
@@ -135,7 +139,7 @@ const EXAMPLES: [(&str, &str, Option<&str>); 29] = [
 ];
 
 /// Commands that take something away: no tip for a typing error names them.
-const DESTRUCTIVE: [&str; 3] = ["remove", "reset", "withdraw"];
+const DESTRUCTIVE: [&str; 4] = ["remove", "reset", "revoke", "withdraw"];
 
 /// The command line with its help pages.
 pub(super) fn command() -> clap::Command {
@@ -215,16 +219,15 @@ fn without_harm(mut error: clap::Error) -> clap::Error {
         Some(_) => Vec::new(),
         None => return error,
     };
-    let value = if kept.is_empty() {
-        ContextValue::None
-    } else {
-        ContextValue::Strings(kept)
-    };
-    error.insert(kind, value);
+    // An empty list would be a tip without words.
+    match kept.is_empty() {
+        true => drop(error.remove(kind)),
+        false => drop(error.insert(kind, ContextValue::Strings(kept))),
+    }
     error
 }
 
-/// Whether `run` was called by the word of other programs.
+/// Whether `run`, which it is, was called by the word of other programs.
 pub(super) fn is_renew() -> bool {
     std::env::args().skip(1).any(|arg| arg == "renew")
 }
@@ -289,16 +292,28 @@ mod tests {
 
     #[test]
     fn no_tip_names_a_command_that_takes_something_away() {
-        for typed in [
-            "renw", "reseat", "removed", "withdrw", "rest", "delete", "resat", "man",
+        for line in [
+            "renw",
+            "reseat",
+            "removed",
+            "withdrw",
+            "rest",
+            "delete",
+            "resat",
+            "man",
+            "certificate revok",
+            "certificate removed",
+            "persistent withdrw",
         ] {
-            let said = parse(["prevalidate", typed]).unwrap_err().to_string();
+            let words = ["prevalidate"].into_iter().chain(line.split(' '));
+            let said = parse(words).unwrap_err().to_string();
             assert!(
                 !DESTRUCTIVE
                     .iter()
                     .any(|name| said.contains(&format!("'{name}'"))),
                 "{said}"
             );
+            assert!(!said.lines().any(|line| line.trim() == "tip:"), "{said}");
         }
         let said = parse(["prevalidate", "statsu"]).unwrap_err().to_string();
         assert!(said.contains("'status'"), "{said}");
