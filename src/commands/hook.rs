@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
+use serde_json::json;
 
 use super::inventory::{list_bytes, list_names};
 use super::names::several;
@@ -32,19 +33,24 @@ pub(super) struct HookArgs {
 
 pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Result<Exit, Failed> {
     let settings = wire::settings(global, output)?;
-    let changed = changed(&args, output)?;
+    let Changed { names, left_out } = changed(&args, output)?;
     let rows = asked::inventory(
         wire::store_read_only(&settings).await?.domains().await?,
         &settings,
     );
-    let changed: HashSet<&str> = changed.iter().map(DomainName::as_str).collect();
+    let changed: HashSet<&str> = names.iter().map(DomainName::as_str).collect();
     let desired = rows.iter().filter(|row| !row.origins.is_empty());
     let concerned: Vec<_> = desired
         .filter(|row| row.domain.at_and_above().any(|name| changed.contains(name)))
         .collect();
     if concerned.is_empty() {
         output.notice("none of these is in the inventory: nothing to do");
-        return Ok(Exit::Done);
+        let exit = match left_out.is_empty() {
+            true => Exit::Done,
+            false => Exit::Incomplete,
+        };
+        output.json(&json!({ "exit": exit as u8, "domains": 0, "left_out": left_out }));
+        return Ok(exit);
     }
     let mut only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
     only.dedup();
@@ -62,32 +68,49 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         certificates: false,
         registries: false,
         persistent: true,
+        left_out,
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)
 }
 
-/// Everything that was named. One that is no name at all refuses the whole list: it may not be what
-/// it should be.
-fn changed(args: &HookArgs, output: &Output) -> Result<HashSet<DomainName>, Failed> {
-    let (mut changed, mut faults) = (HashSet::new(), Vec::new());
-    for text in args
-        .names
-        .iter()
-        .filter(|text| *text != "-")
-        .chain(&args.zones)
-    {
+/// What changed, as a pipeline says it.
+struct Changed {
+    names: HashSet<DomainName>,
+    /// What names nothing, each with its reason.
+    left_out: Vec<String>,
+}
+
+/// Everything that was named. A bad name costs only itself, and is told; a list of which most is bad
+/// is no list of names, and is refused.
+fn changed(args: &HookArgs, output: &Output) -> Result<Changed, Failed> {
+    let (mut names, mut left_out) = (HashSet::new(), Vec::new());
+    let typed = args.names.iter().filter(|text| *text != "-");
+    for text in typed.chain(&args.zones) {
         match read_known(text) {
-            Ok(name) => drop(changed.insert(name)),
-            Err(message) => faults.push(message),
+            Ok(name) => drop(names.insert(name)),
+            Err(message) => left_out.push(message),
         }
     }
-    if !faults.is_empty() {
-        return Err(Failed::new(Exit::Usage, faults.join("\n")));
-    }
+    let mut lines = Vec::new();
     if args.names.iter().any(|text| text == "-") {
         let (origin, bytes) = list_bytes(Path::new("-"))?;
-        changed.extend(list_names(read_any_known(&origin, &bytes), output)?);
+        match list_names(read_any_known(&origin, &bytes), output) {
+            Ok((listed, faults)) => {
+                names.extend(listed);
+                lines = faults;
+            }
+            Err(failed) if names.is_empty() && left_out.is_empty() => return Err(failed),
+            Err(failed) => left_out.extend(failed.message.lines().map(str::to_owned)),
+        }
     }
-    Ok(changed)
+    if names.is_empty() && !left_out.is_empty() {
+        return Err(Failed::new(Exit::Usage, left_out.join("\n")));
+    }
+    left_out
+        .iter()
+        .for_each(|message| output.error(message, None));
+    // These were told where they were read.
+    left_out.extend(lines);
+    Ok(Changed { names, left_out })
 }

@@ -37,4 +37,6 @@ pub(super) struct Order {
     pub registries: bool,
     /// Whether persistent records are kept, too.
     pub persistent: bool,
+    /// What was asked for and names no domain: it may be one that nobody looks after.
+    pub left_out: Vec<String>,
 }

@@ -50,6 +50,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         certificates: false,
         registries: false,
         persistent: false,
+        left_out: Vec::new(),
     };
     let scope = Scope::read(&settings, &*store, &order).await?;
     scope.warn(output);

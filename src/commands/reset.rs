@@ -86,6 +86,7 @@ pub(super) async fn reset(
         certificates: false,
         registries: false,
         persistent: false,
+        left_out: Vec::new(),
     };
     let done = work(&settings, Arc::clone(&store), order, output).await?;
     Ok(done.exit)

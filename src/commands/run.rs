@@ -71,6 +71,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         && args.which.part == asked::Part::default()
         && settings.policy.mode == Mode::Manage;
     let registries = only.is_none() && args.which.part == asked::Part::default();
+    let left_out = settings.left_out.iter().map(ToString::to_string);
     let order = Order {
         command: "run",
         targets,
@@ -81,6 +82,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         wait,
         force: args.force,
         intake,
+        left_out: left_out.collect(),
     };
     if args.force {
         let event = Event {
@@ -94,11 +96,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         store.note(&[event]).await?;
     }
     let mut done = work(&settings, Arc::clone(&store), order, output).await?;
-    // A line that names no domain may be a domain that nobody renews.
-    let exit = match done.exit {
-        Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
-        exit => exit,
-    };
+    let exit = done.exit;
     let rest = async {
         let now = wire::clock().now();
         tidy(&*store, now).await?;

@@ -162,6 +162,9 @@ pub(super) struct Summary {
     /// What a person does about it.
     #[serde(skip)]
     persistent_hint: String,
+    /// What was asked for and names no domain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -267,12 +270,22 @@ impl Summary {
             persistent: Vec::new(),
             persistent_alarm: None,
             persistent_hint: String::new(),
+            left_out: Vec::new(),
         }
     }
 
     /// With what a CA says that a person should know.
     pub(super) fn with_warnings(mut self, warnings: BTreeMap<String, String>) -> Self {
         self.warnings = warnings;
+        self
+    }
+
+    /// Without the names that could not be read: one of them may be a domain that nobody renews.
+    pub(super) fn without(mut self, left_out: Vec<String>) -> Self {
+        if !left_out.is_empty() && self.exit == Exit::Done {
+            self.exit = Exit::Incomplete;
+        }
+        self.left_out = left_out;
         self
     }
 

@@ -69,7 +69,8 @@ pub(super) async fn work(
     }
     drop(pages);
     drop(ground);
-    let mut voice = Voice::new(output, asked_for, valid);
+    let places = Places::of(&wire::targets(settings));
+    let mut voice = Voice::new(output, asked_for, valid, places);
 
     let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();
@@ -223,13 +224,13 @@ pub(super) async fn work(
         }
         false => summary,
     };
+    let mut summary = summary.without(order.left_out);
+    if let (Exit::Done | Exit::Incomplete, Some(unkept)) = (summary.exit, unkept) {
+        summary.exit = unkept;
+    }
     summary.print(output);
-    let exit = match (summary.exit, unkept) {
-        (Exit::Done | Exit::Incomplete, Some(unkept)) => unkept,
-        (exit, _) => exit,
-    };
     Ok(Done {
-        exit,
+        exit: summary.exit,
         deadline,
         signals,
     })
@@ -273,12 +274,59 @@ struct Voice<'a> {
     bar: Progress<'a>,
     /// Each at its client.
     valid: BTreeSet<(DomainName, String)>,
+    places: Places,
+}
+
+/// How much of a client's `CA/CLIENT` says where something happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Places {
+    /// There is one client: nothing.
+    One,
+    /// Each is at a CA of its own: the CA.
+    ByCa,
+    /// All of it.
+    ByClient,
+}
+
+impl Places {
+    fn of(targets: &[Target]) -> Self {
+        let cas: BTreeSet<&String> = targets.iter().map(|target| &target.ca).collect();
+        match (targets.len(), cas.len()) {
+            (..=1, _) => Self::One,
+            (clients, cas) if clients == cas => Self::ByCa,
+            _ => Self::ByClient,
+        }
+    }
+
+    /// ` (CA)` behind the name of a domain.
+    fn shown(self, client: Option<&String>) -> String {
+        let client = client.map_or("", String::as_str);
+        let place = match self {
+            Self::One => "",
+            Self::ByCa => client.split('/').next().unwrap_or_default(),
+            Self::ByClient => client,
+        };
+        match place {
+            "" => String::new(),
+            place => format!(" ({place})"),
+        }
+    }
 }
 
 impl<'a> Voice<'a> {
-    fn new(output: &'a Output, asked: usize, valid: BTreeSet<(DomainName, String)>) -> Self {
+    fn new(
+        output: &'a Output,
+        asked: usize,
+        valid: BTreeSet<(DomainName, String)>,
+        places: Places,
+    ) -> Self {
         let bar = output.progress(u64::try_from(asked).unwrap_or(u64::MAX), "valid domains");
-        let voice = Self { output, bar, valid };
+        let voice = Self {
+            output,
+            bar,
+            valid,
+            places,
+        };
         voice.count();
         voice
     }
@@ -289,13 +337,16 @@ impl<'a> Voice<'a> {
     }
 
     fn say(&mut self, event: &Event) {
-        let subject = event
-            .domain
-            .as_ref()
-            .map(DomainName::unicode)
-            .unwrap_or_default();
+        let subject = match &event.domain {
+            Some(domain) => {
+                let place = self.places.shown(event.client.as_ref());
+                format!("{}{place} ", domain.unicode())
+            }
+            // Its detail names the client.
+            None => String::new(),
+        };
         self.output.detail(&format!(
-            "{} {subject} {}: {}",
+            "{} {subject}{}: {}",
             event.at.strftime("%H:%M:%S"),
             event.kind,
             event.detail
@@ -306,7 +357,7 @@ impl<'a> Voice<'a> {
             "visible" if until.starts_with("the CA is asked") => format!(": {until}"),
             _ => String::new(),
         };
-        self.bar.say(&format!("{subject} {}{until}", event.kind));
+        self.bar.say(&format!("{subject}{}{until}", event.kind));
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
             let client = event.client.clone().unwrap_or_default();
             self.valid.insert((domain.clone(), client));

@@ -130,7 +130,7 @@ impl Worker {
                 survey
                     .alarms
                     .iter()
-                    .map(|alarm| self.event(None, word, alarm.to_string())),
+                    .map(|alarm| self.event(None, word, format!("{}: {alarm}", target.key))),
             );
             if !self.options.force {
                 let alarms: Vec<_> = survey.alarms.iter().map(ToString::to_string).collect();

@@ -1,5 +1,5 @@
-//! A list of names from a file or a pipe, of a sensible size; all its faults come at once. In an
-//! import a bad line costs only itself, as in a `domains_file`.
+//! A list of names from a file or a pipe, of a sensible size; all its faults come at once. A bad line
+//! costs only itself, as in a `domains_file`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,32 +14,25 @@ use crate::prevalidation::DomainName;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Names to take in from `path`, or from standard input when it is `-`, and the lines that name no
-/// domain, which are told here. A list that cannot be believed is refused as a whole.
+/// domain, which are told here.
 pub(super) fn read(
     path: &Path,
     accept_idn: bool,
     output: &Output,
 ) -> Result<(Vec<DomainName>, Vec<String>), Failed> {
     let (origin, bytes) = bytes(path)?;
-    let mut list = read_any(&origin, &bytes, accept_idn);
-    if list.is_unbelievable() {
-        return Ok((names(list, output)?, Vec::new()));
-    }
-    let faults = std::mem::take(&mut list.faults);
-    for fault in &faults {
-        output.error(&fault.to_string(), fault.hint.as_deref());
-    }
-    let faults = faults.iter().map(ToString::to_string).collect();
-    Ok((names(list, output)?, faults))
+    names(read_any(&origin, &bytes, accept_idn), output)
 }
 
-/// The names of a list, which a bad line refuses as a whole; its notices are told.
+/// The names of a list with their notices told, and its bad lines, which are told too. A list that
+/// cannot be believed is refused as a whole.
 pub(in crate::commands) fn names(
     list: NameList,
     output: &Output,
-) -> Result<Vec<DomainName>, Failed> {
-    if !list.faults.is_empty() {
-        let mut lines: Vec<_> = list.faults.iter().map(ToString::to_string).collect();
+) -> Result<(Vec<DomainName>, Vec<String>), Failed> {
+    let is_refused = list.is_unbelievable();
+    let mut lines: Vec<_> = list.faults.iter().map(ToString::to_string).collect();
+    if is_refused && !list.faults.is_empty() {
         if !list.names.is_empty() {
             lines.push("the rest of the list was left alone too".to_owned());
         }
@@ -50,13 +43,15 @@ pub(in crate::commands) fn names(
             hint,
         });
     }
-    for listed in &list.names {
-        listed
-            .notices
-            .iter()
-            .for_each(|notice| output.notice(&format!("{}: {notice}", listed.line)));
+    for fault in &list.faults {
+        output.error(&fault.to_string(), fault.hint.as_deref());
     }
-    Ok(list.names.into_iter().map(|listed| listed.name).collect())
+    for listed in &list.names {
+        let told = listed.notices.iter();
+        told.for_each(|notice| output.notice(&format!("{}: {notice}", listed.line)));
+    }
+    let names = list.names.into_iter().map(|listed| listed.name);
+    Ok((names.collect(), lines))
 }
 
 /// The whole list, with what its faults call it.

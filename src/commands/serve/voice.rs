@@ -27,10 +27,13 @@ pub(super) fn event(event: &Event, metrics: &Metrics) {
     metrics.event(&event.kind);
     let (kind, detail) = (&*event.kind, escape(&event.detail));
     let domain = event.domain.as_ref().map(DomainName::unicode);
+    // One domain may be at several clients.
+    let client = event.client.as_deref().map(escape);
+    let client = client.as_deref();
     if TROUBLE.contains(&kind) {
-        tracing::warn!(target: "prevalidate::history", domain, kind, %detail);
+        tracing::warn!(target: "prevalidate::history", domain, client, kind, %detail);
     } else {
-        tracing::info!(target: "prevalidate::history", domain, kind, %detail);
+        tracing::info!(target: "prevalidate::history", domain, client, kind, %detail);
     }
 }
 
