@@ -8,6 +8,7 @@ mod forecast;
 #[cfg(feature = "crashpoints")]
 mod kept;
 mod life;
+mod parts;
 mod reaching;
 mod readiness;
 mod registrations;

@@ -9,6 +9,7 @@ use prevalidate_kit::dial;
 use serde::Serialize;
 use url::Host;
 
+use super::wire::{Named, Usable};
 use super::{Exit, Failed, Global, asked, config, persistent, providers, wire};
 use crate::ca::{Client, ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
@@ -17,8 +18,10 @@ use crate::notify::carrier::program::Program;
 use crate::notify::carrier::web::Receiver;
 use crate::output::{Cell, Output, Tone, counted};
 use crate::prevalidation::DomainName;
+use crate::propagation::Gate;
 use crate::propagation::survey::{CaaSets, Families};
-use crate::worker::Ports;
+use crate::store::Store;
+use crate::worker::{Ports, Target};
 
 /// Questions to different places at once.
 const AT_ONCE: usize = 8;
@@ -40,8 +43,8 @@ pub(super) struct DoctorArgs {
 /// What was tried, and what came of it.
 #[derive(Debug, Serialize)]
 struct Finding {
-    /// `configuration`, `ca`, `provider`, `name servers`, `persistent records`, `certificates`,
-    /// `notify`.
+    /// `configuration`, `store`, `ca`, `provider`, `name servers`, `persistent records`,
+    /// `certificates`, `notify`.
     what: &'static str,
     /// Which of them.
     subject: String,
@@ -84,24 +87,44 @@ pub(super) async fn doctor(
     args: DoctorArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let settings = wire::settings_as_they_stand(global, output)?;
     let mut findings = vec![configuration(&settings)];
-    // What is wrong with the secrets was said; the rest is tried as far as it can be.
-    let store = wire::store_read_only(&settings).await?;
+    let store = store(&settings, &mut findings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);
-    match wire::ports(&settings, Arc::clone(&store)) {
-        Err(failed) if findings[0].ok => findings.push(Finding::bad("configuration", "-", failed)),
-        Err(_) => {}
-        Ok(ports) => {
-            findings.extend(cas(&settings, &ports).await);
-            let policy = wire::policy(&settings);
-            let wanted = providers::asked_about(&rows, &settings);
-            let tables = providers::tried(&ports, &policy, wanted, Some(args.all)).await;
-            findings.extend(tables.iter().map(of_provider));
-            let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
-            findings.extend(name_servers(&settings, zones.collect()).await);
-        }
-    }
+    // What cannot be used is said once; the rest is tried.
+    let Usable {
+        ports,
+        gate,
+        unusable,
+    } = wire::usable_ports(&settings, store);
+    let is_unusable = |what: &str, name: &str| {
+        unusable
+            .iter()
+            .any(|one| (one.what, &*one.name) == (what, name))
+    };
+    let mut targets = wire::targets(&settings);
+    targets.retain(|target| !is_unusable("ca", &target.ca));
+    let mut wanted = providers::asked_about(&rows, &settings);
+    wanted.retain(|wish| {
+        !wish
+            .provider()
+            .is_some_and(|name| is_unusable("provider", name))
+    });
+    let lacks_provider = unusable.iter().any(|one| one.what == "provider");
+    findings.extend(
+        unusable
+            .into_iter()
+            .map(|one| Finding::bad(one.what, one.name, one.failed)),
+    );
+
+    findings.extend(cas(targets, &ports).await);
+    let mut tables =
+        providers::tried(&ports, &wire::policy(&settings), wanted, Some(args.all)).await;
+    // Its provider may be the one that cannot be used.
+    tables.retain(|row| !(lacks_provider && row.provider == "-"));
+    findings.extend(tables.iter().map(of_provider));
+    let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
+    findings.extend(name_servers(&gate, zones.collect()).await);
     let ends = persistent::doubtful_ends(&settings, wire::clock().now());
     findings.extend(ends.into_iter().map(|(words, hint)| {
         let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
@@ -118,6 +141,25 @@ pub(super) async fn doctor(
     Ok(gravest(&findings))
 }
 
+/// The store; where it cannot be read, an empty one, so that the rest is tried.
+async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> Result<Arc<dyn Store>, Failed> {
+    let shown = Named::of(settings).shown();
+    let shown = shown.unwrap_or_else(|_| "-".to_owned());
+    let (finding, store) = match wire::store_if_there(settings).await {
+        Ok(Some(store)) => (Finding::good("store", shown, "can be read"), Some(store)),
+        Ok(None) => {
+            let said = "is not there yet; the first run makes it";
+            (Finding::good("store", shown, said), None)
+        }
+        Err(failed) => (Finding::bad("store", shown, failed), None),
+    };
+    findings.push(finding);
+    match store {
+        Some(store) => Ok(store),
+        None => wire::memory().await,
+    }
+}
+
 fn configuration(settings: &Settings) -> Finding {
     let subject = settings.file.display().to_string();
     match config::fault(settings) {
@@ -130,11 +172,13 @@ fn configuration(settings: &Settings) -> Finding {
     }
 }
 
-/// Logs in, and finds each client.
-async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
-    let targets = wire::targets(settings);
-    let is_lone = |name: &&String| targets.iter().all(|target| target.ca != **name);
-    let lone: Vec<_> = settings.cas.keys().filter(is_lone).cloned().collect();
+/// Logs in to each account that can be used, and finds each client.
+async fn cas(targets: Vec<Target>, ports: &Ports) -> Vec<Finding> {
+    let is_lone = |(name, _): &(&String, _)| targets.iter().all(|target| target.ca != **name);
+    let lone = ports.cas.iter().filter(is_lone);
+    let lone: Vec<_> = lone
+        .map(|(name, ca)| (name.clone(), Arc::clone(ca)))
+        .collect();
     let asked = futures::stream::iter(targets).map(async |target| {
         let Some(ca) = ports.cas.get(&target.ca) else {
             let text = format!("there is no [ca.{}]", target.ca);
@@ -146,13 +190,7 @@ async fn cas(settings: &Settings, ports: &Ports) -> Vec<Finding> {
         }
     });
     let mut findings: Vec<_> = asked.buffered(AT_ONCE).collect().await;
-    let asked = futures::stream::iter(lone).map(async |name| match ports.cas.get(&name) {
-        Some(ca) => without_client(name, Arc::clone(ca)).await,
-        None => {
-            let failed = Failed::new(Exit::Usage, "the account cannot be used");
-            Finding::bad("ca", name, failed)
-        }
-    });
+    let asked = futures::stream::iter(lone).map(async |(name, ca)| without_client(name, ca).await);
     findings.extend(asked.buffered(AT_ONCE).collect::<Vec<_>>().await);
     findings
 }
@@ -232,14 +270,9 @@ fn of_provider(row: &providers::Row) -> Finding {
 }
 
 /// Asks all name servers of one domain of each zone.
-async fn name_servers(settings: &Settings, domains: Vec<DomainName>) -> Vec<Finding> {
+async fn name_servers(gate: &Gate, domains: Vec<DomainName>) -> Vec<Finding> {
     const WHAT: &str = "name servers";
-    let clock = wire::clock();
-    let now = clock.now();
-    let gate = match wire::gate(settings, clock) {
-        Ok(gate) => gate,
-        Err(failed) => return vec![Finding::bad(WHAT, "-", failed)],
-    };
+    let now = wire::clock().now();
     let sets = CaaSets::default();
     let asked = futures::stream::iter(domains).map(async |domain| {
         let survey = gate.survey(&domain, &[], now, &sets).await;
@@ -251,7 +284,8 @@ async fn name_servers(settings: &Settings, domains: Vec<DomainName>) -> Vec<Find
         let (answering, asked) = (ipv4.answering + ipv6.answering, ipv4.asked + ipv6.asked);
         let said = format!("{answering} of {asked} addresses answer");
         if answering == 0 {
-            let hint = "is port 53 open, by UDP and TCP? docs/network.md lists what has to be";
+            let hint =
+                "is port 53 open to them, by UDP and TCP? docs/network.md lists all connections";
             return Finding::bad(WHAT, subject, Failed::new(Exit::Dns, said).with_hint(hint));
         }
         Finding::good(WHAT, subject, said)

@@ -114,6 +114,13 @@ pub(super) struct Wish {
     is_persistent: bool,
 }
 
+impl Wish {
+    /// The provider that it names.
+    pub(super) fn provider(&self) -> Option<&str> {
+        self.provider.as_deref()
+    }
+}
+
 /// The domains of the inventory, those of persistent records, and the names of certificates whose orders may want records of their
 /// own: those that hang on no domain of their client.
 pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> {
@@ -415,6 +422,7 @@ fn print(table: &[Row], checked: bool, output: &Output) {
         ],
         cells.collect(),
     );
+    let mut warned = BTreeSet::new();
     for check in table.iter().flat_map(|row| &row.checks) {
         let said = format!("{}: {}", check.subject(), check.evidence);
         if !check.ok {
@@ -422,9 +430,9 @@ fn print(table: &[Row], checked: bool, output: &Output) {
         } else {
             output.detail(&said);
         }
-        check
-            .warnings
-            .iter()
-            .for_each(|warning| output.warn(warning, None));
+        // Each kind of record of a zone has the same.
+        for warning in check.warnings.iter().filter(|one| warned.insert(*one)) {
+            output.warn(warning, None);
+        }
     }
 }

@@ -284,9 +284,10 @@ impl Place {
             let made = tempfile::Builder::new()
                 .prefix(&format!("prevalidate-{what}-"))
                 .tempdir();
+            let hint = "TMPDIR, `sandbox --dir DIR` and `demo --keep DIR` name another place";
             return made
                 .map(Self::Passing)
-                .map_err(|error| failed(&std::env::temp_dir(), error));
+                .map_err(|error| failed(&std::env::temp_dir(), error).with_hint(hint));
         };
         let dir = std::path::absolute(dir).map_err(|error| failed(dir, error))?;
         let made = std::fs::DirBuilder::new()

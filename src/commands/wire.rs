@@ -1,17 +1,10 @@
 //! From settings to working parts: the only place that names concrete adapters.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use prevalidate_kit::http::trusted;
-use prevalidate_kit::pace::Pace;
-use prevalidate_providers::Provider;
-use prevalidate_providers::provider::LiveNameServers;
-use prevalidate_providers::registry::ProviderSettings;
-use secrecy::ExposeSecret;
 
 mod certificates;
 mod hooks;
@@ -19,6 +12,7 @@ mod inventory;
 mod notify;
 mod pace;
 pub(super) mod persistent;
+mod ports;
 mod server;
 mod store;
 
@@ -28,27 +22,23 @@ pub(super) use self::certificates::{
 pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{alarm, differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
-use self::pace::FleetPace;
 pub(super) use self::persistent::persistent;
+pub(super) use self::ports::{Usable, ca, gate, ports, ports_at, provider, usable_ports};
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
-    Named, open, open_as_it_is, open_or_make, open_to_look, open_to_serve, store_copy,
+    Named, memory, open, open_as_it_is, open_or_make, open_to_look, open_to_serve, store_copy,
     store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
-use crate::ca::http::Reach;
-use crate::ca::settings::Account;
-use crate::ca::{CaError, Failure, Validation};
+use crate::ca::CaError;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, CaSettings, Fault, ProviderTable, Settings};
+use crate::config::{self, Fault, Settings};
 use crate::output::Output;
 use crate::prevalidation::policy::Terms;
-use crate::prevalidation::{Alarm, Policy, RecordName, ReuseTable};
-use crate::propagation::dnssec::Anchors;
-use crate::propagation::{Gate, GateSettings};
+use crate::prevalidation::{Alarm, Policy, ReuseTable};
 use crate::rdap::Rdap;
-use crate::store::{Store, StoreError};
-use crate::worker::{Ports, Target};
+use crate::store::StoreError;
+use crate::worker::Target;
 
 /// Finds and reads the configuration; all its faults become one error, its notices are told.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
@@ -237,124 +227,6 @@ pub(super) fn refused(alarm: &Alarm) -> Failed {
         .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
 }
 
-/// One CA by its `[ca.NAME]`, for a command that needs no worker.
-pub(super) fn ca(
-    settings: &Settings,
-    name: &str,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn Validation>, Failed> {
-    let from = settings
-        .cas
-        .get(name)
-        .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
-    (from.kind.connect)(account(settings, name, from, None)?, clock).map_err(unusable)
-}
-
-/// A setting that no call can be made with is wrong here, whatever the CA says.
-fn unusable(error: CaError) -> Failed {
-    let exit = match error.failure {
-        Failure::Settings => Exit::Usage,
-        _ => return error.into(),
-    };
-    Failed {
-        exit,
-        ..error.into()
-    }
-}
-
-/// Everything a worker touches.
-pub(super) fn ports(settings: &Settings, store: Arc<dyn Store>) -> Result<Ports, Failed> {
-    ports_at(settings, store, clock())
-}
-
-/// The same by another clock, which tokens and signatures follow.
-pub(super) fn ports_at(
-    settings: &Settings,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-) -> Result<Ports, Failed> {
-    let fleet = FleetPace::of(&store, &clock);
-    let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
-    for (name, from) in &settings.cas {
-        let account = account(settings, name, from, fleet.as_ref())?;
-        let ca = (from.kind.connect)(account, Arc::clone(&clock)).map_err(unusable)?;
-        cas.insert(name.clone(), ca);
-    }
-    let gate = Arc::new(gate(settings, Arc::clone(&clock))?);
-    let mut providers: BTreeMap<String, Arc<dyn Provider>> = BTreeMap::new();
-    for (name, table) in &settings.providers {
-        providers.insert(
-            name.clone(),
-            provider(
-                name,
-                table,
-                Arc::clone(&clock),
-                &gate,
-                fleet.as_ref().map(FleetPace::pace),
-            )?,
-        );
-    }
-    Ok(Ports {
-        cas,
-        providers,
-        lookout: gate,
-        store,
-        clock,
-    })
-}
-
-/// One provider by its table; where several zones have one name, `gate` finds out which is live.
-pub(super) fn provider(
-    name: &str,
-    table: &ProviderTable,
-    clock: Arc<dyn Clock>,
-    gate: &Arc<Gate>,
-    pace: Option<Pace>,
-) -> Result<Arc<dyn Provider>, Failed> {
-    // The configuration check has read the same table without a fault.
-    let adapter = ProviderSettings::read(&table.table).map_err(|faults| {
-        let faults: Vec<_> = faults
-            .iter()
-            .map(|fault| format!("provider.{name}.{}: {}", fault.key, fault.message))
-            .collect();
-        Failed::new(Exit::Usage, faults.join("\n"))
-    })?;
-    adapter
-        .build_in(Arc::new(move || clock.now()), Some(live(gate)), pace)
-        .map_err(|error| Failed {
-            exit: Exit::Usage,
-            message: format!("provider.{name}: {error}"),
-            hint: error.hint,
-        })
-}
-
-/// What a zone is delegated to, for providers that see several zones of one name.
-fn live(gate: &Arc<Gate>) -> LiveNameServers {
-    let gate = Arc::clone(gate);
-    Arc::new(move |apex| {
-        let gate = Arc::clone(&gate);
-        Box::pin(async move {
-            // A label such as `_acme` may be a zone, and is no domain name.
-            let name = RecordName::parse(&apex).map_err(|why| format!("{apex}: {why}"))?;
-            let found = gate
-                .responsible_for(&name)
-                .await
-                .map_err(|error| error.to_string())?;
-            if found.zone != name.as_str() {
-                return Err(format!(
-                    "{apex} is not delegated; it is part of {}",
-                    found.zone
-                ));
-            }
-            Ok(found
-                .servers
-                .into_iter()
-                .filter_map(|(name, _)| name)
-                .collect())
-        })
-    })
-}
-
 /// The way to the registries, where the settings name one.
 pub(super) fn rdap(settings: &Settings) -> Result<Option<Rdap>, Failed> {
     let Some(from) = &settings.rdap else {
@@ -364,88 +236,6 @@ pub(super) fn rdap(settings: &Settings) -> Result<Option<Rdap>, Failed> {
     let rdap = Rdap::new(&from.url, every, from.ca_file.as_deref());
     let rdap = rdap.map_err(|why| Failed::new(Exit::Usage, format!("[rdap]: {why}")))?;
     Ok(Some(rdap))
-}
-
-/// The gate; the files that its settings name are read here.
-pub(super) fn gate(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Gate, Failed> {
-    let from = &settings.propagation;
-    let defaults = GateSettings::default();
-    let refused = |key: &str, path: &Path, why: &str| {
-        Failed::new(
-            Exit::Usage,
-            format!("propagation.{key} {}: {why}", path.display()),
-        )
-    };
-    let extra_roots = match &from.extra_ca_file {
-        Some(path) => trusted(path).map_err(|why| refused("extra_ca_file", path, &why))?,
-        None => Vec::new(),
-    };
-    let trust_anchors = match &from.trust_anchors {
-        Some(path) => Anchors::read(path).map_err(|why| refused("trust_anchors", path, &why))?,
-        None => defaults.trust_anchors,
-    };
-    let settings = GateSettings {
-        general: from.general.clone(),
-        zones: from.zones.clone(),
-        roots: if from.roots.is_empty() {
-            defaults.roots
-        } else {
-            from.roots.clone()
-        },
-        port: defaults.port,
-        timeout: from.timeout,
-        rate: from.rate.per_second(),
-        extra_roots,
-        trust_anchors,
-    };
-    Ok(Gate::new(settings, clock))
-}
-
-/// An account as its kind of CA wants it.
-fn account<'a>(
-    settings: &'a Settings,
-    name: &str,
-    from: &'a CaSettings,
-    fleet: Option<&Arc<FleetPace>>,
-) -> Result<Account<'a>, Failed> {
-    let caller = (from.kind.caller)(&from.values);
-    Ok(Account {
-        reach: Reach {
-            rate: from.rate.per_second(),
-            permit: fleet.map(|fleet| {
-                fleet.permit(
-                    format!("{} {caller}", from.url.authority()),
-                    from.rate.per_second(),
-                )
-            }),
-            ca_file: from.ca_file.clone(),
-            proxy: proxy(name, from)?,
-            ..Reach::new(name, from.url.clone())
-        },
-        values: &from.values,
-        clients: settings
-            .clients
-            .iter()
-            .filter(|client| client.ca == name)
-            .map(|client| (&client.selector, &client.values))
-            .collect(),
-    })
-}
-
-/// The proxy with its user and password, which are in its address in memory only.
-fn proxy(name: &str, from: &CaSettings) -> Result<Option<url::Url>, Failed> {
-    let (Some(mut proxy), Some((user, source))) = (from.proxy.clone(), &from.proxy_login) else {
-        return Ok(from.proxy.clone());
-    };
-    let refused =
-        |why: String| Failed::new(Exit::Usage, format!("ca.{name}.proxy_password: {why}"));
-    let password = source.read().map_err(|error| refused(error.to_string()))?;
-    let password = password.expose_secret();
-    proxy
-        .set_username(user)
-        .and_then(|()| proxy.set_password(Some(password)))
-        .map_err(|()| refused("the proxy's address takes no user".to_owned()))?;
-    Ok(Some(proxy))
 }
 
 impl From<StoreError> for Failed {

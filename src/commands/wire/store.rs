@@ -143,17 +143,22 @@ pub(in crate::commands) async fn store_read_only(
     }
 }
 
-async fn memory() -> Result<Arc<dyn Store>, Failed> {
+/// An empty store that is gone with the process.
+pub(in crate::commands) async fn memory() -> Result<Arc<dyn Store>, Failed> {
     Ok(Arc::new(SqliteStore::open("sqlite::memory:", None).await?))
 }
 
 /// A copy of the store, gone with the folder that comes with it, for what must change nothing. What
-/// was done long ago does not matter for what comes next, so a copy out of a server leaves it
-/// behind.
+/// was done long ago does not matter for what comes next, so a copy in memory leaves it behind: that
+/// of a server, and that of a file where there is no folder for temporary files.
 pub(in crate::commands) async fn store_copy(
     settings: &Settings,
 ) -> Result<(Arc<dyn Store>, Option<TempDir>), Failed> {
-    if PostgresStore::is_named_by(&settings.store_url) {
+    let folder = match PostgresStore::is_named_by(&settings.store_url) {
+        true => None,
+        false => temporary_folder().ok(),
+    };
+    let Some(folder) = folder else {
         let copy = memory().await?;
         if let Some(store) = store_if_there(settings).await? {
             let kinds = Kind::ALL.into_iter().filter(|&kind| kind != Kind::History);
@@ -161,13 +166,12 @@ pub(in crate::commands) async fn store_copy(
                 .await?;
         }
         return Ok((copy, None));
-    }
+    };
     let Some(store) =
         SqliteStore::open_read_only(&settings.store_url, Some(&fingerprint(settings))).await?
     else {
         return Ok((store_read_only(settings).await?, None));
     };
-    let folder = temporary_folder()?;
     let file = folder.path().join("copy.db");
     store.copy_to(&file).await?;
     store.close().await;
