@@ -54,6 +54,13 @@ fn the_demo_keeps_every_domain_proven_and_leaves_nothing_behind() {
     assert_eq!(report["zones_equal"], true);
     assert_eq!(report["values_left"], 0);
     assert_eq!(report["refused"].as_array().unwrap().len(), 2);
+    let held = &report["held"];
+    assert!(
+        held["reason"].as_str().unwrap().contains("REFUSED"),
+        "{held}"
+    );
+    assert_eq!(held["zone_equal"], true, "{held}");
+    assert!(held["proof_until"].as_str() > held["proven_again_at"].as_str());
     let (to, rule) = (
         report["to"].as_str().unwrap(),
         report["rule_change"].as_str().unwrap(),
@@ -111,6 +118,9 @@ fn the_demo_fits_a_terminal_of_80_columns() {
         "refused",
         "covered",
         "one name server does not have it yet",
+        "of them validation requests",
+        "6  When it needs you",
+        "held: ",
     ] {
         assert!(text.contains(said), "{said}:\n{text}");
     }

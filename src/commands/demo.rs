@@ -7,7 +7,9 @@
 
 mod stage;
 mod timeline;
+mod trouble;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use jiff::tz::TimeZone;
@@ -241,7 +243,7 @@ async fn year(stage: &mut Stage, output: &Output) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(), Failed> {
+async fn end(stage: &mut Stage, domains: &[DomainName], output: &Output) -> Result<(), Failed> {
     let proven: Vec<_> = domains
         .iter()
         .filter(|domain| domain.as_str() != BELOW)
@@ -258,8 +260,8 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
     let left = stage.open_entries().await?;
     output.text(&format!(
         "\n5  What it took\n\n   \
-         {:<34}{NIGHTS}\n   {:<34}{calls}, {validated} of them to let it look\n   {:<34}{updates}\n   \
-         {:<34}{renewals}\n   {:<34}{}\n   {:<34}{}\n\n",
+         {:<34}{NIGHTS}\n   {:<34}{calls}, {validated} of them validation requests\n   {:<34}{updates}\n   \
+         {:<34}{renewals}\n   {:<34}{}\n   {:<34}{}\n",
         "nights",
         "calls to the CA",
         "updates sent to zones",
@@ -269,12 +271,35 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
         "zones as they were before",
         if equal && left == 0 { "all" } else { "NOT ALL" },
     ));
+    let (report, to) = (report(stage, domains, &lost), stage.clock.now());
+    let held = trouble::tell(stage, output).await?;
     let program = super::sandbox::program();
     output.text(&format!(
-        "Try it yourself, on a sandbox that stays, in two terminals:\n\n   \
+        "\nTry it yourself, on a sandbox that stays, in two terminals:\n\n   \
          {program} sandbox --dir lab\n   \
          {program} --config lab/prevalidate.toml run",
     ));
+    output.json(&json!({
+        "from": BEGIN,
+        "to": to,
+        "nights": NIGHTS,
+        "ca_calls": calls,
+        "validate_calls": validated,
+        "zone_changes": updates,
+        "renewals": renewals,
+        "domains_ever_without_proof": lost.len(),
+        "zones_equal": equal,
+        "values_left": left,
+        "rule_change": RULE,
+        "domains": report,
+        "held": held,
+        "refused": REFUSED.map(|name| json!({"name": name, "why": refusal(name)})),
+    }));
+    Ok(())
+}
+
+/// What the demo's JSON says of each domain.
+fn report(stage: &Stage, domains: &[DomainName], lost: &BTreeSet<DomainName>) -> Vec<Value> {
     let details = |domain: &DomainName| {
         json!({
             "domain": domain,
@@ -285,22 +310,7 @@ async fn end(stage: &Stage, domains: &[DomainName], output: &Output) -> Result<(
             "zone_equal": stage.is_as_before(domain),
         })
     };
-    output.json(&json!({
-        "from": BEGIN,
-        "to": stage.clock.now(),
-        "nights": NIGHTS,
-        "ca_calls": calls,
-        "validate_calls": validated,
-        "zone_changes": updates,
-        "renewals": renewals,
-        "domains_ever_without_proof": lost.len(),
-        "zones_equal": equal,
-        "values_left": left,
-        "rule_change": RULE,
-        "domains": domains.iter().map(details).collect::<Vec<Value>>(),
-        "refused": REFUSED.map(|name| json!({"name": name, "why": refusal(name)})),
-    }));
-    Ok(())
+    domains.iter().map(details).collect()
 }
 
 fn draw(stage: &Stage, domains: &[&DomainName], output: &Output) {

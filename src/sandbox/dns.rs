@@ -263,6 +263,11 @@ impl Dns {
         self.shared.state().refused.insert(fqdn(name));
     }
 
+    /// Performs updates that touch `name` again.
+    pub fn allow_updates_at(&self, name: &str) {
+        self.shared.state().refused.remove(&fqdn(name));
+    }
+
     /// The next `count` updates are neither performed nor answered.
     pub fn lose_updates(&self, count: u32) {
         self.shared.state().lose_updates = count;
