@@ -24,6 +24,18 @@ const VIEWS: [(u32, u32, &str); 4] = [
     (360, 740, "light"),
     (360, 740, "dark"),
 ];
+/// The sections of the overview, by the ids of their headings.
+const SECTIONS: [&str; 9] = [
+    "danger",
+    "states",
+    "needs",
+    "calendar",
+    "certificates",
+    "records",
+    "registrations",
+    "clients",
+    "machines",
+];
 /// Keys (WebDriver, section 17.4.2).
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";
@@ -150,7 +162,9 @@ async fn a_person_walks_from_the_overview_to_a_try() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_phone() {
-    let visit = Visit::to(Site::of(3_000, tokens()).await).await;
+    let site = Site::of(3_000, tokens()).await;
+    site.inventory.beside(&site.shared).await;
+    let visit = Visit::to(site).await;
     let browser = &visit.browser;
     let (axe, pictures) = (fs::read_to_string(tool("axe.min.js")).unwrap(), pictures());
     let pages = [
@@ -174,6 +188,13 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
             visit.sign_in().await;
         }
         visit.open(path).await;
+        if title == "overview" {
+            // Every part of it is looked at.
+            for part in SECTIONS {
+                let there = format!("return document.getElementById('{part}') !== null");
+                assert_eq!(browser.run(&there).await, true, "{part}");
+            }
+        }
         for (width, height, scheme) in VIEWS {
             browser.show_as(width, height, scheme).await;
             let view = format!("{title}-{scheme}-{width}");

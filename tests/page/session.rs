@@ -66,6 +66,7 @@ async fn whoever_has_no_token_sees_the_login_and_comes_back_to_the_page() {
         let login = site.get(page.header("location")).await;
         assert!(
             login.has("for=\"token\"")
+                && login.has("ask the administrator of this service")
                 && login.has(&format!(
                     "name=\"next\" value=\"{}\"",
                     path.replace('&', "&amp;")

@@ -15,6 +15,7 @@
 #[path = "../../providers/tests/support/mod.rs"]
 pub mod apis;
 pub mod ask;
+pub mod beside;
 pub mod between;
 pub mod bind;
 pub mod certificate;

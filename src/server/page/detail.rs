@@ -215,7 +215,7 @@ fn elsewhere(known: &Known) -> Markup {
     }
 }
 
-/// What stands in the way, as the last look found it.
+/// What is in the way, as the last look found it.
 fn diagnosis(known: &Known, now: Timestamp) -> Markup {
     let view = &known.view;
     let error = view
@@ -226,7 +226,7 @@ fn diagnosis(known: &Known, now: Timestamp) -> Markup {
     html! {
         @if view.bogus.is_some() || view.waiting.is_some() || error.is_some() || doubt.is_some() {
             section aria-labelledby="diagnosis" {
-                h2 #diagnosis { "What stands in the way" }
+                h2 #diagnosis { "What is in the way" }
                 @if let Some(bogus) = &view.bogus {
                     div.note.wrong {
                         p { strong { "Validating resolvers refuse the zone." } " " (sentence(&bogus.fault)) }
@@ -362,7 +362,7 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
                     table.tight {
                         caption.unseen { "Records of the ledger that are not closed" }
                         thead { tr {
-                            th scope="col" { "TXT value" } th scope="col" { "Stands" } th.not-phone scope="col" { "Through" } th.not-phone scope="col" { "Since" }
+                            th scope="col" { "TXT value" } th scope="col" { "State" } th.not-phone scope="col" { "Through" } th.not-phone scope="col" { "Since" }
                         } }
                         tbody { @for (place, entry) in ledger.iter().enumerate() {
                             tr {

@@ -235,8 +235,10 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
                             @for view in shown() {
                                 tr {
                                     th scope="row" {
-                                        (said(&view.name)) br; span.soft { (said(&view.names.join(" "))) }
+                                        (said(&view.name))
+                                        @if view.names != [view.name.clone()] { br; span.soft { (said(&view.names.join(" "))) } }
                                         @if let Some(from) = source(view) { br; span.soft.small { (said(&from)) } }
+                                        @if view.needs_attention() { span.only-phone.soft.small { (capital(&said(&view.reason))) } }
                                     }
                                     @let word = if view.held { "held" } else { view.state.as_str() };
                                     td { @if view.needs_attention() { strong { (word) } } @else { (word) } }
@@ -315,7 +317,7 @@ fn machines(machines: &Machines, now: Timestamp) -> Markup {
                             span { "Daemon on " (said(host)) }
                             @match Machines::works(*seen_at, now) {
                                 true => p { "It works; last seen " (away(*seen_at, now)) "." },
-                                false => p { strong { "It is silent" } " since " (away(*seen_at, now)) "." },
+                                false => p { strong { "It is silent" } "; last seen " (away(*seen_at, now)) "." },
                             }
                         }
                     }

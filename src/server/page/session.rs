@@ -417,6 +417,7 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
                 h1 { "Sign in" }
                 p { "With a token of " code { "[[server.token]]" } ": one of the role " code { "read" } " to look, one of the role "
                     code { "operate" } " to give orders too. You stay signed in for eight hours." }
+                p { "If you have no token, ask the administrator of this service: tokens are in its configuration." }
             }
             form.card.login method="post" action="/session" {
                 @if let Some(fault) = fault { p.note.wrong #fault role="alert" { (fault) } }
