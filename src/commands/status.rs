@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
@@ -165,6 +166,15 @@ pub(super) async fn status(
     })
 }
 
+/// A domain in JSON, with what the API says of it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    view: &'a DomainView,
+    needs_a_person: bool,
+    renew_at: Option<Timestamp>,
+}
+
 /// What is shown. The whole inventory goes out as it is read; a few named domains only once it is
 /// known that all of them are there.
 struct Listing<'a> {
@@ -229,7 +239,11 @@ impl<'a> Listing<'a> {
     }
 
     fn write(&mut self, view: DomainView) {
-        self.json.item(&view);
+        self.json.item(&Listed {
+            needs_a_person: view.needs_a_person(),
+            renew_at: view.renew_at,
+            view: &view,
+        });
         self.weigh(&view);
         if !self.output.is_json() {
             self.rows.push((view.ca.clone(), row(&view, self.now)));

@@ -309,7 +309,7 @@ impl Query {
             }
             _ => {
                 return Err(format!(
-                    "is no parameter; there are {}",
+                    "unknown; allowed are {}",
                     Self::PARAMETERS.join(", ")
                 ));
             }

@@ -132,7 +132,7 @@ fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Refusal> {
         .enumerate()
         .any(|(at, (name, _))| pairs[..at].iter().any(|(other, _)| other == name));
     if twice {
-        Err(Refusal::Asked("a parameter stands there twice".to_owned()))
+        Err(Refusal::Asked("a parameter is given twice".to_owned()))
     } else {
         Ok(pairs)
     }
@@ -146,10 +146,16 @@ async fn overview(State(shared): State<Arc<Shared>>) -> Answer {
 
 async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     #[derive(Serialize)]
+    struct Listed<'a> {
+        #[serde(flatten)]
+        entry: &'a Entry,
+        unicode: String,
+    }
+    #[derive(Serialize)]
     struct Page<'a> {
         at: jiff::Timestamp,
         total: usize,
-        domains: Vec<&'a Entry>,
+        domains: Vec<Listed<'a>>,
         next: Option<String>,
     }
     let pairs = parameters(&uri)?;
@@ -158,10 +164,14 @@ async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let picture = picture(&shared)?;
     let found = query.find(&picture);
     let next = found.next.map(|cursor| cursor.to_string());
+    let domains = found.entries.into_iter().map(|entry| Listed {
+        unicode: entry.domain.unicode(),
+        entry,
+    });
     answer(&Page {
         at: picture.at,
         total: found.total,
-        domains: found.entries,
+        domains: domains.collect(),
         next,
     })
 }
