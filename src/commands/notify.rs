@@ -51,7 +51,7 @@ pub(super) async fn notify(
             Exit::Usage,
             "there is no [[notify]] in the configuration: nobody is told anything",
         )
-        .with_hint("config/prevalidate.toml shows the kinds there are"));
+        .with_hint("`prevalidate config reference notify` shows the kinds there are"));
     }
     match command {
         NotifyCommand::Test { sink } => test(&settings, sink.as_deref(), output).await,

@@ -39,6 +39,7 @@ pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<E
         return Err(Failed::new(Exit::Usage, text).with_hint("--file names another one"));
     }
     let starter = answers(args, output)?;
+    let kind = starter.ca.clone();
     let place = if prints {
         Path::new("prevalidate.toml")
     } else {
@@ -55,13 +56,20 @@ pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<E
     }
     write(&file, &text)?;
     let secrets = secrets_of(&text);
-    output.json(&json!({ "file": file, "configuration": text, "secrets": secrets }));
+    let files: Vec<_> = secrets.iter().map(|(_, file)| file).collect();
+    output.json(&json!({ "file": file, "configuration": text, "secrets": files }));
     output.line(&format!("wrote {}", file.display()));
+    if !text.contains("\n[[client]]") {
+        output.notice(&format!(
+            "a CA of the kind {kind} validates no domain in advance, so no domain is in the file; \
+             `prevalidate config reference certificate` shows how to order certificates"
+        ));
+    }
     output.line("Next:");
     output.line("  1. put in your own values; every line says what it means");
-    for (step, secret) in (2..).zip(&secrets) {
+    for (step, (key, secret)) in (2..).zip(&secrets) {
         output.line(&format!(
-            "  {step}. write the secret into {secret}, mode 0600"
+            "  {step}. write the secret for `{key}` into {secret}, mode 0600"
         ));
     }
     let (step, shown) = (secrets.len() + 2, file.display());
@@ -151,17 +159,20 @@ fn write(file: &Path, text: &str) -> Result<(), Failed> {
         })
 }
 
-/// The files of secrets that the configuration names.
-fn secrets_of(text: &str) -> Vec<String> {
-    let mut files = Vec::new();
+/// The secrets that the configuration names, by key and file, each file once.
+fn secrets_of(text: &str) -> Vec<(String, String)> {
+    let mut secrets: Vec<(String, String)> = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let source = line
             .split_once("{ file = \"")
             .or_else(|| line.split_once("key_file = \""));
         let path = source.and_then(|(_, rest)| rest.split('"').next());
-        files.extend(path.map(str::to_owned).filter(|path| !files.contains(path)));
+        let key = line.split('=').next().unwrap_or_default().trim();
+        if let Some(path) = path.filter(|path| secrets.iter().all(|(_, known)| known != path)) {
+            secrets.push((key.to_owned(), path.to_owned()));
+        }
     }
-    files
+    secrets
 }
 
 pub(super) fn reference(section: Option<&str>, output: &Output) -> Result<Exit, Failed> {
