@@ -1,6 +1,6 @@
 //! The packages, built from the repository around the program of the tests. The Debian one is checked
-//! by lintian, installed, used, upgraded, removed and purged, as on a machine of its own; the RPM is
-//! read by rpm.
+//! by lintian, installed, used, upgraded over an older one while a daemon has the store open, removed
+//! and purged, as on a machine of its own; the RPM is read, installed, upgraded and erased by rpm.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +27,8 @@ fn build() -> [PathBuf; 2] {
     let path = std::env::var("PATH").unwrap();
     succeeds(
         Command::new("packaging/build")
-            .args(["--binary", env!("CARGO_BIN_EXE_prevalidate"), "deb", "rpm"])
+            .args(["--binary", env!("CARGO_BIN_EXE_prevalidate")])
+            .args(["deb", "rpm", "sbom"])
             .env("PATH", format!("{}:{path}", tools.display())),
     );
     let version = env!("CARGO_PKG_VERSION");
@@ -44,41 +45,80 @@ fn build() -> [PathBuf; 2] {
 /// A machine of its own: what is written to these folders is gone afterwards.
 const MACHINE: &str = r#"
 set -eu
-package=$1 scratch=$2
+package=$1 rpm=$2 scratch=$3
 export PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH DEBIAN_FRONTEND=noninteractive LC_ALL=C
 mount -t tmpfs tmpfs "$scratch"
 for folder in usr etc var; do
     mkdir -p "$scratch/$folder" "$scratch/$folder.work"
     mount -t overlay overlay -o "lowerdir=/$folder,upperdir=$scratch/$folder,workdir=$scratch/$folder.work" "/$folder"
 done
-as() { setpriv --reuid=prevalidate --regid=prevalidate --clear-groups env HOME=/var/lib/prevalidate "$@"; }
+become() { exec setpriv --reuid=prevalidate --regid=prevalidate --clear-groups env HOME=/var/lib/prevalidate "$@"; }
+as() { (become "$@"); }
+
+# Nothing is left running when a step fails.
+sandbox= daemon=
+trap 'kill $daemon $sandbox 2>/dev/null || true' EXIT
 
 # `!` would not end a shell with -e.
 absent() { if "$@"; then echo "still there: $*"; exit 1; fi; }
 
-dpkg --install "$package"
-test "$(dpkg-query --show --showformat='${db:Status-Status}' prevalidate)" = installed
-test -z "$(dpkg --verify prevalidate)"
+# The package before this one: of another version, with a file that this one does not have.
+dpkg-deb --raw-extract "$package" "$scratch/before"
+sed -i 's/^Version: .*/Version: 0.1.0-1/' "$scratch/before/DEBIAN/control"
+echo old >"$scratch/before/usr/share/doc/prevalidate/page-of-before"
+dpkg-deb --root-owner-group -Znone --build "$scratch/before" "$scratch/before.deb" >/dev/null
+rm -r "$scratch/before"
+
+dpkg --install "$scratch/before.deb"
+test "$(dpkg-query --show --showformat='${Version} ${db:Status-Status}' prevalidate)" = '0.1.0-1 installed'
 test "$(stat --format='%U %a' /var/lib/prevalidate)" = 'prevalidate 700'
 test "$(stat --format='%U %a' /etc/prevalidate)" = 'root 755'
 for file in /usr/share/man/man1/prevalidate-run.1.gz /usr/lib/systemd/system/prevalidate.timer \
     /usr/share/doc/prevalidate/examples/prevalidate.toml /usr/share/bash-completion/completions/prevalidate; do
     test -s "$file"
 done
-systemd-analyze verify --man=no --recursive-errors=no /usr/lib/systemd/system/prevalidate.service
+for unit in prevalidate.service prevalidate.timer prevalidate-serve.service prevalidate-failed@x.service; do
+    systemd-analyze verify --man=no --recursive-errors=no "/usr/lib/systemd/system/$unit"
+done
 
-# A store in use: the sandbox's own configuration, one domain proven by the user of the service.
+# A store in use: a domain proven by the user of the service, and a daemon that has it open.
 cd /var/lib/prevalidate
 as prevalidate config check --without-secrets --config /usr/share/doc/prevalidate/examples/prevalidate.toml
 as prevalidate demo >/dev/null
-printf 'kept\n' | as tee /var/lib/prevalidate/prevalidate.db >/dev/null
+mkfifo "$scratch/sandbox" "$scratch/daemon"
+become prevalidate sandbox --dir lab --domain example.test >"$scratch/sandbox" &
+sandbox=$!
+# It says so when it listens.
+exec 3<"$scratch/sandbox"
+read -r line <&3
+lab=/var/lib/prevalidate/lab/prevalidate.toml
+as prevalidate run --config "$lab" --wait 30s
+become prevalidate serve --config "$lab" 2>"$scratch/daemon" &
+daemon=$!
+exec 4<"$scratch/daemon"
+grep -m1 'keeps the domains' <&4
+cat <&4 >/dev/null &
 
 dpkg --install "$package"
-test "$(cat /var/lib/prevalidate/prevalidate.db)" = kept
+test "$(dpkg-query --show --showformat='${db:Status-Status}' prevalidate)" = installed
+test -z "$(dpkg --verify prevalidate)"
+absent test -e /usr/share/doc/prevalidate/page-of-before
+kill -0 $daemon
+as prevalidate run --config "$lab" --wait 30s | grep -q '1 domain: 1 valid'
+as prevalidate check --config "$lab"
+kill -TERM $daemon
+wait $daemon
+daemon=
+as prevalidate history example.test --config "$lab" | grep -q validated
+kill -TERM $sandbox
+wait $sandbox || true
+sandbox=
+mv lab/prevalidate.db .
 
 dpkg --remove prevalidate
-absent command -v prevalidate
-test "$(cat /var/lib/prevalidate/prevalidate.db)" = kept
+absent test -e /usr/bin/prevalidate
+absent test -e /usr/lib/systemd/system/prevalidate.timer
+test -s /var/lib/prevalidate/prevalidate.db
 
 dpkg --purge prevalidate | tee "$scratch/purged"
 grep -q '/var/lib/prevalidate is kept' "$scratch/purged"
@@ -88,10 +128,24 @@ left=$(find /usr /etc -name '*prevalidate*' -not -path '/usr/src/*' | head)
 test -z "$left" || { echo "left: $left"; exit 1; }
 
 # Without a store nothing remains, the user neither.
+cd /
 dpkg --install "$package"
 rm -r /var/lib/prevalidate
 dpkg --purge prevalidate
 absent getent passwd prevalidate
+
+# The RPM on the same machine; what it requires has other names here.
+rpm() { command rpm --force-debian --nodeps --dbpath "$scratch/rpm" "$@"; }
+rpm --install "$rpm"
+test "$(stat --format='%U %a' /var/lib/prevalidate)" = 'prevalidate 700'
+as prevalidate version
+systemd-analyze verify --man=no --recursive-errors=no /usr/lib/systemd/system/prevalidate-serve.service
+printf 'kept\n' | as tee /var/lib/prevalidate/prevalidate.db >/dev/null
+rpm --upgrade --force "$rpm"
+test -x /usr/bin/prevalidate
+rpm --erase prevalidate
+absent test -e /usr/bin/prevalidate
+test "$(cat /var/lib/prevalidate/prevalidate.db)" = kept
 echo every step passed
 "#;
 
@@ -100,10 +154,30 @@ fn asked(package: &Path, what: &[&str]) -> String {
     succeeds(Command::new("rpm").arg("-qp").args(what).arg(package))
 }
 
+/// The libraries in the program: each with version, address and licence, and none of this machine.
+fn check_sbom() {
+    let name = format!("prevalidate-{}.cdx.json", env!("CARGO_PKG_VERSION"));
+    let text = std::fs::read_to_string(root().join("target/packages").join(name)).unwrap();
+    let sbom: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(sbom["bomFormat"], "CycloneDX");
+    let all = sbom["components"].as_array().unwrap();
+    assert!(all.len() > 200, "{}", all.len());
+    for one in all {
+        let (name, version) = (one["name"].as_str(), one["version"].as_str());
+        let address = format!("pkg:cargo/{}@{}", name.unwrap(), version.unwrap());
+        assert_eq!(one["purl"], address);
+    }
+    let is_there = |name: &str| all.iter().any(|one| one["name"] == name);
+    assert!(is_there("tokio") && is_there("aws-lc-sys") && !is_there("prevalidate"));
+    // Only for the tests.
+    assert!(!is_there("proptest"));
+}
+
 /// One test: both packages are built in one folder.
 #[test]
 fn the_packages_are_built_and_the_debian_one_is_installed_used_upgraded_and_purged() {
     let [package, rpm] = build();
+    check_sbom();
     // The files of both are the same but for the folders that the systems have for them.
     let of_rpm = asked(&rpm, &["--list"]);
     for file in [
@@ -156,7 +230,7 @@ fn the_packages_are_built_and_the_debian_one_is_installed_used_upgraded_and_purg
             .args(["--mount", "--fork"])
             .args(user)
             .args(["sh", "-c", MACHINE, "machine"])
-            .arg(&package)
+            .args([&package, &rpm])
             .arg(scratch.path()),
     );
     assert!(said.contains("\nevery step passed\n"), "{said}");
