@@ -83,6 +83,10 @@ fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
         assert_ne!(ran.status.code(), Some(0), "{word}: {}", ran.said());
         ran.says(&[word]);
         assert_eq!(server.axfr(name), before, "{word}");
+        if at < 2 {
+            // The login works, and the right is missing.
+            site.world.run(&setup, &["doctor"]).exits(3).says(&[word]);
+        }
     }
 }
 
@@ -99,10 +103,48 @@ fn a_list_that_counts_more_rows_than_it_shows_is_believed_as_far_as_it_goes() {
         .run(&setup, &["run", "--wait", "30s", "-v"])
         .says(&["401"]);
     assert_eq!(domain(&site, &setup)["state"], "valid");
+    let quiet = ["run", "--wait", "3s", "--quiet"];
+    let warned = site.world.run(&setup, &quiet).exits(0);
+    warned.says(&["warning: sectigo/12345: ", "401"]);
+    site.world.run(&setup, &["check"]).exits(1).says(&["401"]);
     // Two full pages, and one that is empty: the last row may be on it.
     site.scm.clear_log();
     site.world.run(&setup, &["run", "--wait", "3s"]);
     assert_eq!(site.scm.count("/dcv/v1/validation"), 3);
+}
+
+#[test]
+fn an_entry_of_two_accounts_is_not_deleted_and_a_typo_does_not_let_go_of_a_ca() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "cname");
+    let mut setup = site.setup(&server, &[name]);
+    let (ca, client) = site.sections();
+    let second = ca.replace("[ca.sectigo]", "[ca.second]");
+    let other = client.replace("\"sectigo\"", "\"second\"");
+    setup.instead = Some((format!("{ca}{second}"), client));
+    setup.more = format!("{other}domains = [\"{name}\"]\n");
+    site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let compare = ["status", "--compare", "sectigo", "second"];
+    site.world.run(&setup, &compare).exits(0);
+    let typo = [&compare[..], &["aa.test"]].concat();
+    site.world
+        .run(&setup, &typo)
+        .exits(2)
+        .says(&["aa.test is not in the inventory"]);
+
+    site.scm.add_domain("b.test", ORGANISATION);
+    let add = |at: &'static str| ["add", "b.test", "--ca", at];
+    site.world.run(&setup, &add("sectigo")).exits(0);
+    site.world.run(&setup, &add("second")).exits(0);
+    site.world.run(&setup, &["run", "--wait", "3s"]);
+    let remove = ["remove", "b.test", "--ca", "second", "--at-ca", "--yes"];
+    site.world
+        .run(&setup, &remove)
+        .exits(2)
+        .says(&["b.test is also wanted at sectigo/12345"]);
+    let calls = site.calls();
+    let is_deletion = |call: &String| call.starts_with("DELETE");
+    assert!(!calls.iter().any(is_deletion), "{calls:?}");
 }
 
 #[test]

@@ -141,10 +141,24 @@ fn the_end_of_the_password_is_asked_for_once_a_day_by_separate_processes() {
     let first = site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     assert_eq!(asked(), 1);
     assert!(first.said().contains(&day), "{}", first.said());
-    for command in [&["run", "--wait", "5s"][..], &["status", "--refresh"]] {
-        site.world.run(&setup, command).exits(0);
+    for command in [
+        &["run", "--wait", "5s"][..],
+        &["run", "--wait", "5s", "--quiet"],
+        &["status", "--refresh"],
+        &["status"],
+    ] {
+        let ran = site.world.run(&setup, command).exits(0);
         assert_eq!(asked(), 1, "{command:?} of the same day");
+        ran.says(&["warning: sectigo: ", &day]);
     }
+    let check = site.world.run(&setup, &["check"]).exits(1);
+    check.says(&["WARNING", "sectigo: ", &day]);
+    let run = ["run", "--wait", "5s", "--output", "json"];
+    let told = site.world.run(&setup, &run).exits(0).json();
+    let warning = told["warnings"]["sectigo"].as_str().unwrap_or_default();
+    assert!(warning.contains(&day), "{told}");
+    site.world.run(&setup, &["doctor"]).exits(3).says(&[&day]);
+    assert_eq!(asked(), 2, "`doctor` asks for itself");
     // The next night begins a little earlier than this one did.
     let ahead = ("PREVALIDATE_CLOCK_AHEAD", "86000");
     site.clock.advance(jiff::SignedDuration::from_secs(86_000));
@@ -152,6 +166,6 @@ fn the_end_of_the_password_is_asked_for_once_a_day_by_separate_processes() {
         .world
         .run_with(&setup, &["run", "--wait", "5s"], ahead)
         .exits(0);
-    assert_eq!(asked(), 2);
+    assert_eq!(asked(), 3);
     assert!(next.said().contains(&day), "{}", next.said());
 }
