@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each of which wires the parts and returns an exit
 //! status.
 
+mod ages;
 mod asked;
 mod by_hand;
 mod catalogue;

@@ -299,3 +299,20 @@ pub(super) fn in_inventory(names: &[DomainName], rows: &[DomainRow]) -> Result<(
     };
     Err(Failed::new(Exit::Usage, lines.join("\n")).with_hint(hint))
 }
+
+/// Refuses names that nobody knows, all at once.
+pub(super) fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
+    let strange: Vec<&DomainName> = names.iter().filter(|name| !there.contains(name)).collect();
+    let Some(first) = strange.first() else {
+        return Ok(());
+    };
+    let lines: Vec<_> = strange
+        .iter()
+        .map(|name| format!("{} is not in the inventory", name.both_forms()))
+        .collect();
+    Err(
+        Failed::new(Exit::Usage, lines.join("\n")).with_hint(format!(
+            "`prevalidate add {first}` takes it in, or write it into the configuration"
+        )),
+    )
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::asked::{self, Ground};
 use super::names::several;
-use super::{Exit, Failed, status, wire};
+use super::{Exit, Failed, ages, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, relative};
 use crate::overview::DomainView;
@@ -83,11 +83,11 @@ pub(super) async fn compare(
     }
     domains.retain(|_, sides| sides.iter().any(|side| side.is_wanted));
     // A name with a typo must not say that the old CA may be let go of.
-    status::known(names, &domains.keys().cloned().collect())?;
+    asked::known(names, &domains.keys().cloned().collect())?;
     let both = at_a.union(&at_b).cloned().collect();
     let mut compared = wire::targets(settings);
     compared.retain(|target| BTreeSet::contains(&both, &target.key));
-    status::ages(&*store, settings, Some(&compared), now, output).await?;
+    ages::tell(&*store, settings, Some(&compared), now, output).await?;
     Ok(tell(a, b, &domains, now, output))
 }
 

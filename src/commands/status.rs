@@ -11,17 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
 use super::reasons::Cut;
-use super::summary::{Look, Verdict, tell_bogus, tell_warnings, tone};
-use super::{Exit, Failed, Global, asked, certificate, compare, wire};
-use crate::config::{self, Settings};
+use super::summary::{Look, Verdict, tell_bogus, tone};
+use super::{Exit, Failed, Global, ages, asked, certificate, compare, wire};
+use crate::config;
 use crate::output::{Cell, JsonList, Output, moment, relative};
 use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
-use crate::overview::clients::Age;
-use crate::overview::trouble;
 use crate::prevalidation::{DomainName, State};
 use crate::rdap::{self, Book};
-use crate::store::Store;
 use crate::worker::{Options, Worker};
 
 #[derive(Debug, clap::Args)]
@@ -150,7 +147,7 @@ pub(super) async fn status(
         output.line("");
         certificate::table(&certificates, now, output);
     }
-    ages(
+    ages::tell(
         &*store,
         &settings,
         (clients.len() < settings.clients.len()).then_some(&clients),
@@ -285,7 +282,7 @@ impl<'a> Listing<'a> {
     }
 
     fn end(mut self) -> Result<(), Failed> {
-        known(self.names, &self.known)?;
+        asked::known(self.names, &self.known)?;
         for view in std::mem::take(&mut self.waiting) {
             self.write(view);
         }
@@ -317,23 +314,6 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Refuses names that nobody knows, all at once.
-pub(super) fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
-    let strange: Vec<&DomainName> = names.iter().filter(|name| !there.contains(name)).collect();
-    let Some(first) = strange.first() else {
-        return Ok(());
-    };
-    let lines: Vec<_> = strange
-        .iter()
-        .map(|name| format!("{} is not in the inventory", name.both_forms()))
-        .collect();
-    Err(
-        Failed::new(Exit::Usage, lines.join("\n")).with_hint(format!(
-            "`prevalidate add {first}` takes it in, or write it into the configuration"
-        )),
-    )
-}
-
 fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
     let future =
         |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at.max(now), now));
@@ -345,50 +325,4 @@ fn row(view: &DomainView, now: Timestamp) -> Vec<Cell> {
         future(view.due_at).into(),
         view.cause(now).into(),
     ]
-}
-
-/// How old the last look at each client is.
-pub(super) async fn ages(
-    store: &dyn Store,
-    settings: &Settings,
-    only: Option<&Vec<crate::worker::Target>>,
-    now: Timestamp,
-    output: &Output,
-) -> Result<(), Failed> {
-    let looks = store.looks().await?;
-    let hint = Some("is `prevalidate run` still started every night?");
-    let targets = only.cloned().unwrap_or_else(|| wire::targets(settings));
-    for target in &targets {
-        match looks.get(&target.key) {
-            Some(&at) => {
-                output.line(&format!(
-                    "{}: the CA was last asked {}",
-                    target.key,
-                    relative(at, now)
-                ));
-                let age = Age::of(Some(at), now);
-                if age == Age::Ahead {
-                    output.warn(
-                        &format!(
-                            "{}: the last look at the CA is still to come: the clock was wrong then, or is now",
-                            target.key
-                        ),
-                        Some("`timedatectl` shows how this machine's clock is set"),
-                    );
-                } else if age != Age::Fresh {
-                    output.warn(
-                        &format!(
-                            "{}: the last look at the CA is {}",
-                            target.key,
-                            relative(at, now)
-                        ),
-                        hint,
-                    );
-                }
-            }
-            None => output.line(&format!("{}: the CA has not been asked yet", target.key)),
-        }
-    }
-    tell_warnings(&trouble::warnings(store, &targets).await?, output);
-    Ok(())
 }

@@ -22,7 +22,7 @@ use crate::prevalidation::{DomainName, RowKey};
 use crate::rdap::{self, ask_due};
 use crate::store::{Event, Store};
 use crate::worker::persist::Passed;
-use crate::worker::{Options, Worker};
+use crate::worker::{Options, Target, Worker};
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
 ///
