@@ -217,7 +217,7 @@ fn authorises(value: &[u8], subject: Subject, rules: &Rules<'_>) -> Result<(), S
     let shown = String::from_utf8_lossy(value);
     let value = Value::read(value).ok_or_else(|| format!("`{shown}` is malformed"))?;
     let issuer = value.issuer.to_ascii_lowercase();
-    if !rules.names.iter().any(|name| *name == issuer) {
+    if !rules.names.contains(&issuer) {
         return Err(match issuer.is_empty() {
             true => "nobody may issue".to_owned(),
             false => format!("only {issuer} may issue"),
