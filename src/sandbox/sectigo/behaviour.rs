@@ -34,6 +34,8 @@ pub struct Behaviour {
     pub next_look: i64,
     /// Whether `sync?force=true` makes the CA look at once.
     pub sync_looks: bool,
+    /// Whether the CA asks DNS for CAA before a domain is validated.
+    pub caa: bool,
     /// Whether a TXT value holds characters that are hard to quote.
     pub hostile_values: bool,
     /// The record's owner lies outside of the domain.
@@ -98,6 +100,7 @@ impl Default for Behaviour {
             first_look: 60,
             next_look: 7_200,
             sync_looks: true,
+            caa: false,
             hostile_values: true,
             owner_outside: false,
             busy: false,

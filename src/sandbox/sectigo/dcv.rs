@@ -7,6 +7,7 @@ use super::Shared;
 use super::behaviour::{Behaviour, OrderEnd};
 use super::book::{Domain, Order, Stage};
 use super::wire::{Reply, order_of, status, status_of, word};
+use crate::sandbox::caa::{self, PARAMETERS_BIND, Rules, Source, Subject};
 use crate::sandbox::look::{self, Data, Perspectives};
 
 /// What a call is told when the domain cannot be validated.
@@ -251,7 +252,8 @@ async fn check(shared: &Shared, name: &str) {
         seed: 0,
     };
     let servers = servers_of(&owner);
-    let seen = look::look(&owner, data, &servers, every).await.is_ok();
+    let seen = look::look(&owner, data, &servers, every).await.is_ok()
+        && (!behaviour.caa || is_allowed(shared, name).await);
     let now = shared.now();
     let mut state = shared.state();
     let Some(domain) = state.book.domain_mut(name) else {
@@ -276,6 +278,20 @@ async fn check(shared: &Shared, name: &str) {
             current.next_check = after(now, behaviour.next_look);
         }
     }
+}
+
+/// Whether CAA lets Sectigo issue. Unlike others it asks already when it validates.
+async fn is_allowed(shared: &Shared, name: &str) -> bool {
+    let rules = Rules {
+        names: &["sectigo.com".to_owned()],
+        accounts: &[],
+        methods: ["ca-tbr-7", "dns-01"],
+        is_lenient: true,
+        parameters_bind: shared.now() >= PARAMETERS_BIND,
+    };
+    let source = Source::Servers(&*shared.name_servers);
+    let said = caa::check(name, Subject::Host, &source, &rules).await;
+    said.is_ok()
 }
 
 /// Where the aliases lead that begin at `name`, as CAs follow them.

@@ -111,6 +111,26 @@ async fn an_order_that_hangs_is_looked_at_when_sectigo_says_and_never_counts() {
 }
 
 #[tokio::test]
+async fn a_domain_whose_caa_forbids_sectigo_waits_until_it_is_mended() {
+    use hickory_proto::rr::RData;
+    use hickory_proto::rr::rdata::CAA;
+
+    let lab = proven(Method::Cname, |behaviour| behaviour.caa = true).await;
+    let challenge = lab.started("a.test").await;
+    lab.publish(&challenge, true);
+    let nobody = RData::CAA(CAA::new_issue(false, None, Vec::new()));
+    lab.dns.edit("a.test", |zone| zone.with("a.test", nobody));
+    lab.ca.submit("a.test").await.unwrap();
+    lab.advance(SignedDuration::from_mins(2));
+    let found = lab.ca.get("a.test").await.unwrap();
+    assert!(found.open_order().is_some(), "{found:?}");
+    lab.publish(&challenge, true);
+    lab.advance(SignedDuration::from_hours(3));
+    let found = lab.ca.get("a.test").await.unwrap();
+    assert!(found.open_order().is_none(), "{found:?}");
+}
+
+#[tokio::test]
 async fn a_rejected_order_is_named_and_may_be_started_anew() {
     let lab = proven(Method::Cname, |behaviour| {
         behaviour.orders = OrderEnd::Rejected
