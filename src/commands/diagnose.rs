@@ -14,6 +14,7 @@ use crate::config::names;
 use crate::output::Output;
 use crate::prevalidation::{Attempt, ChallengeData, DomainName, NameError, RecordName};
 use crate::propagation::Wanted;
+use crate::propagation::finding::Code;
 use crate::propagation::resolver::Resolver;
 use known::Surroundings;
 use report::Report;
@@ -27,7 +28,7 @@ const LONG_AGO: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS.",
-    after_long_help = LONG_HELP)]
+    after_long_help = long_help())]
 pub(super) struct DiagnoseArgs {
     /// The domains; they need not be in the inventory
     #[arg(required = true, value_name = "DOMAIN")]
@@ -74,9 +75,16 @@ ttl, octets, serial, …}], gate {go, cause, …}, wildcard, dnssec, caa, caches
   ca         {name, reference, status, last_words, validated_at, expires_at, token_expires_at, read_at, error}, or null
   inventory  the domain's object of `status --output json`, or null when it is not in the inventory
   ledger     the values of ours that are or may be in DNS
-Codes are stable; `prevalidate diagnose --help` does not list them all, the word list stands in src/propagation/finding/code.rs.
+Codes are stable: ";
 
-Exit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS; of several domains the highest.";
+fn long_help() -> String {
+    let codes: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+    format!(
+        "{LONG_HELP}{}.\n\nExit status: 0 nothing blocks · 2 usage or configuration · 3 CA or authentication · 4 DNS; \
+         of several domains the highest.",
+        codes.join(", ")
+    )
+}
 
 pub(super) async fn diagnose(
     global: &Global,

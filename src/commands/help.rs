@@ -3,6 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches};
 
@@ -147,11 +148,18 @@ pub(super) fn command() -> clap::Command {
     let groups = groups(&command);
     for (name, example, exit) in EXAMPLES {
         command = command.mut_subcommand(name, |command| {
-            let mut parts: Vec<String> = Vec::new();
-            parts.extend(command.get_after_help().map(ToString::to_string));
-            parts.push(format!("Example:\n  {example}"));
-            parts.extend(exit.map(|exit| format!("Exit status: {exit}.")));
-            command.after_help(parts.join("\n\n"))
+            let after = |before: Option<&StyledStr>| {
+                let mut parts: Vec<String> = Vec::new();
+                parts.extend(before.map(ToString::to_string));
+                parts.push(format!("Example:\n  {example}"));
+                parts.extend(exit.map(|exit| format!("Exit status: {exit}.")));
+                parts.join("\n\n")
+            };
+            let short = after(command.get_after_help());
+            // `--help` prints this one in the place of the other, where there is one.
+            let long = command.get_after_long_help();
+            let long = long.map_or_else(|| short.clone(), |long| after(Some(long)));
+            command.after_help(short).after_long_help(long)
         });
     }
     command.help_template(format!(
@@ -248,12 +256,15 @@ mod tests {
         {
             let name = sub.get_name();
             assert!(groups.contains(&format!("\n  {name} ")), "{name}: {page}");
-            let help = sub.clone().render_help().to_string();
             let example = format!("prevalidate {name}");
-            assert!(
-                help.contains("Example:\n") && help.contains(&example),
-                "{name}: {help}"
-            );
+            let mut sub = sub.clone();
+            for help in [sub.render_help(), sub.render_long_help()] {
+                let help = help.to_string();
+                assert!(
+                    help.contains("Example:\n") && help.contains(&example),
+                    "{name}: {help}"
+                );
+            }
         }
         for name in [
             "run", "serve", "plan", "status", "check", "hook", "records", "reset", "withdraw",
