@@ -20,6 +20,7 @@ mod notify;
 mod operators;
 mod packages;
 mod page;
+mod paste;
 mod pipelines;
 mod propagation;
 mod providers;
