@@ -67,8 +67,40 @@ pub(super) fn may_make_in(folder: &Path) -> Result<(), Trouble> {
     let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(there, wanted)
         .map_err(|error| Trouble::io("write in", there, &std::io::Error::from(error)))?;
+    if let Some(kind) = kept_by_the_kernel(there) {
+        return Err(Trouble::lasting(format!(
+            "cannot write in {shown}: it lies in {kind}, which keeps no files of programs"
+        )));
+    }
     trust::check_folders(&there.join("key"))
         .map_err(|why| Trouble::lasting(format!("{shown}: {why}")))
+}
+
+/// File systems that the kernel makes up (`statfs(2)`, `linux/magic.h`). Their modes let the
+/// administrator write, and no file can be made in them.
+const OF_THE_KERNEL: [(i128, &str); 14] = [
+    (0x9fa0, "proc"),
+    (0x6265_6572, "sysfs"),
+    (0x6367_7270, "cgroup2"),
+    (0x0027_e0eb, "cgroup"),
+    (0x6462_6720, "debugfs"),
+    (0x7472_6163, "tracefs"),
+    (0x7363_6673, "securityfs"),
+    (0x6265_6570, "configfs"),
+    (0x6165_676c, "pstore"),
+    (0xde5e_81e4, "efivarfs"),
+    (0xf97c_ff8c, "selinuxfs"),
+    (0x1cd1, "devpts"),
+    (0xcafe_4a11, "bpf"),
+    (0x6573_5543, "fusectl"),
+];
+
+/// The file system of a folder, where nobody can keep files in it.
+fn kept_by_the_kernel(folder: &Path) -> Option<&'static str> {
+    let found = rustix::fs::statfs(folder).ok()?;
+    let kind = i128::from(found.f_type) & 0xffff_ffff;
+    let mut all = OF_THE_KERNEL.into_iter();
+    all.find(|(magic, _)| *magic == kind).map(|(_, name)| name)
 }
 
 /// Refuses a folder in which another user could put a key of their own.

@@ -188,6 +188,20 @@ fn what_servers_read_is_never_written_over_and_its_key_goes_on_beside_it() {
     );
 }
 
+#[test]
+fn nothing_can_be_kept_in_a_file_system_of_the_kernel() {
+    for directory in [
+        "/proc/prevalidate",
+        "/sys/prevalidate/certificates",
+        "/dev/pts",
+    ] {
+        let folder = Folder::at(Path::new(directory), "www", Access::default());
+        let trouble = folder.examine().unwrap_err();
+        assert!(trouble.message.contains("cannot write in /"), "{trouble}");
+        assert!(!Path::new(directory).join("www").exists());
+    }
+}
+
 /// A file system of a few pages, where the user of the tests may mount one.
 struct SmallDisk(std::path::PathBuf);
 
