@@ -87,6 +87,9 @@ impl Bound {
         if self.each.keys().any(|name| wanted.contains_key(&**name)) {
             return Ok(());
         }
+        if let Some(renamed) = self.renamed(wanted, shown) {
+            return Err(renamed);
+        }
         if !self.each.is_empty() {
             let hosts: Vec<_> = self.each.values().map(String::as_str).collect();
             return Err(other(shown, &hosts.join(" "), &hosts_of(wanted)));
@@ -102,6 +105,29 @@ impl Bound {
             return Ok(());
         }
         Err(other(shown, all, &hosts_of(wanted)))
+    }
+}
+
+impl Bound {
+    /// What is said where a CA that the store knows has got another name in the configuration.
+    fn renamed(&self, wanted: &BTreeMap<&str, &str>, shown: &str) -> Option<StoreError> {
+        let same = |(name, host): (&&str, &&str)| {
+            let before = self
+                .each
+                .iter()
+                .find(|(_, bound)| bound.as_str() == *host)?
+                .0;
+            Some(((*name).to_owned(), before.clone(), (*host).to_owned()))
+        };
+        let (now, before, host) = wanted.iter().find_map(same)?;
+        Some(StoreError::Unfit {
+            message: format!(
+                "{shown} knows the CA at `{host}` as [ca.{before}], and the configuration calls it [ca.{now}]"
+            ),
+            hint: format!(
+                "call it [ca.{before}] again: all that the store knows of its clients, orders and certificates goes by this name"
+            ),
+        })
     }
 }
 
@@ -157,6 +183,19 @@ mod tests {
         ] {
             assert_eq!(binds(facts, fingerprint), new, "{facts:?} {fingerprint}");
         }
+    }
+
+    #[test]
+    fn a_ca_that_got_another_name_is_told_by_both_names() {
+        let one = [("endpoint/a", "a.example")];
+        let refused = bound(&one).binding("b=a.example", "s.db").unwrap_err();
+        let StoreError::Unfit { message, hint } = refused else {
+            panic!("{refused:?}");
+        };
+        let words =
+            "s.db knows the CA at `a.example` as [ca.a], and the configuration calls it [ca.b]";
+        assert_eq!(message, words);
+        assert!(hint.starts_with("call it [ca.a] again"), "{hint}");
     }
 
     #[test]
