@@ -25,9 +25,9 @@ use crate::server::scheduler::{Pace, Scheduler};
 use crate::server::shared::Shared;
 use crate::server::{http, manager};
 use crate::store::Store;
-use crate::worker::Intake;
 use crate::worker::issue::Issuer;
 use crate::worker::persist::Keeper;
+use crate::worker::{Intake, Ports};
 use parts::Parts;
 
 /// How often what the store could not take is tried again.
@@ -166,6 +166,8 @@ struct Daemon {
     intake: Intake,
     /// What keeps certificates, by the settings of the moment.
     issuers: watch::Sender<Arc<Issuer>>,
+    /// With what it is made, while it cannot be: their directory is unfit.
+    unkept: Option<Ports>,
     /// What asks the registries, by the settings of the moment.
     registries: watch::Sender<registries::Way>,
     /// What keeps persistent records, by the settings of the moment.
@@ -180,9 +182,9 @@ impl Daemon {
         run: String,
         intake: Intake,
     ) -> Result<Self, Failed> {
-        let issuer = certificates::issuer(&settings, &parts.ports, &run, &shared);
-        let issuer = Arc::new(issuer);
+        let (issuer, unkept) = certificates::issuer(&settings, &parts.ports, &run, &shared);
         shared.keep_certificates(Arc::clone(&issuer));
+        let unkept = unkept.then(|| parts.ports.clone());
         let keeper = Arc::new(persistent::keeper(&settings, &parts.ports, &run, &shared));
         let worker = parts.worker(&shared);
         let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
@@ -199,6 +201,7 @@ impl Daemon {
             address: None,
             intake,
             issuers: watch::Sender::new(issuer),
+            unkept,
             registries: watch::Sender::new(registries),
             keepers: watch::Sender::new(keeper),
         })
@@ -290,6 +293,7 @@ impl Daemon {
                     if self.unsynced && !self.shared.draining.is_cancelled() && self.shared.obstacle().is_none() {
                         self.unless_it_ends(signals, Self::sync).await;
                     }
+                    self.keep_certificates_again();
                 }
                 signal = signals.next() => match signal {
                     Signal::Reload if self.shared.draining.is_cancelled() => {}
@@ -302,6 +306,17 @@ impl Daemon {
                     Signal::End(_) => self.drain(),
                 },
             }
+        }
+    }
+
+    /// Whoever mends the directory of certificates need not reload.
+    fn keep_certificates_again(&mut self) {
+        let Some(ports) = &self.unkept else { return };
+        let made = certificates::issuer_again(&self.settings, ports, &self.run, &self.shared);
+        if let Some(issuer) = made {
+            self.unkept = None;
+            self.shared.keep_certificates(Arc::clone(&issuer));
+            self.issuers.send_replace(issuer);
         }
     }
 
@@ -459,8 +474,9 @@ impl Daemon {
         for key in parts::fixed(&self.settings, &settings) {
             tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
-        let issuer = certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
-        let issuer = Arc::new(issuer);
+        let (issuer, unkept) =
+            certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
+        let unkept = unkept.then(|| parts.ports.clone());
         let registries = wire::rdap(&settings).map_err(one)?.map(Arc::new);
         let keeper = persistent::keeper(&settings, &parts.ports, &self.run, &self.shared);
         self.shared.reload(parts.live.clone());
@@ -471,6 +487,7 @@ impl Daemon {
         self.want_certificates().await;
         self.shared.keep_certificates(Arc::clone(&issuer));
         self.issuers.send_replace(issuer);
+        self.unkept = unkept;
         self.registries.send_replace(registries);
         self.keepers.send_replace(Arc::new(keeper));
         Ok(())

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
-use crate::commands::wire;
+use crate::commands::{Failed, wire};
 use crate::config::Settings;
 use crate::metrics::Metrics;
 use crate::output::escape;
@@ -24,14 +24,52 @@ const LATE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What somebody may have to look after.
-const TROUBLE: [&str; 5] = ["held", "failed", "unanswered", "deploy-failed", "warning"];
+const TROUBLE: [&str; 7] = [
+    "held",
+    "failed",
+    "unanswered",
+    "deploy-failed",
+    "warning",
+    "damaged",
+    "lost",
+];
 
 /// The job for these settings, which ends when the process does. One that cannot be made does nothing,
-/// until the configuration is read again.
-pub(super) fn issuer(settings: &Settings, ports: &Ports, run: &str, shared: &Shared) -> Issuer {
+/// and is tried again: then the second value is true.
+pub(super) fn issuer(
+    settings: &Settings,
+    ports: &Ports,
+    run: &str,
+    shared: &Shared,
+) -> (Arc<Issuer>, bool) {
+    match made(settings, ports, run, shared) {
+        Ok(issuer) => (Arc::new(issuer), false),
+        Err(failed) => {
+            // The domains go on.
+            let hint = failed.hint.unwrap_or_default();
+            tracing::error!(hint, "no certificate is kept: {}", failed.message);
+            let looking = wire::looking_issuer(settings, &ports.store);
+            (Arc::new(looking), true)
+        }
+    }
+}
+
+/// The same once more, where it could not be made; `None`: it still cannot.
+pub(super) fn issuer_again(
+    settings: &Settings,
+    ports: &Ports,
+    run: &str,
+    shared: &Shared,
+) -> Option<Arc<Issuer>> {
+    let issuer = made(settings, ports, run, shared).ok()?;
+    tracing::info!("certificates are kept again");
+    Some(Arc::new(issuer))
+}
+
+fn made(settings: &Settings, ports: &Ports, run: &str, shared: &Shared) -> Result<Issuer, Failed> {
     let metrics = Arc::clone(&shared.metrics);
     let tell = Arc::new(move |event: &CertificateEvent| say(event, &metrics));
-    let issuer = wire::issuer(
+    wire::issuer(
         settings,
         ports,
         wire::certificates(settings),
@@ -39,13 +77,7 @@ pub(super) fn issuer(settings: &Settings, ports: &Ports, run: &str, shared: &Sha
         None,
         shared.draining.clone(),
         tell,
-    );
-    issuer.unwrap_or_else(|failed| {
-        // The domains go on.
-        let hint = failed.hint.unwrap_or_default();
-        tracing::error!(hint, "no certificate is kept: {}", failed.message);
-        wire::looking_issuer(settings, &ports.store)
-    })
+    )
 }
 
 fn say(event: &CertificateEvent, metrics: &Metrics) {

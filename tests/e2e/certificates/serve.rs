@@ -86,3 +86,17 @@ fn a_revoked_certificate_is_told_by_the_metrics_and_on_the_page() {
         "a person decides on the next"
     );
 }
+
+#[test]
+fn serve_keeps_certificates_as_soon_as_their_directory_can_be_made() {
+    let lab = Lab::new();
+    lab.world.run(&lab.setup(&[]), &WAIT).exits(0);
+    let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);
+    std::fs::write(lab.directory(), "a file").unwrap();
+    let mut daemon = serve(&lab, &setup, str::to_owned);
+    daemon.says(&["no certificate is kept"]);
+    std::fs::remove_file(lab.directory()).unwrap();
+    daemon.says(&["certificates are kept again"]);
+    daemon.says(&["installed", "www"]);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+}
