@@ -2,6 +2,8 @@
 //! nobody but a person take the domain up again. It needs DNS alone: neither the CA nor the guard
 //! stands in its way, and no token is touched.
 
+mod ordered;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use jiff::SignedDuration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::ordered::{Ordered, ordered};
 use super::names::several;
 use super::summary::{Standing, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, persistent, wire};
@@ -66,6 +69,7 @@ pub(super) async fn withdraw(
         .cloned()
         .collect();
     refuse_strangers(&strangers, &rows, &ours)?;
+    let of_orders = ordered(&*store, &names).await?;
     let nothing = BTreeMap::new();
     for value in standing(&settings, theirs, &nothing) {
         output.notice(&format!(
@@ -73,9 +77,10 @@ pub(super) async fn withdraw(
             value.place()
         ));
     }
-    let (with, without): (Vec<DomainName>, Vec<DomainName>) = names
-        .into_iter()
-        .partition(|name| ours.iter().any(|entry| entry.key.domain() == name));
+    let (with, without): (Vec<DomainName>, Vec<DomainName>) = names.into_iter().partition(|name| {
+        let is_ordered = of_orders.iter().any(|one| one.domain == *name);
+        is_ordered || ours.iter().any(|entry| entry.key.domain() == name)
+    });
     let is_kept = |name: &DomainName| {
         let mut rows = kept.iter().filter(|row| row.domain == *name);
         rows.any(|row| !row.kept.records.is_empty())
@@ -92,6 +97,7 @@ pub(super) async fn withdraw(
             dry_run: args.dry_run,
             withdrawn: standing(&settings, ours, &nothing),
             left: Vec::new(),
+            of_orders,
         };
         output.json(&report);
         report.withdrawn.iter().for_each(|value| {
@@ -103,6 +109,9 @@ pub(super) async fn withdraw(
                 "would be taken out of DNS: {owner} TXT \"{value}\""
             ));
         }
+        for one in &report.of_orders {
+            output.line(&format!("would be taken out of DNS by the next run: {one}"));
+        }
         return Ok(Exit::Done);
     }
     let standing: usize = kept.iter().map(|row| row.kept.records.len()).sum();
@@ -110,17 +119,21 @@ pub(super) async fn withdraw(
         true => kept.iter().map(|row| row.domain.clone()).collect(),
         false => with,
     };
-    ask(&asked, ours.len() + standing, args.yes, output)?;
+    let count = ours.len() + standing + of_orders.len();
+    ask(&asked, count, args.yes, output)?;
 
     let (store, _) = wire::open(&settings, false).await?;
     let keys: Vec<RowKey> = rows
         .into_iter()
         .map(|row| row.key)
-        .filter(|key| ours.iter().any(|entry| entry.key == *key))
+        .filter(|key| {
+            let is_ordered = of_orders.iter().any(|one| one.domain == *key.domain());
+            is_ordered || ours.iter().any(|entry| entry.key == *key)
+        })
         .collect();
     order(&*store, &keys).await?;
     remove(&settings, &store, &keys, args.wait).await?;
-    let exit = report(&settings, &*store, &keys, ours, output).await?;
+    let exit = report(&settings, &*store, &keys, (ours, of_orders), output).await?;
     if kept.is_empty() {
         return Ok(exit);
     }
@@ -246,13 +259,16 @@ struct Report {
     dry_run: bool,
     withdrawn: Vec<Standing>,
     left: Vec<Standing>,
+    /// Records of open orders, which the next run takes out of DNS.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    of_orders: Vec<Ordered>,
 }
 
 async fn report(
     settings: &Settings,
     store: &dyn Store,
     keys: &[RowKey],
-    before: Vec<LedgerEntry>,
+    (before, of_orders): (Vec<LedgerEntry>, Vec<Ordered>),
     output: &Output,
 ) -> Result<Exit, Failed> {
     let (left, _) = values(store, keys).await?;
@@ -273,6 +289,7 @@ async fn report(
         dry_run: false,
         withdrawn: standing(settings, withdrawn, &errors),
         left: standing(settings, left, &errors),
+        of_orders,
     };
     output.json(&report);
     report
@@ -294,6 +311,9 @@ async fn report(
             &format!("{} is still in DNS: {why}", value.place()),
             Some(hint),
         );
+    }
+    for one in &report.of_orders {
+        output.line(&format!("the next run takes out of DNS: {one}"));
     }
     let names: BTreeSet<_> = keys.iter().map(RowKey::domain).collect();
     for name in names {
