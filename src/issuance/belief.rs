@@ -90,7 +90,7 @@ mod tests {
                 at,
                 trouble: None,
             }),
-            revocation: Some(Revocation {
+            revocation: Some(Box::new(Revocation {
                 ca: "ca".to_owned(),
                 serial: "1".to_owned(),
                 reference: "1".to_owned(),
@@ -102,7 +102,7 @@ mod tests {
                 looks: 1,
                 not_after: None,
                 refused: None,
-            }),
+            })),
             leftovers_at: some,
             not_before: some,
             ..Progress::default()

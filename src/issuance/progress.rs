@@ -21,7 +21,7 @@ pub struct Progress {
     pub deployment: Option<Deployment>,
     /// A revocation that the CA has not confirmed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub revocation: Option<Revocation>,
+    pub revocation: Option<Box<Revocation>>,
     /// Records of orders that have come to their end, which must leave DNS.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Record>,

@@ -226,7 +226,7 @@ fn a_revoked_certificate_and_lost_files_order_nothing_by_themselves() {
 fn a_revocation_comes_first_and_is_read_back() {
     let mut progress = Progress {
         installed: Some(installed()),
-        revocation: Some(revocation()),
+        revocation: Some(Box::new(revocation())),
         ..Progress::default()
     };
     assert_eq!(step(&progress), Step::Revoke);
@@ -368,7 +368,7 @@ fn a_revocation_that_is_refused_or_waits_stands_in_the_way_of_no_renewal() {
     for open in [refused, waiting] {
         let mut progress = Progress {
             installed: Some(due()),
-            revocation: Some(open.clone()),
+            revocation: Some(Box::new(open.clone())),
             ..Progress::default()
         };
         assert_eq!(step(&progress), Step::Key, "{open:?}");

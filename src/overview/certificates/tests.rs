@@ -194,7 +194,7 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
         ("held", fresh(&|one| one.hold = Some(hold())), true),
         (
             "revocation refused",
-            fresh(&|one| one.revocation = Some(refused.clone())),
+            fresh(&|one| one.revocation = Some(Box::new(refused.clone()))),
             true,
         ),
         (

@@ -215,7 +215,7 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
         ByHand::Fetch => fetch_again(progress)?,
         ByHand::Revoke { reason, requestor } => {
             let installed = progress.installed.as_ref().ok_or("nothing is installed")?;
-            progress.revocation = Some(Revocation {
+            progress.revocation = Some(Box::new(Revocation {
                 ca: installed.ca.clone(),
                 serial: installed.serial.clone(),
                 reference: installed.reference.clone(),
@@ -227,7 +227,7 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
                 looks: 0,
                 not_after: Some(installed.not_after),
                 refused: None,
-            });
+            }));
         }
     }
     (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
