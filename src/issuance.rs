@@ -4,11 +4,14 @@
 pub mod answer;
 mod belief;
 pub mod duplicate;
+mod live;
 pub mod planner;
 pub mod progress;
+mod records;
 pub mod wanted;
 
 pub use answer::{OrderState, RevocationReason};
-pub use planner::{Decision, Live, Observed, Proofs, Step, next_step};
+pub use live::Live;
+pub use planner::{Decision, Observed, Proofs, Step, next_step};
 pub use progress::Progress;
 pub use wanted::{BY_HAND, Lead, Wanted, again};

@@ -1,6 +1,8 @@
 //! A CA in memory that issues real certificates, for tests of everything above the port: with lost
 //! answers, orders that wait, and a record of every call.
 
+mod behaviour;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 
+pub use self::behaviour::Behaviour;
 use super::authority::{Authority, Contents};
 use super::issuing::{
     Fetched, Found, Intent, Issuing, Kind, Order, OrderKey, Orders, Preflight, Product, Revocation,
@@ -67,60 +70,6 @@ pub enum Verb {
     Revoke,
     Withdraw,
     Orders,
-}
-
-/// How it behaves.
-#[derive(Debug, Clone)]
-pub struct Behaviour {
-    /// How long an order is worked on.
-    pub works_for: SignedDuration,
-    /// What becomes of an order then.
-    pub becomes: OrderState,
-    /// With these words.
-    pub words: Option<String>,
-    /// How long certificates live.
-    pub life: SignedDuration,
-    /// Whether the certificate is for another key than the ordered one.
-    pub for_another_key: bool,
-    /// This name is missing in the certificate.
-    pub leaves_out: Option<String>,
-    /// How long after `submit` an order cannot be found by its tag.
-    pub found_after: SignedDuration,
-    /// From when on an empty search is a clean no, after the end of `submit`.
-    pub sure_after: SignedDuration,
-    /// How long before its making a certificate begins.
-    pub backdated: SignedDuration,
-    /// How long `submit` takes.
-    pub submit_takes: SignedDuration,
-    /// Whether a revocation is done at once, or seen at a later look.
-    pub revokes_at_once: bool,
-    /// What an order wants in DNS.
-    pub wants: Wanted,
-    /// Whether it says so only once it has the order.
-    pub brings_records: bool,
-    /// How far our clock is ahead of its own.
-    pub clock_ahead: SignedDuration,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            works_for: SignedDuration::ZERO,
-            becomes: OrderState::Issued,
-            words: None,
-            life: SignedDuration::from_hours(24 * 90),
-            for_another_key: false,
-            leaves_out: None,
-            found_after: SignedDuration::ZERO,
-            sure_after: SignedDuration::from_secs(30),
-            backdated: SignedDuration::ZERO,
-            submit_takes: SignedDuration::ZERO,
-            revokes_at_once: false,
-            wants: Wanted::default(),
-            brings_records: false,
-            clock_ahead: SignedDuration::ZERO,
-        }
-    }
 }
 
 /// An order that the CA holds.
@@ -286,6 +235,9 @@ impl InMemory {
             order.challenges = behaviour.wants.challenges;
         }
         order.ordered_at = Some(held.at);
+        if let Some(span) = behaviour.goes_on_after.filter(|_| order.state.is_open()) {
+            order.look_at = held.at.checked_add(span).ok();
+        }
         order.product = Some(PRODUCT.to_owned());
         if let Some(from) = held.issued_at {
             order.names = held.intent.subject.names().to_vec();
@@ -352,7 +304,12 @@ impl Issuing for InMemory {
     async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError> {
         self.come(Verb::Preflight, &intent.tag)?;
         let products = [PRODUCT, "Memory SSL"];
-        if !products.contains(&intent.product.as_str()) {
+        let is_lenient = self.state().behaviour.takes_any_letters;
+        let is_it = |one: &&str| match is_lenient {
+            true => one.eq_ignore_ascii_case(&intent.product),
+            false => **one == intent.product,
+        };
+        if !products.iter().any(is_it) {
             let what = format!("memory: there is no product `{}`", intent.product);
             return Err(CaError::new(Failure::Refused, what));
         }
@@ -403,12 +360,20 @@ impl Issuing for InMemory {
         let (found, behaviour) = {
             let state = self.state();
             let mut tagged = state.orders.iter().filter(|(_, held)| {
-                held.intent.tag == intent.tag
-                    && now.duration_since(held.at) >= state.behaviour.found_after
+                let own = (&held.intent.tag, held.intent.csr.public_key());
+                let is_it = match intent.tag_is_lost {
+                    true => own.1 == intent.csr.public_key() && !state.behaviour.hides_keys,
+                    false => *own.0 == intent.tag,
+                };
+                is_it && now.duration_since(held.at) >= state.behaviour.found_after
             });
             let found = tagged.next().map(|(reference, _)| reference.clone());
             (found, state.behaviour.clone())
         };
+        if intent.tag_is_lost && behaviour.hides_keys {
+            let look_at = now + SignedDuration::from_secs(60);
+            return Ok(Found::NotYet { look_at });
+        }
         if let Some(reference) = found {
             return Ok(Found::Order(Box::new(self.order(&reference)?)));
         }

@@ -44,6 +44,13 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// need not look it up again.
     async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError>;
 
+    /// Whether a refusal says that the CA does not sell the product at all. Where there is a catalogue,
+    /// [`Issuing::products`] tells.
+    fn is_about_the_product(&self, error: &CaError) -> bool {
+        let _ = error;
+        false
+    }
+
     /// What this order wants in DNS before it is submitted, and what goes back with it. Empty where
     /// orders hang on domains that were validated in advance. It buys nothing.
     async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
@@ -185,6 +192,9 @@ pub struct Intent {
     pub submitted_at: Option<Timestamp>,
     /// When that call ended, or was cut off; none: that is not known. `find` counts from it.
     pub ended_at: Option<Timestamp>,
+    /// Whether the tag is not the one that it was submitted with: the store that knew it is lost. Then
+    /// `find` goes by the public key alone, and an order with another tag of this program may be it.
+    pub tag_is_lost: bool,
 }
 
 impl Intent {

@@ -53,6 +53,7 @@ pub async fn all(stage: &dyn Stage) {
     refuses_a_product_that_does_not_exist_and_buys_nothing(stage).await;
     delivers_a_certificate_for_the_key_of_the_request(stage).await;
     finds_an_order_whose_answer_was_lost(stage).await;
+    finds_an_order_by_its_key_where_its_tag_is_lost(stage).await;
     says_no_for_an_order_that_never_arrived(stage).await;
     is_sure_only_some_time_after_the_call_has_ended(stage).await;
     tells_two_orders_for_the_same_names_apart(stage).await;
@@ -98,6 +99,7 @@ pub fn intent(stage: &dyn Stage, tag: &str, names: &[&str]) -> Intent {
         answer: None,
         submitted_at: None,
         ended_at: None,
+        tag_is_lost: false,
     }
 }
 
@@ -218,6 +220,29 @@ async fn delivers_a_certificate_for_the_key_of_the_request(stage: &dyn Stage) {
                 || one.serial.as_ref() == Some(&leaf.serial)),
         "{listed:?}"
     );
+}
+
+async fn finds_an_order_by_its_key_where_its_tag_is_lost(stage: &dyn Stage) {
+    let names = ["forgotten.test"];
+    let (own, ..) = ordered(stage, "forgotten", &names).await;
+    let lost = |intent: Intent| Intent {
+        tag: "prevalidate:of-another-store".to_owned(),
+        tag_is_lost: true,
+        submitted_at: stage
+            .now()
+            .checked_sub(SignedDuration::from_hours(12_000))
+            .ok(),
+        ended_at: Some(stage.now()),
+        ..intent
+    };
+    let found = stage.ca().find(&lost(own.clone())).await.unwrap();
+    let Found::Order(order) = found else {
+        panic!("{found:?}");
+    };
+    fetch(stage, &order, &own).await;
+    let other = lost(intent(stage, "other", &names));
+    let found = stage.ca().find(&other).await.unwrap();
+    assert!(!matches!(found, Found::Order(_)), "another key: {found:?}");
 }
 
 async fn finds_an_order_whose_answer_was_lost(stage: &dyn Stage) {

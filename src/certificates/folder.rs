@@ -12,7 +12,9 @@
 
 mod access;
 mod found;
+mod note;
 mod owner;
+mod standing;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -23,6 +25,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::access::Access;
 pub use self::found::{Found, Sought};
+pub use self::note::Begun;
+pub use self::standing::{Known, Standing};
 use super::{Checked, Facts, PrivateKey, bundle};
 use crate::text::pem;
 
@@ -137,9 +141,10 @@ impl Folder {
         Ok(())
     }
 
-    /// The number of the next version: one that no earlier step has begun.
+    /// The number of the next version: one that no earlier step has begun, and that nothing leads to.
     pub fn next_version(&self) -> Result<u32, Trouble> {
-        Ok(self.versions()?.last().copied().unwrap_or(0) + 1)
+        let last = self.versions()?.last().copied();
+        Ok(last.max(self.current()).unwrap_or(0) + 1)
     }
 
     /// All versions, from the oldest on.
@@ -198,8 +203,13 @@ impl Folder {
     /// When it cannot be written.
     pub fn begin_again(&self, version: u32) -> Result<u32, Trouble> {
         let (next, key) = (self.next_version()?, self.key(version)?);
-        self.begin(next, key.as_ref())?;
-        Ok(next)
+        // It is begun for no order.
+        let begun = self.note(next, "{}");
+        let begun = begun.and_then(|()| self.begin(next, key.as_ref()));
+        if begun.is_err() {
+            self.discard(next);
+        }
+        begun.map(|()| next)
     }
 
     /// The key of a version, where it must have one.
@@ -331,7 +341,8 @@ impl Folder {
         let Some(version) = self.current() else {
             return Ok(None);
         };
-        if !self.version(version).join(CERTIFICATE).exists() {
+        let path = self.version(version).join(CERTIFICATE);
+        if fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return Ok(None);
         }
         let facts = self.facts(version)?;

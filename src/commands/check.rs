@@ -293,6 +293,7 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
     match view.state {
         CertificateState::Expired => return critical("has ended"),
         CertificateState::Revoked => return critical("is revoked"),
+        _ if view.damaged => return critical(&format!("cannot be used by servers: {reason}")),
         CertificateState::Missing if view.serial.is_some() => {
             return critical(&format!("is not in its directory: {reason}"));
         }
@@ -407,7 +408,8 @@ mod tests {
     fn a_certificate_that_servers_cannot_use_is_critical() {
         for (what, view, _) in samples() {
             let is_critical = judged(&view, now()).is_some_and(|(word, _)| word == Word::Critical);
-            let expected = matches!(what, "revoked" | "files gone" | "ended");
+            let is_damaged = what.starts_with("damaged");
+            let expected = is_damaged || matches!(what, "revoked" | "files gone" | "ended");
             assert_eq!(is_critical, expected, "{what}");
         }
     }

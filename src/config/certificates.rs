@@ -23,6 +23,7 @@ use crate::ca::issuing::{Contact, Subject};
 use crate::certificates::{Access, KeyKind};
 use crate::config::fault::nearest;
 use crate::issuance::Lead;
+use crate::issuance::wanted::as_duplicate;
 
 /// Where certificates are kept, unless the configuration says otherwise.
 pub const DIRECTORY: &str = "/var/lib/prevalidate/certificates";
@@ -183,7 +184,7 @@ impl CertificateSettings {
         };
         let print = [self.ca.as_str(), &client, &self.product, &subject, key].join("\n");
         match &self.duplicate_of {
-            Some(first) => format!("{print}\nduplicate of {first}"),
+            Some(first) => as_duplicate(&print, first),
             None => print,
         }
     }

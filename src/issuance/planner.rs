@@ -11,8 +11,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::progress::{Hold, Order, Progress, Record, RecordState};
-use super::{OrderState, Wanted, again};
+use super::live::{obstacle, repair};
+use super::progress::{Hold, Order, Progress};
+use super::records::{has_written, is_overdue, is_visible, watch};
+use super::wanted::duplicate_of;
+use super::{BY_HAND, Live, OrderState, Wanted, again};
 
 /// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,8 +40,12 @@ pub enum Step {
     Find,
     /// Ask the CA how the order stands.
     Look,
+    /// See that the records of an order are still in DNS.
+    Watch,
     /// Fetch the certificate and check it.
     Fetch,
+    /// Fetch once more what is damaged in the place that servers read.
+    Repair,
     /// Make it count.
     Install,
     /// Remove the records of an order from DNS.
@@ -78,7 +85,9 @@ impl Step {
             Self::Submit => "submit",
             Self::Find => "find",
             Self::Look => "look",
+            Self::Watch => "watch",
             Self::Fetch => "fetch",
+            Self::Repair => "repair",
             Self::Install => "install",
             Self::Withdraw => "withdraw",
             Self::Deploy => "deploy",
@@ -86,24 +95,6 @@ impl Step {
             Self::Confirm => "confirm",
         }
     }
-}
-
-/// What lies in the place that servers read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Live {
-    /// Nobody looked: another machine keeps the files.
-    Unknown,
-    /// Nothing.
-    Nothing,
-    /// A certificate with these dates, by its serial number.
-    There {
-        /// Its serial number.
-        serial: String,
-        /// From when it counts.
-        not_before: Timestamp,
-        /// Until when it counts.
-        not_after: Timestamp,
-    },
 }
 
 /// How the domains of a certificate are proven at its CA.
@@ -147,7 +138,7 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(step: Step, at: Timestamp, why: impl Into<String>) -> Self {
+    pub(super) fn new(step: Step, at: Timestamp, why: impl Into<String>) -> Self {
         Self {
             step,
             at,
@@ -176,8 +167,8 @@ impl Decision {
     }
 }
 
-/// The next step. A revocation comes first, then what leads to a certificate, then the servers that
-/// do not know of one: none of them waits for another that is not due.
+/// The next step. A revocation comes first, then what is damaged, then what leads to a certificate,
+/// then the servers that do not know of one: none of them waits for another that is not due.
 pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     let progress = observed.progress;
     let removal = progress.leftovers_at.unwrap_or(now);
@@ -192,6 +183,10 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     if let Some(due) = revocation.as_ref().filter(|one| one.is_due(now)) {
         return due.clone();
     }
+    let repair = repair(observed, now);
+    if let Some(due) = repair.as_ref().filter(|one| one.is_due(now)) {
+        return due.clone();
+    }
     let own = own_step(observed, now);
     if own.is_due(now) {
         return own;
@@ -200,7 +195,7 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     if let Some(due) = deployment.as_ref().filter(|one| one.is_due(now)) {
         return due.clone();
     }
-    let beside = [revocation, deployment].into_iter().flatten();
+    let beside = [revocation, repair, deployment].into_iter().flatten();
     beside.fold(own, Decision::beside)
 }
 
@@ -340,12 +335,19 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
             state => {
                 let at = look_at(order, observed, retry, now);
                 let state = state.as_ref().map_or_else(String::new, ToString::to_string);
-                Decision::new(Step::Look, at, waiting(order, &state))
+                let why = waiting(order, &state);
+                match watch(order, observed, now).filter(|&watch| watch < at) {
+                    Some(at) => Decision::new(Step::Watch, at, why),
+                    None => Decision::new(Step::Look, at, why),
+                }
             }
         };
     }
     if order.submitted_at.is_some() {
-        let at = order.look_at.unwrap_or(now).max(retry);
+        let at = match observed.is_fresh && order.is_recovered {
+            true => now,
+            false => order.look_at.unwrap_or(now).max(retry),
+        };
         return Decision::new(
             Step::Find,
             at,
@@ -394,25 +396,6 @@ fn publication(order: &Order, retry: Timestamp) -> Decision {
     )
 }
 
-/// While the records of an order are not visible, the CA is asked after so long how it stands.
-const ASKED_MEANWHILE: SignedDuration = SignedDuration::from_mins(10);
-
-fn is_overdue(order: &Order, now: Timestamp) -> bool {
-    let last = order.looked_at.or(order.submitted_at);
-    last.is_some_and(|at| now.duration_since(at) > ASKED_MEANWHILE)
-}
-
-fn has_written(order: &Order) -> bool {
-    order.records.iter().any(Record::may_stand)
-}
-
-fn is_visible(order: &Order) -> bool {
-    order
-        .records
-        .iter()
-        .all(|record| record.state == RecordState::Visible)
-}
-
 fn waiting(order: &Order, state: &str) -> String {
     match (&order.words, state) {
         (Some(words), state) => format!("the order {state}: {words}"),
@@ -430,7 +413,15 @@ fn renewal(wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision 
     let Some(installed) = &progress.installed else {
         return Decision::new(Step::Key, retry, "there is no certificate yet");
     };
-    if installed.print != wanted.print {
+    let foreign = matches!(observed.live, Live::Foreign { .. });
+    let obstacle = obstacle(observed, installed, &wanted.name, now);
+    if let Some(why) = obstacle
+        .clone()
+        .filter(|_| foreign && installed.revoked_at.is_none())
+    {
+        return Decision::new(Step::Held, Timestamp::MAX, why);
+    }
+    if !wanted.is_met_by(&installed.print) {
         return Decision::new(
             Step::Key,
             retry,
@@ -445,21 +436,29 @@ fn renewal(wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision 
             format!("it is revoked; {} orders a new one", again(&wanted.name)),
         );
     }
+    if let Some(why) = obstacle {
+        return Decision::new(Step::Held, Timestamp::MAX, why);
+    }
     let (not_before, not_after) = match observed.live {
-        Live::Nothing => {
-            let why = format!(
-                "its files are gone; {} orders a new one",
-                again(&wanted.name)
-            );
-            return Decision::new(Step::Held, Timestamp::MAX, why);
-        }
         Live::There {
             not_before,
             not_after,
             ..
         } => (*not_before, *not_after),
-        Live::Unknown => (installed.not_before, installed.not_after),
+        _ => (installed.not_before, installed.not_after),
     };
+    if wanted.name.starts_with(BY_HAND) {
+        let words = match not_after > now {
+            true => {
+                format!("it was ordered by hand, and nothing renews it; it ends on {not_after}")
+            }
+            false => format!(
+                "it ended on {not_after}; {} orders a new one",
+                again(&wanted.name)
+            ),
+        };
+        return Decision::new(Step::Rest, Timestamp::MAX, words);
+    }
     let at = wanted
         .renew_before
         .renew_at(not_before, not_after)
@@ -467,11 +466,14 @@ fn renewal(wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision 
     if at <= now {
         return Decision::new(Step::Key, at, format!("it ends on {not_after}"));
     }
-    Decision::new(
-        Step::Rest,
-        at,
-        format!("it is renewed then, and ends on {not_after}"),
-    )
+    let words = format!("it is renewed then, and ends on {not_after}");
+    let words = match duplicate_of(&installed.print).filter(|_| installed.print != wanted.print) {
+        Some(first) => {
+            format!("it is a duplicate of {first}, and its renewal is an order of its own; {words}")
+        }
+        None => words,
+    };
+    Decision::new(Step::Rest, at, words)
 }
 
 /// How long to wait after the so manieth failure in a row.

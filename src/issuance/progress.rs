@@ -196,6 +196,15 @@ pub struct Order {
     /// Whether its key was made here; `None`: an older version stored it, and the configuration tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_key: Option<bool>,
+    /// A person asked for it, whatever lies in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_again: bool,
+    /// The store did not know it any more: it was found by what its version keeps of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_recovered: bool,
+    /// Not even its tag is known: only its key tells.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tag_is_lost: bool,
 }
 
 /// The first look at an order comes after this time.

@@ -32,6 +32,44 @@ pub struct Wanted {
     pub keeps_key: bool,
 }
 
+/// What stands in a print before the name of the certificate whose order is shared.
+const DUPLICATE: &str = "\nduplicate of ";
+
+/// Which certificate it was a duplicate of, by the print of an order.
+pub fn duplicate_of(print: &str) -> Option<&str> {
+    print.split_once(DUPLICATE).map(|(_, first)| first)
+}
+
+/// The print of an order that shares the order of `first`.
+pub fn as_duplicate(print: &str, first: &str) -> String {
+    format!("{print}{DUPLICATE}{first}")
+}
+
+/// The product in a print, and the print without it; `None`: it is no print of the configuration.
+pub fn product_of(print: &str) -> Option<(&str, String)> {
+    let lines: Vec<&str> = print.split('\n').collect();
+    let [ca, client, product, rest @ ..] = lines.as_slice() else {
+        return None;
+    };
+    Some((product, [&[*ca, *client][..], rest].concat().join("\n")))
+}
+
+impl Wanted {
+    /// Whether what was ordered by this print is what is wanted. A duplicate that is to be a
+    /// certificate of its own is one until its renewal.
+    pub fn is_met_by(&self, print: &str) -> bool {
+        let own = print.split_once(DUPLICATE).map(|(own, _)| own);
+        print == self.print || own == Some(&self.print)
+    }
+
+    /// Whether what was ordered by this print is for another spelling of the product, and else for
+    /// just what is wanted.
+    pub fn differs_in_product_from(&self, print: &str) -> bool {
+        let both = product_of(&self.print).zip(product_of(print));
+        both.is_some_and(|((product, own), (other, rest))| own == rest && product != other)
+    }
+}
+
 /// How long before its end a certificate is renewed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -116,6 +154,36 @@ mod tests {
         let lead = Lead::Span(days * 30);
         assert_eq!(lead.renew_at(begin, begin + days * 90), begin + days * 60);
         assert_eq!(lead.renew_at(begin, begin + days * 20), begin + days * 10);
+    }
+
+    #[test]
+    fn a_print_tells_its_product_and_the_order_that_it_shares() {
+        let print = "ca\nclient\nOV\nwww.example.ch\necdsa-p256";
+        let wanted = |print: &str| Wanted {
+            name: "www".to_owned(),
+            print: print.to_owned(),
+            renew_before: Lead::default(),
+            deploys: false,
+            keeps_key: false,
+        };
+        let shared = as_duplicate(print, "first");
+        assert_eq!(duplicate_of(&shared), Some("first"));
+        assert_eq!(duplicate_of(print), None);
+        assert!(wanted(print).is_met_by(&shared), "until its renewal");
+        assert!(
+            !wanted(&shared).is_met_by(print),
+            "a duplicate costs nothing"
+        );
+        assert!(!wanted(&shared).is_met_by(&as_duplicate(print, "other")));
+        let spelled = print.replace("OV", "pma-1");
+        assert!(wanted(print).differs_in_product_from(&spelled));
+        assert!(!wanted(print).differs_in_product_from(print));
+        let other = spelled.replace("www", "ftp");
+        assert!(!wanted(print).differs_in_product_from(&other));
+        assert!(
+            !wanted("first").differs_in_product_from("second"),
+            "no print of ours"
+        );
     }
 
     #[test]

@@ -5,12 +5,12 @@ use serde::Serialize;
 
 use crate::issuance::planner::holds;
 use crate::issuance::progress::Installed;
-use crate::issuance::{BY_HAND, Decision, Lead, OrderState, Progress, Step};
+use crate::issuance::{BY_HAND, Decision, Lead, Live, OrderState, Progress, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::text::moment;
-use crate::worker::issue::{Certificate, Issuer};
+use crate::worker::issue::{Certificate, Issuer, way_out};
 
 /// So long after its end people hear of one that nothing renews.
 const TOLD_AFTER_ITS_END: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -129,6 +129,9 @@ pub struct CertificateView {
     pub record_left: Option<String>,
     /// Whether its files are kept by another machine.
     pub elsewhere: bool,
+    /// Whether its files are not as they were installed, so that servers cannot use them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
     /// Whether half of the time that a renewal has is over, and there is no new certificate.
     #[serde(skip)]
     pub late: bool,
@@ -171,9 +174,10 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
-        let decision = issuer.decide(&row, false, now).await?;
+        let live = issuer.live(&row, now).await?;
+        let decision = issuer.decide_by(&row, &live, false, now).await?;
         let wanted = issuer.certificate(&row.name);
-        let view = CertificateView::new(&row, wanted, &decision, issuer.home(), now);
+        let view = CertificateView::new(&row, wanted, &decision, &live, issuer.home(), now);
         views.push(match faults.get(&row.name) {
             Some(why) => view.held_for(why, now),
             None => view,
@@ -188,15 +192,17 @@ impl CertificateView {
         row: &CertificateRow,
         wanted: Option<&Certificate>,
         decision: &Decision,
+        live: &Live,
         home: &str,
         now: Timestamp,
     ) -> Self {
         let progress = &row.progress;
         let installed = progress.installed.as_ref();
         let order = progress.order.as_ref();
-        // Nothing else has a person wait without a hold.
         let hold = wanted.and_then(|one| holds(&one.wanted, progress));
-        let is_gone = decision.step == Step::Held && hold.is_none();
+        let is_foreign = matches!(live, Live::Foreign { .. });
+        // Nothing else has a person wait without a hold.
+        let is_gone = decision.step == Step::Held && hold.is_none() && !is_foreign;
         let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
         let state = match (wanted, installed) {
             (None, _) => CertificateState::Unmanaged,
@@ -216,6 +222,15 @@ impl CertificateView {
         let failing = progress.trouble.is_some() || deploy_error.is_some();
         let record_left = progress.leftovers_trouble.clone();
         let reason = match (&deploy_error, &progress.trouble, hold, refused) {
+            (_, trouble, ..) if live.fault().is_some() => {
+                let trouble = trouble.as_ref().map(|why| format!("; {why}"));
+                let fault = live.fault().unwrap_or_default();
+                let why = match decision.why.starts_with(fault) {
+                    true => &decision.why,
+                    false => fault,
+                };
+                format!("{why}{}", trouble.unwrap_or_default())
+            }
             (_, _, Some(hold), _) => hold.words.clone(),
             (_, _, _, Some(refused)) => {
                 format!("the CA refuses its revocation: {}", refused.words)
@@ -232,13 +247,14 @@ impl CertificateView {
             (None, None, None, None) => decision.why.clone(),
         };
         let hint = match (hold, refused) {
+            _ if is_foreign => installed.map(|one| way_out(&row.name, one.version)),
             (Some(hold), _) => hold.hint.clone(),
             (None, refused) => refused.and_then(|refused| refused.hint.clone()),
         };
-        let held = decision.step == Step::Held || hold.is_some() || refused.is_some();
+        let held = decision.step == Step::Held || hold.is_some() || refused.is_some() || is_foreign;
         let renew_at = installed
             .zip(wanted)
-            .filter(|(one, _)| one.revoked_at.is_none())
+            .filter(|(one, _)| one.revoked_at.is_none() && !is_by_hand(row))
             .map(|(one, wanted)| {
                 let lead = wanted.wanted.renew_before;
                 lead.renew_at(one.not_before, one.not_after)
@@ -288,6 +304,7 @@ impl CertificateView {
             deploy_error,
             record_left,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
+            damaged: matches!(live, Live::Damaged { .. }),
             late,
             undeployed: progress.deployment.is_some(),
             ends_for_good: wanted.is_none()
@@ -325,7 +342,11 @@ impl CertificateView {
             self.state,
             CertificateState::Expired | CertificateState::Missing | CertificateState::Revoked
         );
-        let is_open = self.held || self.failing || self.late || self.next == Step::Prove.as_str();
+        let is_open = self.held
+            || self.failing
+            || self.damaged
+            || self.late
+            || self.next == Step::Prove.as_str();
         let is_managed = self.state != CertificateState::Unmanaged;
         is_managed && (is_bad || is_open) || self.record_left.is_some()
     }

@@ -7,6 +7,7 @@
 
 mod by_hand;
 mod certificate;
+mod live;
 mod options;
 mod perform;
 mod proofs;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
 pub use self::options::{IssueOptions, IssuePorts};
+pub use self::perform::way_out;
 use self::task::Task;
 use super::budget::Pauses;
 use crate::ca::CaError;
@@ -220,8 +222,19 @@ impl Issuer {
         is_fresh: bool,
         now: Timestamp,
     ) -> Result<Decision, StoreError> {
+        let live = self.live(row, now).await?;
+        self.decide_by(row, &live, is_fresh, now).await
+    }
+
+    /// The same, by what lies on the disk as [`Issuer::live`] found it.
+    pub async fn decide_by(
+        &self,
+        row: &CertificateRow,
+        live: &Live,
+        is_fresh: bool,
+        now: Timestamp,
+    ) -> Result<Decision, StoreError> {
         let certificate = self.certificates.get(&row.name);
-        let live = self.live(row, certificate);
         let proofs = match certificate {
             Some(certificate) if wants_proofs(row) => self.proofs(certificate, now).await?,
             _ => Proofs::Enough,
@@ -229,7 +242,7 @@ impl Issuer {
         let observed = Observed {
             wanted: certificate.map(|one| &one.wanted),
             progress: &row.progress,
-            live: &live,
+            live,
             proofs: &proofs,
             is_fresh,
         };
@@ -242,29 +255,6 @@ impl Issuer {
             Some(first) => first.decide(&row.progress, decision, now),
             None => decision,
         })
-    }
-
-    fn live(&self, row: &CertificateRow, certificate: Option<&Certificate>) -> Live {
-        let Some(certificate) = certificate.filter(|_| row.progress.installed.is_some()) else {
-            return Live::Nothing;
-        };
-        if row
-            .home
-            .as_ref()
-            .is_some_and(|home| *home != self.options.home)
-        {
-            return Live::Unknown;
-        }
-        match self.folder(certificate).live() {
-            Ok(Some(live)) => Live::There {
-                serial: live.facts.serial,
-                not_before: live.facts.not_before,
-                not_after: live.facts.not_after,
-            },
-            // One that cannot be read is no proof that it is gone: the memory of it counts.
-            Err(_) => Live::Unknown,
-            Ok(None) => Live::Nothing,
-        }
     }
 
     /// Claims a certificate that is due, and takes it as far as it goes now.

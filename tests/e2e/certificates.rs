@@ -8,6 +8,7 @@ mod digicert;
 mod duplicates;
 mod dv;
 mod ended;
+mod files;
 mod internetx;
 mod lost;
 mod proofs;

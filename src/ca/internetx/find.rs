@@ -93,7 +93,7 @@ impl InterNetX {
         if tags.clone().any(|tag| tag == intent.tag) {
             return Ok(Some(true));
         }
-        if tags.next().is_some() {
+        if tags.next().is_some() && !intent.tag_is_lost {
             return Ok(Some(false));
         }
         if let Some(same) = has_key(

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod live;
+
 use super::*;
 use crate::issuance::RevocationReason;
-use crate::issuance::progress::{Deployment, Hold, HoldKind, Installed, Refusal, Revocation};
+use crate::issuance::progress::{
+    Deployment, Hold, HoldKind, Installed, RecordState, Refusal, Revocation,
+};
 use crate::issuance::wanted::Lead;
 
 fn at(text: &str) -> Timestamp {

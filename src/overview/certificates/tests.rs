@@ -83,7 +83,6 @@ fn hold() -> Hold {
 }
 
 fn view(progress: Progress, has_files: bool, proofs: &Proofs) -> CertificateView {
-    let certificate = certificate();
     let live = match &progress.installed {
         Some(one) if has_files => Live::There {
             serial: one.serial.clone(),
@@ -92,10 +91,15 @@ fn view(progress: Progress, has_files: bool, proofs: &Proofs) -> CertificateView
         },
         _ => Live::Nothing,
     };
+    view_of(progress, &live, proofs)
+}
+
+fn view_of(progress: Progress, live: &Live, proofs: &Proofs) -> CertificateView {
+    let certificate = certificate();
     let observed = Observed {
         wanted: Some(&certificate.wanted),
         progress: &progress,
-        live: &live,
+        live,
         proofs,
         is_fresh: false,
     };
@@ -108,7 +112,7 @@ fn view(progress: Progress, has_files: bool, proofs: &Proofs) -> CertificateView
         due_at: None,
         progress,
     };
-    CertificateView::new(&row, Some(&certificate), &decision, "here", now())
+    CertificateView::new(&row, Some(&certificate), &decision, live, "here", now())
 }
 
 /// Ways in which a certificate may be: what to call it, how it looks, and whether a person must hear
@@ -146,6 +150,20 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
         ..Progress::default()
     };
     let missing = Proofs::Missing("example.ch is not proven".to_owned());
+    let by = |live: Live, change: &dyn Fn(&mut Progress)| {
+        let mut progress = there.clone();
+        change(&mut progress);
+        view_of(progress, &live, &Proofs::Enough)
+    };
+    let (damaged, foreign) = (
+        |key| Live::Damaged {
+            why: "fullchain.pem is empty".to_owned(),
+            key,
+        },
+        || Live::Foreign {
+            why: "cert.pem is another certificate".to_owned(),
+        },
+    );
     let refused = Revocation {
         ca: "swisssign".to_owned(),
         serial: "0a".to_owned(),
@@ -182,7 +200,24 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
             fresh(&|one| one.installed.as_mut().unwrap().revoked_at = Some(now())),
             true,
         ),
-        ("files gone", view(there, false, &Proofs::Enough), true),
+        (
+            "files gone",
+            view(there.clone(), false, &Proofs::Enough),
+            true,
+        ),
+        ("damaged", by(damaged(Some(1)), &|_| {}), true),
+        ("damaged without its key", by(damaged(None), &|_| {}), true),
+        (
+            "damaged while it is renewed",
+            by(damaged(Some(1)), &|one| one.order = Some(open.clone())),
+            true,
+        ),
+        ("foreign", by(foreign(), &|_| {}), true),
+        (
+            "foreign while it is renewed",
+            by(foreign(), &|one| one.order = Some(open.clone())),
+            true,
+        ),
         (
             "never ordered",
             view(Progress::default(), false, &Proofs::Enough),
@@ -226,6 +261,20 @@ fn everything_that_servers_may_suffer_from_needs_attention() {
         found.unwrap().1.state
     };
     assert_eq!(state("files gone"), CertificateState::Missing);
+    assert_eq!(state("foreign"), CertificateState::Valid);
+    assert_eq!(state("damaged"), CertificateState::Valid);
+    let mut all = samples().into_iter();
+    let (_, foreign, _) = all.find(|(name, ..)| *name == "foreign").unwrap();
+    assert!(foreign.held);
+    let hint = foreign.hint.unwrap();
+    for part in [
+        "0001",
+        "fetch www`",
+        "issue www` takes over",
+        "issue www --again",
+    ] {
+        assert!(hint.contains(part), "{hint}");
+    }
     assert_eq!(state("revoked"), CertificateState::Revoked);
     assert_eq!(state("held"), CertificateState::Valid);
 }
@@ -277,7 +326,7 @@ fn unnamed(name: &str, progress: Progress, at: Timestamp) -> CertificateView {
         due_at: None,
         progress,
     };
-    CertificateView::new(&row, None, &decision, "here", at)
+    CertificateView::new(&row, None, &decision, &Live::Unknown, "here", at)
 }
 
 #[test]

@@ -92,6 +92,9 @@ impl Issuer {
                 .await?;
         }
         // What cannot be done changes nothing: a hold that went with a refusal would order again.
+        if order == ByHand::Afresh {
+            task.accept().await?;
+        }
         let mut changed = task.progress().clone();
         let outcome = change(&mut changed, &order);
         if outcome.is_ok() {
@@ -169,6 +172,7 @@ impl Issuer {
             answer: None,
             submitted_at: None,
             ended_at: None,
+            tag_is_lost: false,
         };
         let ca = Arc::clone(ca);
         Ok(ca.preflight(&intent).await)
@@ -200,7 +204,9 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
             if let Some(open) = progress.order.as_ref() {
                 let is_open = open.submitted_at.is_some() && !open.is_fetched;
                 let is_open = is_open && !open.is_fetched_again;
-                if is_unanswered(open) || is_open && !is_held {
+                // Whether there is such an order is not known at all.
+                let is_doubtful = open.is_recovered && open.reference.is_none();
+                if !is_doubtful && (is_unanswered(open) || is_open && !is_held) {
                     let reference = open.reference.as_deref().unwrap_or("without an answer yet");
                     return Err(format!(
                         "an order is under way ({reference}); a second one is not made"
@@ -212,7 +218,12 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
             }
             (progress.hold, progress.again) = (None, true);
         }
-        ByHand::Fetch => fetch_again(progress)?,
+        ByHand::Fetch => {
+            fetch_again(progress)?;
+            if let Some(open) = progress.order.as_mut() {
+                open.is_again = true;
+            }
+        }
         ByHand::Revoke { reason, requestor } => {
             let installed = progress.installed.as_ref().ok_or("nothing is installed")?;
             progress.revocation = Some(Box::new(Revocation {
@@ -237,7 +248,8 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
     Ok(())
 }
 
-fn fetch_again(progress: &mut Progress) -> Result<(), String> {
+/// Has what was ordered fetched once more, as a new version.
+pub(super) fn fetch_again(progress: &mut Progress) -> Result<(), String> {
     if let Some(open) = progress.order.as_mut() {
         if open.reference.is_none() {
             return Err("its order has no answer yet: there is nothing to fetch".to_owned());

@@ -84,6 +84,11 @@ impl Certificate {
         }
     }
 
+    /// Whether its key is made here.
+    pub(super) fn makes_key(&self) -> bool {
+        matches!(self.key, KeySource::Made(_))
+    }
+
     /// Its names, for people and programs.
     pub fn names(&self) -> Vec<String> {
         match &self.subject {

@@ -4,11 +4,15 @@ mod ca;
 mod dns;
 mod files;
 mod found;
+mod lost;
 mod owner;
 mod renamed;
+mod repair;
 mod revocation;
 mod search;
+mod spelled;
 
+pub use self::repair::way_out;
 use super::task::Task;
 use crate::issuance::Step;
 use crate::store::StoreError;
@@ -22,7 +26,9 @@ impl Task<'_> {
             Step::Submit => return self.submit().await,
             Step::Find => self.find().await,
             Step::Look => return self.look().await,
+            Step::Watch => return self.watch().await,
             Step::Fetch => self.fetch().await,
+            Step::Repair => return self.repair().await,
             Step::Install => return self.install().await,
             Step::Deploy => self.deploy().await,
             Step::Revoke => return self.revoke().await,

@@ -96,7 +96,8 @@ impl<'a> Task<'a> {
             }
             let before = self.row.progress.clone();
             self.perform(decision.step).await?;
-            if self.row.progress == before && !self.is_given_up {
+            let is_seen = decision.step == Step::Watch;
+            if self.row.progress == before && !self.is_given_up && !is_seen {
                 // It would be due again at once, and so for ever.
                 let step = decision.step.as_str();
                 self.failed(format!("the step `{step}` changed nothing"), None);

@@ -8,11 +8,14 @@ mod by_hand;
 mod deaths;
 mod found;
 mod left;
+mod live;
+mod lost;
 mod machines;
 mod mailboxes;
 mod mended;
 mod owner;
 mod records;
+mod renamed;
 mod renewals;
 mod stands;
 

@@ -126,3 +126,36 @@ fn an_open_order_whose_section_is_gone_is_listed_and_warned_of_and_renamed() {
     assert_eq!(lab.world.ca.orders().len(), 1);
     lab.world.run(&renamed, &["check"]).exits(0);
 }
+
+#[test]
+fn an_order_that_is_open_when_the_store_is_lost_is_found_and_not_made_again() {
+    for has_note in [true, false] {
+        let lab = Lab::new();
+        let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+        lab.world
+            .ca
+            .change(|ca| ca.orders_become = "PENDING_AUTH".to_owned());
+        lab.world.run(&setup, &["run", "--wait", "3s"]).exits(0);
+        lab.lose_store(&setup);
+        if !has_note {
+            // An older program began it.
+            std::fs::remove_file(lab.directory().join("www/0001/.order")).unwrap();
+            lab.world
+                .run(&setup, &["run", "--wait", "3s", "-v"])
+                .exits(1)
+                .says(&["version 0001 was begun for an order", "--at-ca"]);
+            assert_eq!(lab.world.ca.orders().len(), 1);
+        }
+        lab.world
+            .ca
+            .change(|ca| ca.orders_become = "ISSUED".to_owned());
+        lab.world.run(&setup, &WAIT).exits(0);
+        lab.matches("www");
+        assert_eq!(lab.world.ca.orders().len(), 1, "{has_note}");
+        let history = ["certificate", "history", "www"];
+        lab.world
+            .run(&setup, &history)
+            .exits(0)
+            .says(&["lost", "found"]);
+    }
+}

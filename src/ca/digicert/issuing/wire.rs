@@ -247,7 +247,7 @@ pub(super) fn kinship(intent: &Intent, details: &Value) -> Kinship {
         return Kinship::Ours;
     }
     let mut texts = texts(details).into_iter();
-    if texts.any(|text| text.contains("[prevalidate:")) {
+    if !intent.tag_is_lost && texts.any(|text| text.contains("[prevalidate:")) {
         return Kinship::NotOurs;
     }
     let request = details.pointer("/certificate/csr").and_then(Value::as_str);

@@ -90,7 +90,8 @@ impl Sectigo {
         }
         let comments = comments_of(details);
         // A renewal may keep the comments of the order before it: there only the key tells.
-        if comments.contains("[prevalidate:") && intent.after.is_none() {
+        let tells = intent.after.is_none() && !intent.tag_is_lost;
+        if comments.contains("[prevalidate:") && tells {
             return Ok(Kinship::NotOurs);
         }
         match order.state {

@@ -23,6 +23,8 @@ const UNCLEAR: SignedDuration = SignedDuration::from_secs(60);
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
 /// The CA cuts a page at 300 however many are asked for.
 const PAGE: usize = 300;
+/// Every tag of this program begins so.
+const OURS: &str = "prevalidate:";
 /// A search that goes on for more pages is answered wrongly.
 const PAGES: usize = 400;
 
@@ -74,7 +76,9 @@ fn kinship(value: &Value, intent: &Intent, by_csr: bool) -> Kinship {
     }
     let key = wire::leaf(value).and_then(|der| Sight::of(&der).ok());
     let same_key = key.map(|sight| sight.public_key == intent.csr.public_key());
-    let has_tags = wire::tags(value).next().is_some();
+    // A lost tag was one of ours too, and any of ours may be it.
+    let may_be = |tag: &str| intent.tag_is_lost && tag.starts_with(OURS);
+    let has_tags = wire::tags(value).any(|tag| !may_be(tag));
     match order {
         Ok(order) if tagged || same_key == Some(true) => Kinship::Ours(Box::new(order)),
         // Ours, and no version that this program understands.
@@ -82,7 +86,8 @@ fn kinship(value: &Value, intent: &Intent, by_csr: bool) -> Kinship {
         _ if has_tags || same_key == Some(false) => Kinship::NotOurs,
         Ok(order) => {
             let shows_tags = value.get("tags").is_some_and(Value::is_array);
-            match order.state.is_open() && (by_csr || !shows_tags) {
+            let hides = by_csr || !shows_tags || wire::tags(value).any(may_be);
+            match order.state.is_open() && hides {
                 true => Kinship::Unclear,
                 false => Kinship::NotOurs,
             }
@@ -95,7 +100,7 @@ impl SwissSign {
     /// See [`crate::ca::issuing::Issuing::find`].
     pub(super) async fn found(&self, intent: &Intent) -> Result<Found, CaError> {
         let mut wanted = json!({"clientReferences": [intent.client]});
-        if !self.issues_by_csr {
+        if !self.issues_by_csr && !intent.tag_is_lost {
             wanted["tags"] = json!([intent.tag]);
         }
         let listed = self
@@ -218,6 +223,7 @@ mod tests {
             answer: None,
             submitted_at: now().checked_sub(SignedDuration::from_mins(5)).ok(),
             ended_at: now().checked_sub(SignedDuration::from_mins(4)).ok(),
+            tag_is_lost: false,
         }
     }
 
@@ -270,6 +276,27 @@ mod tests {
             found(&[json!({}), order("NEW", &json!([TAG]))], false),
             Found::Order(_)
         ));
+    }
+
+    #[test]
+    fn an_open_order_with_a_tag_of_ours_may_be_the_one_whose_tag_is_lost() {
+        let found = |tags: Value| {
+            let listed = Listed {
+                entries: vec![order("NEW", &tags)],
+                ..Listed::default()
+            };
+            let lost = Intent {
+                tag_is_lost: true,
+                ..intent()
+            };
+            judged(&listed, &lost, false, Found::No, now())
+        };
+        assert!(matches!(
+            found(json!(["prevalidate:2"])),
+            Found::NotYet { .. }
+        ));
+        assert_eq!(found(json!(["of another program"])), Found::No);
+        assert_eq!(found(json!([])), Found::No);
     }
 
     #[test]

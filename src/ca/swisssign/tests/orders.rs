@@ -29,6 +29,7 @@ fn intent() -> Intent {
         answer: None,
         submitted_at: None,
         ended_at: None,
+        tag_is_lost: false,
     }
 }
 

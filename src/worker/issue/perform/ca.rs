@@ -144,6 +144,7 @@ impl Task<'_> {
             answer: order.answer.clone().filter(|answer| !answer.is_empty()),
             submitted_at: order.submitted_at,
             ended_at: order.ended_at,
+            tag_is_lost: order.tag_is_lost,
         })
     }
 
@@ -218,6 +219,9 @@ impl Task<'_> {
                     self.not_bought(&why);
                     return Ok(());
                 }
+                if self.has_by_another_spelling(&found.product).await? {
+                    return Ok(());
+                }
                 let product = match found.product.reference.is_empty() {
                     true => intent.product,
                     false => found.product.reference,
@@ -256,6 +260,13 @@ impl Task<'_> {
         if let Some(order) = self.order() {
             (order.submitted_at, order.ended_at) = (Some(now), None);
             order.look_at = now.saturating_add(FIRST_SEARCH).ok();
+        }
+        if let Err(trouble) = self.note_order() {
+            if let Some(order) = self.order() {
+                (order.submitted_at, order.look_at) = (None, None);
+            }
+            self.trouble(trouble);
+            return Ok(());
         }
         self.commit().await?;
         reach("order-intended");

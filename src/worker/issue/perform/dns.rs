@@ -107,6 +107,19 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// The same for an order whose CA is asked later.
+    pub(super) async fn watch(&mut self) -> Result<(), StoreError> {
+        self.see_records(true).await?;
+        let now = self.now();
+        let order = self.progress().order.as_mut();
+        for record in order.into_iter().flat_map(|order| &mut order.records) {
+            if record.state == RecordState::Visible {
+                record.stood_at = Some(now);
+            }
+        }
+        Ok(())
+    }
+
     /// A record leaves DNS, and is written again when its domain may be written.
     fn take_out(&mut self, at: usize) {
         let progress = self.progress();

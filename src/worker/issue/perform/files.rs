@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::certificate::{Certificate, KeySource};
 use super::super::task::Task;
 use super::ca::key_of;
+use super::lost::noted;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::{
@@ -74,12 +75,33 @@ impl Task<'_> {
             return Ok(());
         }
         let has_one = self.is_of_another(&folder).await?
-            || self.has_found(certificate, &folder)
-            || self.has_an_order_of_before(certificate, &folder).await?;
+            || self.has_found(certificate, &folder).await?
+            || self.has_one_of_before(certificate, &folder).await?
+            || self.has_one_in_folder(certificate, &folder).await?;
         if !has_one {
             self.begin_order(certificate, &folder).await;
         }
         Ok(())
+    }
+
+    /// Whether what is wanted is installed, or ordered, under another name.
+    async fn has_one_of_before(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
+        let (progress, wanted) = (&self.row.progress, &certificate.wanted);
+        if progress.again {
+            return Ok(false);
+        }
+        let is_bare = progress.order.is_none();
+        let installed = progress.installed.as_ref();
+        let is_lacking = installed.is_none_or(|one| !wanted.is_met_by(&one.print));
+        let fits = |print: &str| print == wanted.print;
+        Ok(
+            is_lacking && self.has_a_pair_of_before(certificate, folder, fits).await?
+                || is_bare && self.has_an_order_of_before(certificate, folder).await?,
+        )
     }
 
     /// A key in a new version of the files, and the request that it signs. Nobody but this program
@@ -122,13 +144,6 @@ impl Task<'_> {
             Ok(made) => made,
             Err(why) => return self.hold(HoldKind::Key, why, None),
         };
-        if let Some(key) = &key
-            && let Err(trouble) = folder.begin(version, Some(key))
-        {
-            return self.trouble(trouble);
-        }
-        reach("key-made");
-        self.stepped();
         let print = certificate.wanted.print.clone();
         let ca = certificate.ca.clone();
         let after = installed
@@ -142,13 +157,7 @@ impl Task<'_> {
                 reference: one.reference,
                 certificate: one.certificate,
             });
-        self.say("key", format!("version {version:04}"));
-        let progress = self.progress();
-        (progress.hold, progress.again) = (None, false);
-        if let Some(before) = progress.order.take() {
-            progress.leave_behind(before.records);
-        }
-        progress.order = Some(Order {
+        let order = Order {
             ca,
             tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
             version,
@@ -162,8 +171,21 @@ impl Task<'_> {
             },
             after,
             has_key: Some(key.is_some()),
+            is_again: self.row.progress.again,
             ..Order::default()
-        });
+        };
+        if let Some(key) = &key {
+            // First the note: a key that has none is one of an older program, and is looked for.
+            let begun = folder.note(version, &noted(&order));
+            if let Err(trouble) = begun.and_then(|()| folder.begin(version, Some(key))) {
+                folder.discard(version);
+                return self.trouble(trouble);
+            }
+        }
+        reach("key-made");
+        self.stepped();
+        self.say("key", format!("version {version:04}"));
+        self.begin_with(order);
     }
 
     /// Fetches the certificate, and checks it before anything else is done with it.
@@ -226,7 +248,8 @@ impl Task<'_> {
             },
             None => None,
         };
-        let is_again = folder.current() == Some(order.version);
+        // What servers read, or read before, is never written over.
+        let is_again = order.is_fetched_again || folder.current() == Some(order.version);
         let version = match is_again {
             true => folder.begin_again(order.version),
             false => Ok(order.version),
@@ -263,7 +286,7 @@ impl Task<'_> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(());
         };
-        if self.is_of_another(&folder).await? {
+        if self.is_of_another(&folder).await? || self.is_occupied(certificate, &folder, &order) {
             return Ok(());
         }
         self.switch(certificate, &folder, order);

@@ -1,65 +1,103 @@
 //! A pair that lies in the directory while the store knows nothing of it: the store was lost, or is
 //! another one. What fits is taken over, and nothing is ordered for it.
 
+use jiff::Timestamp;
+
 use super::super::certificate::{Certificate, KeySource};
 use super::super::task::Task;
 use crate::ca::authority::is_of_a_sandbox;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::{Found, Live, Sought};
-use crate::certificates::{Folder, fingerprint};
+use crate::certificates::{Folder, Trouble, fingerprint};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Installed};
+use crate::store::StoreError;
+
+/// The request of a certificate, where its key is elsewhere.
+fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
+    match &certificate.key {
+        KeySource::Made(_) => Ok(None),
+        KeySource::Request(path) => match std::fs::read(path).map(|all| Csr::read(&all)) {
+            Ok(Ok(csr)) => Ok(Some(fingerprint(csr.public_key()))),
+            // What is wrong with the request is told when the order is begun.
+            _ => Err(()),
+        },
+    }
+}
+
+/// What lies in the place that servers read, compared with what is wanted; `None`: the request that it
+/// is compared with cannot be read.
+fn compared(
+    certificate: &Certificate,
+    folder: &Folder,
+    now: Timestamp,
+) -> Option<Result<Found, Trouble>> {
+    let request = request_of(certificate).ok()?;
+    let emails = match &certificate.subject {
+        Subject::Mailbox { email, .. } => vec![email.clone()],
+        Subject::Names(_) => Vec::new(),
+    };
+    let sought = Sought {
+        fingerprint: request.as_deref(),
+        dns_names: certificate.subject.names(),
+        emails: &emails,
+    };
+    Some(folder.found(sought, now))
+}
+
+/// What lies there, if it is what is wanted.
+pub(super) fn is_wanted_there(
+    certificate: &Certificate,
+    folder: &Folder,
+    now: Timestamp,
+) -> Option<Live> {
+    match compared(certificate, folder, now)? {
+        Ok(Found::Fit(live)) => Some(live),
+        _ => None,
+    }
+}
 
 impl Task<'_> {
     /// Looks at what servers read, before a first order. True: nothing is ordered now.
-    pub(super) fn has_found(&mut self, certificate: &Certificate, folder: &Folder) -> bool {
+    pub(super) async fn has_found(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
         let progress = &self.row.progress;
         let is_first = progress.installed.is_none() && progress.order.is_none();
         if !is_first || progress.again {
-            return false;
+            return Ok(false);
         }
-        let request = match &certificate.key {
-            KeySource::Made(_) => None,
-            // What is wrong with the request is told when the order is begun.
-            KeySource::Request(path) => match std::fs::read(path).map(|all| Csr::read(&all)) {
-                Ok(Ok(csr)) => Some(fingerprint(csr.public_key())),
-                _ => return false,
-            },
+        let Some(compared) = compared(certificate, folder, self.now()) else {
+            return Ok(false);
         };
-        let emails = match &certificate.subject {
-            Subject::Mailbox { email, .. } => vec![email.clone()],
-            Subject::Names(_) => Vec::new(),
-        };
-        let sought = Sought {
-            fingerprint: request.as_deref(),
-            dns_names: certificate.subject.names(),
-            emails: &emails,
-        };
-        match folder.found(sought, self.now()) {
-            Ok(Found::Nothing) => false,
+        match compared {
+            Ok(Found::Nothing) => Ok(false),
             Ok(Found::Ended(at)) => {
                 self.say("ended", format!("what lies in the directory ended on {at}"));
-                false
+                Ok(false)
             }
             Ok(Found::Fit(live)) if !self.is_of_a_rehearsal(certificate, &live) => {
-                self.take_over(certificate, live, request.is_none());
-                true
+                let has_key = certificate.makes_key();
+                self.take_over(certificate, live, has_key).await?;
+                Ok(true)
             }
             Ok(Found::Fit(live)) => {
                 let why = format!("it was issued by \"{}\"", live.facts.issuer);
-                self.is_unfit(folder, why)
+                Ok(self.is_unfit(folder, why))
             }
-            Ok(Found::Unfit(why)) => self.is_unfit(folder, why),
+            Ok(Found::Unfit(why)) => Ok(self.is_unfit(folder, why)),
             Err(trouble) => {
                 self.trouble(trouble);
-                true
+                Ok(true)
             }
         }
     }
 
     /// Whether a sandbox issued it and the configuration is for a real CA, or the other way round.
-    fn is_of_a_rehearsal(&self, certificate: &Certificate, live: &Live) -> bool {
+    pub(super) fn is_of_a_rehearsal(&self, certificate: &Certificate, live: &Live) -> bool {
         let host = self.issuer.options.hosts.get(&certificate.ca);
         host.is_some_and(|host| is_loopback(host) != is_of_a_sandbox(&live.facts.issuer))
     }
@@ -77,19 +115,31 @@ impl Task<'_> {
         true
     }
 
-    /// What lies there is installed from now on. Its order is not known here.
-    fn take_over(&mut self, certificate: &Certificate, live: Live, has_key: bool) {
+    /// What lies there is installed from now on. Its order is known where the store has it under a name
+    /// that the configuration does not use any more: its folder was moved.
+    pub(super) async fn take_over(
+        &mut self,
+        certificate: &Certificate,
+        live: Live,
+        has_key: bool,
+    ) -> Result<(), StoreError> {
         let (now, facts) = (self.now(), live.facts);
+        let before = self.left_by_serial(&facts.serial).await?;
         self.stepped();
+        let of = before.as_ref().map(|(name, _)| format!(" of {name}"));
         self.say(
             "adopted",
             format!(
-                "version {:04}, serial number {}, until {}: it lay in the directory, and nothing was ordered",
-                live.version, facts.serial, facts.not_after
+                "version {:04}, serial number {}{}, until {}: it lay in the directory, and nothing was ordered",
+                live.version,
+                facts.serial,
+                of.unwrap_or_default(),
+                facts.not_after
             ),
         );
         let mut names = facts.dns_names;
         names.extend(facts.emails);
+        let before = before.map(|(_, installed)| installed);
         let progress = self.progress();
         progress.hold = None;
         progress.installed = Some(Installed {
@@ -102,13 +152,17 @@ impl Task<'_> {
             names,
             fingerprint: facts.fingerprint,
             print: certificate.wanted.print.clone(),
-            reference: String::new(),
-            certificate: None,
+            reference: before
+                .as_ref()
+                .map(|one| one.reference.clone())
+                .unwrap_or_default(),
+            certificate: before.as_ref().and_then(|one| one.certificate.clone()),
             at: now,
             revoked_at: None,
-            paid_until: None,
+            paid_until: before.as_ref().and_then(|one| one.paid_until),
             has_key: Some(has_key),
         });
+        Ok(())
     }
 }
 

@@ -1,13 +1,15 @@
-//! A certificate that the configuration calls otherwise than before, while its order is under way: the
-//! order is paid, and the certificate of the new name takes it over.
+//! A certificate that the configuration calls otherwise than before: what is installed and what is
+//! under way is paid, and the certificate of the new name takes it over.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
-use super::super::certificate::{Certificate, KeySource};
+use super::super::certificate::Certificate;
+use super::super::live::known;
 use super::super::task::Task;
-use crate::certificates::{Folder, PrivateKey, Trouble};
-use crate::issuance::again;
-use crate::issuance::progress::{HoldKind, Order};
+use super::lost::noted;
+use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
+use crate::issuance::progress::{HoldKind, Installed, Order};
+use crate::issuance::{OrderState, again};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::issue::Issuer;
@@ -16,43 +18,99 @@ use crate::worker::issue::Issuer;
 const SOON: SignedDuration = SignedDuration::from_secs(1);
 
 impl Issuer {
-    /// The order of a certificate that the configuration does not name any more, where it is for
-    /// just what `print` says and its key is in this directory.
-    fn left_order<'a>(&self, row: &'a CertificateRow, print: &str) -> Option<&'a Order> {
-        let is_named = |name: &str| {
-            self.certificates.contains_key(name) || self.options.faults.contains_key(name)
-        };
-        let is_left = !row.wanted && !is_named(&row.name);
+    /// Whether nothing wants what was ordered by `print` under the name of a row any more: the
+    /// configuration does not have the name, or has it for something else.
+    fn is_left(&self, row: &CertificateRow, print: &str) -> bool {
         let is_here = row.home.as_deref() == Some(self.home());
-        let order = row.progress.order.as_ref().filter(|_| is_left && is_here)?;
+        let is_unknown = self.options.faults.contains_key(&row.name);
+        let wants_it = match self.certificate(&row.name) {
+            Some(one) => one.wanted.is_met_by(print),
+            None => row.wanted,
+        };
+        is_here && !is_unknown && !wants_it
+    }
+
+    /// The order of a certificate that the configuration calls otherwise now, where it is for just
+    /// what `print` says and its key is in this directory.
+    fn left_order<'a>(&self, row: &'a CertificateRow, print: &str) -> Option<&'a Order> {
+        let order = row.progress.order.as_ref();
+        let order = order.filter(|order| self.is_left(row, &order.print))?;
         let is_made = order.submitted_at.is_some() && !order.is_fetched_again;
         (is_made && order.print == print).then_some(order)
     }
+
+    /// What was installed under a name that the configuration has no more, or has for something else.
+    pub(super) fn left_pair<'a>(
+        &self,
+        row: &'a CertificateRow,
+        now: Timestamp,
+    ) -> Option<&'a Installed> {
+        let installed = row.progress.installed.as_ref();
+        let installed = installed.filter(|one| self.is_left(row, &one.print))?;
+        let is_revoked = installed.revoked_at.is_some() || row.progress.revocation.is_some();
+        (!is_revoked && installed.not_after > now).then_some(installed)
+    }
 }
 
-impl Task<'_> {
-    /// Looks for such an order before a first one is made. True: nothing is ordered now.
-    pub(super) async fn has_an_order_of_before(
+impl<'a> Task<'a> {
+    /// What was installed with this serial number under another name, at the same CA.
+    pub(super) async fn left_by_serial(
+        &self,
+        serial: &str,
+    ) -> Result<Option<(String, Installed)>, StoreError> {
+        let now = self.now();
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let ca = self.certificate().map(|one| one.ca.as_str());
+        let found = rows.iter().find_map(|row| {
+            let pair = self.issuer.left_pair(row, now)?;
+            let is_it = pair.serial == serial && Some(pair.ca.as_str()) == ca;
+            (is_it && row.name != self.row.name).then(|| (row.name.clone(), pair.clone()))
+        });
+        Ok(found)
+    }
+
+    /// Looks for a certificate that is installed under a name of before, before one is ordered: `fits`
+    /// says of its print whether it is what is wanted. True: nothing is ordered now.
+    pub(super) async fn has_a_pair_of_before(
         &mut self,
         certificate: &Certificate,
         folder: &Folder,
+        fits: impl Fn(&str) -> bool,
     ) -> Result<bool, StoreError> {
-        let progress = &self.row.progress;
-        let is_first = progress.installed.is_none() && progress.order.is_none();
-        if !is_first || progress.again {
-            return Ok(false);
-        }
-        let print = &certificate.wanted.print;
-        let orders = self.issuer.ports.store.orders();
-        let rows = orders.certificates().await?;
-        let left = rows
-            .into_iter()
-            .find(|row| self.issuer.left_order(row, print).is_some());
-        let Some(left) = left else {
+        let now = self.now();
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let is_taken = |serial: &str| {
+            rows.iter().any(|row| {
+                let installed = row.progress.installed.as_ref();
+                let has_it = installed.is_some_and(|one| one.serial == serial);
+                has_it && self.issuer.left_pair(row, now).is_none()
+            })
+        };
+        let left = rows.iter().find_map(|row| {
+            let pair = self.issuer.left_pair(row, now)?;
+            let is_free = row.name != self.row.name && !is_taken(&pair.serial);
+            (is_free && fits(&pair.print)).then(|| (row.name.clone(), pair.serial.clone()))
+        });
+        let Some((name, serial)) = left else {
             return Ok(false);
         };
-        let (now, options) = (self.now(), &self.issuer.options);
-        let names = [left.name.clone()];
+        let Some(mut before) = self.claimed(&name).await? else {
+            return Ok(true);
+        };
+        let pair = self.issuer.left_pair(&before.row, now).cloned();
+        if let Some(pair) = pair.filter(|one| one.serial == serial && fits(&one.print)) {
+            self.take_pair(certificate, folder, &mut before, pair)
+                .await?;
+        }
+        before.let_go(now).await?;
+        Ok(true)
+    }
+
+    /// Another certificate under its own lease; `None`: another process works on it.
+    async fn claimed(&mut self, name: &str) -> Result<Option<Task<'a>>, StoreError> {
+        let (now, issuer) = (self.now(), self.issuer);
+        let (options, orders) = (&issuer.options, issuer.ports.store.orders());
+        let names = [name.to_owned()];
         orders.wake_certificates(&names, now).await?;
         let claim = CertificateClaim {
             holder: &options.holder,
@@ -63,19 +121,155 @@ impl Task<'_> {
             now,
             lease: options.lease,
         };
-        let Some(lease) = orders.claim_certificate(&claim).await? else {
-            let name = &left.name;
-            let words = format!("its order is that of {name}, on which another process works");
-            self.progress().trouble = Some(words);
-            self.progress().not_before = now.saturating_add(SOON).ok();
+        if let Some(lease) = orders.claim_certificate(&claim).await? {
+            return Ok(Some(Task::new(issuer, lease)));
+        }
+        let words = format!("it is that of {name} before, on which another process works");
+        self.progress().trouble = Some(words);
+        self.progress().not_before = now.saturating_add(SOON).ok();
+        Ok(None)
+    }
+
+    /// The files of another certificate in a version of this one's folder, which counts next. The
+    /// files of before stay where they are: servers may still read them.
+    async fn take_pair(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        before: &mut Task<'_>,
+        pair: Installed,
+    ) -> Result<(), StoreError> {
+        let name = before.row.name.clone();
+        let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
+        let version = match self.copied(certificate, &there, folder, &pair) {
+            Ok(version) => version,
+            Err(NotTaken::Trouble(trouble)) => {
+                self.trouble(trouble);
+                return Ok(());
+            }
+            Err(NotTaken::Unfit(why)) => {
+                let words = format!(
+                    "{name}, as it was called before, has a certificate for the same (serial number {}), and it cannot be taken over: {why}",
+                    pair.serial
+                );
+                let hint = format!(
+                    "mend {}, and the next run goes on; {} orders a new one",
+                    there.path().display(),
+                    again(&self.row.name)
+                );
+                self.hold(HoldKind::Folder, words, Some(hint));
+                return Ok(());
+            }
+        };
+        self.stepped();
+        let told = format!("serial number {}, until {}", pair.serial, pair.not_after);
+        self.say("key", format!("version {version:04}"));
+        self.say(
+            "taken-over",
+            format!("{told}, of {name}: nothing was ordered"),
+        );
+        let (emails, names): (Vec<_>, Vec<_>) =
+            pair.names.into_iter().partition(|name| name.contains('@'));
+        // It is installed as what was fetched once more is: it says nothing of its life.
+        self.begin_with(Order {
+            ca: pair.ca,
+            version,
+            print: certificate.wanted.print.clone(),
+            fingerprint: pair.fingerprint,
+            names,
+            email: emails.into_iter().next(),
+            product: Some(String::new()),
+            submitted_at: Some(pair.at),
+            reference: Some(pair.reference),
+            certificate: pair.certificate,
+            state: Some(OrderState::Issued),
+            paid_until: pair.paid_until,
+            is_fetched: true,
+            is_fetched_again: true,
+            has_key: Some(certificate.makes_key()),
+            ..Order::default()
+        });
+        self.commit().await?;
+        let new = self.row.name.clone();
+        if self.issuer.certificate(&name).is_none() {
+            before.progress().installed = None;
+            before.say("handed-over", format!("{told}, is that of {new}"));
+        } else {
+            // Its files stay until another certificate takes their place.
+            before.say("handed-over", format!("{told}, is that of {new} too"));
+        }
+        Ok(())
+    }
+
+    /// Goes on with this order, in the place of one that was begun and not made.
+    pub(super) fn begin_with(&mut self, order: Order) {
+        let progress = self.progress();
+        (progress.hold, progress.again) = (None, false);
+        if let Some(before) = progress.order.take() {
+            progress.leave_behind(before.records);
+        }
+        progress.order = Some(order);
+    }
+
+    /// The pair of another folder in a new version of this one.
+    fn copied(
+        &self,
+        certificate: &Certificate,
+        from: &Folder,
+        to: &Folder,
+        pair: &Installed,
+    ) -> Result<u32, NotTaken> {
+        let known = known(pair, certificate);
+        let whole = from.pair(known, self.now())?.map_err(NotTaken::Unfit)?;
+        let place = match known.has_key {
+            true => KeyPlace::Here,
+            false => KeyPlace::Elsewhere,
+        };
+        let key = match known.has_key {
+            true => from.key(pair.version)?,
+            false => None,
+        };
+        let password = match &certificate.p12_password {
+            Some(source) => {
+                let read = source.read();
+                Some(read.map_err(|error| NotTaken::Unfit(format!("p12_password: {error}")))?)
+            }
+            None => None,
+        };
+        let version = to.next_version()?;
+        let put = to
+            .begin(version, key.as_ref())
+            .and_then(|()| to.put(version, &self.row.name, &whole, place, password.as_ref()));
+        if let Err(trouble) = put {
+            to.discard(version);
+            return Err(trouble.into());
+        }
+        Ok(version)
+    }
+
+    /// Looks for an order that is under way under a name of before, before one is made. True: nothing
+    /// is ordered now.
+    pub(super) async fn has_an_order_of_before(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
+        let print = &certificate.wanted.print;
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let left = rows
+            .into_iter()
+            .find(|row| row.name != self.row.name && self.issuer.left_order(row, print).is_some());
+        let Some(left) = left else {
+            return Ok(false);
+        };
+        let Some(mut before) = self.claimed(&left.name).await? else {
             return Ok(true);
         };
-        let mut before = Task::new(self.issuer, lease);
         if let Some(order) = self.issuer.left_order(&before.row, print).cloned() {
             self.take_order(certificate, folder, &mut before, order)
                 .await?;
         }
-        before.let_go(now).await?;
+        before.let_go(self.now()).await?;
         Ok(true)
     }
 
@@ -90,9 +284,7 @@ impl Task<'_> {
     ) -> Result<(), StoreError> {
         let name = before.row.name.clone();
         let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
-        let has_key = order
-            .has_key
-            .unwrap_or(matches!(certificate.key, KeySource::Made(_)));
+        let has_key = order.has_key.unwrap_or(certificate.makes_key());
         let reference = order.reference.clone();
         let told = reference.unwrap_or_else(|| "an order without an answer yet".to_owned());
         let version = match brought(&there, folder, &order, has_key) {
@@ -115,9 +307,8 @@ impl Task<'_> {
             "taken-over",
             format!("{told}, of {name}: nothing was ordered"),
         );
-        let progress = self.progress();
-        progress.hold = None;
-        progress.order = Some(Order {
+        self.say("key", format!("version {version:04}"));
+        self.begin_with(Order {
             version,
             is_fetched: false,
             ..order
@@ -129,6 +320,18 @@ impl Task<'_> {
             format!("{told} is that of {}", self.row.name),
         );
         Ok(())
+    }
+}
+
+/// Why a pair was not taken over.
+enum NotTaken {
+    Trouble(Trouble),
+    Unfit(String),
+}
+
+impl From<Trouble> for NotTaken {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
     }
 }
 
@@ -147,6 +350,10 @@ fn brought(
     if has_key && key.is_none() {
         return Ok(None);
     }
-    to.begin(version, key.as_ref())?;
+    let begun = to.note(version, &noted(order));
+    if let Err(trouble) = begun.and_then(|()| to.begin(version, key.as_ref())) {
+        to.discard(version);
+        return Err(trouble);
+    }
     Ok(Some(version))
 }

@@ -62,7 +62,11 @@ impl Task<'_> {
                 let Some(order) = self.order() else { return };
                 order.look_at = Some(look_at.max(least));
                 let since = order.ended_at.unwrap_or(now);
-                if now.duration_since(since) > UNCLEAR {
+                let order = order.clone();
+                if order.is_recovered {
+                    let words = self.doubt(&order);
+                    self.progress().trouble = Some(words);
+                } else if now.duration_since(since) > UNCLEAR {
                     let words = format!(
                         "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}",
                         order.tag
@@ -82,6 +86,13 @@ impl Task<'_> {
     /// and leaves nothing behind is a matter for a person, because each may cost money.
     fn not_found(&mut self) {
         self.progress().trouble = None;
+        if let Some(lost) = self.row.progress.order.take_if(|order| order.is_recovered) {
+            // Its key is not used: the next order has a key and a tag of its own.
+            self.stepped();
+            self.progress().leave_behind(lost.records);
+            let words = format!("the CA has no order for version {:04}", lost.version);
+            return self.say("not-found", words);
+        }
         let Some(order) = self.order() else { return };
         order.not_found += 1;
         if order.not_found < ORDERS {

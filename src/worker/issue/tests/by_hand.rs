@@ -154,11 +154,19 @@ async fn files_that_are_gone_order_nothing_and_are_fetched_again_on_request() {
     world.run(&wanted, 60).await;
     let current = world.folder.path().join("certificates/joe/current");
     std::fs::remove_file(&current).unwrap();
+    let key = world
+        .folder
+        .path()
+        .join("certificates/joe/0001/privkey.pem");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
     world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_none());
     assert_eq!(world.ca.held().len(), 1);
+    std::fs::write(&key, kept).unwrap();
     let issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
     issuer.by_hand("joe", ByHand::Fetch).await.unwrap().unwrap();
     world.run(&wanted, 60).await;
-    assert_eq!(world.live("joe").unwrap().version, 1);
+    assert_eq!(world.live("joe").unwrap().version, 2);
     assert_eq!(world.ca.held().len(), 1);
 }

@@ -52,6 +52,32 @@ async fn a_record_that_vanishes_while_its_order_is_open_is_put_back() {
 }
 
 #[tokio::test]
+async fn each_run_looks_for_the_records_although_the_ca_named_a_later_moment() {
+    let world = World::new().await;
+    let zones = MemoryZones::new().with_zone("example.ch");
+    let day = SignedDuration::from_hours(24);
+    world.ca.change(|ca| {
+        ca.works_for = day;
+        ca.goes_on_after = Some(day);
+    });
+    let (issuer, one) = office(&world, &zones, true).await;
+    go(&world, &issuer, 120).await;
+    assert!(has_both(&zones));
+    let order = world.row("www").await.progress.order.unwrap();
+    assert!(order.look_at_is_the_cas, "{order:?}");
+    world.clock.advance(SignedDuration::from_mins(5));
+    let calls = world.ca.calls().len();
+    go(&world, &job(&world, &zones, &one), 60).await;
+    assert_eq!(world.ca.calls().len(), calls, "the CA named its moment");
+    zones.take(OWNER, "a-value");
+    zones.take_cname(BELOW);
+    world.clock.advance(SignedDuration::from_mins(5));
+    go(&world, &job(&world, &zones, &one), 60).await;
+    assert!(has_both(&zones), "{:?}", world.history("www").await);
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
+
+#[tokio::test]
 async fn a_record_that_vanishes_before_every_name_server_has_it_is_written_again() {
     let world = World::new().await;
     let zones = MemoryZones::new().with_zone("example.ch");

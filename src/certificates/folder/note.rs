@@ -1,0 +1,61 @@
+//! What a version keeps of the order that it was begun for: a small file beside the key, so that a
+//! store which was lost, or brought back from a backup, buys nothing twice. It holds no secret.
+
+use std::fs;
+use std::io;
+
+use super::{CERTIFICATE, Folder, KEY, Trouble, sync, write};
+
+/// The file with the order.
+const NOTE: &str = ".order";
+
+/// A version without a certificate, younger than what counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    /// Its number.
+    pub version: u32,
+    /// What it keeps of its order; `None`: an older program began it.
+    pub note: Option<String>,
+}
+
+impl Folder {
+    /// Notes in a version which order it is for. The version is made where it is missing.
+    ///
+    /// # Errors
+    /// When it cannot be written; the note of before stays.
+    pub fn note(&self, version: u32, text: &str) -> Result<(), Trouble> {
+        let folder = self.version(version);
+        super::make(&folder, 0o700)?;
+        let next = folder.join(format!("{NOTE}.next"));
+        let _ = fs::remove_file(&next);
+        write(&next, text.as_bytes())?;
+        let path = folder.join(NOTE);
+        fs::rename(&next, &path).map_err(|error| Trouble::io("write", &path, &error))?;
+        sync(&folder)
+    }
+
+    /// The versions that were begun, have no certificate, and are younger than what counts.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn begun_versions(&self) -> Result<Vec<Begun>, Trouble> {
+        let current = self.current().unwrap_or(0);
+        let mut found = Vec::new();
+        for version in self.versions()?.into_iter().filter(|&one| one > current) {
+            let folder = self.version(version);
+            if folder.join(CERTIFICATE).exists() {
+                continue;
+            }
+            let path = folder.join(NOTE);
+            let note = match fs::read_to_string(&path) {
+                Ok(text) => Some(text),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(Trouble::io("read", &path, &error)),
+            };
+            if note.is_some() || folder.join(KEY).exists() {
+                found.push(Begun { version, note });
+            }
+        }
+        Ok(found)
+    }
+}

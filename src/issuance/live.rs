@@ -1,0 +1,93 @@
+//! What servers read, and what follows where it is not what was installed.
+
+use jiff::Timestamp;
+
+use super::progress::{Installed, Progress};
+use super::{Decision, Observed, Step, again};
+
+/// What lies in the place that servers read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Live {
+    /// Nobody looked, or could: another machine keeps the files.
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// What was installed, with these dates, by its serial number.
+    There {
+        /// Its serial number.
+        serial: String,
+        /// From when it counts.
+        not_before: Timestamp,
+        /// Until when it counts.
+        not_after: Timestamp,
+    },
+    /// What was installed, and servers cannot use it.
+    Damaged {
+        /// The reason in words.
+        why: String,
+        /// The version of the files that has its key; `None`: its key is gone.
+        key: Option<u32>,
+    },
+    /// Something else than what was installed.
+    Foreign {
+        /// The reason in words.
+        why: String,
+    },
+}
+
+impl Live {
+    /// What is wrong with it, in words.
+    pub fn fault(&self) -> Option<&str> {
+        match self {
+            Self::Damaged { why, .. } | Self::Foreign { why } => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// Fetching once more what is damaged, where the CA has it and its key is here. It orders nothing. An
+/// order under way brings the next one anyway.
+pub(super) fn repair(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
+    let progress = observed.progress;
+    observed.wanted?;
+    let Live::Damaged { why, key: Some(_) } = observed.live else {
+        return None;
+    };
+    let installed = progress.installed.as_ref()?;
+    is_mendable(progress, installed, now).then(|| {
+        let at = progress.not_before.unwrap_or(now);
+        Decision::new(Step::Repair, at, format!("{why}: it is fetched once more"))
+    })
+}
+
+fn is_mendable(progress: &Progress, installed: &Installed, now: Timestamp) -> bool {
+    let is_wanted = !progress.again && progress.order.is_none() && progress.revocation.is_none();
+    let counts = installed.revoked_at.is_none() && installed.not_after > now;
+    is_wanted && counts && !installed.reference.is_empty()
+}
+
+/// What a person must do where nothing can be mended here; `None`: nothing.
+pub(super) fn obstacle(
+    observed: Observed<'_>,
+    installed: &Installed,
+    name: &str,
+    now: Timestamp,
+) -> Option<String> {
+    let counts = installed.not_after > now;
+    match observed.live {
+        Live::Nothing => Some(format!(
+            "its files are gone; {} orders a new one",
+            again(name)
+        )),
+        Live::Foreign { why } => Some(why.clone()),
+        Live::Damaged { why, key: None } if counts => Some(format!(
+            "{why}, and its key is not here; {} orders a new one",
+            again(name)
+        )),
+        Live::Damaged { why, .. } if counts && installed.reference.is_empty() => Some(format!(
+            "{why}, and its order is not known here; {} orders a new one",
+            again(name)
+        )),
+        _ => None,
+    }
+}

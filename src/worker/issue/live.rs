@@ -1,0 +1,86 @@
+//! What lies in the place that servers read, compared with what the store has installed there.
+
+use jiff::Timestamp;
+
+use super::{Certificate, Issuer};
+use crate::certificates::Folder;
+use crate::certificates::folder::{Known, Standing};
+use crate::issuance::Live;
+use crate::issuance::progress::{Installed, Order};
+use crate::store::StoreError;
+use crate::store::orders::CertificateRow;
+
+impl Issuer {
+    /// How what servers read stands to what is installed. No CA is asked.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn live(&self, row: &CertificateRow, now: Timestamp) -> Result<Live, StoreError> {
+        let live = self.seen(row, now);
+        if live.fault().is_none() {
+            return Ok(live);
+        }
+        // Another worker may have installed the next one between the two looks.
+        let stored = self.ports.store.orders().certificate(&row.name).await?;
+        let is_same = stored.is_some_and(|stored| {
+            let order = |row: &CertificateRow| {
+                let order = row.progress.order.as_ref();
+                order.map(|one| (one.tag.clone(), one.version, one.is_fetched))
+            };
+            stored.progress.installed == row.progress.installed && order(&stored) == order(row)
+        });
+        Ok(if is_same { live } else { Live::Unknown })
+    }
+
+    fn seen(&self, row: &CertificateRow, now: Timestamp) -> Live {
+        let certificate = self.certificate(&row.name);
+        let installed = row.progress.installed.as_ref();
+        let Some((certificate, installed)) = certificate.zip(installed) else {
+            return Live::Nothing;
+        };
+        let home = row.home.as_ref();
+        if home.is_some_and(|home| *home != self.options.home) {
+            return Live::Unknown;
+        }
+        let (folder, known) = (self.folder(certificate), known(installed, certificate));
+        match folder.standing(known, now) {
+            Ok(Standing::Whole(_)) => Live::There {
+                serial: installed.serial.clone(),
+                not_before: installed.not_before,
+                not_after: installed.not_after,
+            },
+            // One that cannot be read is no proof that it is gone: the memory of it counts.
+            Err(_) => Live::Unknown,
+            Ok(Standing::Damaged(why)) => match folder.version_of_key(known) {
+                None if folder.current().is_none() => Live::Nothing,
+                key => Live::Damaged { why, key },
+            },
+            Ok(Standing::Foreign(why)) => {
+                let order = row.progress.order.as_ref();
+                match order.is_some_and(|order| is_of(order, &folder)) {
+                    // It was switched, and that is not stored yet.
+                    true => Live::Unknown,
+                    false => Live::Foreign { why },
+                }
+            }
+        }
+    }
+}
+
+/// What is remembered of a pair.
+pub(super) fn known<'a>(installed: &'a Installed, certificate: &Certificate) -> Known<'a> {
+    Known {
+        version: installed.version,
+        serial: &installed.serial,
+        fingerprint: &installed.fingerprint,
+        has_key: installed.has_key.unwrap_or(certificate.makes_key()),
+    }
+}
+
+/// Whether what counts in a folder came of this order.
+pub(super) fn is_of(order: &Order, folder: &Folder) -> bool {
+    let live = folder.live().ok().flatten();
+    live.is_some_and(|live| {
+        live.version == order.version && live.facts.fingerprint == order.fingerprint
+    })
+}

@@ -1,0 +1,173 @@
+//! An order that the store does not know, because it was lost or brought back from a backup while the
+//! order was open. The version that has its key tells of it. Such an order is looked for at its CA, as
+//! one whose answer was lost is, before another one is made.
+
+use jiff::SignedDuration;
+
+use super::super::certificate::{Certificate, KeySource};
+use super::super::task::Task;
+use crate::ca::issuing::Subject;
+use crate::certificates::folder::Begun;
+use crate::certificates::{Folder, PrivateKey, Trouble, fingerprint};
+use crate::issuance::again;
+use crate::issuance::progress::{HoldKind, Order};
+use crate::store::StoreError;
+
+/// What is not known is looked for among all orders: none whose certificate lives is older.
+const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
+
+/// What a version keeps of its order, beside its key.
+pub(super) fn noted(order: &Order) -> String {
+    serde_json::to_string(order).unwrap_or_default()
+}
+
+impl Task<'_> {
+    /// Notes beside the key of the order in hand what is about to be submitted.
+    pub(super) fn note_order(&self) -> Result<(), Trouble> {
+        let (Some(certificate), Some(order)) = (self.certificate(), &self.row.progress.order)
+        else {
+            return Ok(());
+        };
+        let folder = self.issuer.folder(certificate);
+        folder.note(order.version, &noted(order))
+    }
+
+    /// Looks in the folder for an order that this store has never begun. True: it is looked for at its
+    /// CA now, or held.
+    pub(super) async fn has_one_in_folder(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
+        if self.row.progress.again {
+            return Ok(false);
+        }
+        let begun = match folder.begun_versions() {
+            Ok(begun) => begun,
+            Err(trouble) => {
+                self.trouble(trouble);
+                return Ok(true);
+            }
+        };
+        if begun.is_empty() {
+            return Ok(false);
+        }
+        let history = self.issuer.ports.store.orders();
+        let history = history.certificate_history(&self.row.name).await?;
+        for one in begun {
+            let words = format!("version {:04}", one.version);
+            let is_known = |event: &crate::store::orders::CertificateEvent| {
+                event.kind == "key" && event.detail.starts_with(&words)
+            };
+            if history.iter().any(is_known) {
+                continue;
+            }
+            match self.order_of(certificate, folder, &one) {
+                Ok(None) => {}
+                Ok(Some(order)) => {
+                    let ca = order.ca.clone();
+                    self.say("key", words.clone());
+                    self.say(
+                        "lost",
+                        format!("{words} was begun for an order that this store does not know; it is looked for at {ca}"),
+                    );
+                    self.stepped();
+                    self.begin_with(order);
+                    return Ok(true);
+                }
+                Err(why) => {
+                    let words = format!(
+                        "{words} was begun for an order that this store does not know, and it cannot be looked for: {why}"
+                    );
+                    let hint = format!(
+                        "`prevalidate certificate list --at-ca` shows what the CA has; move {} away, and the next run goes on; {} orders a new one",
+                        folder.path().join(format!("{:04}", one.version)).display(),
+                        again(&self.row.name)
+                    );
+                    self.hold(HoldKind::Folder, words, Some(hint));
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// The order that a version was begun for; `None`: it was certainly not submitted.
+    fn order_of(
+        &self,
+        certificate: &Certificate,
+        folder: &Folder,
+        begun: &Begun,
+    ) -> Result<Option<Order>, String> {
+        let now = self.now();
+        let Some(note) = &begun.note else {
+            return self.order_by_key(certificate, folder, begun).map(Some);
+        };
+        let order: Order = serde_json::from_str(note)
+            .map_err(|_| "what the version keeps of it cannot be read".to_owned())?;
+        if order.submitted_at.is_none() {
+            return Ok(None);
+        }
+        if !self.issuer.ports.issuers.contains_key(&order.ca) {
+            let ca = &order.ca;
+            return Err(format!("it was made at [ca.{ca}], which is not configured"));
+        }
+        Ok(Some(Order {
+            version: begun.version,
+            ended_at: Some(now),
+            look_at: None,
+            is_recovered: true,
+            ..order
+        }))
+    }
+
+    /// The order that a key without a note may have been used for: an older program made it.
+    fn order_by_key(
+        &self,
+        certificate: &Certificate,
+        folder: &Folder,
+        begun: &Begun,
+    ) -> Result<Order, String> {
+        let now = self.now();
+        let key = folder
+            .key(begun.version)
+            .map_err(|trouble| trouble.message)?;
+        let key: PrivateKey = key.ok_or("its key is gone")?;
+        let live = folder.live().ok().flatten();
+        if live.is_some_and(|live| live.facts.fingerprint == key.fingerprint()) {
+            return Err("its key is that of the certificate in use".to_owned());
+        }
+        if !matches!(certificate.key, KeySource::Made(_)) {
+            return Err("its key was made here, and the configuration has a request".to_owned());
+        }
+        let csr = key.request(&certificate.wish())?;
+        Ok(Order {
+            ca: certificate.ca.clone(),
+            tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),
+            version: begun.version,
+            print: certificate.wanted.print.clone(),
+            fingerprint: fingerprint(csr.public_key()),
+            csr: csr.pem(),
+            names: certificate.subject.names().to_vec(),
+            email: match &certificate.subject {
+                Subject::Mailbox { email, .. } => Some(email.clone()),
+                Subject::Names(_) => None,
+            },
+            has_key: Some(true),
+            submitted_at: now.checked_sub(LIFE).ok(),
+            ended_at: Some(now),
+            is_recovered: true,
+            tag_is_lost: true,
+            ..Order::default()
+        })
+    }
+
+    /// What is said while the CA does not tell whether it has an order that the store has lost.
+    pub(super) fn doubt(&self, order: &Order) -> String {
+        format!(
+            "version {:04} was begun for an order that this store does not know, and the CA does not tell whether it has one; nothing is ordered before that is known. `prevalidate certificate list --at-ca` shows what the CA has; if it has none, {} orders a new one",
+            order.version,
+            again(&self.row.name)
+        )
+    }
+}

@@ -1,0 +1,110 @@
+//! What servers read is not what was installed: damage of ours is mended, and a certificate that
+//! this program did not install is never written over by itself.
+
+use super::super::by_hand::fetch_again;
+use super::super::certificate::Certificate;
+use super::super::live::{is_of, known};
+use super::super::task::Task;
+use super::found::is_wanted_there;
+use crate::certificates::Folder;
+use crate::certificates::folder::Standing;
+use crate::issuance::Live;
+use crate::issuance::again;
+use crate::issuance::progress::{HoldKind, Order};
+use crate::store::StoreError;
+
+impl Task<'_> {
+    /// Fetches once more what is damaged, with its own key, into a new version.
+    pub(super) async fn repair(&mut self) -> Result<(), StoreError> {
+        let live = self.issuer.live(&self.row, self.now()).await?;
+        let Live::Damaged {
+            why,
+            key: Some(version),
+        } = live
+        else {
+            return Ok(());
+        };
+        if let Err(why) = fetch_again(self.progress()) {
+            self.failed(why, None);
+            return Ok(());
+        }
+        if let Some(order) = self.progress().order.as_mut() {
+            order.version = version;
+        }
+        self.say("damaged", format!("{why}: it is fetched once more"));
+        Ok(())
+    }
+
+    /// Whether a certificate that this program did not install lies where the new one is to count.
+    /// True: it is held.
+    pub(super) fn is_occupied(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        order: &Order,
+    ) -> bool {
+        if order.is_again || is_of(order, folder) {
+            return false;
+        }
+        let now = self.now();
+        let why = match &self.row.progress.installed {
+            Some(installed) => match folder.standing(known(installed, certificate), now) {
+                Ok(Standing::Foreign(why)) => Some(why),
+                _ => None,
+            },
+            None => {
+                let live = folder.live().ok().flatten();
+                let live = live.filter(|live| live.facts.not_after > now);
+                live.map(|live| {
+                    let (serial, path) = (live.facts.serial, folder.path().display());
+                    format!("{path} has a certificate that was not installed by this store (serial number {serial})")
+                })
+            }
+        };
+        let Some(why) = why else {
+            return false;
+        };
+        let words = format!(
+            "{why}; the new certificate lies in version {:04} and does not count yet",
+            order.version
+        );
+        let hint = format!(
+            "move what is there away, and the next run installs the new one: {}",
+            folder.path().display()
+        );
+        self.hold(HoldKind::Folder, words, Some(hint));
+        true
+    }
+
+    /// A person says that what lies in the place of the installed certificate is right: it is taken
+    /// over where it is what is wanted.
+    pub(in crate::worker::issue) async fn accept(&mut self) -> Result<(), StoreError> {
+        let Some(certificate) = self.certificate() else {
+            return Ok(());
+        };
+        let live = self.issuer.live(&self.row, self.now()).await?;
+        let is_free = self.row.progress.order.is_none() && self.row.progress.revocation.is_none();
+        if !is_free || !matches!(live, Live::Foreign { .. }) {
+            return Ok(());
+        }
+        let folder = self.issuer.folder(certificate);
+        if self.is_of_another(&folder).await? {
+            return Ok(());
+        }
+        if let Some(live) = is_wanted_there(certificate, &folder, self.now())
+            && !self.is_of_a_rehearsal(certificate, &live)
+        {
+            let has_key = certificate.makes_key();
+            self.take_over(certificate, live, has_key).await?;
+        }
+        Ok(())
+    }
+}
+
+/// What a person does about a foreign certificate in the place of the installed one.
+pub fn way_out(name: &str, version: u32) -> String {
+    format!(
+        "let `current` lead to {version:04} again, or `prevalidate certificate fetch {name}` installs that certificate once more; or `prevalidate certificate issue {name}` takes over what lies there if it has all names, its key and its chain; or {} orders a new one in its place",
+        again(name)
+    )
+}

@@ -1,0 +1,290 @@
+//! What servers read is not what was installed: damage is mended without an order, and a foreign
+//! certificate is said and stays.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::issuance::progress::HoldKind;
+
+/// What is found in the place that servers read, and what is next.
+#[derive(Debug)]
+struct Standing {
+    live: Live,
+    decision: Decision,
+}
+
+impl Standing {
+    fn is_well(&self) -> bool {
+        self.live.fault().is_none() && self.decision.step != crate::issuance::Step::Held
+    }
+
+    fn is_held(&self) -> bool {
+        self.decision.step == crate::issuance::Step::Held
+    }
+
+    fn why(&self) -> &str {
+        self.live.fault().unwrap_or(&self.decision.why)
+    }
+}
+
+impl World {
+    pub(super) fn at(&self, file: &str) -> PathBuf {
+        self.folder.path().join("certificates").join(file)
+    }
+
+    async fn stands(&self, wanted: &[Certificate]) -> Standing {
+        let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
+        let issuer = self.issuer(ca, wanted.to_vec());
+        let (row, now) = (self.row(&wanted[0].wanted.name).await, self.clock.now());
+        let live = issuer.live(&row, now).await.unwrap();
+        let decision = issuer.decide_by(&row, &live, false, now).await.unwrap();
+        Standing { live, decision }
+    }
+
+    /// Another certificate, as somebody puts it into a version of joe's folder by hand.
+    pub(super) async fn put_foreign(&self, version: &str) {
+        let mut other = self.certificate("ann");
+        other.subject = self.certificate("joe").subject;
+        other.wanted.print = "second".to_owned();
+        let ca = Arc::new(InMemory::new(Arc::clone(&self.clock) as Arc<dyn Clock>).unwrap());
+        let mut issuer = self.issuer(ca, vec![other.clone()]);
+        issuer.options.only = Some(vec!["ann".to_owned()]);
+        self.want(&[self.certificate("joe"), other]).await;
+        let over = CancellationToken::new();
+        over.cancel();
+        let deadline = self.clock.now() + SignedDuration::from_secs(60);
+        issuer.run(deadline, &over).await.unwrap();
+        std::fs::create_dir_all(self.at("joe").join(version)).unwrap();
+        for file in ["privkey.pem", "cert.pem", "chain.pem", "fullchain.pem"] {
+            let to = self.at("joe").join(version).join(file);
+            std::fs::copy(self.at("ann/0001").join(file), to).unwrap();
+        }
+        self.lead_to(version);
+    }
+
+    pub(super) fn lead_to(&self, version: &str) {
+        let link = self.at("joe/current");
+        let _ = std::fs::remove_file(&link);
+        std::os::unix::fs::symlink(version, link).unwrap();
+    }
+
+    fn is_foreign(&self) -> bool {
+        let files = ["cert.pem", "privkey.pem", "fullchain.pem"];
+        files.iter().all(|file| {
+            let read = |folder: &str| std::fs::read(self.at(folder).join(file)).unwrap();
+            read("joe/current") == read("ann/0001")
+        })
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_ordered() {
+    type Damage = (&'static str, fn(&World));
+    let cases: [Damage; 9] = [
+        ("fullchain.pem is empty", |world| {
+            std::fs::write(world.at("joe/current/fullchain.pem"), "").unwrap();
+        }),
+        ("fullchain.pem is not there", |world| {
+            std::fs::remove_file(world.at("joe/current/fullchain.pem")).unwrap();
+        }),
+        ("is not the certificate with its chain", |world| {
+            let full = world.at("joe/current/fullchain.pem");
+            std::fs::copy(world.at("joe/current/cert.pem"), full).unwrap();
+        }),
+        ("chain.pem is empty", |world| {
+            std::fs::write(world.at("joe/current/chain.pem"), "\n").unwrap();
+        }),
+        ("chain.pem is not there", |world| {
+            std::fs::remove_file(world.at("joe/current/chain.pem")).unwrap();
+        }),
+        ("chain.pem is no use", |world| {
+            let chain = world.at("joe/current/chain.pem");
+            std::fs::copy(world.at("joe/current/cert.pem"), chain).unwrap();
+        }),
+        ("cert.pem is not there", |world| {
+            std::fs::remove_file(world.at("joe/current/cert.pem")).unwrap();
+        }),
+        ("cert.pem holds no certificates", |world| {
+            std::fs::write(world.at("joe/current/cert.pem"), "half").unwrap();
+        }),
+        ("current is not there", |world| {
+            std::fs::remove_file(world.at("joe/current")).unwrap();
+        }),
+    ];
+    for (words, damage) in cases {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let before = world.live("joe").unwrap().facts;
+        damage(&world);
+        let found = world.stands(&wanted).await;
+        assert!(
+            matches!(found.live, Live::Damaged { .. }),
+            "{words}: {found:?}"
+        );
+        assert!(found.why().contains(words), "{words}: {found:?}");
+        world.run(&wanted, 60).await;
+        let kinds = world.kinds("joe").await;
+        assert_eq!(
+            kinds[kinds.len() - 3..],
+            ["damaged", "fetched", "installed"]
+        );
+        assert_eq!(world.live("joe").unwrap().facts, before, "{words}");
+        let found = world.stands(&wanted).await;
+        assert!(found.is_well(), "{words}: {found:?}");
+        assert_eq!(world.ca.count(Verb::Submit), 1, "{words}");
+        let calls = world.ca.calls().len();
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.calls().len(), calls, "{words}: it is quiet again");
+    }
+}
+
+#[tokio::test]
+async fn a_pair_whose_key_is_gone_or_another_one_waits_for_a_person_and_its_key() {
+    for words in ["is gone", "is not the key of the certificate"] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let path = world.at("joe/current/privkey.pem");
+        let kept = std::fs::read(&path).unwrap();
+        match words {
+            "is gone" => std::fs::remove_file(&path).unwrap(),
+            _ => {
+                let key = crate::certificates::PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+                let pem = secrecy::ExposeSecret::expose_secret(&key.pem()).to_owned();
+                std::fs::write(&path, pem).unwrap();
+            }
+        }
+        let calls = world.ca.calls().len();
+        for days in [0, 80] {
+            world.clock.advance(SignedDuration::from_hours(24 * days));
+            world.run(&wanted, 60).await;
+            let found = world.stands(&wanted).await;
+            assert!(found.is_held() && !found.is_well(), "{found:?}");
+            assert!(found.why().contains(words), "{found:?}");
+            let why = &found.decision.why;
+            assert!(why.contains("issue joe --again"), "{why}");
+            assert_eq!(world.ca.calls().len(), calls, "nothing is ordered for it");
+        }
+        world.clock.advance(SignedDuration::from_hours(-24 * 80));
+        std::fs::write(&path, kept).unwrap();
+        world.run(&wanted, 60).await;
+        assert!(world.stands(&wanted).await.is_well());
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_lies_in_another_version_mends_its_certificate() {
+    let world = World::new().await;
+    let mut one = world.certificate("joe");
+    one.wanted.keeps_key = true;
+    let wanted = [one];
+    world.run(&wanted, 60).await;
+    world.clock.advance(SignedDuration::from_hours(24 * 61));
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 2);
+    std::fs::remove_file(world.at("joe/0002/privkey.pem")).unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 3);
+    assert_eq!(world.ca.count(Verb::Submit), 2);
+}
+
+#[tokio::test]
+async fn a_foreign_pair_is_said_and_stays_until_a_person_decides() {
+    for version in ["0007", "0001"] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        world.put_foreign(version).await;
+        let calls = world.ca.calls().len();
+        for days in [0, 70] {
+            world.clock.advance(SignedDuration::from_hours(24 * days));
+            world.run(&wanted, 60).await;
+            let found = world.stands(&wanted).await;
+            assert!(found.is_held() && !found.is_well(), "{found:?}");
+            for part in ["another certificate", "0001"] {
+                assert!(found.why().contains(part), "{found:?}");
+            }
+            assert!(world.is_foreign());
+            assert_eq!(
+                world.ca.calls().len(),
+                calls,
+                "no order is made for nothing"
+            );
+        }
+        world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert!(!world.is_foreign());
+        assert!(world.stands(&wanted).await.is_well());
+        assert_eq!(world.ca.count(Verb::Submit), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_person_puts_the_installed_certificate_back_without_an_order() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.put_foreign("0007").await;
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert!(!world.is_foreign());
+    assert_eq!(world.live("joe").unwrap().version, 8);
+    assert!(world.stands(&wanted).await.is_well());
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
+
+#[tokio::test]
+async fn a_person_accepts_a_foreign_pair_that_is_what_is_wanted() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.put_foreign("0007").await;
+    world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert!(world.is_foreign());
+    assert!(world.stands(&wanted).await.is_well());
+    let installed = world.row("joe").await.progress.installed.unwrap();
+    assert_eq!((installed.version, installed.reference.as_str()), (7, ""));
+
+    // One for other names is not.
+    let world = World::new().await;
+    let mut other = world.certificate("joe");
+    other.subject = Subject::Mailbox {
+        email: "somebody@example.ch".to_owned(),
+        first_name: None,
+        last_name: None,
+    };
+    let wanted = [other];
+    world.run(&wanted, 60).await;
+    world.put_foreign("0007").await;
+    world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert!(world.is_foreign() && world.stands(&wanted).await.is_held());
+    world.lead_to("0001");
+    world.run(&wanted, 60).await;
+    assert!(world.stands(&wanted).await.is_well());
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_comes_while_a_foreign_pair_is_there_waits_in_its_version() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.clock.advance(SignedDuration::from_hours(24 * 61));
+    world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
+    world.run(&wanted, 10).await;
+    assert_eq!(world.ca.count(Verb::Submit), 2);
+    world.put_foreign("0007").await;
+    world.ca.change(|ca| ca.becomes = OrderState::Issued);
+    world.run(&wanted, 60).await;
+    let hold = world.row("joe").await.progress.hold.unwrap();
+    assert_eq!(hold.kind, HoldKind::Folder);
+    assert!(hold.words.contains("another certificate"), "{}", hold.words);
+    assert!(world.is_foreign());
+    world.lead_to("0001");
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 2);
+    assert_eq!(world.ca.count(Verb::Submit), 2);
+}
