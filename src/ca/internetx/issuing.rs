@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::envelope::{self, TOO_EARLY};
-use super::request::{Way, is_mailbox};
+use super::request::{NO_PRODUCT, Way, is_mailbox};
 use super::{InterNetX, wire};
 use crate::ca::csr::{self, KeyKind, Sight};
 use crate::ca::http::redact::clean;
@@ -106,6 +106,11 @@ impl Issuing for InterNetX {
                 .into_iter()
                 .collect(),
         })
+    }
+
+    fn is_about_the_product(&self, error: &CaError) -> bool {
+        let hint = error.hint.as_deref().unwrap_or_default();
+        error.failure == Failure::Refused && hint.ends_with(NO_PRODUCT)
     }
 
     async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {

@@ -12,6 +12,10 @@ use crate::ca::{CaError, Failure};
 /// Months of an order that names no term.
 const MONTHS: u32 = 12;
 
+/// The end of the hint where InterNetX does not know a product.
+pub(super) const NO_PRODUCT: &str =
+    "a product of InterNetX, as BASIC_SSL is one, and does it take such a request?";
+
 /// What an order is at InterNetX.
 pub(super) enum Way {
     Create,
@@ -59,13 +63,15 @@ impl InterNetX {
         }
         call.body = Body::Json(body);
         let said = |error: CaError| {
-            if error.failure != Failure::NotFound {
+            // Which code an unknown product has is not known; the words name it.
+            let names_it = error.failure == Failure::Refused
+                && error.hint.is_none()
+                && !intent.product.trim().is_empty()
+                && error.message.contains(intent.product.trim());
+            if error.failure != Failure::NotFound && !names_it {
                 return error;
             }
-            let hint = format!(
-                "Is `{}` a product of InterNetX, as BASIC_SSL is one?",
-                clean(&intent.product)
-            );
+            let hint = format!("Is `{}` {NO_PRODUCT}", clean(&intent.product));
             CaError {
                 failure: Failure::Refused,
                 ..error

@@ -32,6 +32,9 @@ pub(in crate::commands) struct OrderArgs {
     /// The product, by its name at the CA or the CA's key for it
     #[arg(long, value_name = "PRODUCT")]
     product: String,
+    /// The [[contact]] of the configuration that the CA asks about the order, where it wants one
+    #[arg(long, value_name = "NAME")]
+    contact: Option<String>,
     /// The certificate signing request, in PEM or DER; `-` is standard input
     #[arg(long, value_name = "FILE")]
     csr: PathBuf,
@@ -79,6 +82,11 @@ pub(super) async fn order(
             .map_err(|why| faults.push(why))
             .ok()
     });
+    if let Some(ca) = &ca
+        && let Err(why) = check_contact(&settings, ca, args.contact.as_deref())
+    {
+        faults.push(why);
+    }
     let (Some(subject), Some(ca), Some(client), true) = (subject, ca, client, faults.is_empty())
     else {
         return Err(usage(faults.join("\n")));
@@ -100,6 +108,7 @@ pub(super) async fn order(
         .map_err(|error| Failed::new(Exit::Temporary, error.to_string()))?;
     let key = KeySettings::Request(file.path().to_owned(), fingerprint(csr.public_key()));
     let mut one = by_request(ca, client, args.product.clone(), subject, key);
+    one.contact.clone_from(&args.contact);
     one.name = name_of(&settings, &one, csr.public_key()).await?;
     let name = one.name.clone();
     settings.certificates.certificates.push(one);
@@ -302,6 +311,31 @@ fn client(
             "{ca} has several clients: name one by --client: {}",
             list()
         )),
+    }
+}
+
+/// What is wrong with the contact of an order.
+fn check_contact(settings: &Settings, ca: &str, wanted: Option<&str>) -> Result<(), String> {
+    let kind = settings.cas.get(ca).and_then(|ca| ca.kind.issuing);
+    let wants = kind.is_some_and(|kind| kind.wants_contact);
+    let known = &settings.certificates.contacts;
+    let names = || match known.is_empty() {
+        true => "the configuration has no [[contact]]: write one".to_owned(),
+        false => {
+            let names = known.keys().map(String::as_str);
+            format!("there are: {}", names.collect::<Vec<_>>().join(", "))
+        }
+    };
+    match wanted {
+        None if wants => Err(format!(
+            "[ca.{ca}] asks a person about an order: name a [[contact]] by --contact; {}",
+            names()
+        )),
+        Some(_) if !wants => Err(format!("[ca.{ca}] takes no contact: leave --contact out")),
+        Some(name) if !known.contains_key(name) => {
+            Err(format!("`{name}` is no [[contact]]; {}", names()))
+        }
+        _ => Ok(()),
     }
 }
 

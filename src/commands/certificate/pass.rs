@@ -363,6 +363,7 @@ async fn refusal(settings: &Settings, one: &Certificate, error: &mut CaError) ->
     }
     match error.is_retryable() {
         true => Exit::Temporary,
+        false if product::is_refused(settings, one, error) => Exit::Usage,
         false => Exit::Ca,
     }
 }

@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::ca::Validation;
 use crate::ca::issuing::Product;
+use crate::ca::{CaError, Issuing, Validation};
+use crate::certificates::PrivateKey;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{Settings, nearest};
 use crate::store::Store;
-use crate::worker::issue::Certificate;
+use crate::worker::issue::{Certificate, IssuePorts};
 use crate::worker::{Target, reference_fact};
 
 /// So many products are named where none is like the one that was given.
@@ -42,6 +43,9 @@ pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), 
         },
     };
     let products = issuer.products(&client).await.unwrap_or_default();
+    if products.is_empty() {
+        return rehearsed(settings, one, &*issuer).await;
+    }
     match unknown(&one.product, &products) {
         None => Ok(()),
         Some(hint) => {
@@ -53,6 +57,37 @@ pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), 
             Err(Failed::new(Exit::Usage, message).with_hint(hint))
         }
     }
+}
+
+/// The same by a free rehearsal, at a CA without a catalogue. What else it refuses, the order tells.
+async fn rehearsed(
+    settings: &Settings,
+    one: &Certificate,
+    issuer: &dyn Issuing,
+) -> Result<(), Failed> {
+    let (store, _folder) = wire::store_copy(settings).await?;
+    let ports = IssuePorts::of(&wire::ports(settings, Arc::clone(&store))?);
+    let looking = wire::looking_issuer(settings, &store);
+    match looking.rehearse(&ports, one, PrivateKey::generate).await? {
+        Err(error) if issuer.is_about_the_product(&error) => Err(refused(error)),
+        _ => Ok(()),
+    }
+}
+
+/// A product that the CA does not sell is a wrong input.
+fn refused(error: CaError) -> Failed {
+    let failed = Failed::new(Exit::Usage, error.message);
+    match error.hint {
+        Some(hint) => failed.with_hint(hint),
+        None => failed,
+    }
+}
+
+/// Whether a rehearsal was refused because the CA does not sell the product.
+pub(super) fn is_refused(settings: &Settings, one: &Certificate, error: &CaError) -> bool {
+    let account = wire::ca(settings, &one.ca, wire::clock()).ok();
+    let issuer = account.and_then(Validation::issuing);
+    issuer.is_some_and(|issuer| issuer.is_about_the_product(error))
 }
 
 /// What to write in its place, where a catalogue does not have a product; `None`: it has it, or there

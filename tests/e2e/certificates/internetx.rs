@@ -297,3 +297,90 @@ fn two_machines_at_once_make_one_order_at_internetx() {
     assert_eq!(office.zones(), before);
     assert!(office.robot.busiest_second() <= 3, "the machines share it");
 }
+
+#[test]
+fn an_order_by_hand_names_its_contact_and_a_product_that_is_sold() {
+    let office = Office::new();
+    office.robot.change(|robot| robot.calls_per_second = 0);
+    let setup = office.setup(&[]);
+    office.lab.world.run(&setup, &WAIT).exits(0);
+    let key = office.lab.world.path("own.key").display().to_string();
+    let csr = office.lab.world.path("own.csr").display().to_string();
+    let curve = "ec_paramgen_curve:P-256";
+    run(
+        "openssl",
+        &[
+            "genpkey",
+            "-algorithm",
+            "EC",
+            "-pkeyopt",
+            curve,
+            "-out",
+            &key,
+        ],
+        "",
+    );
+    let (subject, names) = ("/CN=www.alpha.test", "subjectAltName=DNS:www.alpha.test");
+    run(
+        "openssl",
+        &[
+            "req", "-new", "-key", &key, "-subj", subject, "-addext", names, "-out", &csr,
+        ],
+        "",
+    );
+    let order = |product: &str, more: &[&str]| {
+        let own = [
+            "certificate",
+            "order",
+            "--ca",
+            "robot",
+            "--product",
+            product,
+            "--csr",
+            &csr,
+        ];
+        let all = [&own[..], &["--wait", "60s"], more].concat();
+        office.lab.world.run(&setup, &all)
+    };
+    order("BASIC_SSL", &[])
+        .exits(2)
+        .says(&["--contact", "there are: pki"]);
+    order("BASIC_SSL", &["--contact", "pkl"])
+        .exits(2)
+        .says(&["`pkl` is no [[contact]]"]);
+    for more in [&[][..], &["--dry-run"]] {
+        let more = [&["--contact", "pki"], more].concat();
+        order("NO_SSL", &more)
+            .exits(2)
+            .says(&["Is `NO_SSL` a product of InterNetX"]);
+    }
+    assert_eq!(office.orders(), 0);
+    let ran = order("BASIC_SSL", &["--contact", "pki"])
+        .exits(0)
+        .says(&["nothing renews it"]);
+    assert!(!ran.said().contains("renewed then"), "{}", ran.said());
+    assert_eq!(office.orders(), 1);
+}
+
+#[test]
+fn a_withdrawal_tells_the_record_of_an_open_order_and_the_next_run_removes_it() {
+    let office = Office::new();
+    let before = office.zones();
+    let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"www.alpha.test\"]")]);
+    office.robot.change(|robot| robot.look_after = 3_600);
+    let world = &office.lab.world;
+    world.run(&setup, &["run", "--wait", "20s"]);
+    assert_eq!(office.orders(), 1);
+    assert_ne!(office.zones(), before);
+    let words = "of the open order of certificate www";
+    let dry = ["withdraw", "alpha.test", "--dry-run"];
+    world.run(&setup, &dry).exits(0).says(&[words]);
+    let withdraw = ["withdraw", "alpha.test", "--yes"];
+    world
+        .run(&setup, &withdraw)
+        .exits(0)
+        .says(&["the next run takes out of DNS", words]);
+    world.run(&setup, &["run", "--wait", "10s"]);
+    assert_eq!(office.zones(), before);
+    assert_eq!(office.orders(), 1);
+}
