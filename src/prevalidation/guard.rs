@@ -232,14 +232,15 @@ pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Opt
     })
 }
 
-/// Whether both show the same day. A proof that this program has just dated by its first reading
-/// is left out: its new end is no doing of the CA's.
+/// Whether both are dated alike: a list may leave out the day that a read of the domain shows. A
+/// proof that this program has just dated by its first reading is left out: its new end is no doing
+/// of the CA's.
 fn is_dated_alike(new: &Registration, old: &Registration) -> bool {
     let Some((new, old)) = new.proof.as_ref().zip(old.proof.as_ref()) else {
         return false;
     };
-    let newly_dated = new.first_seen.is_some() && old.first_seen.is_none();
-    !newly_dated && new.validated_at == old.validated_at
+    let days = new.validated_at.zip(old.validated_at);
+    days.is_none_or(|(new, old)| new == old) && new.made_at() == old.made_at()
 }
 
 /// Whether too much of the inventory went to other clients: of `known` domains of one origin, so
@@ -335,6 +336,55 @@ mod tests {
         assert_eq!(rule.to_string(), "2027-01-27T09:18:00Z");
         assert_eq!(alarms("2027-01-27T00:00:00Z"), 0, "its day");
         assert_eq!(alarms("2027-01-26T00:00:00Z"), 1);
+    }
+
+    #[test]
+    fn a_proof_that_is_shortened_is_seen_where_the_list_leaves_its_day_out() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let policy = Policy::new(Mode::Manage);
+        let day = |text: &str| Some(format!("{text}T00:00:00Z").parse().unwrap());
+        let shown = |validated_at, expires_at, first_seen| {
+            let domain = DomainName::from_a_labels("example.ch").unwrap();
+            let proof = Proof {
+                validated_at,
+                expires_at,
+                first_seen,
+                ..Proof::default()
+            };
+            Sighting::Present(Registration {
+                proof: Some(proof),
+                ..Registration::bare("1", domain, Status::Valid)
+            })
+        };
+        let alarms = |old: Sighting, mut new: Sighting| {
+            let before = Observed {
+                domain: DomainName::from_a_labels("example.ch").unwrap(),
+                desired: true,
+                covered_by: None,
+                has_provider: true,
+                sighting: old,
+                read_at: None,
+                attempt: Attempt::default(),
+                ledger: Vec::new(),
+            };
+            new.keep_first_seen(&before.sighting);
+            let mut comparison = Comparison::default();
+            comparison.take(&before, &new, &policy, now);
+            comparison.alarms("client", None).len()
+        };
+        let (made, end) = (day("2026-11-21"), day("2027-06-07"));
+        let status = || shown(made, end, None);
+        assert_eq!(
+            alarms(status(), shown(None, day("2026-12-10"), Some(now))),
+            1
+        );
+        assert_eq!(alarms(status(), shown(None, end, Some(now))), 0);
+        // The day that the rules count from is this program's: the CA has shortened nothing.
+        let undated = shown(None, day("2027-12-01"), None);
+        assert_eq!(
+            alarms(undated, shown(None, day("2027-12-01"), Some(now))),
+            0
+        );
     }
 
     #[test]
