@@ -112,7 +112,7 @@ impl Observed {
     pub fn lapse_in_words(&self, reuse: &ReuseTable, now: Timestamp) -> String {
         let proof = self.last_proof();
         let made = proof
-            .and_then(Proof::made_at)
+            .and_then(|proof| proof.validated_at)
             .map(|at| format!(", made on {at:.0},"))
             .unwrap_or_default();
         match proof.and_then(|proof| reuse.usable_until(proof)) {

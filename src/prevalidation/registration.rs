@@ -147,7 +147,9 @@ impl Registration {
     /// proof. Without this a proof of which the CA shows no date would be as young as each reading.
     pub fn keep_first_seen(&mut self, before: Option<&Self>) {
         let counted = |status: &Status| matches!(status, Status::Valid | Status::Unknown(_));
-        let known = before.filter(|before| counted(&before.status));
+        // Only where the CA stopped saying VALID, and says it again, is it another proof.
+        let is_again = |before: &Self| self.status == Status::Valid && !counted(&before.status);
+        let known = before.filter(|before| !is_again(before));
         let Some(known) = known.and_then(|before| before.proof.as_ref()) else {
             return;
         };

@@ -186,3 +186,53 @@ fn a_lapse_that_a_wrong_clock_has_noted_for_the_future_is_noted_when_it_comes() 
     assert!(known.is_lapsed(&reuse, now));
     assert!(known.believed(now).has_unnoted_lapse(&reuse, now));
 }
+
+/// A row of a list that states no day of validation, as it was read on `day`.
+fn undated(status: Status, day: &str, ends: &str) -> Sighting {
+    let mut row = answer(status, Some((None, Some(at(ends)))));
+    if let Sighting::Present(found) = &mut row {
+        found.proof.as_mut().unwrap().first_seen = Some(at(day));
+    }
+    row
+}
+
+#[test]
+fn a_proof_that_has_ended_keeps_its_age_and_its_lapse_is_noted_once() {
+    let reuse = ReuseTable::default();
+    let ended = |day| (day, undated(Status::Expired, day, "2026-11-20"));
+    let mut known = after(&[
+        (
+            "2026-11-01",
+            undated(Status::Valid, "2026-11-01", "2026-11-20"),
+        ),
+        ended("2026-11-21"),
+    ]);
+    assert!(known.has_unnoted_lapse(&reuse, at("2026-11-21")));
+    known.attempt.lapsed_at = Some(at("2026-11-21"));
+    for day in ["2026-11-22", "2026-11-23"] {
+        known.sighting = ended(day).1.with_memory_of(&known, at(day));
+        assert!(!known.has_unnoted_lapse(&reuse, at(day)), "{day}");
+    }
+    let made = known.last_proof().and_then(Proof::made_at);
+    assert_eq!(made, Some(at("2026-11-01")), "its first reading");
+    // Validated again, and the row shows no day for it.
+    let day = "2026-11-24";
+    known.sighting = undated(Status::Valid, day, "2027-06-10").with_memory_of(&known, at(day));
+    assert_eq!(known.last_proof().and_then(Proof::made_at), Some(at(day)));
+}
+
+#[test]
+fn a_day_of_validation_is_told_only_where_the_ca_states_it() {
+    let reuse = ReuseTable::default();
+    let said = |sighting| {
+        let known = after(&[("2026-11-21", sighting)]);
+        known.lapse_in_words(&reuse, at("2026-11-21"))
+    };
+    let told = said(undated(Status::Expired, "2026-11-21", "2026-11-20"));
+    assert_eq!(
+        told,
+        "no proof counts any more: the last one ended on 2026-11-20T00:00:00Z"
+    );
+    let told = said(answer(Status::Expired, made("2026-04-01")));
+    assert!(told.contains(", made on 2026-04-01T00:00:00Z,"), "{told}");
+}
