@@ -430,6 +430,25 @@ fn only_the_registry_names_the_kinds_of_ca() {
     none("a kind of CA is named in the registry only", &breaches);
 }
 
+/// What is fixed for a kind says where its records may be (faults C08).
+#[test]
+fn a_ca_makes_its_challenges_by_its_kind() {
+    let mut breaches = Vec::new();
+    let kinds = kinds_of_ca();
+    for source in sources("src").iter().filter(|source| !source.is_test) {
+        let is_its = |kind: &String| {
+            let own = format!("src/ca/{kind}");
+            source.path == format!("{own}.rs") || source.path.starts_with(&format!("{own}/"))
+        };
+        let calls = ["Challenge::txt(", "Challenge::cname("];
+        let direct = calls.into_iter().find(|call| source.text.contains(call));
+        if let Some(call) = direct.filter(|_| kinds.iter().any(is_its)) {
+            breaches.push(format!("{}: {call}", source.path));
+        }
+    }
+    none("an adapter makes its challenges by its `KIND`", &breaches);
+}
+
 #[test]
 fn the_heart_is_pure() {
     let mut breaches = Vec::new();

@@ -21,9 +21,7 @@ use super::{
     CaError, Client, ClientSelector, Failure, Listing, Started, Submission, Validation, Verdict,
 };
 use crate::clock::Clock;
-use crate::prevalidation::{
-    Challenge, Counts, DomainName, Proof, Registration, ReuseTable, Status,
-};
+use crate::prevalidation::{Counts, DomainName, Proof, Registration, ReuseTable, Status};
 
 /// What is fixed for the toy.
 pub static KIND: validation::Kind = validation::Kind {
@@ -107,7 +105,7 @@ fn registration(row: &Value, now: Timestamp) -> Result<Registration, String> {
     let domain = DomainName::parse(name).map_err(|why| why.to_string())?.name;
     let challenge = text("greeting").map(|greeting| {
         let owner = format!("_hello.{domain}");
-        Challenge::txt(&domain, &owner, greeting, Counts::Published)
+        KIND.txt(&domain, &owner, greeting, Counts::Published)
     });
     let challenge = challenge.transpose().map_err(|why| why.to_string())?;
     let proof = moment("proven").map(|at| Proof {

@@ -55,6 +55,30 @@ pub fn is_foreign(name: &str) -> bool {
         || name.ends_with("-domain-verification")
 }
 
+/// The versions with which the TXT records of mail protocols begin.
+const VERSIONS: [&str; 7] = [
+    "v=spf1",
+    "spf2.0/",
+    "v=dmarc1",
+    "v=dkim1",
+    "v=bimi1",
+    "v=stsv1",
+    "v=tlsrptv1",
+];
+
+/// Whether a whole TXT value is the record of another protocol, or the mark of another service. A
+/// random value may begin like the short ones by chance, and GlobalSign's mark is a CA's own.
+pub fn is_of_another(value: &str) -> bool {
+    let text: String = value.split_whitespace().collect();
+    let text = text.to_ascii_lowercase();
+    let is_mark = |(head, _): (&str, &str)| {
+        let is_own = head.trim_start_matches('_') == "globalsign-domain-verification";
+        head.len() > 1 && !is_own && is_foreign(head)
+    };
+    VERSIONS.iter().any(|begin| text.starts_with(begin))
+        || text.split_once('=').is_some_and(is_mark)
+}
+
 /// Why `prefix` cannot be put before a random value, if it cannot.
 ///
 /// # Errors
@@ -105,6 +129,30 @@ mod tests {
         }
         for ours in ["swiss-pki", "swisssign", "msca"] {
             assert!(!is_foreign(ours), "{ours}");
+        }
+    }
+
+    #[test]
+    fn a_value_of_another_protocol_is_known_and_a_random_one_is_not() {
+        for other in [
+            "v=spf1 +all",
+            "V = DMARC1; p=none",
+            "v=DKIM1; k=rsa; p=x",
+            "spf2.0/pra",
+            "v=STSv1; id=1",
+            "google-site-verification=x",
+            "MS=ms12345678",
+        ] {
+            assert!(is_of_another(other), "{other}");
+        }
+        for random in [
+            "p=V_t|L%>8]iU6Yx",
+            "v=F(U_t|L%>8]iU6Yx",
+            "_abc123",
+            "swiss-pki=AAAA==",
+            "_globalsign-domain-verification=AbC",
+        ] {
+            assert!(!is_of_another(random), "{random}");
         }
     }
 }

@@ -9,8 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::issuing::Issuing;
-use super::{CaError, Client};
-use crate::prevalidation::{DomainName, Registration, ReuseTable};
+use super::{CaError, Client, token};
+use crate::prevalidation::{
+    Challenge, ChallengeError, Counts, DomainName, RecordName, Registration, ReuseTable,
+};
+use crate::text::escape;
 
 /// A certificate authority's interface for validating domains in advance, for one account.
 ///
@@ -93,6 +96,72 @@ pub struct Kind {
     pub reuse: fn() -> ReuseTable,
 }
 
+impl Kind {
+    /// A TXT value at `owner`, for `domain`, as a CA of this kind asks for it.
+    ///
+    /// # Errors
+    /// The name is none where this kind has its TXT values, or the value may not be published.
+    pub fn txt(
+        &self,
+        domain: &DomainName,
+        owner: &str,
+        value: &str,
+        counts: Counts,
+    ) -> Result<Challenge, ChallengeError> {
+        self.place(domain, owner, Method::Txt)?;
+        if token::is_of_another(value) {
+            let why = "it is the record of another protocol, or the mark of another service";
+            return Err(ChallengeError::Value(escape(value).into_owned(), why));
+        }
+        Challenge::txt(domain, owner, value, counts)
+    }
+
+    /// A CNAME at `owner` that points at `target`, for `domain`, as a CA of this kind asks for it.
+    ///
+    /// # Errors
+    /// The name is none where this kind has its CNAMEs, or the target may not be published.
+    pub fn cname(
+        &self,
+        domain: &DomainName,
+        owner: &str,
+        target: &str,
+        counts: Counts,
+    ) -> Result<Challenge, ChallengeError> {
+        self.place(domain, owner, Method::Cname)?;
+        Challenge::cname(domain, owner, target, counts)
+    }
+
+    /// Whether a record may be at `owner`: a TXT value at the domain itself or at the label of this
+    /// kind, a CNAME at its label where there is one. A kind that states no methods sells the
+    /// certificates of other CAs, whose labels it does not know. Everything else that is wrong with
+    /// a name is found by the challenge itself (faults C08).
+    fn place(
+        &self,
+        domain: &DomainName,
+        owner: &str,
+        method: Method,
+    ) -> Result<(), ChallengeError> {
+        let label = self.labels.iter().find(|(of, _)| *of == method);
+        let expected = match (label, method) {
+            _ if self.methods.is_empty() => return Ok(()),
+            (Some((_, label)), _) => format!("{label}.{domain}"),
+            (None, Method::Txt) => domain.to_string(),
+            (None, Method::Cname) => return Ok(()),
+        };
+        let is_at_domain = |owner: &str| method == Method::Txt && owner == domain.as_str();
+        match RecordName::parse(owner) {
+            Ok(owner)
+                if owner.is_within(domain.as_str())
+                    && owner.as_str() != expected
+                    && !is_at_domain(owner.as_str()) =>
+            {
+                Err(ChallengeError::Elsewhere { owner, expected })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The type of record by which a CA validates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
@@ -167,4 +236,79 @@ pub struct Listing {
     pub clock_skew: Option<SignedDuration>,
     /// When the answer came.
     pub read_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{digicert, hello, internetx, sectigo, swisssign};
+    use super::*;
+
+    fn domain() -> DomainName {
+        DomainName::from_a_labels("a.test").unwrap()
+    }
+
+    fn txt(kind: &Kind, owner: &str, value: &str) -> Result<Challenge, ChallengeError> {
+        kind.txt(&domain(), owner, value, Counts::Published)
+    }
+
+    #[test]
+    fn a_txt_value_is_taken_at_the_domain_or_at_the_label_of_the_kind_only() {
+        for (kind, label) in [
+            (&sectigo::KIND, "_pki-validation.a.test"),
+            (&digicert::KIND, "_dnsauth.a.test"),
+            (&hello::KIND, "_hello.a.test"),
+            (&swisssign::KIND, "a.test"),
+        ] {
+            for owner in [label, "a.test", "A.test."] {
+                assert!(txt(kind, owner, "abc").is_ok(), "{} {owner}", kind.name);
+            }
+            for owner in [
+                "_dmarc.a.test",
+                "_acme-challenge.a.test",
+                "_x.a.test",
+                "www.a.test",
+            ] {
+                let refused = txt(kind, owner, "abc").unwrap_err();
+                let is_it = matches!(refused, ChallengeError::Elsewhere { .. });
+                assert!(is_it, "{} {owner}: {refused}", kind.name);
+                assert!(refused.to_string().contains(label), "{refused}");
+            }
+            for value in [
+                "v=spf1 +all",
+                "v=DMARC1; p=none",
+                "google-site-verification=x",
+            ] {
+                let refused = txt(kind, label, value).unwrap_err().to_string();
+                assert!(
+                    refused.contains("another protocol"),
+                    "{}: {refused}",
+                    kind.name
+                );
+            }
+            let outside = txt(kind, "_pki-validation.b.test", "abc").unwrap_err();
+            assert!(matches!(outside, ChallengeError::Outside { .. }));
+        }
+    }
+
+    #[test]
+    fn a_cname_is_taken_at_the_label_of_the_kind_or_below_an_underscore() {
+        let cname = |kind: &Kind, owner: &str| {
+            kind.cname(&domain(), owner, "b2.ca.example", Counts::Published)
+        };
+        assert!(cname(&digicert::KIND, "_dnsauth.a.test").is_ok());
+        let refused = cname(&digicert::KIND, "_0a1b.a.test").unwrap_err();
+        assert!(matches!(refused, ChallengeError::Elsewhere { .. }));
+        assert!(cname(&sectigo::KIND, "_0a1b.a.test").is_ok());
+        assert!(cname(&internetx::KIND, "_0a1b.www.a.test").is_ok());
+        for kind in [&sectigo::KIND, &digicert::KIND, &internetx::KIND] {
+            for owner in ["ns1.a.test", "_dmarc.a.test", "a.test"] {
+                assert!(cname(kind, owner).is_err(), "{} {owner}", kind.name);
+            }
+        }
+        // The records of the CAs whose certificates it sells are at any name.
+        let value = "_globalsign-domain-verification=AbC";
+        assert!(txt(&internetx::KIND, "www.a.test", value).is_ok());
+        assert!(txt(&internetx::KIND, "a.test", "v=spf1 -all").is_err());
+    }
 }

@@ -11,9 +11,27 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::name::{DomainName, escape, is_within};
 
-/// The octets that one TXT value may have. Random values have 32 to 240; the rest is room for
-/// values that name an account.
-const LONGEST_VALUE: usize = 1000;
+/// The octets that one TXT value may have: one string of a TXT record. Random values have 32 to 240.
+const LONGEST_VALUE: usize = 255;
+
+/// Labels of other protocols (IANA, "Underscored and Globally Scoped DNS Node Names"): a CA's record
+/// below one of them would change mail, keys or certificates of the domain.
+const OTHERS: [&str; 14] = [
+    "_acme-challenge",
+    "_atproto",
+    "_bimi",
+    "_caldav",
+    "_dmarc",
+    "_dnslink",
+    "_domainkey",
+    "_mta-sts",
+    "_report",
+    "_smtp",
+    "_tcp",
+    "_tls",
+    "_udp",
+    "_validation-persist",
+];
 
 /// One record that the CA asks for, and how long it is good for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +92,31 @@ pub enum ChallengeError {
         /// The domain that it is asked to validate.
         domain: DomainName,
     },
+    /// The kind of CA does not have its records there.
+    #[error("the CA names a record at `{owner}`, and its records are at {expected}")]
+    Elsewhere {
+        /// What the CA sent.
+        owner: RecordName,
+        /// Where records of this kind of CA are.
+        expected: String,
+    },
+    /// The owner is no name for a validation.
+    #[error("the CA names a record at `{0}`: {1}")]
+    Label(RecordName, &'static str),
     /// A CNAME at the domain itself would hide every other record there.
     #[error("the CA wants a CNAME at {0} itself, which would hide every other record there")]
     CnameAtDomain(DomainName),
     /// The target is no DNS name.
     #[error("the CA names `{0}` as the target of a CNAME, which is no DNS name: {1}")]
     Target(String, &'static str),
+    /// The target is a name of the domain.
+    #[error("the CA wants a CNAME to `{target}`, which lies in {domain} itself")]
+    TargetInside {
+        /// What the CA sent.
+        target: RecordName,
+        /// The domain that it is asked to validate.
+        domain: DomainName,
+    },
     /// The target is the owner itself.
     #[error("the CA wants a CNAME at {0} that points at itself")]
     Loop(String),
@@ -102,8 +139,9 @@ impl Challenge {
         let owner = owner_in(domain, owner)?;
         let wrong = match value {
             _ if value.trim().is_empty() => Some("it is empty"),
-            _ if value.len() > LONGEST_VALUE => Some("it is longer than 1000 octets"),
+            _ if value.len() > LONGEST_VALUE => Some("it is longer than 255 octets"),
             _ if value.chars().any(char::is_control) => Some("it holds a control character"),
+            _ if value.trim() != value => Some("it begins or ends with a blank"),
             _ if !value.is_ascii() => Some("it holds a character outside ASCII"),
             _ => None,
         };
@@ -135,6 +173,16 @@ impl Challenge {
             RecordName::parse(target).map_err(|why| ChallengeError::Target(escape(target), why))?;
         if parsed == owner {
             return Err(ChallengeError::Loop(parsed.0));
+        }
+        if parsed.is_within(domain.as_str()) {
+            return Err(ChallengeError::TargetInside {
+                target: parsed,
+                domain: domain.clone(),
+            });
+        }
+        if !owner.as_str().starts_with('_') {
+            let why = "it does not begin with an underscore, so it may be a host";
+            return Err(ChallengeError::Label(owner, why));
         }
         Ok(Self::of(owner, ChallengeData::Cname(parsed), counts))
     }
@@ -175,7 +223,12 @@ impl Challenge {
     /// Whether the record belongs to `domain`. A challenge that was read back from a store is held
     /// against this once more before it is published.
     pub fn is_for(&self, domain: &DomainName) -> bool {
-        self.owner.is_within(domain.as_str())
+        let is_alias_of_host = match &self.data {
+            ChallengeData::Txt(_) => false,
+            ChallengeData::Cname(_) => !self.owner.as_str().starts_with('_'),
+        };
+        let is_inside = self.owner.is_within(domain.as_str());
+        is_inside && !is_alias_of_host && !is_anothers(&self.owner, domain)
     }
 
     /// `TXT` or `CNAME`.
@@ -282,156 +335,25 @@ impl fmt::Display for Challenge {
 fn owner_in(domain: &DomainName, owner: &str) -> Result<RecordName, ChallengeError> {
     let parsed =
         RecordName::parse(owner).map_err(|why| ChallengeError::Owner(escape(owner), why))?;
-    if parsed.is_within(domain.as_str()) {
-        Ok(parsed)
-    } else {
-        Err(ChallengeError::Outside {
+    if !parsed.is_within(domain.as_str()) {
+        return Err(ChallengeError::Outside {
             owner: parsed.0,
             domain: domain.clone(),
-        })
+        });
     }
+    if is_anothers(&parsed, domain) {
+        let why = "the name belongs to another protocol";
+        return Err(ChallengeError::Label(parsed, why));
+    }
+    Ok(parsed)
+}
+
+/// Whether a label of `owner` below `domain` is that of another protocol.
+fn is_anothers(owner: &RecordName, domain: &DomainName) -> bool {
+    let below = owner.as_str().strip_suffix(domain.as_str());
+    let mut labels = below.unwrap_or_default().split('.');
+    labels.any(|label| OTHERS.contains(&label))
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn domain() -> DomainName {
-        DomainName::from_a_labels("example.org").unwrap()
-    }
-
-    fn txt(owner: &str, value: &str) -> Result<Challenge, ChallengeError> {
-        Challenge::txt(&domain(), owner, value, Counts::BySubmit)
-    }
-
-    fn cname(owner: &str, target: &str) -> Result<Challenge, ChallengeError> {
-        Challenge::cname(&domain(), owner, target, Counts::Published)
-    }
-
-    #[test]
-    fn a_record_may_stand_at_the_domain_or_below_it_in_any_case_with_or_without_a_full_stop() {
-        for (sent, owner) in [
-            ("example.org", "example.org"),
-            ("EXAMPLE.org.", "example.org"),
-            (
-                "_PKI-validation.example.org.",
-                "_pki-validation.example.org",
-            ),
-            ("_a.b.Example.Org", "_a.b.example.org"),
-        ] {
-            assert_eq!(txt(sent, "x").unwrap().owner.as_str(), owner, "{sent}");
-        }
-        let shown = DomainName::parse("déjà.example").unwrap().name;
-        for sent in ["_x.déjà.example.", "_x.xn--dj-kia8a.example"] {
-            let made = Challenge::txt(&shown, sent, "x", Counts::Published).unwrap();
-            assert_eq!(made.owner.as_str(), "_x.xn--dj-kia8a.example");
-        }
-    }
-
-    #[test]
-    fn a_record_outside_the_domain_is_refused() {
-        for sent in [
-            "_x.example.com.",
-            "notexample.org",
-            "_x.example.org.evil.test",
-            "org",
-            "_x.org",
-        ] {
-            let refused = txt(sent, "x").unwrap_err();
-            let said = refused.to_string();
-            assert!(
-                said.contains("does not lie in example.org") || said.contains("no DNS name"),
-                "{sent}: {said}"
-            );
-            assert!(cname(sent, "a.sectigo.com").is_err(), "{sent}");
-        }
-    }
-
-    #[test]
-    fn an_owner_or_a_target_that_is_no_name_is_refused_with_the_reason() {
-        let long = format!("{}.example.org", "a".repeat(64));
-        let longer = format!("{}example.org", "abcdefgh.".repeat(28));
-        for (sent, why) in [
-            ("", "empty"),
-            (".", "empty"),
-            ("a..example.org", "empty label"),
-            (".example.org", "empty label"),
-            ("a b.example.org", "character"),
-            ("a\n.example.org", "character"),
-            ("*.example.org", "character"),
-            ("a\\.example.org", "character"),
-            ("http://x.example.org", "character"),
-            (long.as_str(), "63"),
-            (longer.as_str(), "253"),
-        ] {
-            let refused = txt(sent, "x").unwrap_err().to_string();
-            assert!(refused.contains(why), "{sent:?}: {refused}");
-            let refused = cname("_x.example.org", sent).unwrap_err().to_string();
-            assert!(refused.contains(why), "{sent:?}: {refused}");
-            assert!(!refused.contains('\n'), "{refused}");
-        }
-        let refused = cname("_x.example.org", "localhost").unwrap_err();
-        assert!(refused.to_string().contains("one label"), "{refused}");
-    }
-
-    #[test]
-    fn a_cname_neither_hides_the_domain_nor_points_at_itself() {
-        assert_eq!(
-            cname("example.org.", "a.sectigo.com"),
-            Err(ChallengeError::CnameAtDomain(domain()))
-        );
-        assert!(matches!(
-            cname("_x.example.org", "_X.Example.ORG."),
-            Err(ChallengeError::Loop(_))
-        ));
-    }
-
-    #[test]
-    fn a_value_of_odd_printable_characters_stays_as_it_is_and_others_are_refused() {
-        let odd = r#"F(U_t|L%>8]iU6Yx\CFm;0O8"DViEQ/`"#;
-        let made = txt("_pki-validation.example.org.", odd).unwrap();
-        assert_eq!(made.data.as_str(), odd);
-        let long = "a".repeat(1001);
-        for (value, why) in [
-            ("", "empty"),
-            ("  ", "empty"),
-            ("a\nb", "control"),
-            ("a\0", "control"),
-            ("a\u{7f}", "control"),
-            ("a\u{9b}31m", "control"),
-            ("tête", "outside ASCII"),
-            (long.as_str(), "1000"),
-        ] {
-            let refused = txt("example.org", value).unwrap_err().to_string();
-            assert!(refused.contains(why), "{value:?}: {refused}");
-            assert!(!refused.chars().any(char::is_control), "{refused:?}");
-        }
-    }
-
-    #[test]
-    fn the_same_record_is_the_same_in_any_case_of_its_names_and_with_other_dates() {
-        let one = cname("_A1.example.org", "B2.C3.Sectigo.com").unwrap();
-        let other = cname("_a1.Example.org.", "b2.c3.sectigo.com.")
-            .unwrap()
-            .dated(Some(Timestamp::UNIX_EPOCH), None);
-        assert!(one.is_same_record(&other));
-        assert_ne!(one, other, "the dates differ");
-        assert!(
-            !txt("example.org", "A")
-                .unwrap()
-                .is_same_record(&txt("example.org", "a").unwrap())
-        );
-    }
-
-    #[test]
-    fn a_stored_challenge_is_read_back_and_one_whose_name_was_spoilt_is_not() {
-        let made = cname("_a1.example.org", "b2.sectigo.com").unwrap();
-        let stored = serde_json::to_string(&made).unwrap();
-        let read: Challenge = serde_json::from_str(&stored).unwrap();
-        assert_eq!(read, made);
-        assert!(read.is_for(&domain()));
-        let spoilt = stored.replace("b2.sectigo.com", "b2 sectigo");
-        assert!(serde_json::from_str::<Challenge>(&spoilt).is_err());
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::KIND;
 use super::entry::moment;
 use crate::ca::validation::Method;
 use crate::prevalidation::{Challenge, Counts, DomainName};
@@ -78,7 +79,7 @@ pub(super) fn challenge(
                 Label::DnsAuth => below.as_str(),
                 Label::Apex => domain.as_str(),
             };
-            Challenge::txt(domain, owner, value, Counts::Published)
+            KIND.txt(domain, owner, value, Counts::Published)
         }
         Method::Cname => {
             let target = text("verification_value").filter(|target| !target.is_empty());
@@ -87,7 +88,7 @@ pub(super) fn challenge(
                 true => target.to_owned(),
                 false => format!("{value}.{target}"),
             };
-            Challenge::cname(domain, &below, &target, Counts::Published)
+            KIND.cname(domain, &below, &target, Counts::Published)
         }
     };
     let made = made.map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::KIND;
 use crate::ca::csr;
 use crate::ca::http::redact::clean;
 use crate::ca::issuing::{Order, OrderKey};
@@ -153,10 +154,8 @@ fn record(line: &str) -> Result<Challenge, String> {
     let domain = registrable(&owner).ok_or_else(|| wrong("lies in no domain"))?;
     let data: Vec<&str> = rest.collect();
     let made = match kind.to_ascii_uppercase().as_str() {
-        "TXT" if !data.is_empty() => {
-            Challenge::txt(&domain, &owner, &data.concat(), Counts::Published)
-        }
-        "CNAME" if data.len() == 1 => Challenge::cname(&domain, &owner, data[0], Counts::Published),
+        "TXT" if !data.is_empty() => KIND.txt(&domain, &owner, &data.concat(), Counts::Published),
+        "CNAME" if data.len() == 1 => KIND.cname(&domain, &owner, data[0], Counts::Published),
         _ => return Err(wrong("is neither TXT nor CNAME")),
     };
     made.map_err(|why| why.to_string())

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
+use super::KIND;
 use crate::ca::http::redact::clean;
 use crate::ca::json;
 use crate::prevalidation::{
@@ -61,8 +62,8 @@ pub(super) fn challenge(
         return Ok(None);
     };
     let challenge = match mode.map(word).as_deref() {
-        Some("TXT" | "DNSTXTRANDOMVALUE") => Challenge::txt(domain, host, point, Counts::BySubmit),
-        Some("CNAME" | "CNAMECSRHASH") => Challenge::cname(domain, host, point, Counts::Published),
+        Some("TXT" | "DNSTXTRANDOMVALUE") => KIND.txt(domain, host, point, Counts::BySubmit),
+        Some("CNAME" | "CNAMECSRHASH") => KIND.cname(domain, host, point, Counts::Published),
         // The other methods have no record.
         _ => return Ok(None),
     };
