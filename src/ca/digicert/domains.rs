@@ -173,7 +173,12 @@ impl DigiCert {
         // Today's answer has the token; an older one is 204 and empty.
         let said = lenient::read(answer.body.as_bytes()).ok();
         let said = said.map(|read| read.value).unwrap_or_default();
-        if let Some(challenge) = self.given(&call, &domain, &said)? {
+        // The answer does not say its method, which may be that of the submission before.
+        let challenge = match known.is_by_other_record {
+            true => None,
+            false => self.given(&call, &domain, &said)?,
+        };
+        if let Some(challenge) = challenge {
             let until = challenge.until;
             return Ok(Registration {
                 challenge: Some(Box::new(challenge.dated(Some(answer.at), until))),

@@ -97,8 +97,15 @@ pub(super) fn challenge(
 
 /// Whether the token belongs to the method that is configured here.
 pub(super) fn is_ours(value: &Value, form: &Form) -> bool {
+    method(value).is_none_or(|word| word == form.word())
+}
+
+/// Whether the domain was submitted by DNS, and by the other type of record.
+pub(super) fn is_by_other(value: &Value, form: &Form) -> bool {
+    method(value).is_some_and(|word| word.starts_with("dns-") && word != form.word())
+}
+
+fn method(value: &Value) -> Option<&str> {
     let method = value.get("dcv_method").or(value.pointer("/dcv/method"));
-    method
-        .and_then(Value::as_str)
-        .is_none_or(|word| word == form.word())
+    method.and_then(Value::as_str)
 }

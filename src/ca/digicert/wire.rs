@@ -23,6 +23,8 @@ pub(super) struct Detail {
     pub(super) is_active: bool,
     /// A validation is under way, whether or not an older one still counts.
     pub(super) is_pending: bool,
+    /// It was last submitted by DNS, and by another type of record than the configured one.
+    pub(super) is_by_other_record: bool,
     /// The types for which it was submitted, and how long the organisation's side of each lasts.
     pub(super) types: Vec<(String, Option<Timestamp>)>,
 }
@@ -94,6 +96,7 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
         container: titled(value.get("container")).map(|(_, name)| name),
         is_active,
         is_pending,
+        is_by_other_record: record::is_by_other(value, form),
         types,
     })
 }

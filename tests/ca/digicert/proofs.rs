@@ -205,6 +205,25 @@ async fn a_domain_whose_method_is_mail_gets_the_method_of_the_configuration() {
 }
 
 #[tokio::test]
+async fn a_value_of_another_type_of_record_is_never_read_as_one_of_the_configured_type() {
+    let lab = Lab::start(|_| {}).await;
+    let id = lab.domain("a.test");
+    let colleague = lab.other(|settings| settings.method = Method::Cname);
+    let theirs = colleague.start(&id).await.unwrap().registration.challenge;
+    assert_eq!(theirs.unwrap().record_type(), "CNAME");
+    lab.cc.change(|behaviour| behaviour.keeps_method = true);
+    let challenge = lab.started(&id).await;
+    assert_eq!(challenge.record_type(), "TXT");
+    assert_eq!(
+        lab.cc.count("PUT", "/dcv/method"),
+        1,
+        "asked for by its method"
+    );
+    lab.publish(&challenge, true);
+    assert_eq!(lab.ca.submit(&id).await.unwrap().verdict, Verdict::Proven);
+}
+
+#[tokio::test]
 async fn the_types_of_the_configuration_are_submitted_and_without_any_those_of_the_domain() {
     let lab = Lab::start(|_| {}).await;
     let id = lab.domain("a.test");
