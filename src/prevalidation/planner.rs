@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod asking;
+mod over;
 mod wanted;
 
 pub(super) use self::asking::ASKED_AGAIN;

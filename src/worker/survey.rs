@@ -200,12 +200,15 @@ impl Worker {
                     read_at: Some(read_at),
                     ..known
                 };
-                reconcile_attempt(&mut observed, &policy.reuse, now);
+                let progress = reconcile_attempt(&mut observed, &policy.reuse, now);
                 let decision = next_step(&observed, policy, now);
                 let lapse = observed.lapse_due_at(&policy.reuse, now);
+                // What another hand has brought ends an attempt and a hold at once.
+                let is_over = progress == Progress::Won || observed.hold_is_over(policy, now);
+                let planned = due_at(&decision, &observed.attempt, lapse);
                 keep(Sight {
                     key,
-                    due_at: due_at(&decision, &observed.attempt, lapse),
+                    due_at: if is_over { Some(now) } else { planned },
                     observed,
                     decision,
                     changed,

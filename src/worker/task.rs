@@ -166,6 +166,9 @@ impl Task {
         self.note_lapse(worker, now);
     }
 
+        if self.observed.hold_is_over(self.policy(worker), now) {
+            self.went_well();
+        }
     /// The last proof that the CA shows.
     pub(super) fn shown_proof(&self) -> Option<Proof> {
         self.registration()

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::sandbox::ca::Call;
 
 use super::world::World;
-use crate::support::{Keys, NameServer, Zone};
+use crate::support::{Keys, NameServer, Policy, Zone};
 
 #[test]
 fn a_domain_inside_its_renewal_window_is_renewed_and_never_without_a_proof() {
@@ -107,4 +108,25 @@ fn where_a_reset_costs_the_proof_a_canary_goes_first_and_then_never_more_than_tw
         "whoever waits for a turn costs the CA nothing"
     );
     assert_eq!(server.axfr("risk.test"), before);
+}
+
+#[test]
+fn a_renewal_that_dns_refused_is_over_when_another_hand_has_renewed() {
+    let zone = Zone::new("due.test", "@ 3600 TXT \"v=spf1 -all\"");
+    let closed = zone.policy(Policy::Closed);
+    let server = NameServer::bind(&[closed], &Keys::of(&["prevalidate"]));
+    let world = World::new(&[&server]);
+    world.make_due("due.test");
+    let setup = world.setup(&server, &["due.test"]);
+    let state = || {
+        let shown = world.run(&setup, &["status", "--output", "json"]).json();
+        shown[0]["state"].as_str().unwrap().to_owned()
+    };
+    let ran = world.run(&setup, &["run", "--wait", "5s"]);
+    assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
+    assert_eq!(state(), "held");
+    // A person has validated it in the portal, with a record of his own.
+    world.make_validated("due.test", SystemClock.now());
+    world.run(&setup, &["run", "--wait", "5s"]).exits(0);
+    assert_eq!(state(), "valid");
 }

@@ -1,0 +1,24 @@
+//! What is over: the reason of a hold.
+
+use jiff::Timestamp;
+
+use super::super::observed::Observed;
+use super::super::policy::{Mode, Policy};
+use super::{Step, decide};
+
+impl Observed {
+    /// Whether it is held although nothing is to be done: a proof counts, which another hand may
+    /// have brought, and no attempt goes on.
+    pub fn hold_is_over(&self, policy: &Policy, now: Timestamp) -> bool {
+        let attempt = &self.attempt;
+        let is_held = attempt.hold.is_some() && attempt.withdrawn_at.is_none();
+        let is_ours = policy.mode == Mode::Manage && self.desired && self.covered_by.is_none();
+        let counts = self.usable_until(&policy.reuse, now).is_some();
+        if !is_held || !is_ours || !counts || attempt.since.is_some() {
+            return false;
+        }
+        let next = decide(self, policy, now);
+        let is_renewal = matches!(next.step, Step::Start | Step::ResetToken { .. });
+        is_renewal && now < next.at
+    }
+}
