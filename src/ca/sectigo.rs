@@ -43,7 +43,9 @@ use super::{
     Verdict,
 };
 use crate::clock::Clock;
-use crate::prevalidation::{Challenge, DomainName, OrderState, Registration, ReuseTable, Status};
+use crate::prevalidation::{
+    Challenge, Counts, DomainName, Order, OrderState, Registration, ReuseTable, Status,
+};
 
 /// What is fixed for Sectigo. 198 days from 2026-03-12 on: Sectigo's notice of March 2026.
 pub static KIND: validation::Kind = validation::Kind {
@@ -65,6 +67,10 @@ const NEAR: SignedDuration = SignedDuration::from_mins(2);
 const DAILY: SignedDuration = SignedDuration::from_hours(20);
 /// When to look again at an order of which SCM names no moment.
 const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
+
+/// What to do about a record that is refused.
+const SUPPORT: &str =
+    "Nothing is published. Ask Sectigo's support, and name the domain and the record.";
 
 /// One account at Sectigo Certificate Manager.
 pub struct Sectigo {
@@ -167,6 +173,11 @@ impl Sectigo {
 
     /// The state of a domain's validation, fresh.
     async fn status(&self, domain: &DomainName) -> Result<Registration, CaError> {
+        self.shown(domain).await.map(|(found, _)| found)
+    }
+
+    /// The state of a domain's validation, and why the record that it shows is refused.
+    async fn shown(&self, domain: &DomainName) -> Result<(Registration, Option<String>), CaError> {
         // The only call of version 2 that the header login has.
         let path = ["dcv", "v2", "validation", "status"];
         let mut call = Call::new(Kind::Read, "read the validation of", domain.as_str(), &path);
@@ -176,7 +187,10 @@ impl Sectigo {
         if !read.value.is_object() {
             return Err(self.http.no_json(&call, &answer));
         }
-        Ok(wire::status(&read, domain.clone(), answer.at))
+        let found = wire::status(&read, domain.clone(), answer.at);
+        let mode = read.value.get("orderMode").and_then(Value::as_str);
+        let refused = wire::challenge(&read.value, domain, mode).err();
+        Ok((found, refused))
     }
 
     /// The challenge of a start or a submission, which must be one.
@@ -198,9 +212,10 @@ impl Sectigo {
                 &call,
                 "the answer names no record (`host` and `point`)",
             )),
-            Err(why) => Err(self.http.error(Failure::Refused, &call, &why).with_hint(
-                "Nothing is published. Ask Sectigo's support, and name the domain and the record.",
-            )),
+            Err(why) => {
+                let error = self.http.error(Failure::Refused, &call, &why);
+                Err(error.with_hint(SUPPORT))
+            }
         }
     }
 
@@ -228,6 +243,8 @@ impl Sectigo {
             found.last_words = Some(clean(message));
         }
         let now = self.http.clock.now();
+        let is_open = found.open_order().is_some_and(Order::is_submitted);
+        let is_begun = found.open_order().is_some_and(Order::awaits_submission);
         let rejected = found
             .order
             .as_ref()
@@ -237,11 +254,11 @@ impl Sectigo {
             let words = format!("Sectigo rejected the order {words}");
             found.last_words = Some(words.trim_end().to_owned());
             Verdict::NotSeen
-        } else if found.open_order().is_some() {
+        } else if is_open {
             Verdict::Taken {
                 look_at: Self::look_at(&found, now),
             }
-        } else if found.status == Status::Valid {
+        } else if found.status == Status::Valid && !is_begun {
             Verdict::Proven
         } else {
             Verdict::NotSeen
@@ -295,20 +312,40 @@ impl Sectigo {
         format!("`{}`", clean(self.credentials.user()))
     }
 
+    /// Whether no order is under way that cannot be gone on with: starting anew would end it.
+    fn may_start(
+        &self,
+        verb: &'static str,
+        known: &Registration,
+        refused: Option<String>,
+    ) -> Result<(), CaError> {
+        let call = Call::new(Kind::Effect, verb, known.domain.as_str(), &[]);
+        if let Some(why) = refused.filter(|_| known.may_be_under_way()) {
+            let error = self.http.error(Failure::Refused, &call, &why);
+            return Err(error.with_hint(SUPPORT));
+        }
+        let Some(word) = known.open_order().and_then(Order::unknown_word) else {
+            return Ok(());
+        };
+        let why = format!("Sectigo calls the order `{word}`, which this version does not know");
+        let error = self.http.error(Failure::Refused, &call, &why);
+        Err(error.with_hint(
+            "Nothing is started anew. Look at the domain in SCM, and clear the order if it is over.",
+        ))
+    }
+
     async fn start_anew(&self, domain: &DomainName) -> Result<Started, CaError> {
-        let known = self.status(domain).await?;
-        if known.open_order().is_some() && known.challenge.is_some() {
+        const VERB: &str = "start the validation of";
+        let (known, refused) = self.shown(domain).await?;
+        if let Some(order) = known.open_order().filter(|_| known.challenge.is_some()) {
             // An order of an earlier run, or of a colleague: starting anew would end it.
             let now = self.http.clock.now();
-            let submitted = known
-                .open_order()
-                .is_some_and(|order| order.state == OrderState::Submitted);
             return Ok(Started {
-                look_at: submitted.then(|| Self::look_at(&known, now)),
+                look_at: order.is_submitted().then(|| Self::look_at(&known, now)),
                 registration: known,
             });
         }
-        const VERB: &str = "start the validation of";
+        self.may_start(VERB, &known, refused)?;
         let path = match self.settings.method {
             Method::Cname => ["start", "domain", "cname"],
             Method::Txt => ["submit", "domain", "txt"],
@@ -397,14 +434,8 @@ impl Validation for Sectigo {
         const VERB: &str = "submit the validation of";
         let domain = self.domain(VERB, reference)?;
         let known = self.status(&domain).await?;
-        let submitted = known
-            .open_order()
-            .is_some_and(|order| order.state == OrderState::Submitted);
-        if submitted || self.settings.method == Method::Txt {
-            if !submitted {
-                // Submitting again would ask for another value than the one that stands in DNS.
-                return Ok(self.submission(known, None));
-            }
+        let order = known.open_order();
+        if order.is_some_and(Order::is_submitted) {
             // SCM carries the order out already: it is told to look at its state now.
             let read = self.dcv(
                 Kind::SlowEffect,
@@ -415,6 +446,16 @@ impl Validation for Sectigo {
             let (answer, _) = read.await?;
             let found = self.status(&domain).await.map_err(after_the_call)?;
             return Ok(self.submission(found, Some(&answer)));
+        }
+        // An order goes on by the method that it was begun with, whatever is configured since.
+        let begun = known.challenge.as_deref().filter(|_| order.is_some());
+        let is_cname = match begun {
+            Some(challenge) => challenge.counts == Counts::Published,
+            None => self.settings.method == Method::Cname,
+        };
+        if !is_cname {
+            // Submitting would ask for another value than the one that is in DNS.
+            return Ok(self.submission(known, None));
         }
         let path = ["submit", "domain", "cname"];
         let (answer, _) = self.dcv(Kind::SlowEffect, VERB, &domain, &path).await?;

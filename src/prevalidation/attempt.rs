@@ -6,7 +6,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::challenge::Challenge;
+use super::challenge::{Challenge, Counts};
 use super::lateness::Lateness;
 use super::proof::Proof;
 use super::registration::Token;
@@ -272,6 +272,15 @@ impl Attempt {
             None => own,
         });
         self.order_reads += 1;
+    }
+
+    /// Whether the CA goes on with an order although the value that it has made for it has ended.
+    /// Another value comes only with another order, which the CA does not begin meanwhile.
+    pub fn outlives_its_value(&self, now: Timestamp) -> bool {
+        let made_by_order = |one: &&Challenge| one.counts == Counts::BySubmit;
+        let ours = self.challenge.as_ref().filter(made_by_order);
+        let until = ours.and_then(|ours| ours.until);
+        self.look_at.is_some() && until.is_some_and(|end| end <= now)
     }
 
     /// The order is over without a proof: its challenge is dead.

@@ -18,6 +18,32 @@ pub struct Order {
     pub next_check: Option<Timestamp>,
 }
 
+impl Order {
+    /// Whether nothing was submitted so far. A state that is not known, and no sign of a
+    /// submission, is read so too.
+    pub fn awaits_submission(&self) -> bool {
+        let signs = [self.submitted_at, self.last_check, self.next_check];
+        match self.state {
+            OrderState::Begun => true,
+            OrderState::Unknown(_) => signs.iter().all(Option::is_none),
+            OrderState::Submitted | OrderState::Rejected => false,
+        }
+    }
+
+    /// Whether it was submitted, and the CA has not given it up.
+    pub fn is_submitted(&self) -> bool {
+        self.state != OrderState::Rejected && !self.awaits_submission()
+    }
+
+    /// The CA's word for its state, where this version does not know it.
+    pub fn unknown_word(&self) -> Option<&str> {
+        match &self.state {
+            OrderState::Unknown(word) => Some(word),
+            _ => None,
+        }
+    }
+}
+
 /// How far an order is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -205,6 +205,13 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         );
         return Decision::now(Step::Hold, why, now);
     }
+    if let Some(look_at) = over::outlives_its_value(&seen.attempt, now) {
+        return Decision {
+            step: Step::Read,
+            at: look_at,
+            why: "the CA goes on with an order whose value has ended".to_owned(),
+        };
+    }
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
         return valid(seen, registration, end, policy, now);
     }

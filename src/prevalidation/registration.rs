@@ -102,22 +102,37 @@ impl Registration {
         let order = self.order.as_deref()?;
         let under_way = match order.state {
             OrderState::Begun => self.challenge.is_some(),
-            OrderState::Submitted => order.next_check.is_some() || !self.is_fulfilled(order),
-            OrderState::Rejected | OrderState::Unknown(_) => false,
+            // A word that is not known may be said of an order that runs.
+            OrderState::Submitted | OrderState::Unknown(_) => {
+                order.next_check.is_some() || !self.is_fulfilled(order)
+            }
+            OrderState::Rejected => false,
         };
         under_way.then_some(order)
     }
 
-    /// Whether a validation came after the order, by their days. Where the CA shows neither, a
-    /// challenge that is still shown speaks for an order under way.
+    /// Whether a submitted order may be under way although the record that it shows is refused.
+    pub fn may_be_under_way(&self) -> bool {
+        let order = self.order.as_deref().filter(|order| order.is_submitted());
+        order.is_some_and(|order| order.next_check.is_some() || self.is_before(order) != Some(true))
+    }
+
+    /// Whether a validation came after the order. Where the CA does not show their days, a challenge
+    /// that is still shown speaks for an order under way; so does a state that is not known, while
+    /// no proof counts.
     fn is_fulfilled(&self, order: &Order) -> bool {
+        self.is_before(order).unwrap_or_else(|| {
+            let is_known = order.unknown_word().is_none() || self.status == Status::Valid;
+            is_known && self.challenge.is_none()
+        })
+    }
+
+    /// Whether the order is before the validation, by their days.
+    fn is_before(&self, order: &Order) -> Option<bool> {
         let validated = self.proof.as_ref().and_then(|proof| proof.validated_at);
         let day = |at: Timestamp| at.as_second().div_euclid(86_400);
-        match (validated, order.submitted_at) {
-            (Some(validated), Some(submitted)) => day(validated) >= day(submitted),
-            (Some(_), None) => self.challenge.is_none(),
-            (None, _) => self.challenge.is_none(),
-        }
+        let (validated, submitted) = validated.zip(order.submitted_at)?;
+        Some(day(validated) >= day(submitted))
     }
 
     /// The token, while the CA accepts it and it has more than `margin` left.

@@ -46,6 +46,8 @@ pub(super) struct Task {
     touched: Vec<i64>,
     events: Vec<Event>,
     at_risk: Option<bool>,
+    /// A hold that ended in this round: the same reason again is no news.
+    held_before: Option<Hold>,
 }
 
 impl Task {
@@ -87,6 +89,7 @@ impl Task {
             touched: Vec::new(),
             events: Vec::new(),
             at_risk: None,
+            held_before: None,
         };
         task.withdraw_lapse(worker);
         task.reconcile(worker, now);
@@ -163,12 +166,12 @@ impl Task {
             Progress::OrderGone => self.order_gone(worker, now),
             Progress::None => {}
         }
-        self.note_lapse(worker, now);
-    }
-
         if self.observed.hold_is_over(self.policy(worker), now) {
             self.went_well();
         }
+        self.note_lapse(worker, now);
+    }
+
     /// The last proof that the CA shows.
     pub(super) fn shown_proof(&self) -> Option<Proof> {
         self.registration()
@@ -203,6 +206,7 @@ impl Task {
     pub(super) fn hold(&mut self, worker: &Worker, reason: impl Into<String>, now: Timestamp) {
         let reason = reason.into();
         let known = self.observed.attempt.hold.as_ref();
+        let known = known.or(self.held_before.as_ref());
         let since = known.map_or(now, |hold| hold.since);
         if known.is_none_or(|hold| hold.reason != reason) {
             self.say(worker, "held", reason.clone());
@@ -220,7 +224,7 @@ impl Task {
     pub(super) fn went_well(&mut self) {
         let attempt = &mut self.observed.attempt;
         attempt.failures = 0;
-        attempt.hold = None;
+        self.held_before = attempt.hold.take().or(self.held_before.take());
         attempt.not_before = None;
         attempt.last_error = None;
         attempt.dns_failed = false;

@@ -25,6 +25,7 @@ mod secrets;
 mod sectigo;
 mod sectigo_answers;
 mod sectigo_logins;
+mod sectigo_orders;
 mod serve;
 mod signal;
 mod states;

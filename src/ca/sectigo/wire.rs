@@ -2,9 +2,9 @@
 //! field of the wrong kind costs only itself, words are compared without case, spaces and
 //! underscores, dates come in three forms.
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::KIND;
@@ -16,6 +16,8 @@ use crate::prevalidation::{
 
 /// Where a TXT value lives (CPS 3.2.2, method 3.2.2.4.7).
 const VALUE_LIFE_DAYS: i64 = 30;
+/// So long after the moment of its next look an order that was validated is a leftover.
+const LATE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A row of the list, or the answer to `status`.
 pub(super) struct Row {
@@ -187,11 +189,11 @@ fn registration(
             None
         }
     };
-    let order = order(&mut entry, fields);
+    let order = order(&mut entry, fields, now);
     let challenge = challenge.map(|challenge| {
         let made = order.as_ref().and_then(|order| order.submitted_at);
         let until = made.filter(|_| challenge.counts == Counts::BySubmit);
-        let life = jiff::SignedDuration::from_hours(24 * VALUE_LIFE_DAYS);
+        let life = SignedDuration::from_hours(24 * VALUE_LIFE_DAYS);
         let until = until.and_then(|made| made.saturating_add(life).ok());
         challenge.dated(made, until)
     });
@@ -246,7 +248,7 @@ fn registration(
     }
 }
 
-fn order(entry: &mut Entry<'_>, fields: &Fields) -> Option<Order> {
+fn order(entry: &mut Entry<'_>, fields: &Fields, now: Timestamp) -> Option<Order> {
     let written = entry.text(fields.order)?;
     let state = match word(written).as_str() {
         "NOTINITIATED" => return None,
@@ -264,7 +266,9 @@ fn order(entry: &mut Entry<'_>, fields: &Fields) -> Option<Order> {
         state,
         submitted_at: entry.moment("submittedDate"),
         last_check: entry.moment("lastCheck"),
-        next_check: entry.moment("nextCheck"),
+        next_check: entry
+            .moment("nextCheck")
+            .filter(|&next| now.duration_since(next) < LATE),
     })
 }
 
@@ -396,5 +400,54 @@ mod tests {
         }
         let (none, doubt) = record("TXT", "_pki-validation.a.test", "a\nb");
         assert!(none.is_none() && doubt.unwrap().contains("control character"));
+    }
+
+    #[test]
+    fn an_order_whose_next_look_is_long_past_is_a_leftover_of_the_validation() {
+        let open = |validated: &str, submitted: &str, next: &str| {
+            let found = status_of(&json!({
+                "status": "VALIDATED", "validationDate": validated,
+                "orderStatus": "SUBMITTED", "orderMode": "CNAME", "submittedDate": submitted,
+                "lastCheck": "2026-05-01T10:00:00Z", "nextCheck": next,
+                "host": "_a1.a.test.", "point": "b2.sectigo.com.",
+            }));
+            found.open_order().is_some()
+        };
+        let soon = "2026-11-29T13:00:00Z";
+        let past = "2026-05-01T12:00:00Z";
+        assert!(
+            !open("2026-05-01", "2026-05-01", past),
+            "validated that day"
+        );
+        assert!(!open("2026-05-02", "2026-05-01", past), "validated later");
+        // Right after the submission of a renewal, and when the look is a little late.
+        for next in [soon, "2026-11-29T11:50:00Z"] {
+            assert!(open("2026-05-17", "2026-11-29", next), "{next}");
+            assert!(
+                open("2026-11-29", "2026-11-29", next),
+                "{next}: a second of that day"
+            );
+        }
+        assert!(
+            open("2026-05-17", "2026-11-20", "2026-11-21T12:00:00Z"),
+            "it hangs"
+        );
+    }
+
+    #[test]
+    fn an_order_in_an_unknown_state_is_under_way_until_a_validation_came_after_it() {
+        let found = |status: &str, more: Value| {
+            let mut fields = json!({"status": status, "orderStatus": "IN_PROGRESS"});
+            for (key, field) in more.as_object().unwrap() {
+                fields[key] = field.clone();
+            }
+            status_of(&fields).open_order().is_some()
+        };
+        assert!(found("NOT_VALIDATED", json!({})));
+        assert!(found("EXPIRED", json!({"expirationDate": "2026-11-01"})));
+        let renewal = json!({"validationDate": "2026-05-17", "submittedDate": "2026-11-29"});
+        assert!(found("VALIDATED", renewal));
+        let over = json!({"validationDate": "2026-05-17", "submittedDate": "2026-05-17"});
+        assert!(!found("VALIDATED", over));
     }
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ended;
+
 use super::*;
 use crate::prevalidation::{
     Counts, DomainName, Order, OrderState, Progress, Proof, RecordType, Status, absorb,
@@ -187,7 +189,8 @@ fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
     let seen = observed(registration(None), begun(&outside, None));
     assert_eq!(step(&seen), "start");
     let old = cname("_a1").dated(Some(ago(29 * DAY)), Some(ago(-DAY)));
-    let seen = observed(registration(None), begun(&old, None));
+    let mut seen = observed(registration(None), begun(&old, None));
+    seen.attempt.since = Some(ago(29 * DAY));
     assert_eq!(step(&seen), "start");
     let mut taken = observed(registration(None), submitted(&old, None));
     taken.ledger = vec![entry(&old, LedgerState::Published)];

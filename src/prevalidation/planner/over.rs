@@ -1,10 +1,17 @@
-//! What is over: the reason of a hold.
+//! What is over: the value of an order that goes on, and the reason of a hold.
 
 use jiff::Timestamp;
 
+use super::super::attempt::Attempt;
 use super::super::observed::Observed;
 use super::super::policy::{Mode, Policy};
 use super::{Step, decide};
+
+/// When the CA is read again that goes on with an order whose value has ended. Until the order is
+/// over the record stays, and nothing is begun anew.
+pub(super) fn outlives_its_value(attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
+    attempt.look_at.filter(|_| attempt.outlives_its_value(now))
+}
 
 impl Observed {
     /// Whether it is held although nothing is to be done: a proof counts, which another hand may

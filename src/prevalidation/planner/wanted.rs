@@ -22,8 +22,11 @@ pub(super) fn challenge(
     let may_be_used = |challenge: &&Challenge| challenge.is_for(&registration.domain);
     if let Some(ours) = attempt.challenge.as_ref().filter(may_be_used) {
         // The CA may look at any moment once it has taken the order: its record stays to its end.
+        // A start that gave no younger one gives none the next time either.
+        let is_old = |since: Timestamp| !ours.is_live(margin, since);
         let margin = match attempt.look_at {
             Some(_) => SignedDuration::ZERO,
+            None if attempt.since.is_some_and(is_old) => SignedDuration::ZERO,
             None => margin,
         };
         return ours.is_live(margin, now).then(|| ours.clone());

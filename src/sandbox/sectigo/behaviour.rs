@@ -40,6 +40,12 @@ pub struct Behaviour {
     pub hostile_values: bool,
     /// The record's owner lies outside of the domain.
     pub owner_outside: bool,
+    /// The record that is named in the place of the CA's own: its owner, one blank, its data.
+    pub names_record: Option<String>,
+    /// Whether an order that was submitted goes on waiting to be submitted.
+    pub keeps_begun: bool,
+    /// What an order that is submitted is called, in the place of SUBMITTED.
+    pub submitted_is_called: Option<String>,
     /// Whether start and submit are refused with -724.
     pub busy: bool,
     /// Whether the account lacks the right to validate (-3).
@@ -103,6 +109,9 @@ impl Default for Behaviour {
             caa: false,
             hostile_values: true,
             owner_outside: false,
+            names_record: None,
+            keeps_begun: false,
+            submitted_is_called: None,
             busy: false,
             no_right: false,
             dcv_off: false,

@@ -88,6 +88,11 @@ fn show(shared: &Shared, name: &str) -> Reply {
     })
 }
 
+fn other_record(behaviour: &Behaviour) -> Option<(String, String)> {
+    let (owner, data) = behaviour.names_record.as_deref()?.split_once(' ')?;
+    Some((owner.to_owned(), data.to_owned()))
+}
+
 fn gone() -> Reply {
     Reply::refused(400, -727, "Domain does not exist")
 }
@@ -117,9 +122,12 @@ fn start(shared: &Shared, name: &str) -> Reply {
         .as_ref()
         .filter(|order| order.stage == Stage::Begun && !behaviour.new_pair_each_start)
         .map(|order| (order.host.clone(), order.point.clone()));
-    let (mut host, point) = kept.unwrap_or_else(|| state.book.pair(name));
+    let (mut host, mut point) = kept.unwrap_or_else(|| state.book.pair(name));
     if behaviour.owner_outside {
         host = "_0123.elsewhere.example.".to_owned();
+    }
+    if let Some((owner, data)) = other_record(&behaviour) {
+        (host, point) = (owner, data);
     }
     let order = Order {
         id: state.book.order_id(),
@@ -151,9 +159,11 @@ fn submit_cname(shared: &Shared, name: &str) -> Reply {
     let Some(order) = begun.filter(|order| order.stage == Stage::Begun) else {
         return Reply::refused(400, -1603, "The validation has not been started");
     };
-    order.stage = Stage::Submitted;
-    order.submitted_at = Some(now);
-    order.next_check = after(now, behaviour.first_look);
+    if !behaviour.keeps_begun {
+        order.stage = Stage::Submitted;
+        order.submitted_at = Some(now);
+        order.next_check = after(now, behaviour.first_look);
+    }
     Reply::json(submitted(domain, &behaviour, now))
 }
 
@@ -167,15 +177,19 @@ fn submit_txt(shared: &Shared, name: &str) -> Reply {
     if let Some(busy) = busy(domain, &behaviour) {
         return busy;
     }
-    let host = if behaviour.owner_outside {
+    let mut host = if behaviour.owner_outside {
         "_pki-validation.elsewhere.example.".to_owned()
     } else {
         format!("_pki-validation.{name}.")
     };
+    let mut point = state.book.value(behaviour.hostile_values);
+    if let Some((owner, data)) = other_record(&behaviour) {
+        (host, point) = (owner, data);
+    }
     let order = Order {
         method: "TXT",
         host: host.clone(),
-        point: state.book.value(behaviour.hostile_values),
+        point,
         id: state.book.order_id(),
         stage: Stage::Submitted,
         submitted_at: Some(now),
@@ -195,7 +209,7 @@ fn submit_txt(shared: &Shared, name: &str) -> Reply {
 fn submitted(domain: &Domain, behaviour: &Behaviour, now: Timestamp) -> Value {
     let (status, order) = (
         word(status_of(domain, now), behaviour),
-        word(order_of(domain), behaviour),
+        word(order_of(domain, behaviour), behaviour),
     );
     json!({
         "status": status,

@@ -130,8 +130,11 @@ pub(super) fn status_of(domain: &Domain, now: Timestamp) -> &'static str {
 }
 
 /// What the order is called.
-pub(super) fn order_of(domain: &Domain) -> &'static str {
+pub(super) fn order_of<'a>(domain: &Domain, behaviour: &'a Behaviour) -> &'a str {
     match domain.order.as_ref().map(|order| order.stage) {
+        Some(Stage::Submitted) if behaviour.submitted_is_called.is_some() => {
+            behaviour.submitted_is_called.as_deref().unwrap_or_default()
+        }
         None => "NOT_INITIATED",
         Some(Stage::Begun) => "AWAITING_SUBMISSION",
         Some(Stage::Submitted | Stage::LeftOver) => "SUBMITTED",
@@ -144,7 +147,7 @@ pub(super) fn row(name: &str, domain: &Domain, behaviour: &Behaviour, now: Times
     let mut row = json!({
         "domain": name,
         "dcvStatus": word(status_of(domain, now), behaviour),
-        "dcvOrderStatus": word(order_of(domain), behaviour),
+        "dcvOrderStatus": word(order_of(domain, behaviour), behaviour),
     });
     if let Some(order) = &domain.order {
         row["dcvOrderMethod"] = json!(order.method);
@@ -160,7 +163,7 @@ pub(super) fn row(name: &str, domain: &Domain, behaviour: &Behaviour, now: Times
 pub(super) fn status(domain: &Domain, behaviour: &Behaviour, now: Timestamp) -> Value {
     let mut status = json!({
         "status": word(status_of(domain, now), behaviour),
-        "orderStatus": word(order_of(domain), behaviour),
+        "orderStatus": word(order_of(domain, behaviour), behaviour),
     });
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {

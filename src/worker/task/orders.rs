@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::super::Worker;
 use super::Task;
 use crate::ca::Verdict;
-use crate::prevalidation::{Effect, OrderState, Sighting};
+use crate::prevalidation::{Effect, Order, OrderState, Sighting};
 
 impl Task {
     /// A start was answered: the attempt keeps the challenge. `look_at`: the start was a submission.
@@ -133,17 +133,27 @@ impl Task {
     ) {
         let order = self.registration().and_then(|found| found.open_order());
         let id = order.and_then(|order| order.id.clone());
+        let word = order.and_then(|order| order.unknown_word().map(str::to_owned));
         let attempt = &mut self.observed.attempt;
         let is_news = attempt.order_reads == 0;
         attempt.order = id.or(attempt.order.take());
         attempt.wait_for_ca(named, worker.policy.poll, now);
+        if attempt.outlives_its_value(now) {
+            return self.value_has_ended(worker, now);
+        }
         if attempt.tries == 0 {
             // It was begun by its submission: the record comes first.
             return;
         }
-        let subject = match &attempt.order {
-            Some(id) => format!("the CA (it has taken order {id} and looks by itself)"),
-            None => "the CA (it has taken the order and looks by itself)".to_owned(),
+        let order = match &attempt.order {
+            Some(id) => format!("order {id}"),
+            None => "the order".to_owned(),
+        };
+        let subject = match word {
+            Some(word) => {
+                format!("the CA (it calls {order} `{word}`, which this version does not know)")
+            }
+            None => format!("the CA (it has taken {order} and looks by itself)"),
         };
         let words = self.words().unwrap_or_default().to_owned();
         if is_news {
@@ -156,14 +166,26 @@ impl Task {
         self.waits_for(worker, subject, &words, now);
     }
 
+    /// The CA goes on with the order, and no longer accepts the value that it has made for it.
+    fn value_has_ended(&mut self, worker: &Worker, now: Timestamp) {
+        let order = match &self.observed.attempt.order {
+            Some(id) => format!("order {id}"),
+            None => "the order".to_owned(),
+        };
+        let text = format!(
+            "the value of {order} has ended, and the CA still has the order (hint: clear the order \
+             in the CA's portal; then a new one is begun)"
+        );
+        self.hold(worker, text, now);
+    }
+
     /// The answer to a submission was lost, and a read shows what has come of it. An order that still
     /// waits to be submitted was never submitted, so the CA is asked now.
     pub(in crate::worker) fn lost_submission(&mut self, unanswered: Option<Effect>) {
         let order = self.registration().and_then(|found| found.order.as_ref());
-        let state = order.map(|order| &order.state);
         let (waits, is_taken) = (
-            state == Some(&OrderState::Begun),
-            state == Some(&OrderState::Submitted),
+            order.is_some_and(|order| order.awaits_submission()),
+            order.is_some_and(|order| order.is_submitted()),
         );
         let attempt = &mut self.observed.attempt;
         if unanswered != Some(Effect::Validate) || attempt.challenge.is_none() {
@@ -186,7 +208,7 @@ impl Task {
         let order = self.registration().and_then(|found| found.open_order());
         let named = order.and_then(|order| order.next_check);
         // The answer to the submission was lost, and it had reached the CA.
-        let was_submitted = order.is_some_and(|order| order.state == OrderState::Submitted)
+        let was_submitted = order.is_some_and(Order::is_submitted)
             && attempt.challenge.is_some()
             && attempt.tries > 0;
         let is_due = match attempt.look_at {

@@ -196,3 +196,124 @@ async fn what_cannot_be_validated_is_refused_in_words() {
     let error = lab.ca.start("nobody.test").await.unwrap_err();
     assert_eq!(error.failure, Failure::NotFound);
 }
+
+#[tokio::test]
+async fn an_order_is_submitted_by_its_own_method_whatever_is_configured_since() {
+    let lab = proven(Method::Txt, |_| {}).await;
+    let colleague = lab.other(|settings| settings.method = Method::Cname);
+    colleague.start("a.test").await.unwrap();
+    let adopted = lab.ca.start("a.test").await.unwrap();
+    assert_eq!(adopted.look_at, None, "nothing was submitted");
+    let challenge = adopted.registration.challenge.unwrap();
+    assert_eq!(challenge.record_type(), "CNAME");
+    assert_eq!(challenge.counts, Counts::Published);
+    lab.publish(&challenge, true);
+    let answer = lab.ca.submit("a.test").await.unwrap();
+    assert!(matches!(answer.verdict, Verdict::Taken { .. }));
+    assert_eq!(
+        answer.registration.order.unwrap().state,
+        OrderState::Submitted
+    );
+    let counts = ["/submit/domain/cname", "/submit/domain/txt", "/sync"];
+    assert_eq!(counts.map(|end| lab.scm.count(end)), [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn an_order_that_waits_to_be_submitted_is_not_said_to_be_taken() {
+    let lab = proven(Method::Cname, |_| {}).await;
+    lab.started("a.test").await;
+    lab.scm.change(|behaviour| behaviour.keeps_begun = true);
+    let answer = lab.ca.submit("a.test").await.unwrap();
+    assert_eq!(answer.verdict, Verdict::NotSeen);
+}
+
+#[tokio::test]
+async fn an_order_in_an_unknown_state_is_under_way_and_never_started_anew() {
+    for method in [Method::Cname, Method::Txt] {
+        let lab = proven(method, |behaviour| behaviour.orders = OrderEnd::Hang).await;
+        let challenge = lab.started("a.test").await;
+        lab.publish(&challenge, true);
+        lab.ca.submit("a.test").await.unwrap();
+        let word = Some("IN_PROGRESS".to_owned());
+        lab.scm
+            .change(|behaviour| behaviour.submitted_is_called = word);
+        lab.scm.clear_log();
+        let adopted = lab.ca.start("a.test").await.unwrap();
+        assert!(adopted.look_at.is_some(), "{adopted:?}");
+        let shown = adopted.registration.challenge.unwrap();
+        assert!(shown.is_same_record(&challenge));
+        let answer = lab.ca.submit("a.test").await.unwrap();
+        assert!(
+            matches!(answer.verdict, Verdict::Taken { .. }),
+            "{answer:?}"
+        );
+        for effect in [
+            "/start/domain/cname",
+            "/submit/domain/cname",
+            "/submit/domain/txt",
+        ] {
+            assert_eq!(lab.scm.count(effect), 0, "{effect}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_record_of_another_protocol_or_at_another_name_is_refused() {
+    let value = "F(U_t|L%>8]iU6Yx\\CFm;0O8\"DViEQ/`";
+    let at = |owner: &str| format!("{owner}.a.test. {value}");
+    let long = format!("_pki-validation.a.test. {}", "a".repeat(600));
+    for (method, record, why) in [
+        (Method::Txt, at("_dmarc"), "_pki-validation.a.test"),
+        (Method::Txt, at("_acme-challenge"), "_pki-validation.a.test"),
+        (Method::Txt, at("www"), "_pki-validation.a.test"),
+        (
+            Method::Txt,
+            at("_pki-validation.www"),
+            "_pki-validation.a.test",
+        ),
+        (
+            Method::Txt,
+            "a.test. v=spf1 +all".to_owned(),
+            "another protocol",
+        ),
+        (
+            Method::Txt,
+            "_pki-validation.a.test. V=DMARC1; p=none".to_owned(),
+            "another protocol",
+        ),
+        (Method::Txt, long, "255"),
+        (
+            Method::Txt,
+            format!("_pki-validation.a.test.  {value}"),
+            "blank",
+        ),
+        (
+            Method::Cname,
+            "ns1.a.test. b2.sectigo.com.".to_owned(),
+            "underscore",
+        ),
+        (
+            Method::Cname,
+            "_dmarc.a.test. b2.sectigo.com.".to_owned(),
+            "another protocol",
+        ),
+        (
+            Method::Cname,
+            "_a1.a.test. a.test.".to_owned(),
+            "in a.test itself",
+        ),
+        (
+            Method::Cname,
+            "_a1.a.test. www.a.test.".to_owned(),
+            "in a.test itself",
+        ),
+    ] {
+        let named = Some(record.clone());
+        let lab = proven(method, |behaviour| behaviour.names_record = named).await;
+        let error = lab.ca.start("a.test").await.expect_err(&record);
+        assert_eq!(error.failure, Failure::Refused, "{record}");
+        assert!(error.message.contains(why), "{record}: {error}");
+        let found = lab.ca.get("a.test").await.unwrap();
+        assert_eq!(found.challenge, None, "{record}");
+    }
+}

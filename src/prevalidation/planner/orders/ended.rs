@@ -1,0 +1,102 @@
+//! Challenges that have ended while their order goes on, orders in a state that this version does
+//! not know, and holds that are over.
+
+use super::*;
+use crate::prevalidation::Hold;
+
+fn txt(made: i64, until: i64) -> Challenge {
+    let owner = "_pki-validation.example.ch";
+    let value = Challenge::txt(&name(), owner, "v", Counts::BySubmit).unwrap();
+    value.dated(Some(ago(made)), Some(ago(until)))
+}
+
+#[test]
+fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
+    let ended = txt(31 * DAY, DAY);
+    for proven in [None, Some(195)] {
+        let renews = registration(proven).proof;
+        for tries in [0, 1] {
+            let mut seen = observed(registration(proven), submitted(&ended, renews.clone()));
+            seen.attempt.tries = tries;
+            seen.attempt.seen_at = Some(ago(5 * DAY));
+            seen.attempt.order_reads = 90;
+            for ledger in [vec![], vec![entry(&ended, LedgerState::Published)]] {
+                seen.ledger = ledger;
+                for (look_at, expected) in [(ago(1), "read"), (ago(-30), "wait")] {
+                    seen.attempt.look_at = Some(look_at);
+                    assert_eq!(step(&seen), expected);
+                }
+            }
+        }
+    }
+    // The order is gone: the record goes, and a new one is begun.
+    let mut seen = observed(registration(None), submitted(&ended, None));
+    seen.ledger = vec![entry(&ended, LedgerState::Published)];
+    seen.attempt.end_order();
+    assert_eq!(step(&seen), "remove");
+    seen.ledger.clear();
+    assert_eq!(step(&seen), "start");
+}
+
+#[test]
+fn a_start_that_gives_the_value_that_is_there_already_is_not_repeated() {
+    let old = cname("_a1").dated(Some(ago(28 * DAY)), Some(ago(-2 * DAY)));
+    let mut seen = observed(registration(None), begun(&old, None));
+    assert_eq!(step(&seen), "publish", "it is what the CA has");
+    seen.ledger = vec![entry(&old, LedgerState::Published)];
+    assert_eq!(step(&seen), "look");
+    seen.attempt.since = Some(ago(20 * DAY));
+    assert_eq!(step(&seen), "remove", "a younger one is asked for in time");
+}
+
+#[test]
+fn an_order_in_an_unknown_state_is_under_way_and_a_leftover_of_one_is_not() {
+    let wanted = cname("_a1");
+    let unknown = OrderState::Unknown("IN_PROGRESS".to_owned());
+    let mut found = registration(Some(195));
+    (found.challenge, found.order) = (
+        Some(Box::new(wanted.clone())),
+        Some(boxed(unknown.clone(), "77")),
+    );
+    let mut attempt = submitted(&wanted, registration(Some(195)).proof);
+    let progress = absorb(&mut attempt, &found, &policy().reuse, now());
+    assert_eq!(progress, Progress::None);
+    assert_eq!(attempt.challenge, Some(wanted.clone()));
+    let mut seen = observed(found.clone(), attempt);
+    seen.ledger = vec![entry(&wanted, LedgerState::Published)];
+    assert_eq!(step(&seen), "wait");
+    assert_eq!(
+        step(&observed(found.clone(), Attempt::default())),
+        "publish"
+    );
+    found.order.as_mut().unwrap().submitted_at = Some(ago(196 * DAY));
+    assert_eq!(step(&observed(found, Attempt::default())), "start");
+}
+
+#[test]
+fn a_hold_is_over_when_a_proof_counts_and_nothing_is_under_way() {
+    let held = Attempt {
+        hold: Some(Hold {
+            since: ago(DAY),
+            reason: "the provider refused it".to_owned(),
+            again_at: ago(-60),
+        }),
+        ..Attempt::default()
+    };
+    let over = |seen: &Observed| seen.hold_is_over(&policy(), now());
+    let mut seen = observed(registration(Some(1)), held.clone());
+    assert!(over(&seen));
+    seen.sighting = Sighting::Present(registration(Some(195)));
+    assert!(!over(&seen), "its renewal is due");
+    seen.sighting = Sighting::Present(registration(None));
+    assert!(!over(&seen), "no proof counts");
+    seen = observed(registration(Some(1)), held);
+    seen.attempt.withdrawn_at = Some(ago(DAY));
+    assert!(!over(&seen), "a person wants it so");
+    seen.attempt.withdrawn_at = None;
+    seen.attempt.since = Some(ago(DAY));
+    seen.attempt.renews = registration(Some(1)).proof;
+    assert!(!over(&seen), "an attempt goes on, and brought no proof");
+    seen.attempt = Attempt::default();
+    assert!(!over(&seen), "there is none");
+}
