@@ -264,10 +264,25 @@ impl CertCentral {
             .is_some()
     }
 
+    /// The ids of the requests that nobody has decided, the oldest first.
+    pub fn open_requests(&self) -> Vec<u64> {
+        let state = self.shared.state();
+        let all = state.orders.requests.values();
+        let open = all.filter(|request| request.status == "pending");
+        open.map(|request| request.id).collect()
+    }
+
+    /// An administrator approves or rejects one request.
+    pub fn decide_request(&self, id: u64, approves: bool) {
+        let now = self.shared.now();
+        let orders = &mut self.shared.state().orders;
+        orders.decide(|request| request.id == id, approves, now);
+    }
+
     /// An administrator approves or rejects every request that is open.
     pub fn decide_requests(&self, approves: bool) {
         let now = self.shared.now();
-        self.shared.state().orders.decide_requests(approves, now);
+        self.shared.state().orders.decide(|_| true, approves, now);
     }
 
     /// The random value of an order.

@@ -98,7 +98,12 @@ impl Issuing for DigiCert {
             .keys()
             .filter(|name| !known.iter().any(|one| one.field.name == **name));
         faults.extend(unknown.map(|name| format!("there is no field `{}`", clean(name))));
-        let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+        let call = Call::new(
+            Kind::Read,
+            "order",
+            clean(intent.subject.common_name()),
+            &[],
+        );
         self.check_id(&intent.client, &call)?;
         let now = self.http.clock.now();
         faults.extend(self.lacks_validation(&intent.client, &offer, now).await?);
@@ -124,7 +129,7 @@ impl Issuing for DigiCert {
             "order" => &anew,
             _ => &another,
         };
-        let mut call = Call::new(Kind::Order, verb, clean(&intent.tag), path);
+        let mut call = Call::new(Kind::Order, verb, clean(intent.subject.common_name()), path);
         call.body = Body::Json(prepared.body);
         let answer = self.order_call(&call).await?;
         let made = self.json(&call, &answer)?.value;
@@ -150,6 +155,10 @@ impl Issuing for DigiCert {
             return self.look_at_duplicate(key, &public_key).await;
         }
         let details = self.order_details("read the order", key).await?;
+        let meant = key.certificate.as_deref().filter(|id| is_id(id));
+        if meant.is_some() && meant != wire::certificate_id(&details).as_deref() {
+            return self.look_beside(key, &details).await;
+        }
         let order = reissue::with_request(self.seen(key, &details)?, &details);
         self.with_reasons(order, &details).await
     }
@@ -387,7 +396,12 @@ impl DigiCert {
 
     /// Reads what goes into an order; it makes none.
     async fn prepared(&self, intent: &Intent) -> Result<Prepared, CaError> {
-        let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+        let call = Call::new(
+            Kind::Read,
+            "order",
+            clean(intent.subject.common_name()),
+            &[],
+        );
         self.check_id(&intent.client, &call)?;
         let offer = match products::is_name_id(&intent.product) {
             true => self.product_info(&intent.product).await?,

@@ -87,7 +87,12 @@ impl Issuing for InterNetX {
             ));
         }
         if !faults.is_empty() {
-            let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+            let call = Call::new(
+                Kind::Read,
+                "order",
+                clean(intent.subject.common_name()),
+                &[],
+            );
             return Err(self.http.error(Failure::Refused, &call, &faults.join("; ")));
         }
         if !is_mailbox(intent) {
@@ -123,7 +128,12 @@ impl Issuing for InterNetX {
             .as_array()
             .cloned()
             .unwrap_or_default();
-        let call = Call::new(Kind::Read, "prepare the order", clean(&intent.tag), &[]);
+        let call = Call::new(
+            Kind::Read,
+            "prepare the order",
+            clean(intent.subject.common_name()),
+            &[],
+        );
         let refused = |why: &str| self.http.error(Failure::Refused, &call, why);
         let mut wanted = Wanted::default();
         let mut chosen: Vec<Value> = Vec::new();
@@ -235,22 +245,25 @@ impl Issuing for InterNetX {
             return Err(self.http.error(Failure::Refused, &call, why));
         };
         let wanted = csr::serial(&wish.serial);
-        match self.certificate(&id).await {
+        let shown = match self.certificate(&id).await {
             Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
-            Ok(_) => {}
+            Ok(value) => wire::certificate(&value).and_then(|order| order.serial),
             // Deleted, or of another user: only the first is a revocation, and nobody can tell.
             Err(error) if error.failure == Failure::NotFound => {
                 let hint = "Ask InterNetX whether it is revoked.";
                 return Err(error.with_hint(hint));
             }
             Err(error) => return Err(error),
-        }
+        };
         let path = ["certificate", &id, "_revoke"];
         let mut call = Call::new(Kind::Effect, "revoke certificate", clean(&id), &path);
         call.body = Body::Json(json!({"serialNumber": wanted}));
         let made = match self.call(&call).await {
             // An answer that cannot be understood may be that of a revocation: nothing is deleted
-            // after it.
+            // after it. The deletion is of the newest version, whichever was asked for.
+            Err(error) if shown.as_ref().is_some_and(|shown| *shown != wanted) => {
+                return Err(error);
+            }
             Err(error) if matches!(error.failure, Failure::Refused | Failure::NotFound) => {
                 let path = ["certificate", id.as_str()];
                 let mut call = Call::new(Kind::Effect, "delete certificate", clean(&id), &path);

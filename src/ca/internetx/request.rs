@@ -46,7 +46,12 @@ impl InterNetX {
     /// The free rehearsal: the request is read, and the records are made.
     pub(super) async fn prepared(&self, intent: &Intent, way: &Way) -> Result<Value, CaError> {
         let path = ["certificate", "_prepareOrder"];
-        let mut call = Call::new(Kind::Read, "prepare the order", clean(&intent.tag), &path);
+        let mut call = Call::new(
+            Kind::Read,
+            "prepare the order",
+            clean(intent.subject.common_name()),
+            &path,
+        );
         let mut body = json!({"plain": plain(intent), "product": intent.product});
         let others = alternative_names(intent);
         if !others.is_empty() {
@@ -89,7 +94,12 @@ impl InterNetX {
     /// The order, with its contact.
     pub(super) async fn request(&self, intent: &Intent) -> Result<Value, CaError> {
         let Some(contact) = &intent.contact else {
-            let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+            let call = Call::new(
+                Kind::Read,
+                "order",
+                clean(intent.subject.common_name()),
+                &[],
+            );
             return Err(self
                 .http
                 .error(Failure::Refused, &call, "the order names no contact"));
@@ -133,7 +143,12 @@ impl InterNetX {
         if let Some(answer) = &intent.answer {
             let read = serde_json::from_str::<Value>(answer);
             order["authentication"] = read.map_err(|_| {
-                let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+                let call = Call::new(
+                    Kind::Read,
+                    "order",
+                    clean(intent.subject.common_name()),
+                    &[],
+                );
                 self.http.error(
                     Failure::Refused,
                     &call,
@@ -163,7 +178,12 @@ impl InterNetX {
                 (&reissue, Method::PUT)
             }
         };
-        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), path);
+        let mut call = Call::new(
+            Kind::Order,
+            "order",
+            clean(intent.subject.common_name()),
+            path,
+        );
         call.method = method;
         call.body = Body::Json(order.clone());
         let answer = self.call_tagged(&call, Some(&intent.tag)).await?;

@@ -116,7 +116,12 @@ impl Issuing for Sectigo {
                 warnings: Vec::new(),
             });
         }
-        let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+        let call = Call::new(
+            Kind::Read,
+            "order",
+            clean(intent.subject.common_name()),
+            &[],
+        );
         Err(self.http.error(Failure::Refused, &call, &faults.join("; ")))
     }
 
@@ -134,7 +139,12 @@ impl Issuing for Sectigo {
                 way: Succession::Duplicate,
                 ..
             }) => {
-                let call = Call::new(Kind::Order, "order", clean(&intent.tag), &[]);
+                let call = Call::new(
+                    Kind::Order,
+                    "order",
+                    clean(intent.subject.common_name()),
+                    &[],
+                );
                 let why = "Sectigo makes no duplicates here";
                 Err(self.http.error(Failure::Refused, &call, why))
             }
@@ -195,7 +205,8 @@ impl Issuing for Sectigo {
         let known = self.seen(key, &details);
         let wanted = csr::serial(&wish.serial);
         // After a replacement the order has another certificate, and the old one goes by number.
-        let is_present = known.serial.as_ref().is_none_or(|serial| *serial == wanted);
+        // Where the order shows no number, only the number names the certificate.
+        let is_present = known.serial.as_ref() == Some(&wanted);
         if known.state == OrderState::Revoked && is_present {
             return Ok(Revocation::Done);
         }
@@ -305,7 +316,12 @@ impl Sectigo {
             _ => {
                 let profile = self.profile(intent).await?;
                 let term = intent.term.or_else(|| profile.longest_term());
-                let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+                let call = Call::new(
+                    Kind::Read,
+                    "order",
+                    clean(intent.subject.common_name()),
+                    &[],
+                );
                 let term = term.ok_or_else(|| {
                     let why = "the product names no term; set `term`";
                     self.http.error(Failure::Refused, &call, why)
@@ -314,7 +330,12 @@ impl Sectigo {
             }
         };
         let path = ["ssl", "v1", "enroll"];
-        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), &path);
+        let mut call = Call::new(
+            Kind::Order,
+            "order",
+            clean(intent.subject.common_name()),
+            &path,
+        );
         let number = |text: &str| {
             text.parse::<u64>()
                 .map_or(json!(text), |number| json!(number))

@@ -75,7 +75,12 @@ impl Issuing for SwissSign {
             format!("the request does not ask for {name}, and the CA takes the names from it")
         }));
         let path = ["validate"];
-        let mut call = Call::new(Kind::Read, "rehearse the order", clean(&intent.tag), &path);
+        let mut call = Call::new(
+            Kind::Read,
+            "rehearse the order",
+            clean(intent.subject.common_name()),
+            &path,
+        );
         if !faults.is_empty() {
             return Err(self.http.error(Failure::Refused, &call, &faults.join("; ")));
         }
@@ -111,7 +116,12 @@ impl Issuing for SwissSign {
             (true, None) => &by_csr,
             (false, _) => &by_tag,
         };
-        let mut call = Call::new(Kind::Order, "order", clean(&intent.tag), path);
+        let mut call = Call::new(
+            Kind::Order,
+            "order",
+            clean(intent.subject.common_name()),
+            path,
+        );
         call.body = if self.issues_by_csr {
             Body::Text(intent.csr.pem())
         } else {
@@ -187,25 +197,23 @@ impl Issuing for SwissSign {
         let value = error::json(&self.http, &read, &answer)?.value;
         let order =
             wire::order(&value).map_err(|why| self.http.error(Failure::Malformed, &read, &why))?;
-        if order.state == OrderState::Revoked {
-            return Ok(Revocation::Done);
-        }
         let path = ["revoke"];
         let verb = "revoke the certificate of";
         let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), &path);
+        let wanted = csr::serial(&wish.serial);
+        if let Some(other) = order.serial.as_ref().filter(|serial| **serial != wanted) {
+            let why =
+                format!("the order's certificate has the serial number {other}, not {wanted}");
+            return Err(self.http.error(Failure::Refused, &call, &why));
+        }
+        if order.state == OrderState::Revoked {
+            return Ok(Revocation::Done);
+        }
         let names = wire::certificate_names(&value);
         let Some((serial, issuer)) = names.filter(|_| order.state == OrderState::Issued) else {
             let why = format!("the order is {}, and has no certificate", order.state);
             return Err(self.http.error(Failure::Refused, &call, &why));
         };
-        if csr::serial(serial) != csr::serial(&wish.serial) {
-            let why = format!(
-                "the order's certificate has the serial number {}, not {}",
-                clean(serial),
-                clean(&wish.serial)
-            );
-            return Err(self.http.error(Failure::Refused, &call, &why));
-        }
         let requestor = [&*wish.requestor, &*self.revocation_requestor];
         let requestor = requestor.iter().find(|name| !name.trim().is_empty());
         call.body = Body::Json(json!([{
@@ -258,7 +266,12 @@ impl SwissSign {
         }
         if let Some(days) = intent.term {
             let validity = product.validity(days).map_err(|why| {
-                let call = Call::new(Kind::Read, "order", clean(&intent.tag), &[]);
+                let call = Call::new(
+                    Kind::Read,
+                    "order",
+                    clean(intent.subject.common_name()),
+                    &[],
+                );
                 self.http.error(Failure::Refused, &call, &why)
             })?;
             request["overrides"] = json!({"validity": validity});

@@ -63,6 +63,8 @@ pub struct Behaviour {
     pub approval: Approval,
     /// The word of an order that has no certificate yet.
     pub waiting_word: String,
+    /// The word of a duplicate that has its certificate.
+    pub duplicate_word: String,
     /// Seconds from an order to its certificate.
     pub issued_after: i64,
     /// How long certificates live at most, in seconds.
@@ -129,6 +131,7 @@ impl Default for Behaviour {
             polls: true,
             approval: Approval::Skipped,
             waiting_word: "pending".to_owned(),
+            duplicate_word: "issued".to_owned(),
             issued_after: 0,
             certificate_life: 90 * 86_400,
             shows_order_end: true,

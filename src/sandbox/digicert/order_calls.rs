@@ -69,10 +69,14 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Result<Reply,
         ("GET", ["request", id]) => {
             let state = shared.state();
             let request = state.orders.request(id).ok_or_else(|| gone("request"))?;
-            Ok(Reply::json(json!({
+            let mut shown = json!({
                 "id": request.id, "type": request.kind, "status": request.status,
-                "comments": request.comments, "order": {"id": request.order},
-            })))
+                "order": {"id": request.order},
+            });
+            if state.behaviour.shows_comments {
+                shown["comments"] = json!(request.comments);
+            }
+            Ok(Reply::json(shown))
         }
         _ => Ok(gone("route")),
     }
@@ -456,8 +460,10 @@ fn revoke(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, Reply> 
         let words = "A certificate with a pending reissue cannot be revoked.";
         return Err(refused("pending_reissue", words));
     }
-    let mut all = known.certificates.iter();
-    if all.any(|one| one.id == certificate && one.revoked.is_some()) {
+    if known
+        .all()
+        .any(|one| one.id == certificate && one.revoked.is_some())
+    {
         let words = "The certificate is already revoked.";
         return Err(refused("certificate_already_revoked", words));
     }

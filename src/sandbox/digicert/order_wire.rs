@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use sha2::Digest as _;
 
 use super::State;
 use super::behaviour::Behaviour;
@@ -32,6 +33,7 @@ fn certificate(one: &Certificate) -> Value {
     if let Some((der, _)) = &one.issued {
         shown["valid_till"] = json!(day(end(der)));
         shown["serial_number"] = json!(hex(&one.serial));
+        shown["thumbprint"] = json!(hex(&sha2::Sha256::digest(der)[..20]));
     }
     shown
 }
@@ -41,7 +43,7 @@ pub(super) fn duplicate(one: &Certificate, behaviour: &Behaviour) -> Value {
     let mut shown = certificate(one);
     let status = match (&one.issued, &one.revoked) {
         (_, Some(_)) => "revoked",
-        (Some(_), None) => "issued",
+        (Some(_), None) => behaviour.duplicate_word.as_str(),
         (None, None) => "pending",
     };
     shown["status"] = json!(status);

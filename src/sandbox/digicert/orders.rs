@@ -420,10 +420,7 @@ impl Order {
     }
 
     fn view(&self, behaviour: &Behaviour, reissues: usize) -> OrderView {
-        let revoked = self
-            .certificates
-            .iter()
-            .filter_map(|one| one.revoked.clone());
+        let revoked = self.all().filter_map(|one| one.revoked.clone());
         OrderView {
             id: self.id,
             status: self.status(behaviour),

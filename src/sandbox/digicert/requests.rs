@@ -70,11 +70,16 @@ impl Orders {
         self.requests.get(&id.parse().ok()?)
     }
 
-    /// An administrator decides every request that is open.
-    pub(super) fn decide_requests(&mut self, approves: bool, now: Timestamp) {
+    /// An administrator decides the open requests that are meant.
+    pub(super) fn decide(
+        &mut self,
+        is_meant: impl Fn(&Request) -> bool,
+        approves: bool,
+        now: Timestamp,
+    ) {
         let mut approved = Vec::new();
         let open = self.requests.values_mut();
-        for request in open.filter(|request| request.status == "pending") {
+        for request in open.filter(|one| one.status == "pending" && is_meant(one)) {
             request.status = if approves { "approved" } else { "rejected" };
             if let Some(wish) = request.reissues.take() {
                 approved.push((request.order, request.kind, wish));

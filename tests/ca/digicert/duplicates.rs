@@ -2,7 +2,7 @@
 
 use prevalidate::ca::Failure;
 use prevalidate::ca::issuing::{
-    Fetched, Found, Intent, Order, OrderKey, Predecessor, RevocationWish, Succession,
+    Fetched, Found, Intent, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
 };
 use prevalidate::ca::issuing_conformance as suite;
 use prevalidate::issuance::{OrderState, RevocationReason};
@@ -108,13 +108,10 @@ async fn a_duplicate_is_revoked_alone_and_a_dv_order_has_none() {
     let made = suite::submit(&desk, &mut next).await.unwrap();
     let made = suite::wait(&desk, made).await;
     let (sight, _) = suite::fetch(&desk, &made, &next).await;
-    let wish = RevocationWish {
-        serial: sight.serial,
-        reason: RevocationReason::Superseded,
-        requestor: String::new(),
-        comment: None,
-    };
-    desk.ca().revoke(&made.key, &wish).await.unwrap();
+    desk.ca()
+        .revoke(&made.key, &wish(&sight.serial))
+        .await
+        .unwrap();
     let first = desk.ca().look(&order.key).await.unwrap();
     assert_eq!(first.state, OrderState::Issued);
 
@@ -123,4 +120,126 @@ async fn a_duplicate_is_revoked_alone_and_a_dv_order_has_none() {
     let mut next = second(&desk, "next", "dv.test", &order);
     let error = suite::submit(&desk, &mut next).await.unwrap_err();
     assert_eq!(error.failure, Failure::Refused);
+}
+
+fn wish(serial: &str) -> RevocationWish {
+    RevocationWish {
+        serial: serial.to_owned(),
+        reason: RevocationReason::KeyCompromise,
+        requestor: String::new(),
+        comment: None,
+    }
+}
+
+/// An order with a duplicate: the key and the serial number of each.
+async fn pair(desk: &Desk, name: &str) -> [(OrderKey, String); 2] {
+    let (first, order) = desk.first(name).await;
+    let (one, _) = suite::fetch(desk, &order, &first).await;
+    let mut next = second(desk, "next", name, &order);
+    let made = suite::submit(desk, &mut next).await.unwrap();
+    let made = suite::wait(desk, made).await;
+    let (two, _) = suite::fetch(desk, &made, &next).await;
+    [(order.key, one.serial), (made.key, two.serial)]
+}
+
+#[tokio::test]
+async fn of_two_duplicates_the_revocation_of_one_is_not_that_of_the_other() {
+    for at in [0, 1] {
+        let desk = Desk::start(OV, |_| {}).await;
+        let pair = pair(&desk, "pair.test").await;
+        let ((done, serial), (left, other)) = (&pair[at], &pair[1 - at]);
+        let ca = desk.ca();
+        // Its answer is lost: it is read back, and nothing is said of the other.
+        desk.fault("/revoke", What::DoneButLost);
+        ca.revoke(done, &wish(serial)).await.unwrap_err();
+        assert_eq!(ca.look(done).await.unwrap().state, OrderState::Revoked);
+        assert_ne!(ca.look(left).await.unwrap().state, OrderState::Revoked);
+        let again = ca.revoke(done, &wish(serial)).await.unwrap();
+        assert_eq!(again, Revocation::Done);
+        assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 1);
+        let asked = ca.revoke(left, &wish(other)).await.unwrap();
+        assert_eq!(asked, Revocation::Done);
+        assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2, "asked by itself");
+        assert_eq!(ca.look(left).await.unwrap().state, OrderState::Revoked);
+        assert_eq!(desk.lab.cc.orders()[0].revocations.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn the_open_request_of_one_duplicate_is_never_taken_for_that_of_the_other() {
+    for shows_comments in [true, false] {
+        let desk = Desk::start(OV, |cc| cc.shows_comments = shows_comments).await;
+        let [(first, serial), (second, other)] = pair(&desk, "asked.test").await;
+        desk.lab.cc.change(|cc| cc.approval = Approval::Needed);
+        let ca = desk.ca();
+        let one = ca.revoke(&first, &wish(&serial)).await.unwrap();
+        let two = ca.revoke(&second, &wish(&other)).await.unwrap();
+        assert_ne!(one, two, "{shows_comments}");
+        assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2);
+        if shows_comments {
+            assert_eq!(ca.revoke(&second, &wish(&other)).await.unwrap(), two);
+            assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2, "it is found");
+        }
+        desk.lab.cc.decide_requests(true);
+        for asked in [one, two] {
+            let Revocation::Taken(key) = asked else {
+                panic!("{asked:?}");
+            };
+            assert_eq!(ca.look(&key).await.unwrap().state, OrderState::Revoked);
+        }
+        assert_eq!(desk.lab.cc.orders()[0].revocations.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_rejected_request_ends_its_own_duplicate_and_none_beside_it() {
+    for shows_comments in [true, false] {
+        let desk = Desk::start(OV, |cc| cc.shows_comments = shows_comments).await;
+        let (_, order) = desk.first("both.test").await;
+        desk.lab.cc.change(|cc| cc.approval = Approval::Needed);
+        let mut keys = Vec::new();
+        for tag in ["one", "two"] {
+            let mut next = second(&desk, tag, "both.test", &order);
+            keys.push(suite::submit(&desk, &mut next).await.unwrap().key);
+        }
+        let waits = desk.lab.cc.open_requests();
+        desk.lab.cc.decide_request(waits[1], false);
+        let ca = desk.ca();
+        let one = ca.look(&keys[0]).await.unwrap();
+        assert_eq!(one.state, OrderState::AwaitsPerson, "{shows_comments}");
+        assert_eq!(one.key, keys[0]);
+        let two = ca.look(&keys[1]).await.unwrap();
+        assert_eq!(two.state, OrderState::Rejected, "{shows_comments}");
+
+        // What an older program kept does not tell which request is its own.
+        let mut bare = keys[0].clone();
+        bare.certificate = bare
+            .certificate
+            .map(|text| text.split(';').next().unwrap().to_owned());
+        let unclear = ca.look(&bare).await.unwrap();
+        assert_eq!(unclear.state, OrderState::Working);
+        assert!(unclear.words.unwrap().contains("which duplicate request"));
+        desk.lab.cc.decide_request(waits[0], true);
+        let one = ca.look(&keys[0]).await.unwrap();
+        assert_eq!(one.state, OrderState::Issued);
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_that_the_list_calls_approved_is_issued_once_it_shows_a_certificate() {
+    for (word, shows_csr) in [("approved", true), ("approved", false), ("pending", true)] {
+        let desk = Desk::start(OV, |cc| {
+            cc.duplicate_word = word.to_owned();
+            cc.chain_in_answer = false;
+            cc.shows_csr = shows_csr;
+        });
+        let desk = desk.await;
+        let (_, order) = desk.first("word.test").await;
+        let mut next = second(&desk, "next", "word.test", &order);
+        let made = suite::submit(&desk, &mut next).await.unwrap();
+        assert_eq!(made.state, OrderState::Working);
+        let seen = desk.ca().look(&made.key).await.unwrap();
+        assert_eq!(seen.state, OrderState::Issued, "{word}");
+        suite::fetch(&desk, &seen, &next).await;
+    }
 }

@@ -195,7 +195,7 @@ async fn an_order_says_its_names_as_a_list_its_method_its_hash_and_its_tag() {
     intent.term = Some(1000);
     intent.fields.insert("Nonsense".to_owned(), "1".to_owned());
     let error = desk.ca().preflight(&intent).await.unwrap_err();
-    for fault in ["1 years", "`Cost centre` is missing", "`Nonsense`"] {
+    for fault in ["366 days", "`Cost centre` is missing", "`Nonsense`"] {
         assert!(error.message.contains(fault), "{error}");
     }
     intent.term = Some(90);
@@ -233,7 +233,7 @@ async fn what_the_account_may_order_is_listed_and_what_is_not_for_hosts_is_said_
     assert!(of("code_signing").refusal.is_some());
     assert!(of("ssl_dv_geotrust").brings_records);
     assert!(!of("ssl_basic").brings_records && of("ssl_basic").refusal.is_none());
-    assert_eq!(of("ssl_basic").terms, ["1 year"]);
+    assert_eq!(of("ssl_basic").terms, ["up to 365 days"]);
     assert!(of("ssl_ev_basic").warnings[0].contains("EV"));
 }
 

@@ -45,6 +45,28 @@ fn a_duplicate_is_issued_after_the_first_with_its_own_key_and_renewed_with_it() 
 }
 
 #[test]
+fn the_revocation_of_a_duplicate_is_asked_for_after_that_of_the_first() {
+    let office = Office::new();
+    let setup = office.proven(OV, OTHER);
+    office.run(&setup, "30s").exits(0);
+    for (name, asked) in [("www", 1), ("copy", 2)] {
+        // Its answer is lost as well: the CA's word on this very certificate is read back.
+        office.site.cc.fault(Fault {
+            on: "/revoke".to_owned(),
+            times: 1,
+            what: What::DoneButLost,
+        });
+        let arguments = ["certificate", "revoke", name, "--reason", "key-compromise"];
+        let arguments = [&arguments[..], &["--yes", "--wait", "30s"]].concat();
+        let ran = office.site.world.run(&setup, &arguments).exits(0);
+        ran.says(&["the CA says that serial number"]);
+        let revoked = office.site.cc.orders()[0].revocations.len();
+        assert_eq!(revoked, asked, "{name}");
+        assert_eq!(office.site.cc.count("PUT", "/revoke"), asked, "{name}");
+    }
+}
+
+#[test]
 fn a_duplicate_whose_answer_was_lost_is_made_once() {
     let office = Office::new();
     let setup = office.proven(OV, OTHER);

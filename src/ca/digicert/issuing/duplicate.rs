@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::super::DigiCert;
 use super::super::entry::{is_id, number};
+use super::reissue::{self, Asked};
 use super::wire::{self, Kinship};
 use crate::ca::csr::{Csr, Sight};
 use crate::ca::http::redact::clean;
@@ -35,7 +36,10 @@ fn rows(value: &Value) -> Option<Vec<Row>> {
         let word = one["status"].as_str().unwrap_or_default();
         Row {
             id: one.get("id").and_then(number),
-            state: wire::state(word),
+            state: match wire::state(word) {
+                OrderState::Working if is_complete(one) => OrderState::Issued,
+                state => state,
+            },
             serial: wire::serial(one),
             key: request.map(|csr| csr.public_key().to_vec()),
         }
@@ -43,21 +47,31 @@ fn rows(value: &Value) -> Option<Vec<Row>> {
     Some(all.map(row).collect())
 }
 
+/// Whether a row shows a certificate: DigiCert's documents call one that is issued `approved`.
+fn is_complete(one: &Value) -> bool {
+    let says = |key: &str| {
+        one[key]
+            .as_str()
+            .is_some_and(|text| !text.trim().is_empty())
+    };
+    says("serial_number") && (says("valid_till") || says("thumbprint"))
+}
+
 /// The key of an order whose duplicate has no certificate yet.
-fn waits(reference: &str, public_key: &[u8]) -> OrderKey {
+fn waits(reference: &str, public_key: &[u8], request: Option<u64>) -> OrderKey {
     let digits: String = public_key
         .iter()
         .map(|octet| format!("{octet:02x}"))
         .collect();
     OrderKey {
         reference: reference.to_owned(),
-        certificate: Some(format!("{KEY}{digits}")),
+        certificate: Some(wire::with_request(format!("{KEY}{digits}"), request)),
     }
 }
 
 /// The public key that such a key of an order names.
 pub(super) fn wanted_key(key: &OrderKey) -> Option<Vec<u8>> {
-    let digits = key.certificate.as_deref()?.strip_prefix(KEY)?;
+    let digits = wire::meant(key.certificate.as_deref()?).strip_prefix(KEY)?;
     let pairs = (0..digits.len()).step_by(2);
     pairs
         .map(|at| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok())
@@ -80,13 +94,15 @@ pub(super) fn made(intent: &Intent, answer: &Value) -> Option<Order> {
             Order::new(key, OrderState::Issued)
         }
         None => {
-            let key = waits(&reference, intent.csr.public_key());
+            let request = wire::newest_request(answer);
+            let key = waits(&reference, intent.csr.public_key(), request);
             Order::new(key, OrderState::Working)
         }
     })
 }
 
 impl DigiCert {
+    /// The certificates beside that of the order.
     async fn duplicates(&self, reference: &str) -> Result<Vec<Row>, CaError> {
         let path = ["order", "certificate", reference, "duplicate"];
         let call = Call::new(
@@ -150,24 +166,95 @@ impl DigiCert {
                 Kinship::NotOurs => {}
                 Kinship::Unclear => unclear |= !row.state.has_failed(),
                 Kinship::Ours => {
-                    let is_issued = row.state == OrderState::Issued;
-                    let id = row
-                        .id
-                        .filter(|_| is_issued || row.state == OrderState::Revoked);
-                    let key = match id {
-                        Some(id) => OrderKey {
-                            reference: reference.to_owned(),
-                            certificate: Some(id),
-                        },
-                        None => waits(reference, public_key),
-                    };
-                    let mut order = Order::new(key, row.state);
-                    order.serial = row.serial;
+                    let order = self.shown_duplicate(reference, row, public_key).await?;
                     return Ok((Some(order), unclear));
                 }
             }
         }
         Ok((None, unclear))
+    }
+
+    /// The order of the row that is the duplicate for this key. One that downloads is issued,
+    /// whatever the row calls it.
+    async fn shown_duplicate(
+        &self,
+        reference: &str,
+        row: Row,
+        public_key: &[u8],
+    ) -> Result<Order, CaError> {
+        let key = |certificate| OrderKey {
+            reference: reference.to_owned(),
+            certificate: Some(certificate),
+        };
+        let mut state = row.state;
+        if let Some(id) = row.id.clone().filter(|id| is_id(id))
+            && state == OrderState::Working
+            && let Fetched::Certificates(found) = self.fetch(&key(id)).await?
+        {
+            let mut sights = found.iter().filter_map(|der| Sight::of(der).ok());
+            if sights.any(|sight| sight.public_key == public_key) {
+                state = OrderState::Issued;
+            }
+        }
+        let is_there = matches!(state, OrderState::Issued | OrderState::Revoked);
+        let key = match row.id.filter(|_| is_there) {
+            Some(id) => key(id),
+            None => waits(reference, public_key, None),
+        };
+        let mut order = Order::new(key, state);
+        order.serial = row.serial;
+        Ok(order)
+    }
+
+    /// How a certificate of an order stands that its details do not show: a duplicate, or one before
+    /// a reissue.
+    pub(super) async fn look_beside(
+        &self,
+        key: &OrderKey,
+        details: &Value,
+    ) -> Result<Order, CaError> {
+        let row = self.row_beside(key, None).await?;
+        let mut order = self.seen(key, details)?;
+        // Those are of the certificate that the details show.
+        (order.serial, order.ends_at) = (None, None);
+        match row {
+            Some(row) => (order.state, order.serial) = (row.state, row.serial),
+            None if order.state == OrderState::Revoked => {
+                let words = "its order is revoked; DigiCert shows nothing of this certificate";
+                order.state = OrderState::Unknown("revoked".to_owned());
+                order.words = Some(words.to_owned());
+            }
+            None => {}
+        }
+        Ok(order)
+    }
+
+    /// The duplicate that has the serial number, or the id of the key. `None`: the list shows none.
+    async fn row_beside(
+        &self,
+        key: &OrderKey,
+        serial: Option<&str>,
+    ) -> Result<Option<Row>, CaError> {
+        let rows = match self.duplicates(&key.reference).await {
+            Ok(rows) => rows,
+            Err(error) if error.is_retryable() || error.is_account_wide() => return Err(error),
+            Err(_) => Vec::new(),
+        };
+        let is_it = |row: &Row| match (serial, row.serial.as_deref()) {
+            (Some(wanted), Some(shown)) => wanted == shown,
+            _ => row.id.is_some() && row.id == key.certificate,
+        };
+        Ok(rows.into_iter().find(is_it))
+    }
+
+    /// Whether a duplicate with this serial number is revoked.
+    pub(super) async fn is_revoked_beside(
+        &self,
+        key: &OrderKey,
+        serial: &str,
+    ) -> Result<bool, CaError> {
+        let row = self.row_beside(key, Some(serial)).await?;
+        Ok(row.is_some_and(|row| row.state == OrderState::Revoked))
     }
 
     /// Whether a duplicate was taken whose answer was lost.
@@ -184,13 +271,13 @@ impl DigiCert {
         let details = self
             .order_details("look for the duplicate of", first)
             .await?;
-        match super::reissue::by_requests("duplicate", intent, &details) {
-            Some(Kinship::Ours) => {
-                let key = waits(&first.reference, public_key);
+        match reissue::by_requests("duplicate", intent, &details) {
+            Some(Asked::Ours(id)) => {
+                let key = waits(&first.reference, public_key, Some(id));
                 let order = Order::new(key, OrderState::AwaitsPerson);
                 return Ok(Found::Order(Box::new(order)));
             }
-            Some(_) => unclear = true,
+            Some(Asked::Unclear) => unclear = true,
             None => {}
         }
         Ok(self.not_found(intent, unclear))
@@ -203,15 +290,14 @@ impl DigiCert {
         public_key: &[u8],
     ) -> Result<Order, CaError> {
         let (found, _) = self.duplicate_for(&key.reference, public_key).await?;
-        if let Some(order) = found {
+        if let Some(mut order) = found {
+            if wanted_key(&order.key).is_some() {
+                order.key = key.clone();
+            }
             return Ok(order);
         }
         let details = self.order_details("read the order", key).await?;
         let order = Order::new(key.clone(), OrderState::Working);
-        Ok(super::reissue::with_request_of(
-            "duplicate",
-            order,
-            &details,
-        ))
+        Ok(reissue::with_request_of("duplicate", order, &details))
     }
 }

@@ -87,10 +87,9 @@ impl Offer {
     pub(super) fn product(&self) -> Product {
         let (group, kind) = (self.text("group_name"), self.text("type"));
         let is_for_hosts = group.contains("ssl") || kind.contains("ssl");
-        let terms = self.years().into_iter().map(|years| match years {
-            1 => "1 year".to_owned(),
-            years => format!("{years} years"),
-        });
+        // `term` is in days, and so is what an order says.
+        let terms = self.years().into_iter();
+        let terms = terms.map(|years| format!("up to {} days", years.saturating_mul(365)));
         let mut warnings = Vec::new();
         if self.is_ev() {
             let words = "the order needs contacts of the organisation that are verified for EV";
@@ -135,7 +134,8 @@ impl Offer {
             && term > most.saturating_mul(366)
         {
             faults.push(format!(
-                "`term` is longer than the product allows, {most} years"
+                "`term` is longer than the product allows, {} days",
+                most.saturating_mul(366)
             ));
         }
         let takes_more = self.value["additional_dns_names_allowed"].as_bool();

@@ -58,18 +58,27 @@ fn requests<'a>(kind: &str, details: &'a Value) -> Vec<Request<'a>> {
     found
 }
 
+/// What the requests of a kind say of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// This one is its own.
+    Ours(u64),
+    /// One is open, and shows no tag: another reissue beside it would be one too many.
+    Unclear,
+}
+
 /// What the open requests of a kind say of an intent.
-pub(super) fn by_requests(kind: &str, intent: &Intent, details: &Value) -> Option<Kinship> {
-    let mut kinship = None;
+pub(super) fn by_requests(kind: &str, intent: &Intent, details: &Value) -> Option<Asked> {
+    let mut asked = None;
     for request in requests(kind, details) {
         match request.comments {
-            Some(words) if words.contains(&intent.tag) => return Some(Kinship::Ours),
+            Some(words) if words.contains(&intent.tag) => return Some(Asked::Ours(request.id)),
             _ if request.standing != Standing::Open => {}
-            // Somebody's, or ours: another reissue beside it would be one too many.
-            _ => kinship = Some(Kinship::Unclear),
+            // Of another person, or ours.
+            _ => asked = Some(Asked::Unclear),
         }
     }
-    kinship
+    asked
 }
 
 /// A reissue that was taken, as far as its request tells: it may wait for an administrator, or be
@@ -83,9 +92,16 @@ pub(super) fn with_request(order: Order, details: &Value) -> Order {
     with_request_of("reissue", order, details)
 }
 
-/// The same by the newest request of a kind.
+/// The same by a request of a kind: by that of the key, or by the only one. Where there are several
+/// and none is known to be its own, an order says so: what becomes of another one is not its end.
 pub(super) fn with_request_of(kind: &str, mut order: Order, details: &Value) -> Order {
-    match requests(kind, details).last() {
+    let all = requests(kind, details);
+    let own = match (wire::request_behind(&order.key), all.as_slice()) {
+        (Some(id), all) => all.iter().find(|one| one.id == id),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    match own {
         Some(request) if request.standing == Standing::Open => {
             order.state = OrderState::AwaitsPerson;
             order.words = Some(format!(
@@ -97,6 +113,11 @@ pub(super) fn with_request_of(kind: &str, mut order: Order, details: &Value) -> 
             order.state = OrderState::Rejected;
             let words = format!("an administrator rejected request {}", request.id);
             order.words = Some(words);
+        }
+        None if all.iter().any(|one| one.standing != Standing::Over) => {
+            order.words = Some(format!(
+                "DigiCert does not show which {kind} request is its own: look in CertCentral, under Certificates > Requests"
+            ));
         }
         _ => {}
     }
@@ -111,21 +132,31 @@ impl DigiCert {
         intent: &Intent,
         before: &OrderKey,
     ) -> Result<Found, CaError> {
-        let old = before.certificate.as_deref();
+        let old = before.certificate.as_deref().map(wire::meant);
         let old = old.map(|old| old.strip_prefix(NOT).unwrap_or(old));
+        let details = self
+            .order_details("look for the reissue of", before)
+            .await?;
+        let asked = by_requests("reissue", intent, &details);
+        let request = match asked {
+            Some(Asked::Ours(id)) => Some(id),
+            _ => None,
+        };
         let key = OrderKey {
             reference: before.reference.clone(),
-            certificate: old.map(|old| format!("{NOT}{old}")),
+            certificate: old.map(|old| wire::with_request(format!("{NOT}{old}"), request)),
         };
-        let details = self.order_details("look for the reissue of", &key).await?;
         let order = with_request(self.seen(&key, &details)?, &details);
         let is_the_old = old.is_some() && wire::certificate_id(&details).as_deref() == old;
         let is_issued = details["status"] == "issued";
         let kinship = if wire::has_tag(intent, &details) || details["status"] == "reissue_pending" {
             // The tag that it shows while it is at work may be that of the order before.
             Kinship::Ours
-        } else if let Some(kinship) = by_requests("reissue", intent, &details) {
-            kinship
+        } else if let Some(asked) = asked {
+            match asked {
+                Asked::Ours(_) => Kinship::Ours,
+                Asked::Unclear => Kinship::Unclear,
+            }
         } else if is_issued && is_the_old {
             Kinship::NotOurs
         } else if order.state == OrderState::Issued {
@@ -151,24 +182,34 @@ mod tests {
 
     #[test]
     fn a_reissue_waits_for_its_request_and_ends_with_its_rejection() {
-        let seen = |requests: Value| {
+        let seen = |requests: Value, key: &str| {
             let details = json!({"id": 7, "status": "issued", "certificate": {"id": 104},
                 "requests": requests});
             let key = OrderKey {
                 reference: "7".to_owned(),
-                certificate: Some("not:104".to_owned()),
+                certificate: Some(key.to_owned()),
             };
-            with_request(wire::seen(&key, &details).unwrap(), &details).state
+            with_request(wire::seen(&key, &details).unwrap(), &details)
         };
+        let state = |requests: Value| seen(requests, "not:104;request:9").state;
         let first = json!({"id": 1, "type": "new_request", "status": "rejected"});
         let reissue =
             |id: u64, status: &str| json!({"id": id, "type": "reissue", "status": status});
-        assert_eq!(seen(json!([])), OrderState::Working);
-        assert_eq!(seen(json!([first])), OrderState::Working);
+        assert_eq!(state(json!([])), OrderState::Working);
+        assert_eq!(state(json!([first])), OrderState::Working);
         let open = json!([reissue(9, "pending"), reissue(3, "rejected")]);
-        assert_eq!(seen(open), OrderState::AwaitsPerson);
+        assert_eq!(state(open), OrderState::AwaitsPerson);
         let over = json!([reissue(3, "pending"), reissue(9, "rejected")]);
-        assert_eq!(seen(over), OrderState::Rejected);
-        assert_eq!(seen(json!([reissue(9, "approved")])), OrderState::Working);
+        assert_eq!(state(over.clone()), OrderState::Rejected);
+        assert_eq!(state(json!([reissue(9, "approved")])), OrderState::Working);
+        let others = json!([reissue(9, "pending"), reissue(12, "rejected")]);
+        assert_eq!(state(others), OrderState::AwaitsPerson, "12 is another one");
+
+        // An older program kept no request: the only one is its own, and of two none is.
+        let only = seen(json!([reissue(9, "rejected")]), "not:104");
+        assert_eq!(only.state, OrderState::Rejected);
+        let unclear = seen(over, "not:104");
+        assert_eq!(unclear.state, OrderState::Working);
+        assert!(unclear.words.unwrap().contains("which reissue request"));
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::entry::number;
 use super::products::{Metadata, Offer};
-use super::wire::{NOT, paid_until};
+use super::wire::{self, NOT, paid_until};
 use crate::ca::issuing::{Intent, Order, OrderKey};
 use crate::issuance::OrderState;
 
@@ -115,7 +115,8 @@ pub(super) fn submitted(made: &Value, old: Option<String>) -> Option<Order> {
         Some(_) => OrderState::Issued,
         None => OrderState::Working,
     };
-    let certificate = fresh.or_else(|| Some(format!("{NOT}{}", old?)));
+    let waits = |old| wire::with_request(format!("{NOT}{old}"), wire::newest_request(made));
+    let certificate = fresh.or_else(|| old.map(waits));
     let key = OrderKey {
         reference,
         certificate,

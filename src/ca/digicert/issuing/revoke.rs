@@ -34,11 +34,15 @@ impl DigiCert {
         let known = self.seen(&OrderKey::new(key.reference.clone()), &details)?;
         let wanted = csr::serial(&wish.serial);
         let is_present = known.serial.as_ref() == Some(&wanted);
-        let is_over = details["status"] == "revoked";
-        if is_over || known.state == OrderState::Revoked && is_present {
+        // An order tells of one certificate, and not of those beside it.
+        let is_over = match is_present {
+            true => known.state == OrderState::Revoked,
+            false => self.is_revoked_beside(key, &wanted).await?,
+        };
+        if is_over {
             return Ok(Revocation::Done);
         }
-        if let Some(request) = open_request(&details) {
+        if let Some(request) = self.request_for(&details, &wanted).await? {
             return Ok(taken(key, &request));
         }
         let id = wire::certificate_id(&details).filter(|_| is_present);
@@ -53,7 +57,7 @@ impl DigiCert {
         call.method = Method::PUT;
         let mut body = json!({
             "revocation_reason": word(wish.reason),
-            "comments": wish.comment.clone().unwrap_or_else(|| wish.reason.to_string()),
+            "comments": comments(wish, &wanted),
         });
         if self.settings.skip_approval {
             body["skip_approval"] = json!(true);
@@ -70,14 +74,42 @@ impl DigiCert {
             return Ok(Revocation::Done);
         }
         if answer.body.trim().is_empty() {
-            return Ok(Revocation::Taken(OrderKey::new(key.reference.clone())));
+            return Ok(Revocation::Taken(key.clone()));
         }
         let made = self.json(&call, &answer)?.value;
         let request = made.get("id").and_then(self::number);
         Ok(match request {
             Some(request) => taken(key, &request),
-            None => Revocation::Taken(OrderKey::new(key.reference.clone())),
+            None => Revocation::Taken(key.clone()),
         })
+    }
+
+    /// The open request for the revocation of this very certificate. One that does not say of which
+    /// certificate it is, is another one's: an order has several.
+    async fn request_for(&self, details: &Value, serial: &str) -> Result<Option<String>, CaError> {
+        for one in open_requests(details) {
+            let Some(id) = number(&one["id"]) else {
+                continue;
+            };
+            if is_about(one, serial) {
+                return Ok(Some(id));
+            }
+            if one["comments"].is_string() {
+                continue;
+            }
+            let path = ["request", &id];
+            let call = Call::new(Kind::Read, "read request", clean(&id), &path).by_get();
+            match self.order_call(&call).await {
+                Ok(answer) => {
+                    if is_about(&self.json(&call, &answer)?.value, serial) {
+                        return Ok(Some(id));
+                    }
+                }
+                Err(error) if error.is_retryable() || error.is_account_wide() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     async fn asked_before(&self, key: &OrderKey, request: &str) -> Result<Revocation, CaError> {
@@ -132,11 +164,29 @@ fn taken(key: &OrderKey, request: &str) -> Revocation {
     })
 }
 
-/// A request for a revocation that nobody has decided.
-fn open_request(details: &Value) -> Option<String> {
-    let requests = details["requests"].as_array()?;
-    let is_open = |one: &&Value| one["type"] == "revoke" && one["status"] == "pending";
-    number(&requests.iter().find(is_open)?["id"])
+/// The requests for a revocation that nobody has decided.
+fn open_requests(details: &Value) -> impl Iterator<Item = &Value> {
+    let requests = details["requests"].as_array().into_iter().flatten();
+    requests.filter(|one| one["type"] == "revoke" && one["status"] == "pending")
+}
+
+/// A note for the administrator who decides, and the certificate by which the request is found.
+fn comments(wish: &RevocationWish, serial: &str) -> String {
+    let note = wish.comment.clone();
+    let note = note.unwrap_or_else(|| wish.reason.to_string());
+    format!("{note} [{}]", mark(serial))
+}
+
+fn mark(serial: &str) -> String {
+    format!("serial number {serial}")
+}
+
+/// Whether a request says that it is about this certificate.
+fn is_about(request: &Value, serial: &str) -> bool {
+    let comments = request["comments"].as_str().unwrap_or_default();
+    let stated = request.pointer("/certificate/serial_number");
+    let stated = stated.and_then(Value::as_str).map(csr::serial);
+    stated.as_deref() == Some(serial) || comments.contains(&format!("[{}]", mark(serial)))
 }
 
 /// Its code is not documented.

@@ -11,8 +11,36 @@ use crate::issuance::OrderState;
 
 /// What stands before the id of a certificate that is to give way to another one.
 pub(super) const NOT: &str = "not:";
-/// What stands before the id of a request for a revocation.
+/// What stands before the id of a request: of a revocation, and behind what waits for its own.
 pub(super) const REQUEST: &str = "request:";
+
+/// What a key says in the place of a certificate's id, without the request behind it:
+/// `not:104;request:9`.
+pub(super) fn meant(certificate: &str) -> &str {
+    certificate
+        .split_once(';')
+        .map_or(certificate, |(meant, _)| meant)
+}
+
+/// The request that another certificate of an order waits for, where its id is known.
+pub(super) fn request_behind(key: &OrderKey) -> Option<u64> {
+    let (_, request) = key.certificate.as_deref()?.split_once(';')?;
+    request.strip_prefix(REQUEST)?.parse().ok()
+}
+
+/// The same certificate with the request behind it.
+pub(super) fn with_request(meant: String, request: Option<u64>) -> String {
+    match request {
+        Some(id) => format!("{meant};{REQUEST}{id}"),
+        None => meant,
+    }
+}
+
+/// The request that the answer to a reissue or a duplicate names: the newest.
+pub(super) fn newest_request(made: &Value) -> Option<u64> {
+    let all = made["requests"].as_array().into_iter().flatten();
+    all.filter_map(|one| number(&one["id"])?.parse().ok()).max()
+}
 
 /// An order: a row of the list, or its details.
 pub(super) fn order(value: &Value) -> Result<Order, String> {
@@ -60,7 +88,7 @@ pub(super) fn seen(key: &OrderKey, details: &Value) -> Result<Order, String> {
     let mut order = order(details)?;
     let shown = certificate_id(details);
     let known = key.certificate.as_deref();
-    match known.and_then(|known| known.strip_prefix(NOT)) {
+    match known.and_then(|known| meant(known).strip_prefix(NOT)) {
         Some(old) if shown.as_deref().is_none_or(|shown| shown == old) => {
             if order.state == OrderState::Issued {
                 order.state = OrderState::Working;

@@ -16,6 +16,11 @@ use crate::worker::crashpoint::reach;
 /// time. It is harmless: one that is revoked already is a success.
 const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 
+/// Whether what the CA shows may be about the certificate: it shows its serial number, or none.
+fn is_of(shown: Option<&str>, serial: &str) -> bool {
+    shown.is_none_or(|shown| shown == serial)
+}
+
 impl Task<'_> {
     pub(super) async fn revoke(&mut self) -> Result<(), StoreError> {
         let Some(revocation) = self.row.progress.revocation.clone() else {
@@ -156,7 +161,11 @@ impl Task<'_> {
         };
         let now = self.now();
         match ca.look(&key).await {
-            Ok(shown) if shown.state == OrderState::Revoked => {
+            // A number that is shown must be that of the certificate: an order may have several.
+            Ok(shown)
+                if shown.state == OrderState::Revoked
+                    && is_of(shown.serial.as_deref(), &revocation.serial) =>
+            {
                 self.answered(&name);
                 self.revoked();
             }
