@@ -23,8 +23,6 @@ mod wire;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::date;
@@ -91,14 +89,6 @@ fn reuse() -> ReuseTable {
     ReuseTable::new(rows)
 }
 
-/// How long to wait after the first, the second and each further 429 in a row: the two limits are
-/// windows of 5 s and of 3 minutes, and DigiCert sends no waiting time.
-const WAITS: [Duration; 3] = [
-    Duration::from_secs(5),
-    Duration::from_secs(30),
-    Duration::from_secs(180),
-];
-
 /// One account at DigiCert CertCentral.
 pub struct DigiCert {
     http: Http,
@@ -106,8 +96,6 @@ pub struct DigiCert {
     settings: Settings,
     /// What is configured for an organisation.
     organisations: PerClient<Organisation>,
-    /// How many answers in a row were 429.
-    throttled: AtomicUsize,
 }
 
 impl DigiCert {
@@ -122,7 +110,6 @@ impl DigiCert {
             login: Login::new(settings.api_key.clone()),
             organisations: PerClient::new(settings.organisations.clone()),
             settings,
-            throttled: AtomicUsize::new(0),
         })
     }
 
@@ -132,18 +119,10 @@ impl DigiCert {
         let mut renewed = false;
         loop {
             let answer = self.http.exchange(call, &shown.headers, None).await?;
-            if answer.status.as_u16() != 429 {
-                self.throttled.store(0, Ordering::Relaxed);
-            }
             if answer.status.is_success() {
                 return Ok(answer);
             }
-            let mut error = refusal(&self.http, call, &answer);
-            if answer.status.as_u16() == 429 {
-                let before = self.throttled.fetch_add(1, Ordering::Relaxed);
-                let wait = WAITS[before.min(WAITS.len() - 1)];
-                error.retry_after = error.retry_after.or(Some(wait));
-            }
+            let error = refusal(&self.http, call, &answer);
             if error.failure != Failure::Unauthenticated {
                 return Err(error);
             }

@@ -8,6 +8,7 @@ mod call;
 mod connect;
 #[cfg(test)]
 pub(super) mod lab;
+mod pause;
 mod reach;
 pub(super) mod redact;
 
@@ -26,6 +27,7 @@ use secrecy::ExposeSecret;
 
 use self::answer::Answer;
 pub(super) use self::call::{Body, Call, Kind, Sink};
+use self::pause::Pause;
 pub(super) use self::reach::is_loopback;
 pub use self::reach::{Permit, Reach, SecretReader, Timeouts};
 use self::redact::{Redactor, clean};
@@ -82,6 +84,8 @@ pub(super) struct Http {
     permit: Option<Permit>,
     timeouts: Timeouts,
     skew: Mutex<Option<SignedDuration>>,
+    /// How long the CA wants no call of the account.
+    pause: Pause,
 }
 
 impl Http {
@@ -105,6 +109,7 @@ impl Http {
             permit: reach.permit.clone(),
             timeouts: reach.timeouts,
             skew: Mutex::default(),
+            pause: Pause::default(),
         })
     }
 
@@ -129,7 +134,8 @@ impl Http {
     }
 
     /// Makes the call until there is a whole answer, whatever its status; reads are tried three
-    /// times. The body of a success goes to `sink`, if there is one.
+    /// times. The body of a success goes to `sink`, if there is one. While the CA wants no call of
+    /// the account, none is made.
     pub(super) async fn exchange(
         &self,
         call: &Call<'_>,
@@ -139,14 +145,21 @@ impl Http {
         let url = self.url(call)?;
         for attempt in 1.. {
             self.limiter.until_ready().await;
+            let begun = self.clock.now();
+            if let Some(rest) = self.pause.rest(begun) {
+                return Err(self.too_soon(call, rest));
+            }
             let permitted = match &self.permit {
                 Some(permit) => permit().await.map_err(Broken::NotPermitted),
                 None => Ok(()),
             };
-            let outcome = match permitted {
+            let mut outcome = match permitted {
                 Ok(()) => self.once(call, &url, headers, sink.as_deref_mut()).await,
                 Err(broken) => Err(broken),
             };
+            if let Ok(answer) = &mut outcome {
+                self.pause.heard(begun, answer, self.clock.now());
+            }
             let (status, trouble) = match &outcome {
                 Ok(answer) => (answer.status.as_u16(), None),
                 Err(
@@ -393,6 +406,18 @@ impl Http {
             _ => format!("{ca}: could not {verb} {subject}: {why}"),
         };
         CaError::new(failure, what)
+    }
+
+    /// A call that is not made, because the CA answered others with "too many requests".
+    fn too_soon(&self, call: &Call<'_>, rest: Duration) -> CaError {
+        let why = format!(
+            "not asked: {} wants no call of this account for another {} s (429 before)",
+            self.host,
+            rest.as_secs().max(1)
+        );
+        let mut error = self.error(Failure::Throttled, call, &why);
+        error.retry_after = Some(rest);
+        error
     }
 
     /// What was sent in place of the JSON that should have been.

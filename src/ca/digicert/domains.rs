@@ -1,6 +1,7 @@
 //! Domains at CertCentral: found by name, created where the configuration says so, submitted,
 //! deleted by order of a person.
 
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::wire::{self, Detail};
@@ -45,6 +46,8 @@ impl DigiCert {
         // The answer to a name that exists is not documented: it may be 400.
         match self.find(name).await? {
             Some(found) => self.adopt(client, name, found),
+            // Its own hint says more.
+            None if refused.hint.is_some() => Err(refused.clone()),
             None => Err(refused.clone().with_hint(
                 "If DigiCert says that the domain exists, it belongs to a division (container) that the key does not see.",
             )),
@@ -189,6 +192,10 @@ impl DigiCert {
         if found.registration.challenge.is_some() {
             return Ok(found.registration);
         }
+        if answer.body.trim().is_empty() && answer.status != StatusCode::NO_CONTENT {
+            // An empty answer of the network before the API: nothing was submitted.
+            return Err(self.http.no_json(&call, &answer));
+        }
         self.set_method(reference, &domain).await
     }
 
@@ -205,13 +212,18 @@ impl DigiCert {
             "dcv_method": self.settings.form().word(),
             "send_dcv_email_flag": false,
         }));
-        self.call(&call).await?;
+        let answer = self.call(&call).await?;
         let found = self.detail(reference).await.map_err(after_the_call)?;
         if found.registration.challenge.is_some() {
             return Ok(found.registration);
         }
-        let doubt = found.registration.doubt;
-        let why = doubt.unwrap_or_else(|| "DigiCert shows no value for DNS".to_owned());
+        if !answer.is_json() || answer.body.trim().is_empty() {
+            return Err(self.http.no_json(&call, &answer));
+        }
+        let ended = found.ended_at;
+        let ended = ended.map(|at| format!("the value that DigiCert shows ended at {at:.0}"));
+        let why = found.registration.doubt.or(ended);
+        let why = why.unwrap_or_else(|| "DigiCert shows no value for DNS".to_owned());
         // Submitting again would give the same: a person has to look.
         let error = self.http.error(Failure::Refused, &call, &why);
         Err(error.with_hint("Nothing is published. Look at the domain in CertCentral."))

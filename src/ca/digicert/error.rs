@@ -86,29 +86,24 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
     let has = |part: &str| spoken.as_ref().is_some_and(|spoken| spoken.has(part));
     let own = spoken.as_ref().filter(|spoken| spoken.is_digicerts());
     let status = answer.status;
+    let lost = call.lost();
     let (failure, hint) = match status.as_u16() {
         _ if has("access_denied_invalid_key") => (Failure::Unauthenticated, Some(LOGIN)),
         _ if call.may_have_ordered(answer, own.is_some()) => {
             (Failure::Unknown, answer.is_page().then_some(LATER))
         }
         401 => (Failure::Unauthenticated, Some(LOGIN)),
+        // The network before the API refuses today what the API takes tomorrow.
+        400 | 403 if spoken.is_none() => (lost, Some(LATER)),
         429 => (Failure::Throttled, None),
         _ if has("request_limit_exceeded") => (Failure::Throttled, None),
         503 if answer.retry_after.is_some() => (Failure::Throttled, None),
-        403 if spoken.is_none() => (Failure::Forbidden, Some(LATER)),
         403 => (Failure::Forbidden, Some(RIGHTS)),
         // Only DigiCert's own words prove that something is gone.
         404 if own.is_none() || has("route") => (Failure::Malformed, Some(ADDRESS)),
         404 => (Failure::NotFound, None),
         // Some clients meet 406 from DigiCert where others meet 5xx.
-        406 | 408 | 300..=399 | 500..=599 => {
-            let hint = answer.is_page().then_some(LATER);
-            let lost = match call.is_read() {
-                true => Failure::Unavailable,
-                false => Failure::Unknown,
-            };
-            (lost, hint)
-        }
+        406 | 408 | 300..=399 | 500..=599 => (lost, answer.is_page().then_some(LATER)),
         400..=499 => (Failure::Refused, None),
         _ => (Failure::Malformed, None),
     };

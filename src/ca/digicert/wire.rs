@@ -27,6 +27,8 @@ pub(super) struct Detail {
     pub(super) is_by_other_record: bool,
     /// The types for which it was submitted, and how long the organisation's side of each lasts.
     pub(super) types: Vec<(String, Option<Timestamp>)>,
+    /// When the value that it shows has ended, where it has.
+    pub(super) ended_at: Option<Timestamp>,
 }
 
 /// Reads a row of the list, or one domain.
@@ -72,6 +74,9 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
             }
         }
     });
+    let end = entry.value.pointer("/dcv_token/expiration_date");
+    let end = end.and_then(Value::as_str).and_then(moment);
+    let ended_at = end.filter(|end| *end <= now);
     let proof = proof(&mut entry, is_pending, now);
     let status = status(&mut entry, word.as_deref(), proof.as_ref(), &challenge, now);
     let types = types(entry.value);
@@ -98,6 +103,7 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
         is_pending,
         is_by_other_record: record::is_by_other(value, form),
         types,
+        ended_at,
     })
 }
 

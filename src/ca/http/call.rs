@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
 
 use super::answer::Answer;
+use crate::ca::Failure;
 
 /// What a call does, which decides how often and how patiently it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,14 @@ impl<'a> Call<'a> {
 
     pub(in crate::ca) fn is_read(&self) -> bool {
         matches!(self.kind, Kind::Read | Kind::List)
+    }
+
+    /// What it means that the CA itself did not answer: somebody before it did, or nobody.
+    pub(in crate::ca) fn lost(&self) -> Failure {
+        match self.is_read() {
+            true => Failure::Unavailable,
+            false => Failure::Unknown,
+        }
     }
 
     /// Whether an order may have been made although the answer is none: it is not in the CA's `own`

@@ -133,7 +133,9 @@ fn refusal(
 fn strange(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError {
     let failure = match answer.status.as_u16() {
         _ if call.may_have_ordered(answer, false) => Failure::Unknown,
-        401 | 403 => Failure::Unauthenticated,
+        401 => Failure::Unauthenticated,
+        // A page of the network before InterNetX, which knows no login.
+        403 => call.lost(),
         429 => Failure::Throttled,
         408 | 300..=399 | 500..=599 if call.is_read() => Failure::Unavailable,
         408 | 300..=399 | 500..=599 => Failure::Unknown,

@@ -203,6 +203,8 @@ pub(super) fn refusal(
             Failure::Unavailable
         }
         (_, Some(meaning)) => meaning.failure,
+        // A page of the network before Sectigo refuses today what Sectigo takes tomorrow.
+        (403, None) if spoken.is_none() => call.lost(),
         (403, None) => Failure::Forbidden,
         // Only Sectigo's own words prove that something is gone; a proxy's 404 does not.
         (404, None) if own.is_some() => Failure::NotFound,

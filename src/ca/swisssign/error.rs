@@ -113,6 +113,8 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
         429 => Failure::Throttled,
         503 if answer.retry_after.is_some() => Failure::Throttled,
         // A 401 comes this far only when the same token serves other calls.
+        // A page of the network before the CA refuses today what the CA takes tomorrow.
+        403 if answer.is_page() => call.lost(),
         401 | 403 => Failure::Forbidden,
         400..=499 if denied => Failure::Forbidden,
         // Only the CA's own words prove that something is gone; a proxy's 404 does not.

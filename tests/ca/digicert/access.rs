@@ -104,11 +104,20 @@ async fn pages_of_the_network_before_the_api_and_empty_answers_are_no_proof_of_a
     }
     fault("", 1, What::Page(403));
     let error = lab.ca.get(&id).await.unwrap_err();
+    assert_eq!(error.failure, Failure::Unavailable, "it is over later");
     assert!(
         error.hint.unwrap().contains("network"),
         "no key is refused here"
     );
-    for what in [What::Page(503), What::Empty(500), What::DoneButLost] {
+    for what in [
+        What::Page(503),
+        What::Page(403),
+        What::Empty(403),
+        What::Page(200),
+        What::Empty(200),
+        What::Empty(500),
+        What::DoneButLost,
+    ] {
         fault("/validation", 1, what);
         let error = lab.ca.start(&id).await.unwrap_err();
         assert!(error.outcome_unknown(), "{what:?}: {error}");
@@ -128,10 +137,23 @@ async fn in_a_storm_of_429_the_waits_grow_to_the_length_of_the_window() {
         what: What::Throttled,
     });
     let mut waits = Vec::new();
-    for _ in 0..5 {
+    for made in 1..=5 {
         let error = lab.ca.list(&client()).await.unwrap_err();
         assert_eq!(error.failure, Failure::Throttled, "never a wrong login");
-        waits.push(error.retry_after.unwrap().as_secs());
+        let wait = error.retry_after.unwrap();
+        waits.push(wait.as_secs());
+        // Whatever it is about, no other call of the account is made meanwhile.
+        for error in [
+            lab.ca.get("1").await.unwrap_err(),
+            lab.ca.submit("2").await.unwrap_err(),
+            lab.added("new.test").await.unwrap_err(),
+        ] {
+            assert_eq!(error.failure, Failure::Throttled, "{error}");
+            assert!(!error.outcome_unknown(), "{error}");
+            assert_eq!(error.retry_after, Some(wait));
+        }
+        assert_eq!(lab.cc.log().len(), made, "no call into the storm");
+        lab.clock.advance(SignedDuration::try_from(wait).unwrap());
     }
     assert_eq!(waits, [5, 30, 180, 180, 180]);
     lab.ca.list(&client()).await.unwrap();

@@ -61,6 +61,8 @@ async fn www_is_never_cut_in_silence() {
         error.message.contains("registered `b.test` in its place"),
         "{error}"
     );
+    let hint = error.hint.unwrap();
+    assert!(hint.contains("delete it in CertCentral"), "{hint}");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ async fn an_empty_answer_to_a_revocation_is_no_word_of_the_ca() {
     let (leaf, _) = suite::fetch(&desk, &order, &intent).await;
     desk.fault("/revoke", What::Empty(200));
     let asked = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
-    let key = OrderKey::new(order.key.reference.clone());
+    let key = order.key.clone();
     assert_eq!(asked.unwrap(), Revocation::Taken(key.clone()));
     assert!(desk.lab.cc.orders()[0].revocations.is_empty());
     assert_eq!(
@@ -244,6 +244,7 @@ async fn trouble_at_an_order_is_told_from_a_refusal() {
         let error = suite::submit(&desk, &mut intent).await.unwrap_err();
         assert_eq!(error.outcome_unknown(), unknown, "{what:?}: {error}");
     }
+    desk.lab.clock.advance(SignedDuration::from_secs(5));
     // What is read before the order buys nothing, however it is answered.
     desk.fault("GET /product", What::Page(200));
     let error = suite::submit(&desk, &mut intent).await.unwrap_err();

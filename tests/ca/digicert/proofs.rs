@@ -190,7 +190,7 @@ async fn a_value_that_ended_before_it_came_is_not_published() {
     let id = lab.domain("a.test");
     let error = lab.ca.start(&id).await.unwrap_err();
     assert_eq!(error.failure, Failure::Refused, "a person looks: {error}");
-    assert!(error.message.contains("no value for DNS"), "{error}");
+    assert!(error.message.contains("shows ended at"), "{error}");
 }
 
 #[tokio::test]

@@ -21,9 +21,11 @@ async fn both(reply: Reply) -> ((CaError, usize), (CaError, usize)) {
     }
     let server = Server::always(reply).await;
     settings.url = server.url.parse().unwrap();
-    let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
+    let ca = SwissSign::new(settings.clone(), Arc::new(clock())).unwrap();
     let read = ca.get(DOMAIN).await.unwrap_err();
     let reads = server.log().len();
+    // An account of its own: what was said to the first is not held against it.
+    let ca = SwissSign::new(settings, Arc::new(clock())).unwrap();
     let effect = ca.start(DOMAIN).await.unwrap_err();
     ((read, reads), (effect, server.log().len() - reads))
 }
@@ -42,6 +44,12 @@ async fn every_status_says_whether_it_may_have_happened_and_only_reads_are_repea
             Forbidden,
         ),
         (json(403, spoken()), Forbidden, 1, Forbidden),
+        (
+            text(403, "text/html", "<h1>blocked</h1>"),
+            Unavailable,
+            1,
+            Unknown,
+        ),
         (json(404, spoken()), NotFound, 1, NotFound),
         (
             text(404, "text/html", "<h1>nginx</h1>"),
