@@ -98,6 +98,11 @@ pub struct RecordForm {
 }
 
 impl RecordForm {
+    /// Whether [`Self::at`] is the name that the CA will want.
+    pub fn is_exact(&self) -> bool {
+        !self.below || self.label.is_some()
+    }
+
     /// Where such a record of `domain` is. For a label that the CA has not named yet another one
     /// stands: a key that may write the one may write the other.
     pub fn at(&self, domain: &DomainName) -> RecordName {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::sectigo;
 use super::world::{Setup, World};
 use crate::support::name_server::write_secret;
+use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Policy, Zone};
 
 pub const ORGANISATION: u64 = 117_483;
@@ -326,4 +327,29 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_the_key_of_that_zone_alon
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
     assert_eq!(small.serial("dcv.test"), serial, "nobody follows");
     assert_eq!(contents(), before);
+}
+
+#[test]
+fn a_domain_whose_record_cannot_be_written_is_not_created_at_digicert() {
+    for more in ["", "label = \"apex\"\n", "method = \"cname\"\n"] {
+        let (server, name) = one_zone();
+        let site = Site::new(&server, more);
+        let (ca, client) = site.sections();
+        let mut setup = site.world.setup(&server, &[name]);
+        setup.instead = Some((ca, client + "create_domains = true\n"));
+        let right = setup.provider.clone();
+        let wrong = site.world.path("wrong.key");
+        let key = Key::new("prevalidate", "hmac-sha256");
+        write_secret(&wrong, &key.file_text());
+        setup.provider = Some((server.address(), wrong));
+        let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
+        ran.exits(4);
+        assert_eq!(site.cc.names().len(), 0, "{more:?}: DigiCert hears nothing");
+        assert_eq!(site.cc.count("POST", "/domain"), 0);
+        setup.provider = right;
+        let again = ["run", "--domain", name, "--wait", "30s"];
+        site.world.run(&setup, &again).exits(0);
+        assert_eq!(site.cc.names(), [name]);
+        assert_eq!(domain(&site, &setup)["state"], "valid");
+    }
 }

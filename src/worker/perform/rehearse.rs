@@ -13,29 +13,27 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::{ProviderError, RecordKind};
 
 use super::super::Worker;
-use super::super::place::Routed;
+use super::super::place::{Routed, next_owner};
 use super::super::task::Task;
-use crate::ca::validation::Method;
+use crate::prevalidation::ChallengeData;
 use crate::prevalidation::name::is_within;
 use crate::prevalidation::planner::PREFLIGHT_COUNTS;
-use crate::prevalidation::{ChallengeData, RecordName};
 use crate::store::StoreError;
 
 impl Worker {
     /// The tasks whose domains can be written. The others wait or are held, and are done with.
     ///
-    /// Where a record of another type or at another name will be wanted, nothing is known before
-    /// the CA says which.
+    /// It is asked about the record that the account's method wants, at its name. Where only the CA
+    /// knows that name, it is asked about another one below the domain.
     pub(super) async fn rehearsed_domains(
         &self,
         tasks: Vec<Task>,
     ) -> Result<Vec<Task>, StoreError> {
         let zones = Zones::default();
         let asked = futures::stream::iter(tasks).map(async |mut task| {
-            let methods = self.ca(&task.row.ca).kind().methods;
-            let answer = match methods {
-                [Method::Txt] => self.rehearse_domain(&mut task, &zones).await,
-                _ => Ok(()),
+            let answer = match self.ca(&task.row.ca).kind().methods {
+                [] => Ok(()),
+                _ => self.rehearse_domain(&mut task, &zones).await,
             };
             (task, answer)
         });
@@ -81,7 +79,9 @@ impl Worker {
     }
 
     async fn rehearse_domain(&self, task: &mut Task, zones: &Zones) -> Result<(), ProviderError> {
-        let name = RecordName::from(&task.fence.domain);
+        let policy = task.policy(self);
+        let name = next_owner(policy, &*self.ports.lookout, &task.fence.domain).await?;
+        let (kind, is_exact) = (policy.record.kind, policy.record.is_exact());
         let named = self.provider_of(task, &name).await?;
         let (provider, now) = (self.provider(&named)?, self.ports.clock.now());
         if is_fresh(task.observed.attempt.preflight_at, now) {
@@ -92,13 +92,15 @@ impl Worker {
             // One asks, and the others of the zone hear what came of it.
             let mut proven = zone.lock().await;
             if !proven.iter().any(|apex| is_within(name.as_str(), apex)) {
-                let proof = provider.preflight(name.as_str(), RecordKind::Txt).await?;
+                let proof = provider.preflight(name.as_str(), kind.into()).await?;
                 proven.push(proof.zone.apex);
             }
             return Ok(());
         }
-        provider.preflight(name.as_str(), RecordKind::Txt).await?;
-        task.observed.attempt.preflight_at = Some(now);
+        provider.preflight(name.as_str(), kind.into()).await?;
+        if is_exact {
+            task.observed.attempt.preflight_at = Some(now);
+        }
         Ok(())
     }
 
