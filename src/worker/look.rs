@@ -87,8 +87,28 @@ impl Worker {
 
     /// Looks at a client and stores what it saw, unless the guard refuses.
     pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
+        if !self.has_domains(target).await? {
+            // Nothing to ask about: an account that only orders may not be allowed to list domains.
+            let (store, now) = (&self.ports.store, self.ports.clock.now());
+            self.remember(&failure_fact(&target.key), "").await?;
+            store.record_look(&target.key, &[], now).await?;
+            self.looks.looked(&target.key, now);
+            self.look_ended(&target.key, LookState::Done);
+            return Ok(());
+        }
         let mut seen: Vec<Seen> = Vec::new();
-        let mut keep = |sight: Sight| seen.push(sight.seen());
+        let mut dated_earlier: Vec<Event> = Vec::new();
+        let mut keep = |sight: Sight| {
+            if let Some([before, now]) = sight.dated_earlier {
+                let detail = format!("the end of the proof was {before:.0}, and is {now:.0} now");
+                dated_earlier.push(Event {
+                    domain: Some(sight.observed.domain.clone()),
+                    client: Some(target.key.clone()),
+                    ..self.event(None, "dated-earlier", detail)
+                });
+            }
+            seen.push(sight.seen());
+        };
         let survey = match self.survey(target, &mut keep).await? {
             Ok(survey) => survey,
             // Given up because the program is to end: that says nothing about the CA.
@@ -143,6 +163,7 @@ impl Worker {
                 return Ok(());
             }
         }
+        events.extend(dated_earlier);
         crashpoint::reach("listed");
         // Before the look: whoever hears of it finds all that belongs to it.
         self.remember(&refusal_fact(&target.key), "").await?;
@@ -163,6 +184,17 @@ impl Worker {
         self.looks.looked(&target.key, survey.read_at);
         self.look_ended(&target.key, LookState::Done);
         Ok(())
+    }
+
+    /// Whether any domain of the client is known here, of the configuration or of a time before.
+    async fn has_domains(&self, target: &Target) -> Result<bool, StoreError> {
+        let mut pages = Pages::of(&*self.ports.store);
+        while let Some(page) = pages.next().await? {
+            if page.iter().any(|row| row.client == target.key) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The client's `cli-…`: as configured, or found by name once and remembered.

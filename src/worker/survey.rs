@@ -36,6 +36,8 @@ pub(super) struct Sight {
     due_at: Option<Timestamp>,
     /// The CA says something else than it did last.
     changed: bool,
+    /// The end of its proof before and now, where it has become earlier.
+    pub(super) dated_earlier: Option<[Timestamp; 2]>,
 }
 
 impl Sight {
@@ -195,6 +197,7 @@ impl Worker {
                     comparison.take(&known, &sighting, policy, now);
                 }
                 let changed = moved || known.sighting != sighting;
+                let dated_earlier = dated_earlier(&known.sighting, &sighting);
                 let mut observed = Observed {
                     sighting,
                     read_at: Some(read_at),
@@ -212,11 +215,19 @@ impl Worker {
                     observed,
                     decision,
                     changed,
+                    dated_earlier,
                 });
             }
         }
         Ok(comparison)
     }
+}
+
+/// The end of a proof before and now, where it has become earlier: a rule has changed, or the CA has.
+fn dated_earlier(before: &Sighting, now: &Sighting) -> Option<[Timestamp; 2]> {
+    let end = |sighting: &Sighting| sighting.registration()?.proof.as_ref()?.expires_at;
+    let (before, now) = (end(before)?, end(now)?);
+    (now < before).then_some([before, now])
 }
 
 /// What the list shows of a domain that is known as `row`.

@@ -130,6 +130,27 @@ fn pages_of_the_network_before_the_api_change_nothing_and_the_next_run_goes_on()
 }
 
 #[test]
+fn one_answer_of_the_network_before_the_api_holds_no_domain() {
+    for (on, what) in [
+        ("/validation", What::Page(403)),
+        ("/validation", What::Empty(200)),
+        ("/validate-token", What::Page(403)),
+    ] {
+        let (server, name) = one_zone();
+        let site = Site::new(&server, "");
+        let setup = site.setup(&server, &[name]);
+        site.cc.change(|cc| cc.polls = false);
+        site.cc.fault(Fault {
+            on: on.to_owned(),
+            times: 1,
+            what,
+        });
+        site.world.run(&setup, &["run", "--wait", "60s"]).exits(0);
+        assert_eq!(domain(&site, &setup)["state"], "valid", "{on}: {what:?}");
+    }
+}
+
+#[test]
 fn a_storm_of_429_is_waited_for_and_is_no_wrong_key() {
     let (server, name) = one_zone();
     let site = Site::new(&server, "");
@@ -198,7 +219,7 @@ fn a_value_that_has_ended_is_not_published_and_the_domain_is_held() {
     site.cc.change(|behaviour| behaviour.ended_values = true);
     let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-    ran.says(&["DigiCert shows no value for DNS"]);
+    ran.says(&["the value that DigiCert shows ended at"]);
     assert_eq!(domain(&site, &setup)["state"], "held");
     assert_eq!(site.cc.count("POST", "/validation"), 1);
     assert_eq!(server.serial(name), 1);
@@ -299,6 +320,8 @@ fn an_end_that_moves_earlier_is_taken_where_a_rule_explains_it_and_guarded_other
     let (old, cut, odd) = (ends(397), ends(199), ends(180));
     assert_eq!((old.0, cut.0, odd.0), (Some(0), Some(0), Some(5)));
     assert!(cut.1 < old.1, "{cut:?} is shown in place of {old:?}");
+    let history = site.world.run(&setup, &["history", name]).exits(0);
+    history.says(&["dated-earlier", "the end of the proof was"]);
     assert_eq!(server.serial(name), 1);
 }
 
