@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
 pub use self::options::{IssueOptions, IssuePorts};
-pub use self::perform::way_out;
+pub use self::perform::{Against, way_out};
 use self::task::Task;
 use super::budget::Pauses;
 use crate::ca::CaError;

@@ -18,6 +18,8 @@ use crate::issuance::{BY_HAND, Lead, Progress};
 use crate::output::Output;
 use crate::prevalidation::Mode;
 
+/// Which line of [`CertificateSettings::print`] has the product.
+const PRODUCT: usize = 2;
 /// The largest request that is read.
 const LARGEST: u64 = 1 << 20;
 
@@ -109,7 +111,7 @@ pub(super) async fn order(
     let key = KeySettings::Request(file.path().to_owned(), fingerprint(csr.public_key()));
     let mut one = by_request(ca, client, args.product.clone(), subject, key);
     one.contact.clone_from(&args.contact);
-    one.name = name_of(&settings, &one, csr.public_key()).await?;
+    one.name = name_of(&settings, &mut one, csr.public_key()).await?;
     let name = one.name.clone();
     settings.certificates.certificates.push(one);
     let only = [name.clone()];
@@ -168,23 +170,48 @@ fn by_request(
 }
 
 /// What it is called: by its key, as older programs called it, or by all that was ordered where
-/// another order with the same key has that name.
+/// another order with the same key has that name. What was ordered before by another name of the same
+/// product is that order, and gets its spelling.
 async fn name_of(
     settings: &Settings,
-    one: &CertificateSettings,
+    one: &mut CertificateSettings,
     public_key: &[u8],
 ) -> Result<String, Failed> {
     let short = |text: &str| format!("{BY_HAND}{}", &text[..16]);
     let (by_key, print) = (short(&fingerprint(public_key)), one.print());
-    let row = match wire::store_if_there(settings).await? {
-        Some(store) => store.orders().certificate(&by_key).await?,
-        None => None,
+    let rows = match wire::store_if_there(settings).await? {
+        Some(store) => store.orders().certificates().await?,
+        None => Vec::new(),
     };
-    let before = row.as_ref().and_then(|row| ordered(&row.progress));
-    Ok(match before {
-        Some(before) if before != print => short(&fingerprint(print.as_bytes())),
-        _ => by_key,
+    let by_hand = rows.iter().filter(|row| row.name.starts_with(BY_HAND));
+    let known = by_hand.filter_map(|row| Some((&row.name, ordered(&row.progress)?)));
+    let known: Vec<(&String, &str)> = known.collect();
+    if let Some((name, _)) = known.iter().find(|(_, before)| *before == print) {
+        return Ok((*name).clone());
+    }
+    for (name, before) in &known {
+        let Some(product) = but_for_the_product(before, &print) else {
+            continue;
+        };
+        let spellings = [product, &one.product];
+        if product::is_same(settings, &one.ca, one.client.as_ref(), spellings).await? {
+            one.product = product.to_owned();
+            return Ok((*name).clone());
+        }
+    }
+    Ok(match known.iter().any(|(name, _)| **name == by_key) {
+        true => short(&fingerprint(print.as_bytes())),
+        false => by_key,
     })
+}
+
+/// The product of a print that says the same as another one, but for the product.
+fn but_for_the_product<'a>(before: &'a str, print: &str) -> Option<&'a str> {
+    let (before, print): (Vec<&str>, Vec<&str>) =
+        (before.split('\n').collect(), print.split('\n').collect());
+    let is_same = before.len() == print.len()
+        && (0..print.len()).all(|at| at == PRODUCT || before[at] == print[at]);
+    before.get(PRODUCT).copied().filter(|_| is_same)
 }
 
 /// What a row was ordered by, as [`CertificateSettings::print`] says it.

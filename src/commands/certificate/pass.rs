@@ -22,7 +22,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::prevalidation::{DomainName, Mode};
 use crate::store::Store;
 use crate::store::orders::CertificateEvent;
-use crate::worker::issue::{Certificate, IssuePorts, Issuer};
+use crate::worker::issue::{Against, Certificate, IssuePorts, Issuer};
 use crate::worker::{Options, Ports, Worker};
 
 /// What a person wants of certificates by name.
@@ -400,9 +400,11 @@ pub(super) async fn rehearse(
         }
         let name = one.wanted.name.clone();
         let (mut warnings, mut product, mut fault) = (Vec::new(), None, None);
+        let mut against = None;
         let mut missing = looking.lacking_proofs(&one, now).await?;
         match looking.rehearse(&issue, &one, PrivateKey::generate).await? {
             Ok(found) => {
+                against = looking.stands_against(&issue, &one, &found).await?;
                 warnings.extend(found.warnings);
                 missing = missing.filter(|_| !found.product.brings_records);
                 product = Some(found.product.reference);
@@ -413,15 +415,24 @@ pub(super) async fn rehearse(
             exit = exit.graver(refusal(settings, &one, error).await);
             output.error(&format!("{name}: {error}"), error.hint.as_deref());
         }
-        let verdict = match (&fault, &missing) {
-            (Some(error), _) if error.is_retryable() => {
+        let against = against.map(|against| match against {
+            Against::Configuration(words) => (words, Exit::Incomplete),
+            Against::Dns(words) => (format!("its record cannot be written: {words}"), Exit::Dns),
+        });
+        if let Some((_, end)) = &against {
+            exit = exit.graver(*end);
+        }
+        let against = against.map(|(words, _)| words);
+        let verdict = match (&fault, &against, &missing) {
+            (Some(error), ..) if error.is_retryable() => {
                 "it is not known whether the CA would take the order".to_owned()
             }
-            (Some(_), _) => "the CA would refuse the order".to_owned(),
-            (None, Some(why)) => {
+            (Some(_), ..) => "the CA would refuse the order".to_owned(),
+            (None, Some(why), _) => format!("nothing would be ordered: {why}"),
+            (None, None, Some(why)) => {
                 format!("the CA would take the order, and the proofs come first: {why}")
             }
-            (None, None) => "the CA would take the order".to_owned(),
+            (None, None, None) => "the CA would take the order".to_owned(),
         };
         output.line(&format!("{name}: {verdict}"));
         warnings
@@ -429,11 +440,11 @@ pub(super) async fn rehearse(
             .for_each(|warning| output.warn(&format!("{name}: {warning}"), None));
         documents.push(serde_json::json!({
             "name": name,
-            "accepted": fault.is_none(),
+            "accepted": fault.is_none() && against.is_none(),
             "product": product,
             "warnings": warnings,
             "missing_proofs": missing,
-            "error": fault.map(|error| error.message),
+            "error": fault.map(|error| error.message).or(against),
         }));
     }
     output.json(&documents);

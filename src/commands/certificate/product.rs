@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::ca::issuing::Product;
-use crate::ca::{CaError, Issuing, Validation};
+use crate::ca::{CaError, ClientSelector, Issuing, Validation};
 use crate::certificates::PrivateKey;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{Settings, nearest};
@@ -90,12 +90,39 @@ pub(super) fn is_refused(settings: &Settings, one: &Certificate, error: &CaError
     issuer.is_some_and(|issuer| issuer.is_about_the_product(error))
 }
 
+/// Whether two spellings mean one product: by its name and by the CA's key for it.
+pub(super) async fn is_same(
+    settings: &Settings,
+    ca: &str,
+    client: Option<&ClientSelector>,
+    spellings: [&str; 2],
+) -> Result<bool, Failed> {
+    let [one, other] = spellings.map(str::trim);
+    if one.eq_ignore_ascii_case(other) {
+        return Ok(true);
+    }
+    let account = wire::ca(settings, ca, wire::clock())?;
+    let Some(issuer) = Arc::clone(&account).issuing() else {
+        return Ok(false);
+    };
+    let client = match client {
+        Some(selector) => account.find_client(selector).await?.reference,
+        None => String::new(),
+    };
+    let products = issuer.products(&client).await?;
+    let place = |wanted: &str| products.iter().position(|one| is_it(one, wanted));
+    Ok(place(one).is_some_and(|place_of_one| place(other) == Some(place_of_one)))
+}
+
+fn is_it(product: &Product, wanted: &str) -> bool {
+    product.name == wanted || product.reference.eq_ignore_ascii_case(wanted)
+}
+
 /// What to write in its place, where a catalogue does not have a product; `None`: it has it, or there
 /// is no catalogue.
 fn unknown(wanted: &str, products: &[Product]) -> Option<String> {
     let wanted = wanted.trim();
-    let is_it = |one: &Product| one.name == wanted || one.reference.eq_ignore_ascii_case(wanted);
-    if products.is_empty() || products.iter().any(is_it) {
+    if products.is_empty() || products.iter().any(|one| is_it(one, wanted)) {
         return None;
     }
     let lower: Vec<String> = products.iter().map(|one| one.name.to_lowercase()).collect();

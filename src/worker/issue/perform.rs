@@ -12,6 +12,7 @@ mod revocation;
 mod search;
 mod spelled;
 
+pub use self::dns::Against;
 pub use self::repair::way_out;
 use super::task::Task;
 use crate::issuance::Step;

@@ -313,6 +313,36 @@ fn a_value_of_an_order_is_refused_for_a_domain_although_the_answer_offers_it() {
     assert!(!journal[0].contains(&offered[0]), "{journal:?}");
 }
 
+#[test]
+fn a_product_in_another_spelling_is_the_same_order_by_hand() {
+    let office = Office::new();
+    let mut setup = office.proven(OV, "");
+    setup.more = setup
+        .more
+        .split("[[certificate]]")
+        .next()
+        .unwrap()
+        .to_owned();
+    office.run(&setup, "30s").exits(0);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["alpha.test".to_owned()]).unwrap();
+    let csr = office.site.world.path("one.csr");
+    std::fs::write(&csr, params.serialize_request(&key).unwrap().pem().unwrap()).unwrap();
+    let csr = csr.display().to_string();
+    for product in [OV, "ssl_basic", " Basic OV ", "SSL_BASIC", OV] {
+        let order = ["certificate", "order", "--product", product, "--csr", &csr];
+        let order = [&order[..], &["--wait", "30s"]].concat();
+        office.site.world.run(&setup, &order).exits(0);
+        let orders = office.site.cc.orders();
+        assert_eq!((orders.len(), orders[0].certificates), (1, 1), "{product}");
+    }
+    let other = "ssl_securesite_flex";
+    let order = ["certificate", "order", "--product", other, "--csr", &csr];
+    let order = [&order[..], &["--wait", "30s"]].concat();
+    office.site.world.run(&setup, &order).exits(0);
+    assert_eq!(office.orders(), 2, "another product is another order");
+}
+
 #[cfg(feature = "crashpoints")]
 #[test]
 fn a_run_killed_around_its_order_at_digicert_leaves_one_order_and_no_record() {
@@ -372,7 +402,7 @@ fn what_digicert_would_refuse_is_said_before_anything_is_bought() {
     });
     let again = ["certificate", "issue", "www", "--wait", "2s"];
     let ran = office.site.world.run(&setup, &again);
-    ran.says(&["access_denied", "orders certificates"]);
+    ran.says(&["access_denied", "orders certificates", "order alpha.test"]);
     assert_eq!(office.orders(), 0);
     cc.change(|cc| cc.rights = Rights::All);
     office.site.world.run(&setup, &again).exits(0);
@@ -397,7 +427,12 @@ fn the_commands_about_certificates_work_at_digicert_and_no_key_stands_in_any_art
     let products = ["products", "--ca", "digicert"];
     say(
         &products,
-        &[OV, "ssl_basic", "1 year", "it is not for host names"],
+        &[
+            OV,
+            "ssl_basic",
+            "up to 365 days",
+            "it is not for host names",
+        ],
     );
     let dry = ["certificate", "issue", "--dry-run"];
     say(&dry, &["would take the order"]);

@@ -1,6 +1,8 @@
 //! DV orders at DigiCert beside the proofs of domains: at one name, at a name that a person withdrew,
 //! before anything is bought, and by two machines.
 
+use prevalidate::sandbox::digicert::Rights;
+
 use super::digicert::{DV, OV, Office};
 
 #[test]
@@ -81,6 +83,41 @@ fn providers_and_doctor_try_the_names_of_orders_that_bring_their_records() {
     let ran = office.run(&wrong, "5s");
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
     assert_eq!(office.orders(), 0);
+}
+
+#[test]
+fn a_rehearsal_says_what_a_run_would_not_order_although_the_ca_would_take_it() {
+    let office = Office::new();
+    let dry = ["certificate", "issue", "--dry-run"];
+    let more = "names = [\"alpha.test\"]\n[[certificate]]\nname = \"copy\"\n\
+                duplicate_of = \"www\"\nnames = [\"alpha.test\"]\nproduct = \"GeoTrust Standard DV\"";
+    let copy = office.setup(DV, more);
+    let ran = office.site.world.run(&copy, &dry).exits(1);
+    ran.says(&["www: the CA would take the order"])
+        .says(&["copy: nothing would be ordered", "leave `duplicate_of` out"]);
+    let wrong = office.setup(DV, "names = [\"www.gamma.test\"]");
+    let ran = office.site.world.run(&wrong, &dry).exits(4);
+    let words = "nothing would be ordered: its record cannot be written";
+    ran.says(&[words, "gamma.test"]);
+    let good = office.setup(DV, "names = [\"www.beta.test\"]");
+    let ran = office.site.world.run(&good, &dry).exits(0);
+    ran.says(&["would take the order"]);
+    assert_eq!(office.orders(), 0);
+}
+
+#[test]
+fn a_key_for_orders_alone_is_enough_where_no_domain_is_validated_in_advance() {
+    let office = Office::new();
+    let mut setup = office.setup(DV, "names = [\"www.beta.test\"]");
+    setup.domains.clear();
+    office.site.cc.change(|cc| cc.rights = Rights::Orders);
+    let ran = office.run(&setup, "30s").exits(0);
+    ran.says(&["1 certificate: 1 valid"]);
+    office.verifies("www.beta.test");
+    assert_eq!(office.site.cc.count("GET", "/domain"), 0, "no list");
+    office.site.cc.clear_log();
+    office.run(&setup, "5s").exits(0);
+    assert!(office.site.calls().is_empty(), "{:?}", office.site.calls());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::super::Certificate;
 use super::super::task::Task;
-use super::dns::has_records_to_check;
+use super::dns::{NO_DUPLICATES, has_records_to_check};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{
     Intent, Issuing, Order as Shown, OrderKey, Predecessor, Subject, Succession,
@@ -209,8 +209,7 @@ impl Task<'_> {
                 }
                 let is_duplicate = |one: &Certificate| one.duplicate_of.is_some();
                 if found.product.brings_records && self.certificate().is_some_and(is_duplicate) {
-                    let words = "an order that brings its own records has no duplicates: leave `duplicate_of` out";
-                    self.hold(HoldKind::Refused, words, None);
+                    self.hold(HoldKind::Refused, NO_DUPLICATES, None);
                     return Ok(());
                 }
                 if found.product.brings_records

@@ -6,6 +6,9 @@ mod publish;
 mod rehearse;
 mod withdraw;
 
+pub use rehearse::Against;
+pub(super) use rehearse::NO_DUPLICATES;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +20,60 @@ use crate::issuance::progress::{Order, Record, RecordState};
 use crate::prevalidation::{Challenge, ChallengeData, DomainName, Policy, RecordName};
 use crate::propagation::{Lookout, Question, Wanted};
 use crate::store::StoreError;
+use crate::worker::issue::{Certificate, IssuePorts, Issuer};
 use crate::worker::place::{route_owner, written_at};
 
 /// A record that was seen so recently is not looked for again.
 const SEEN: SignedDuration = SignedDuration::from_secs(30);
+
+/// Where the records of an order at a CA are written.
+struct Place<'a> {
+    issuer: &'a Issuer,
+    ports: &'a IssuePorts,
+    ca: &'a str,
+    certificate: Option<&'a Certificate>,
+}
+
+impl IssuePorts {
+    fn gate(&self) -> Result<&Arc<dyn Lookout>, ProviderError> {
+        let lookout = self.lookout.as_ref();
+        lookout.ok_or_else(|| unfit("no gate is configured"))
+    }
+}
+
+impl Place<'_> {
+    fn terms(&self) -> &Policy {
+        self.issuer.policy.of(self.ca)
+    }
+
+    /// Where the record is written, and by which provider: at its name, or where a person has made
+    /// an alias of that name lead.
+    async fn of(
+        &self,
+        domain: &DomainName,
+        owner: RecordName,
+        is_text: bool,
+    ) -> Result<(RecordName, String, Arc<dyn Provider>), ProviderError> {
+        let (providers, lookout) = (&self.ports.providers, &**self.ports.gate()?);
+        let place = written_at(self.terms(), lookout, domain, owner, is_text).await?;
+        let named = self.named_provider(domain).await;
+        let named = named.map_err(|error| unfit(&error.to_string()))?;
+        let name = route_owner(providers, lookout, domain, &place, named.as_deref()).await?;
+        match providers.get(&name).cloned() {
+            Some(provider) => Ok((place, name, provider)),
+            None => Err(unfit(&format!("there is no [provider.{name}]"))),
+        }
+    }
+
+    /// The provider that the configuration names for the domain, where the client keeps it.
+    async fn named_provider(&self, domain: &DomainName) -> Result<Option<String>, StoreError> {
+        let Some(certificate) = self.certificate else {
+            return Ok(None);
+        };
+        let rows = self.issuer.rows_above(domain.as_str(), certificate).await?;
+        Ok(rows.into_iter().find_map(|row| row.provider))
+    }
+}
 
 impl Task<'_> {
     /// Asks the CA which records the order wants.
@@ -87,7 +140,7 @@ impl Task<'_> {
             let Some(domain) = domain_of(record, &order.names) else {
                 continue;
             };
-            if record.may_stand() && self.withdrawn(&domain).await?.is_some() {
+            if record.may_stand() && self.issuer.withdrawn(&domain).await?.is_some() {
                 self.take_out(at);
                 continue;
             }
@@ -137,37 +190,24 @@ impl Task<'_> {
     }
 
     fn lookout(&self) -> Result<&Arc<dyn Lookout>, ProviderError> {
-        let lookout = self.issuer.ports.lookout.as_ref();
-        lookout.ok_or_else(|| unfit("no gate is configured"))
+        self.issuer.ports.gate()
     }
 
-    /// Where the record is written, and by which provider: at its name, or where a person has made
-    /// an alias of that name lead.
+    /// See [`Place::of`].
     async fn place(
         &self,
         domain: &DomainName,
         owner: RecordName,
         is_text: bool,
     ) -> Result<(RecordName, String, Arc<dyn Provider>), ProviderError> {
-        let (ports, lookout) = (&self.issuer.ports, &**self.lookout()?);
-        let place = written_at(self.terms(), lookout, domain, owner, is_text).await?;
-        let named = self.named_provider(domain).await;
-        let named = named.map_err(|error| unfit(&error.to_string()))?;
-        let named = named.as_deref();
-        let name = route_owner(&ports.providers, lookout, domain, &place, named).await?;
-        match ports.providers.get(&name).cloned() {
-            Some(provider) => Ok((place, name, provider)),
-            None => Err(unfit(&format!("there is no [provider.{name}]"))),
-        }
-    }
-
-    /// The provider that the configuration names for the domain, where the client keeps it.
-    async fn named_provider(&self, domain: &DomainName) -> Result<Option<String>, StoreError> {
-        let Some(certificate) = self.certificate() else {
-            return Ok(None);
+        let ca = self.ca_of_order();
+        let place = Place {
+            issuer: self.issuer,
+            ports: &self.issuer.ports,
+            ca: &ca,
+            certificate: self.certificate(),
         };
-        let rows = self.issuer.rows_above(domain.as_str(), certificate).await?;
-        Ok(rows.into_iter().find_map(|row| row.provider))
+        place.of(domain, owner, is_text).await
     }
 
     async fn is_visible(&self, record: &Record, domain: &DomainName) -> Result<(), String> {

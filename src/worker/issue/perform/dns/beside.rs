@@ -5,19 +5,20 @@ use jiff::SignedDuration;
 use crate::issuance::progress::{Record, RecordState};
 use crate::prevalidation::{DomainName, LedgerEntry, LedgerState};
 use crate::store::StoreError;
+use crate::worker::issue::Issuer;
 use crate::worker::issue::task::Task;
 use crate::worker::ordered::{Ordered, exclude_each_other, excludes, is_entry, is_same, ordered};
 
-impl Task<'_> {
+impl Issuer {
     /// Why nothing is written at a domain: a person took the values there out of DNS.
-    pub(super) async fn withdrawn(
+    pub(in crate::worker::issue) async fn withdrawn(
         &self,
         domain: &DomainName,
     ) -> Result<Option<String>, StoreError> {
         let above = domain.at_and_above();
         let above = above.filter_map(|one| DomainName::from_a_labels(one).ok());
         let above: Vec<_> = above.collect();
-        let rows = self.issuer.ports.store.rows_of(&above).await?;
+        let rows = self.ports.store.rows_of(&above).await?;
         let mut rows = rows.into_iter();
         let found = rows.find(|row| row.attempt.withdrawn_at.is_some());
         Ok(found.map(|row| {
@@ -28,7 +29,9 @@ impl Task<'_> {
             )
         }))
     }
+}
 
+impl Task<'_> {
     /// What has the name of a record, so that it cannot be written yet. Once the record is `intended`,
     /// an order with a later name gives way to it.
     pub(super) async fn in_the_way(

@@ -35,7 +35,7 @@ impl Task<'_> {
                 self.hold(HoldKind::Refused, words, None);
                 return Ok(());
             };
-            if let Some(why) = self.withdrawn(&domain).await? {
+            if let Some(why) = self.issuer.withdrawn(&domain).await? {
                 self.pause(&why);
                 self.progress().trouble = Some(why);
                 return Ok(());

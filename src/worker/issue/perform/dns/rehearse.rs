@@ -5,16 +5,80 @@ use std::collections::BTreeSet;
 
 use prevalidate_providers::{ErrorKind, ProviderError};
 
-use super::{in_words, unfit};
+use super::{Place, in_words, unfit};
+use crate::ca::issuing::Preflight;
 use crate::prevalidation::{DomainName, RecordType};
 use crate::store::StoreError;
 use crate::worker::issue::task::Task;
+use crate::worker::issue::{Certificate, IssuePorts, Issuer};
+
+/// What a certificate is told that is a duplicate of one with records of its own.
+pub(in super::super) const NO_DUPLICATES: &str =
+    "an order that brings its own records has no duplicates: leave `duplicate_of` out";
 
 impl Task<'_> {
     /// Why the records of an order for these names could not be written; `None`: they could, or it
     /// shows only when they are written.
     pub(in super::super) async fn lacks_provider(
         &self,
+        names: &[String],
+    ) -> Result<Option<ProviderError>, StoreError> {
+        let (ports, ca) = (&self.issuer.ports, self.ca_of_order());
+        let certificate = self.certificate();
+        self.issuer
+            .lacks_provider(ports, &ca, certificate, names)
+            .await
+    }
+
+    /// An order that could not be carried out is not bought.
+    pub(in super::super) fn not_bought(&mut self, error: &ProviderError) {
+        self.failed(not_bought(error), error.retry_after);
+    }
+}
+
+/// Why nothing is ordered although the CA would take the order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Against {
+    /// The configuration asks for what no CA makes.
+    Configuration(String),
+    /// Its record could not be written.
+    Dns(String),
+}
+
+fn not_bought(error: &ProviderError) -> String {
+    let words = in_words(error);
+    format!("nothing is ordered before its record can be written: {words}")
+}
+
+impl Issuer {
+    /// What holds an order back whose rehearsal the CA passed.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn stands_against(
+        &self,
+        ports: &IssuePorts,
+        certificate: &Certificate,
+        found: &Preflight,
+    ) -> Result<Option<Against>, StoreError> {
+        if !found.product.brings_records {
+            return Ok(None);
+        }
+        if certificate.duplicate_of.is_some() {
+            return Ok(Some(Against::Configuration(NO_DUPLICATES.to_owned())));
+        }
+        let (ca, names) = (&certificate.ca, certificate.subject.names());
+        let lacks = self.lacks_provider(ports, ca, Some(certificate), names);
+        let lacks = lacks.await?;
+        Ok(lacks.map(|error| Against::Dns(in_words(&error))))
+    }
+
+    /// See [`Task::lacks_provider`]: at a CA by its name, for a certificate of the configuration.
+    pub(in crate::worker::issue) async fn lacks_provider(
+        &self,
+        ports: &IssuePorts,
+        ca: &str,
+        certificate: Option<&Certificate>,
         names: &[String],
     ) -> Result<Option<ProviderError>, StoreError> {
         let mut proven = BTreeSet::new();
@@ -26,13 +90,21 @@ impl Task<'_> {
             if let Some(why) = self.withdrawn(&name).await? {
                 return Ok(Some(unfit(&why)));
             }
-            if let Some(error) = self.rehearse(&name, &mut proven).await {
+            let place = Place {
+                issuer: self,
+                ports,
+                ca,
+                certificate,
+            };
+            if let Some(error) = place.rehearse(&name, &mut proven).await {
                 return Ok(Some(error));
             }
         }
         Ok(None)
     }
+}
 
+impl Place<'_> {
     /// The CA may want the record at the name, or at any name above it within the registered domain:
     /// one of them must be one that can be written.
     async fn rehearse(
@@ -67,7 +139,7 @@ impl Task<'_> {
         let form = &self.terms().record;
         let (owner, kind) = (form.at(domain), form.kind);
         let is_text = kind == RecordType::Txt;
-        let (place, _, provider) = self.place(domain, owner, is_text).await?;
+        let (place, _, provider) = self.of(domain, owner, is_text).await?;
         if !provider.writes() {
             return Ok(());
         }
@@ -79,14 +151,5 @@ impl Task<'_> {
             };
             ProviderError { kind, ..error }
         })
-    }
-
-    /// An order that could not be carried out is not bought.
-    pub(in super::super) fn not_bought(&mut self, error: &ProviderError) {
-        let words = format!(
-            "nothing is ordered before its record can be written: {}",
-            in_words(error)
-        );
-        self.failed(words, error.retry_after);
     }
 }
