@@ -17,9 +17,32 @@ pub(super) struct Beside {
     /// The records of orders at the names of the domain's records. Those that were there at an earlier
     /// read stay here as going.
     ordered: Vec<Ordered>,
+    /// The values of other domains at names that they share with this one, such as the target of an
+    /// alias, as far as they were ever read.
+    elsewhere: Vec<LedgerEntry>,
 }
 
 impl Beside {
+    /// Takes in what other domains have at the names of these entries.
+    pub(super) fn take_elsewhere(&mut self, ours: &[LedgerEntry], all: &[LedgerEntry]) {
+        for entry in all {
+            let is_shared = ours.iter().any(|one| one.owner == entry.owner);
+            let mut known = self.elsewhere.iter();
+            if is_shared && !known.any(|known| known.id == entry.id) {
+                self.elsewhere.push(entry.clone());
+            }
+        }
+    }
+
+    /// Whether a TXT value is, or was at an earlier read, one that another domain has at this name.
+    pub(super) fn is_elsewhere(&self, owner: &str, octets: &[u8]) -> bool {
+        let mut all = self.elsewhere.iter();
+        all.any(|one| {
+            let is_ours = one.state != LedgerState::Foreign && one.kind == RecordType::Txt;
+            is_ours && one.owner == owner && one.value.as_bytes() == octets
+        })
+    }
+
     /// All of it is read again.
     pub(super) fn forget(&mut self) {
         self.wanted.clear();

@@ -17,7 +17,9 @@ impl Task {
             let is_proof = ours.any(|entry| {
                 entry.state != LedgerState::Foreign && entry.value.as_bytes() == octets
             });
-            is_proof || self.beside.is_ordered(&rrset.owner, octets)
+            is_proof
+                || self.beside.is_ordered(&rrset.owner, octets)
+                || self.beside.is_elsewhere(&rrset.owner, octets)
         };
         let others = rrset.records.iter();
         others.filter(|record| !ours(&record.joined())).count()
@@ -30,7 +32,9 @@ impl Task {
         let ours = |octets: &[u8]| {
             let mut ours = ledger.iter().chain(&self.beside.entries);
             let is_proof = ours.any(|entry| entry.value.as_bytes() == octets);
-            is_proof || self.beside.is_ordered(&receipt.before.owner, octets)
+            is_proof
+                || self.beside.is_ordered(&receipt.before.owner, octets)
+                || self.beside.is_elsewhere(&receipt.before.owner, octets)
         };
         let found = receipt
             .before

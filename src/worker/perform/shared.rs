@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::Worker;
 use super::super::ordered::ordered;
 use super::super::task::Task;
+use crate::prevalidation::name::is_within;
 use crate::prevalidation::{Challenge, DomainName, LedgerEntry, LedgerState, Step, next_step};
 use crate::store::{DomainRow, StoreError};
 
@@ -44,6 +45,19 @@ impl Worker {
             let wanted = self.publishes_next(row, entries.clone());
             for task in &mut besides {
                 task.beside.take(&entries, wanted.as_ref());
+            }
+        }
+        // An alias may lead several domains to one name.
+        let is_alias = |task: &&mut Task| {
+            let domain = task.fence.domain.as_str();
+            let mut ours = task.observed.ledger.iter();
+            ours.any(|entry| !is_within(&entry.owner, domain))
+        };
+        if tasks.iter().any(is_alias) {
+            let all = self.ports.store.open_entries(None).await?;
+            for task in &mut tasks {
+                let ours = &task.observed.ledger;
+                task.beside.take_elsewhere(ours, &all);
             }
         }
         if self.reads_orders() && !tasks.is_empty() {
