@@ -66,9 +66,12 @@ pub fn reference(section: Option<&str>) -> Option<String> {
         return Some(REFERENCE.to_owned());
     };
     let section = section.trim_matches(['[', ']']);
+    // A kind of CA has keys of its own in the section of its clients.
+    let has_clients = kinds("ca").contains(&section) && !only_issues(section);
     let is_meant = |paragraph: &Paragraph<'_>| {
         let heading = paragraph.heading.unwrap_or_default();
         heading == section
+            || has_clients && heading == "client"
             || heading
                 .strip_prefix(section)
                 .is_some_and(|rest| rest.starts_with('.'))
@@ -76,6 +79,14 @@ pub fn reference(section: Option<&str>) -> Option<String> {
     };
     let found: Vec<_> = paragraphs().into_iter().filter(is_meant).collect();
     (!found.is_empty()).then(|| joined(found.iter().map(|one| one.text.to_owned())))
+}
+
+/// Whether a kind of CA keeps no domains.
+fn only_issues(ca: &str) -> bool {
+    let mut all = registry::ADAPTERS.iter();
+    let kind = all.find(|adapter| adapter.kind.name == ca);
+    let issuing = kind.and_then(|adapter| adapter.issuing);
+    issuing.is_some_and(|kind| !kind.has_clients)
 }
 
 /// What `reference` takes.
@@ -194,10 +205,7 @@ impl Starter {
 
     /// Whether the CA keeps no domains, so that the names are those of a certificate.
     fn only_issues(&self) -> bool {
-        let mut all = registry::ADAPTERS.iter();
-        let kind = all.find(|adapter| adapter.kind.name == self.ca);
-        let issuing = kind.and_then(|adapter| adapter.issuing);
-        issuing.is_some_and(|kind| !kind.has_clients)
+        only_issues(&self.ca)
     }
 
     fn certificate_section(&self, ca: &str) -> String {
@@ -441,6 +449,9 @@ mod tests {
             ("ca", "[ca.swisssign]"),
             ("[ca.swisssign]", "api_key"),
             ("cloudflare", "#account_id"),
+            ("digicert", "validations = [\"ov\"]"),
+            ("sectigo", "cert_types"),
+            ("swisssign", "#purpose"),
             ("propagation.zone", "name_servers"),
             ("notify", "kind = \"chat\""),
         ] {

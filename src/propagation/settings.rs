@@ -134,9 +134,14 @@ impl GateSettings {
     /// [`WalkError::Reserved`], with the setting that makes the name known.
     pub(super) fn reserved(&self, name: &str) -> Result<(), WalkError> {
         let top = name.rsplit('.').next().unwrap_or_default();
+        // A label with an underscore begins no zone: it is the host above that has name servers.
+        let mut host = name;
+        while let Some((_, above)) = host.split_once('.').filter(|_| host.starts_with('_')) {
+            host = above;
+        }
         match RESERVED.into_iter().find(|reserved| *reserved == top) {
             Some(top) if self.asks_the_internet() => Err(WalkError::Reserved {
-                name: name.to_owned(),
+                name: host.to_owned(),
                 top,
             }),
             _ => Ok(()),

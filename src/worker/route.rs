@@ -90,6 +90,7 @@ pub fn choose(
     } else {
         listed.join("; ")
     };
+    let zone = live.map(|live| live.apex.clone());
     let live = match live {
         Some(live) => format!(
             "; live is the zone {} with {}",
@@ -120,9 +121,15 @@ pub fn choose(
         (_, _) => (ErrorKind::Settings, "several providers could write it"),
     };
     let text = format!("{shown}: {word}: {listed}{live}{silent}");
-    Err(ProviderError::new(kind, text).with_hint(
-        "name the one with `provider = \"…\"` at the domain, or mend the delegation; `prevalidate providers` lists them",
-    ))
+    let named = "name the one with `provider = \"…\"` at the domain, or mend the delegation; `prevalidate providers` lists them";
+    // An alias may lead into a zone that its provider does not find by itself.
+    let hint = match zone.filter(|_| fitting.is_empty()) {
+        Some(zone) => format!(
+            "if a provider writes {zone}, list it there: `zones = [\"{zone}\"]` in its [provider.NAME]; else {named}"
+        ),
+        None => named.to_owned(),
+    };
+    Err(ProviderError::new(kind, text).with_hint(hint))
 }
 
 fn described(Candidate { provider, zone }: &Candidate) -> String {
