@@ -204,7 +204,7 @@ impl<'a> Clients<'a> {
             reader.notice(
                 Some(table.line),
                 &format!("provider.{}", shown_key(name)),
-                "no client or domain uses it",
+                "no client or domain names it; it writes only where an alias leads into its zones",
             );
         }
         clients
