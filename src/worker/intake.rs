@@ -38,7 +38,7 @@ impl Intake {
     }
 
     /// What waits for the client, and the rows that are left for it.
-    fn of(&self, client: &str) -> Option<(Vec<Wanted>, Vec<RowKey>)> {
+    pub(super) fn of(&self, client: &str) -> Option<(Vec<Wanted>, Vec<RowKey>)> {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = waiting.wanted.get(client)?.clone();
         let left = wanted

@@ -186,8 +186,12 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether any domain of the client is known here, of the configuration or of a time before.
+    /// Whether any domain of the client is known here, or waits until the CA has shown the client.
     async fn has_domains(&self, target: &Target) -> Result<bool, StoreError> {
+        let waiting = self.options.intake.of(&target.key);
+        if waiting.is_some_and(|(wanted, left)| !wanted.is_empty() || !left.is_empty()) {
+            return Ok(true);
+        }
         let mut pages = Pages::of(&*self.ports.store);
         while let Some(page) = pages.next().await? {
             if page.iter().any(|row| row.client == target.key) {

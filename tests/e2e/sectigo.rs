@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::world::{Setup, World};
 use crate::support::name_server::write_secret;
+use crate::support::zones::Key;
 use crate::support::{Keys, NameServer, Policy, Zone};
 
 pub const ORGANISATION: u64 = 12345;
@@ -261,6 +262,31 @@ fn an_open_order_of_another_hand_is_gone_on_with_and_not_begun_anew() {
     site.world.run(&setup, &["run", "--wait", "40s"]).exits(0);
     assert_eq!(site.scm.count("/submit/domain/txt"), 1, "adopted");
     assert_eq!(server.axfr(name), before);
+}
+
+#[test]
+fn a_domain_whose_record_cannot_be_written_is_not_created_at_sectigo() {
+    for method in ["cname", "txt"] {
+        let (server, name) = one_zone();
+        let site = Site::new(&server, method);
+        let (ca, client) = site.sections();
+        let mut setup = site.world.setup(&server, &[name]);
+        setup.instead = Some((ca, format!("{client}create_domains = true\n")));
+        let right = setup.provider.clone();
+        let wrong = site.world.path("wrong.key");
+        let key = Key::new("prevalidate", "hmac-sha256");
+        write_secret(&wrong, &key.file_text());
+        setup.provider = Some((server.address(), wrong));
+        let ran = site.world.run(&setup, &["run", "--wait", "3s"]);
+        ran.exits(4);
+        let calls = site.calls();
+        let made = calls.iter().filter(|call| call.starts_with("POST /domain"));
+        assert_eq!(made.count(), 0, "{method}: {calls:?}");
+        setup.provider = right;
+        let again = ["run", "--domain", name, "--wait", "30s"];
+        site.world.run(&setup, &again).exits(0);
+        assert!(site.scm.validated_at(name).is_some());
+    }
 }
 
 #[test]

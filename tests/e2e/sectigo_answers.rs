@@ -67,7 +67,11 @@ fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
     ];
     for (at, (change, word)) in cases.into_iter().enumerate() {
         let site = Site::new(&server, "cname");
-        let mut setup = site.setup(&server, &[name]);
+        // The last one is to be created: SCM does not have it yet.
+        let mut setup = match at {
+            3 => site.world.setup(&server, &[name]),
+            _ => site.setup(&server, &[name]),
+        };
         if word == "repeats itself" {
             for n in 0..200 {
                 site.scm.add_domain(&format!("more{n}.test"), ORGANISATION);
@@ -76,7 +80,6 @@ fn what_the_ca_refuses_is_said_in_words_and_nothing_is_written() {
         if at == 3 {
             let (ca, client) = site.sections();
             setup.instead = Some((ca, format!("{client}create_domains = true\n")));
-            setup.domains = vec!["new.test".to_owned()];
         }
         site.scm.change(change);
         let ran = site.world.run(&setup, &["run", "--wait", "3s"]);

@@ -84,7 +84,9 @@ fn a_provider_that_only_orders_may_use_is_not_said_to_be_unused() {
     ] {
         let notices = folder.load(&text).unwrap().notices;
         let unused = notices.iter().map(ToString::to_string);
-        let unused: Vec<_> = unused.filter(|said| said.contains("uses it")).collect();
+        let unused: Vec<_> = unused
+            .filter(|said| said.contains("domain names it"))
+            .collect();
         assert_eq!(unused.len(), expected, "{text}: {unused:?}");
     }
 }
