@@ -194,6 +194,9 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// Wishes without a row that are on one page: before the first run all of them are.
+const AT_ONCE: usize = 1_000;
+
 /// The rows of the store, page by page and by name, as the configuration wants them; all rows of a
 /// domain come together.
 pub struct Rows<'a> {
@@ -226,7 +229,9 @@ impl<'a> Rows<'a> {
     /// What the store says.
     pub async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
         if self.ended {
-            return Ok(None);
+            let mut laid = Vec::new();
+            self.missing(&mut laid, None);
+            return Ok((!laid.is_empty()).then_some(laid));
         }
         let mut rows = std::mem::take(&mut self.kept);
         match self.pages.next().await? {
@@ -252,16 +257,18 @@ impl<'a> Rows<'a> {
             self.given += self.wishes.of(&domain).len();
             laid.extend(self.wishes.group(&domain, group));
         }
-        if self.ended {
-            self.missing(&mut laid, None);
-        }
         Ok(Some(laid))
     }
 
-    /// The wishes for domains without a row, up to the next domain that has one.
+    /// The wishes for domains without a row, up to the next domain that has one; behind the last of
+    /// these, some at a time.
     fn missing(&mut self, laid: &mut Vec<DomainRow>, until: Option<&DomainName>) {
         while let Some(wish) = self.wishes.wanted.get(self.given) {
-            if until.is_some_and(|until| wish.domain >= *until) {
+            let is_far = match until {
+                Some(until) => wish.domain >= *until,
+                None => laid.len() >= AT_ONCE,
+            };
+            if is_far {
                 break;
             }
             self.given += self.wishes.of(&wish.domain).len();
