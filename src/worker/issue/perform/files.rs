@@ -100,7 +100,10 @@ impl Task<'_> {
         let fits = |print: &str| print == wanted.print;
         Ok(
             is_lacking && self.has_a_pair_of_before(certificate, folder, fits).await?
-                || is_bare && self.has_an_order_of_before(certificate, folder).await?,
+                || is_bare
+                    && self
+                        .has_an_order_of_before(certificate, folder, fits)
+                        .await?,
         )
     }
 

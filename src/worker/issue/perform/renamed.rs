@@ -30,13 +30,17 @@ impl Issuer {
         is_here && !is_unknown && !wants_it
     }
 
-    /// The order of a certificate that the configuration calls otherwise now, where it is for just
-    /// what `print` says and its key is in this directory.
-    fn left_order<'a>(&self, row: &'a CertificateRow, print: &str) -> Option<&'a Order> {
+    /// The order of a certificate that the configuration calls otherwise now, where `fits` says of its
+    /// print that it is what is wanted, and its key is in this directory.
+    fn left_order<'a>(
+        &self,
+        row: &'a CertificateRow,
+        fits: impl Fn(&str) -> bool,
+    ) -> Option<&'a Order> {
         let order = row.progress.order.as_ref();
         let order = order.filter(|order| self.is_left(row, &order.print))?;
         let is_made = order.submitted_at.is_some() && !order.is_fetched_again;
-        (is_made && order.print == print).then_some(order)
+        (is_made && fits(&order.print)).then_some(order)
     }
 
     /// What was installed under a name that the configuration has no more, or has for something else.
@@ -247,25 +251,25 @@ impl<'a> Task<'a> {
         Ok(version)
     }
 
-    /// Looks for an order that is under way under a name of before, before one is made. True: nothing
-    /// is ordered now.
+    /// Looks for an order that is under way under a name of before, before one is made: `fits` says of
+    /// its print whether it is what is wanted. True: nothing is ordered now.
     pub(super) async fn has_an_order_of_before(
         &mut self,
         certificate: &Certificate,
         folder: &Folder,
+        fits: impl Fn(&str) -> bool,
     ) -> Result<bool, StoreError> {
-        let print = &certificate.wanted.print;
         let rows = self.issuer.ports.store.orders().certificates().await?;
         let left = rows
             .into_iter()
-            .find(|row| row.name != self.row.name && self.issuer.left_order(row, print).is_some());
+            .find(|row| row.name != self.row.name && self.issuer.left_order(row, &fits).is_some());
         let Some(left) = left else {
             return Ok(false);
         };
         let Some(mut before) = self.claimed(&left.name).await? else {
             return Ok(true);
         };
-        if let Some(order) = self.issuer.left_order(&before.row, print).cloned() {
+        if let Some(order) = self.issuer.left_order(&before.row, &fits).cloned() {
             self.take_order(certificate, folder, &mut before, order)
                 .await?;
         }

@@ -53,7 +53,10 @@ impl Task<'_> {
         }
         let has_one = self
             .has_a_pair_of_before(certificate, &folder, fits)
-            .await?;
+            .await?
+            || self
+                .has_an_order_of_before(certificate, &folder, fits)
+                .await?;
         if has_one {
             folder.discard(version);
         }

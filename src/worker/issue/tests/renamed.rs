@@ -169,6 +169,28 @@ async fn another_spelling_of_the_product_orders_nothing() {
 }
 
 #[tokio::test]
+async fn an_open_order_in_another_spelling_is_taken_over_by_the_new_name() {
+    for at_once in [false, true] {
+        let world = World::new().await;
+        world.ca.change(|ca| {
+            ca.takes_any_letters = true;
+            ca.becomes = OrderState::AwaitsPerson;
+        });
+        world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
+        if !at_once {
+            world.run(&[world.named("www", BY_KEY, OLD)], 60).await;
+        }
+        world.run(&[world.named("web", BY_KEY, OLD)], 60).await;
+        assert_eq!(world.ca.held().len(), 1, "at once: {at_once}");
+        world.ca.change(|ca| ca.becomes = OrderState::Issued);
+        world.ca.decide(&OrderState::Issued);
+        world.run(&[world.named("web", BY_KEY, OLD)], 600).await;
+        assert!(world.live("web").is_some(), "at once: {at_once}");
+        assert_eq!(world.ca.held().len(), 1, "at once: {at_once}");
+    }
+}
+
+#[tokio::test]
 async fn a_moved_folder_brings_its_order_with_it() {
     let world = World::new().await;
     world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
