@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::overview::DomainView;
-use crate::prevalidation::Policy;
+use crate::prevalidation::{DomainName, Policy};
 use crate::propagation::Gate;
 use crate::propagation::caa::METHODS_COUNT_FROM;
 use crate::propagation::finding::Severity;
@@ -145,7 +145,10 @@ pub(super) async fn readiness(
         progress.done(done);
     }
     drop(looked);
-    findings.extend(standing(&settings, &args, on, now).await?);
+    let is_whole = args.domains.is_empty() && args.part == asked::Part::default();
+    let asked: BTreeSet<DomainName> = views.iter().map(|view| view.domain.clone()).collect();
+    let only = (!is_whole).then_some(&asked);
+    findings.extend(standing(&settings, only, on, now).await?);
     drop(progress);
     findings.sort_by(|one, other| {
         let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);
@@ -213,18 +216,16 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
         .map_err(|error| Failed::new(Exit::Usage, format!("--on {date}: {error}")))
 }
 
-/// What persistent records need; they belong to no client.
+/// What the persistent records of these domains need, or of all: they belong to no client.
 async fn standing(
     settings: &Settings,
-    args: &ReadinessArgs,
+    only: Option<&BTreeSet<DomainName>>,
     on: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Judged>, Failed> {
-    if args.part != asked::Part::default() || !args.domains.is_empty() {
-        return Ok(Vec::new());
-    }
     let store = wire::store_read_only(settings).await?;
-    let views = persistent::views(settings, &*store, now).await?;
+    let mut views = persistent::views(settings, &*store, now).await?;
+    views.retain(|view| only.is_none_or(|only| only.contains(&view.domain)));
     Ok(standing::persistent(
         &views,
         &wire::persistent(settings),

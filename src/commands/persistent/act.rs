@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::show::table;
+use crate::commands::by_hand::signed;
 use crate::commands::wire::persistent::{Pass, keeper};
 use crate::commands::{Exit, Failed, Global, asked, wire};
 use crate::config::Settings;
@@ -288,7 +289,7 @@ async fn mark(
             domain: Some(row.domain.clone()),
             client: None,
             kind: word.to_owned(),
-            detail: format!("persistent record of {}: by hand", row.issuer),
+            detail: signed(&format!("persistent record of {}: by hand", row.issuer)),
         };
         let write = PersistentWrite {
             fence: lease.fence,
