@@ -350,6 +350,12 @@ impl Worker {
                     decision: sight.decision,
                 });
             };
+            // As a run does: an account that only orders may not be allowed to list domains.
+            if !self.has_domains(target).await? {
+                let now = self.ports.clock.now();
+                self.looks.ended(&target.key, LookState::Done, now);
+                continue;
+            }
             match self.survey(target, &mut keep).await? {
                 Ok(survey) => {
                     alarms.extend(survey.alarms);
@@ -367,10 +373,16 @@ impl Worker {
     /// The steps of those that this run is about. A covered domain is as valid as the one above it,
     /// which is valid when only the CA knows it.
     fn planned(&self, target: &Target, seen: Vec<Brief>) -> Vec<PlannedStep> {
+        let above: BTreeSet<&DomainName> = seen
+            .iter()
+            .filter_map(|one| one.covered_by.as_ref())
+            .collect();
         let states: BTreeMap<DomainName, State> = seen
             .iter()
+            .filter(|one| above.contains(&one.domain))
             .map(|one| (one.domain.clone(), one.state))
             .collect();
+        drop(above);
         let shown = |one: &Brief| {
             let covers = self.policy.cover && one.state != State::Unmanaged;
             match one.covered_by.as_ref().filter(|_| covers) {

@@ -1,6 +1,7 @@
 //! `doctor`: everything that a run needs, tried once: configuration and secrets, the login at each
 //! CA, the providers, the name servers, the targets of notifications. Changes nothing anywhere.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,7 +118,9 @@ pub(super) async fn doctor(
             .map(|one| Finding::bad(one.what, one.name, one.failed)),
     );
 
-    findings.extend(cas(targets, &ports).await);
+    let with_domains = rows.iter().filter(|row| !row.origins.is_empty());
+    let with_domains = with_domains.map(|row| row.client.clone()).collect();
+    findings.extend(cas(targets, &with_domains, &ports).await);
     let mut tables =
         providers::tried(&ports, &wire::policy(&settings), wanted, Some(args.all)).await;
     // Its provider may be the one that cannot be used.
@@ -173,7 +176,7 @@ fn configuration(settings: &Settings) -> Finding {
 }
 
 /// Logs in to each account that can be used, and finds each client.
-async fn cas(targets: Vec<Target>, ports: &Ports) -> Vec<Finding> {
+async fn cas(targets: Vec<Target>, with_domains: &BTreeSet<String>, ports: &Ports) -> Vec<Finding> {
     let is_lone = |(name, _): &(&String, _)| targets.iter().all(|target| target.ca != **name);
     let lone = ports.cas.iter().filter(is_lone);
     let lone: Vec<_> = lone
@@ -185,6 +188,13 @@ async fn cas(targets: Vec<Target>, ports: &Ports) -> Vec<Finding> {
             return Finding::bad("ca", target.key, Failed::new(Exit::Usage, text));
         };
         match ca.find_client(&target.selector).await {
+            Ok(client) if !with_domains.contains(&target.key) => {
+                let said = format!(
+                    "logged in; the client is {} ({}), and it has no domain here",
+                    client.name, client.reference
+                );
+                Finding::good("ca", target.key, said)
+            }
             Ok(client) => of_client(&**ca, target.key, &client).await,
             Err(error) => Finding::bad("ca", target.key, Failed::from(error)),
         }

@@ -187,7 +187,7 @@ impl Worker {
     }
 
     /// Whether any domain of the client is known here, or waits until the CA has shown the client.
-    async fn has_domains(&self, target: &Target) -> Result<bool, StoreError> {
+    pub(super) async fn has_domains(&self, target: &Target) -> Result<bool, StoreError> {
         let waiting = self.options.intake.of(&target.key);
         if waiting.is_some_and(|(wanted, left)| !wanted.is_empty() || !left.is_empty()) {
             return Ok(true);
