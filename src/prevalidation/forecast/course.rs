@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::tally::{Event, Tally};
 use super::{CALLS_PER_RENEWAL, CaForecast, Forecast, Lapse, Question, Start};
 use crate::prevalidation::attempt::Attempt;
+use crate::prevalidation::name::DomainName;
 use crate::prevalidation::observed::{Observed, Sighting};
 use crate::prevalidation::planner::next_step;
 use crate::prevalidation::policy::{Mode, Policy};
@@ -15,7 +16,7 @@ use crate::prevalidation::proof::Proof;
 use crate::prevalidation::registration::{Registration, Status};
 use crate::prevalidation::reuse::{after, before};
 
-/// A domain on its way. There may be 100,000, so what the planner sees is made for each question.
+/// A domain on its way, in a few words: there may be 100,000.
 struct Course<'a> {
     start: &'a Start,
     /// When it was last proven in the play.
@@ -57,6 +58,8 @@ struct Authority {
 /// The state of the whole play.
 struct Play<'a> {
     question: &'a Question<'a>,
+    /// What the planner sees of the domain at hand.
+    seen: Observed,
     courses: Vec<Course<'a>>,
     cas: Vec<Authority>,
     providers: Vec<(String, Tally)>,
@@ -65,8 +68,15 @@ struct Play<'a> {
 pub(super) fn play<'a>(starts: &'a [Start], question: &'a Question<'a>) -> Forecast {
     let mut order: Vec<&Start> = starts.iter().collect();
     order.sort_by(|a, b| a.domain.cmp(&b.domain));
+    let Some(first) = order.first() else {
+        return Forecast {
+            cas: BTreeMap::new(),
+            providers: BTreeMap::new(),
+        };
+    };
     let mut play = Play {
         question,
+        seen: unseen(&first.domain),
         courses: Vec::with_capacity(order.len()),
         cas: Vec::new(),
         providers: Vec::new(),
@@ -133,7 +143,7 @@ impl<'a> Play<'a> {
 
     fn begin(&mut self, start: &'a Start, client: &mut Client) {
         let question = self.question;
-        let seen = observed(start, None);
+        see(&mut self.seen, start, None);
         let mut course = Course {
             start,
             proved_at: None,
@@ -150,14 +160,14 @@ impl<'a> Play<'a> {
             found,
             ..
         } = &mut self.cas[client.ca];
-        course.end = seen.usable_until(&policy.reuse, question.from);
+        course.end = self.seen.usable_until(&policy.reuse, question.from);
         found.domains += 1;
         found.waiting_for_person += usize::from(start.waits_for_person);
         if let Some(end) = course.end {
             tally.count(Event::End, end);
         }
         if course.plays {
-            let due = next_step(&seen, policy, question.from).at;
+            let due = next_step(&self.seen, policy, question.from).at;
             client.later.push(Reverse((due, place)));
         }
         self.courses.push(course);
@@ -294,15 +304,15 @@ impl<'a> Play<'a> {
         client.canary_is_back = true;
         let course = &mut self.courses[place];
         course.proved_at = Some(at);
-        let seen = observed(course.start, course.proved_at);
+        see(&mut self.seen, course.start, course.proved_at);
         let Authority {
             policy,
             tally,
             found,
             ..
         } = &mut self.cas[client.ca];
-        course.end = seen.usable_until(&policy.reuse, at);
-        let due = next_step(&seen, policy, at).at;
+        course.end = self.seen.usable_until(&policy.reuse, at);
+        let due = next_step(&self.seen, policy, at).at;
         client.later.push(Reverse((due, place)));
         tally.count(Event::Renewal, at);
         self.providers[course.provider].1.count(Event::Renewal, at);
@@ -347,27 +357,32 @@ fn proof_of(at: Timestamp) -> Proof {
     }
 }
 
-/// What the planner sees of a domain: its proof, and nothing that is in its way.
-fn observed(start: &Start, proved_at: Option<Timestamp>) -> Observed {
+/// Has the planner see a domain: its proof, and nothing that is in its way. One picture serves all
+/// domains, because there are millions of questions.
+fn see(seen: &mut Observed, start: &Start, proved_at: Option<Timestamp>) {
     let proof = proved_at.map(proof_of).or_else(|| start.proof.clone());
     let status = match proof {
         Some(_) => Status::Valid,
         None => Status::Pending,
     };
+    seen.domain = start.domain.clone();
+    seen.attempt.proved_at = proved_at;
+    if let Sighting::Present(registration) = &mut seen.sighting {
+        registration.domain = start.domain.clone();
+        (registration.proof, registration.status) = (proof, status);
+    }
+}
+
+/// A domain of which nothing is known but its name.
+fn unseen(domain: &DomainName) -> Observed {
     Observed {
-        domain: start.domain.clone(),
+        domain: domain.clone(),
         desired: true,
         covered_by: None,
         has_provider: true,
-        sighting: Sighting::Present(Registration {
-            proof,
-            ..Registration::bare("", start.domain.clone(), status)
-        }),
+        sighting: Sighting::Present(Registration::bare("", domain.clone(), Status::Pending)),
         read_at: None,
-        attempt: Attempt {
-            proved_at,
-            ..Attempt::default()
-        },
+        attempt: Attempt::default(),
         ledger: Vec::new(),
     }
 }
