@@ -20,6 +20,7 @@ mod ordered;
 mod perform;
 pub mod persist;
 pub mod place;
+mod plan;
 pub mod route;
 mod survey;
 mod target;
@@ -37,7 +38,7 @@ use crate::ca::Validation;
 use crate::ca::ending::Ending;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::prevalidation::{Alarm, Decision, DomainName, Plan, PlannedStep, Policy, RowKey, State};
+use crate::prevalidation::{Alarm, Policy, RowKey};
 use crate::propagation::Lookout;
 use crate::store::{Claim, Event, Store, StoreError};
 
@@ -47,7 +48,6 @@ use hold::{Hold, Moment};
 pub use intake::Intake;
 pub use look::{failure_fact, reference_fact, refusal_fact, warning_fact};
 use looks::{Looks, UnderWay};
-use survey::Sight;
 pub use target::Target;
 
 /// Everything outside that a worker touches.
@@ -174,15 +174,6 @@ pub enum LookState {
         /// Whether the same may succeed later.
         temporary: bool,
     },
-}
-
-/// What a plan needs to know of a domain.
-struct Brief {
-    key: RowKey,
-    domain: DomainName,
-    covered_by: Option<DomainName>,
-    state: State,
-    decision: Decision,
 }
 
 /// Performs the steps for the domains of some clients.
@@ -333,77 +324,6 @@ impl Worker {
             }
         }
         Ok(())
-    }
-
-    /// What a run would do now, from one fresh look per client. Changes nothing.
-    pub async fn plan(&self) -> Result<Plan, StoreError> {
-        let (mut alarms, mut steps) = (Vec::new(), Vec::new());
-        for target in &self.targets {
-            let (mut seen, reuse) = (Vec::new(), &self.policy.of(&target.ca).reuse);
-            let clock = &self.ports.clock;
-            let mut keep = |sight: Sight| {
-                seen.push(Brief {
-                    state: sight.observed.state(reuse, clock.now()),
-                    key: sight.key,
-                    domain: sight.observed.domain,
-                    covered_by: sight.observed.covered_by,
-                    decision: sight.decision,
-                });
-            };
-            // As a run does: an account that only orders may not be allowed to list domains.
-            if !self.has_domains(target).await? {
-                let now = self.ports.clock.now();
-                self.looks.ended(&target.key, LookState::Done, now);
-                continue;
-            }
-            match self.survey(target, &mut keep).await? {
-                Ok(survey) => {
-                    alarms.extend(survey.alarms);
-                    steps.extend(self.planned(target, seen));
-                    let now = self.ports.clock.now();
-                    self.looks.ended(&target.key, LookState::Done, now);
-                }
-                Err(error) => self.look_failed(target, &error),
-            }
-        }
-        // After the last look: what is due at its moment is due now.
-        Ok(Plan::new(self.ports.clock.now(), alarms, steps))
-    }
-
-    /// The steps of those that this run is about. A covered domain is as valid as the one above it,
-    /// which is valid when only the CA knows it.
-    fn planned(&self, target: &Target, seen: Vec<Brief>) -> Vec<PlannedStep> {
-        let above: BTreeSet<&DomainName> = seen
-            .iter()
-            .filter_map(|one| one.covered_by.as_ref())
-            .collect();
-        let states: BTreeMap<DomainName, State> = seen
-            .iter()
-            .filter(|one| above.contains(&one.domain))
-            .map(|one| (one.domain.clone(), one.state))
-            .collect();
-        drop(above);
-        let shown = |one: &Brief| {
-            let covers = self.policy.cover && one.state != State::Unmanaged;
-            match one.covered_by.as_ref().filter(|_| covers) {
-                Some(above) => states
-                    .get(above)
-                    .copied()
-                    .filter(|&state| state != State::Unmanaged)
-                    .unwrap_or(State::Valid),
-                None => one.state,
-            }
-        };
-        seen.into_iter()
-            .filter(|one| self.concerns(&one.key))
-            .map(|one| PlannedStep {
-                state: shown(&one),
-                key: one.key,
-                domain: one.domain,
-                client: target.key.clone(),
-                decision: one.decision,
-            })
-            .collect()
     }
 
     /// Looks at every client that has not been looked at in this run, and does nothing else.

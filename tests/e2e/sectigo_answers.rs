@@ -126,7 +126,11 @@ fn an_entry_of_two_accounts_is_not_deleted_and_a_typo_does_not_let_go_of_a_ca() 
     let other = client.replace("\"sectigo\"", "\"second\"");
     setup.instead = Some((format!("{ca}{second}"), client));
     setup.more = format!("{other}domains = [\"{name}\"]\n");
-    site.world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    // One after the other: both want the validation of one domain at the CA.
+    for at in ["sectigo", "second"] {
+        let run = ["run", "--ca", at, "--wait", "30s"];
+        site.world.run(&setup, &run).exits(0);
+    }
     let compare = ["status", "--compare", "sectigo", "second"];
     site.world.run(&setup, &compare).exits(0);
     let typo = [&compare[..], &["aa.test"]].concat();
