@@ -18,6 +18,9 @@ use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 /// too late on a busy machine.
 const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
+/// How often a CA is asked about the state of a login, where it has one.
+const ASKED_DAILY: SignedDuration = SignedDuration::from_hours(24);
+
 impl Worker {
     /// Looks at a client whose look is due, or takes over what somebody else has seen since.
     pub(super) async fn look_or_adopt(&self, look: UnderWay<'_>) -> Result<(), StoreError> {
@@ -91,6 +94,7 @@ impl Worker {
             // Nothing to ask about: an account that only orders may not be allowed to list domains.
             let (store, now) = (&self.ports.store, self.ports.clock.now());
             self.remember(&failure_fact(&target.key), "").await?;
+            self.remember(&warning_fact(&target.key), "").await?;
             store.record_look(&target.key, &[], now).await?;
             self.looks.looked(&target.key, now);
             self.look_ended(&target.key, LookState::Done);
@@ -314,7 +318,7 @@ impl Worker {
     async fn login_warnings(&self, target: &Target) -> Result<Vec<String>, StoreError> {
         let (store, key) = (&*self.ports.store, login_fact(&target.ca));
         let asked_at = store.fact(&key).await?;
-        let asked_at = asked_at.and_then(|text| text.parse().ok());
+        let asked_at: Option<Timestamp> = asked_at.and_then(|text| text.parse().ok());
         match self.ca(&target.ca).warnings(asked_at).await {
             Ok(Some(warnings)) => {
                 let now = self.ports.clock.now().to_string();
@@ -323,7 +327,16 @@ impl Worker {
                     .await?;
                 Ok(warnings)
             }
-            Ok(None) => Ok(Vec::new()),
+            Ok(None) => {
+                // A login that nobody asks about any more, because it has no password now, warns of
+                // nothing.
+                let now = self.ports.clock.now();
+                let is_old = |at| now.duration_since(at) > ASKED_DAILY * 2;
+                if asked_at.is_none_or(is_old) {
+                    self.remember(&warning_fact(&target.ca), "").await?;
+                }
+                Ok(Vec::new())
+            }
             // The calls that matter say for themselves whether the login works.
             Err(error) => {
                 tracing::debug!(ca = target.ca, %error, "the state of the login is not known");
