@@ -21,6 +21,8 @@ mod shown;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::SignedDuration;
+use prevalidate::clock::{Clock as _, SystemClock};
 use prevalidate::sandbox::ca::{Call, Fault, What};
 
 use super::world::{Setup, World};
@@ -28,6 +30,9 @@ use crate::support::process::run;
 use crate::support::{Keys, NameServer, Zone};
 
 const WAIT: [&str; 3] = ["run", "--wait", "30s"];
+/// For what does not end within a run, of a [`Lab::proven`] one: time enough for a busy machine.
+const SHORT: [&str; 3] = ["run", "--wait", "10s"];
+const DOMAINS: [&str; 3] = ["alpha.test", "beta.test", "xn--mller-kva.test"];
 
 struct Lab {
     world: World,
@@ -36,11 +41,18 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
-        let zones =
-            ["alpha.test", "beta.test", "xn--mller-kva.test"].map(|zone| Zone::new(zone, ""));
+        let zones = DOMAINS.map(|zone| Zone::new(zone, ""));
         let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
         let world = World::new(&[&server]);
         Self { world, server }
+    }
+
+    /// One whose domains the CA has validated yesterday, so that a run orders at once.
+    fn proven() -> Self {
+        let lab = Self::new();
+        let yesterday = SystemClock.now() - SignedDuration::from_hours(24);
+        DOMAINS.map(|domain| lab.world.make_validated(domain, yesterday));
+        lab
     }
 
     fn directory(&self) -> PathBuf {
@@ -55,8 +67,7 @@ impl Lab {
 
     /// A configuration with these certificates: their lines beside name, CA and product.
     fn setup(&self, certificates: &[(&str, &str)]) -> Setup {
-        let domains = ["alpha.test", "beta.test", "xn--mller-kva.test"];
-        let mut setup = self.world.setup(&self.server, &domains);
+        let mut setup = self.world.setup(&self.server, &DOMAINS);
         setup.more = format!(
             "\n[certificates]\ndirectory = \"{}\"\n",
             self.directory().display()
@@ -280,7 +291,7 @@ fn a_renewal_at_the_share_takes_a_new_key_and_keeps_the_old_version() {
     let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);
     lab.world.run(&lab.setup(&[]), &WAIT).exits(0);
     lab.world.ca.change(|ca| ca.certificate_life = 45);
-    lab.world.run(&setup, &["run", "--wait", "5s"]).exits(0);
+    lab.world.run(&setup, &SHORT).exits(0);
     let first = std::fs::read_to_string(lab.file("www", "cert.pem")).unwrap();
     let renewed = lab.world.run(&setup, &["run", "--wait", "40s"]);
     renewed.exits(0);
@@ -340,13 +351,13 @@ fn wrong_answers_leave_the_old_pair_and_order_nothing_again() {
 #[test]
 fn a_page_in_the_place_of_a_chain_installs_nothing_and_is_asked_for_again() {
     for what in [What::Html, What::Truncate] {
-        let lab = Lab::new();
+        let lab = Lab::proven();
         let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);
         lab.world.ca.fault(Fault {
             times: 100,
             ..Fault::nth(Call::OrderChain, 1, what)
         });
-        let ran = lab.world.run(&setup, &["run", "--wait", "4s"]);
+        let ran = lab.world.run(&setup, &SHORT);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
         assert!(!lab.file("www", "cert.pem").exists());
         assert_eq!(lab.world.ca.orders().len(), 1);
@@ -358,15 +369,13 @@ fn a_page_in_the_place_of_a_chain_installs_nothing_and_is_asked_for_again() {
 
 #[test]
 fn an_order_that_waits_for_a_person_ends_a_run_well() {
-    let lab = Lab::new();
+    let lab = Lab::proven();
     let setup = lab.setup(&[("www", "names = [\"alpha.test\"]")]);
     lab.world
         .ca
         .change(|ca| ca.orders_become = "PENDING_AUTH".to_owned());
-    lab.world
-        .run(&setup, &["run", "--wait", "3s"])
-        .exits(0)
-        .says(&["1 ordering"]);
+    let ran = lab.world.run(&setup, &SHORT);
+    ran.exits(0).says(&["1 ordering"]);
     lab.world
         .ca
         .change(|ca| ca.orders_become = "REJECTED".to_owned());

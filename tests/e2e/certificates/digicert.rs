@@ -161,7 +161,7 @@ fn renewed(shows_order_end: bool) -> Office {
         cc.certificate_life = 21;
         cc.shows_order_end = shows_order_end;
     });
-    office.run(&setup, "1s").exits(0);
+    office.run(&setup, "5s").exits(0);
     let first = std::fs::read_to_string(office.file("privkey.pem")).unwrap();
     office.run(&setup, "9s").exits(0);
     let second = std::fs::read_to_string(office.file("privkey.pem")).unwrap();
@@ -190,7 +190,7 @@ fn a_wrong_certificate_from_digicert_leaves_the_old_pair_and_is_ordered_once() {
     let setup = office.proven(OV, "names = [\"alpha.test\", \"www.alpha.test\"]");
     office.run(&setup, "30s").exits(0);
     let before = std::fs::read_to_string(office.file("cert.pem")).unwrap();
-    let again = ["certificate", "issue", "www", "--again", "--wait", "5s"];
+    let again = ["certificate", "issue", "www", "--again", "--wait", "10s"];
     for (at, words) in ["another key", "www.alpha.test"].into_iter().enumerate() {
         office.site.cc.change(|cc| {
             cc.for_another_key = at == 0;
@@ -199,7 +199,7 @@ fn a_wrong_certificate_from_digicert_leaves_the_old_pair_and_is_ordered_once() {
         let ran = office.site.world.run(&setup, &again);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
         ran.says(&[words]);
-        office.run(&setup, "2s").exits(1);
+        office.run(&setup, "10s").exits(1);
         let now = std::fs::read_to_string(office.file("cert.pem")).unwrap();
         assert_eq!(now, before, "{words}");
         office.verifies("alpha.test");
@@ -214,7 +214,7 @@ fn a_page_in_place_of_a_certificate_of_digicert_is_asked_for_again() {
     let office = Office::new();
     let setup = office.proven(OV, "names = [\"alpha.test\"]");
     office.fault("/pem_all", 100, What::Page(200));
-    let ran = office.run(&setup, "2s");
+    let ran = office.run(&setup, "10s");
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
     assert!(!office.file("cert.pem").exists());
     office.site.cc.clear_faults();
@@ -228,7 +228,7 @@ fn an_order_at_digicert_that_waits_for_its_approval_is_no_failure_and_a_rejected
     let office = Office::new();
     let setup = office.proven(OV, "names = [\"alpha.test\"]");
     office.site.cc.change(|cc| cc.approval = Approval::Needed);
-    office.run(&setup, "3s").exits(0).says(&["1 ordering"]);
+    office.run(&setup, "10s").exits(0).says(&["1 ordering"]);
     let show = ["certificate", "show", "www"];
     office
         .site
@@ -236,8 +236,8 @@ fn an_order_at_digicert_that_waits_for_its_approval_is_no_failure_and_a_rejected
         .run(&setup, &show)
         .says(&["needs_approval", "Certificates > Requests"]);
     office.site.cc.decide_requests(false);
-    office.run(&setup, "3s").exits(1).says(&["rejected"]);
-    office.run(&setup, "3s").exits(1);
+    office.run(&setup, "10s").exits(1).says(&["rejected"]);
+    office.run(&setup, "10s").exits(1);
     assert_eq!(office.orders(), 1, "no order by itself");
     // A word that nobody knows is no failure.
     office.site.cc.change(|cc| {
@@ -245,7 +245,7 @@ fn an_order_at_digicert_that_waits_for_its_approval_is_no_failure_and_a_rejected
         cc.waiting_word = "quantum".to_owned();
         cc.issued_after = 6;
     });
-    let again = ["certificate", "issue", "www", "--again", "--wait", "4s"];
+    let again = ["certificate", "issue", "www", "--again", "--wait", "10s"];
     office.site.world.run(&setup, &again).says(&["quantum"]);
     office.run(&setup, "30s").exits(0);
     office.verifies("alpha.test");
@@ -392,7 +392,7 @@ fn what_digicert_would_refuse_is_said_before_anything_is_bought() {
     }
     let setup = office.setup(OV, names);
     office
-        .run(&setup, "2s")
+        .run(&setup, "10s")
         .exits(1)
         .says(&["is not validated for `ov`"]);
     let cc = &office.site.cc;
@@ -400,7 +400,7 @@ fn what_digicert_would_refuse_is_said_before_anything_is_bought() {
         cc.organisation_types = vec!["ov".to_owned()];
         cc.rights = Rights::ViewOnly;
     });
-    let again = ["certificate", "issue", "www", "--wait", "2s"];
+    let again = ["certificate", "issue", "www", "--wait", "10s"];
     let ran = office.site.world.run(&setup, &again);
     ran.says(&["access_denied", "orders certificates", "order alpha.test"]);
     assert_eq!(office.orders(), 0);

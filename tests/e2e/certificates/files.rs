@@ -181,7 +181,7 @@ fn a_full_disk_ends_with_75_and_the_run_after_it_installs() {
     // Full once more when another version is to be installed.
     std::fs::write(lab.file("www", "fullchain.pem"), "").unwrap();
     disk.fill();
-    let short = ["run", "--wait", "2s", "-v"];
+    let short = ["run", "--wait", "10s", "-v"];
     lab.world
         .run(&setup, &short)
         .exits(1)

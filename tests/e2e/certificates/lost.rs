@@ -98,15 +98,15 @@ fn a_rehearsal_in_the_directory_of_production_replaces_no_certificate() {
 
 #[test]
 fn an_open_order_whose_section_is_gone_is_listed_and_warned_of_and_renamed() {
-    let lab = Lab::new();
+    let lab = Lab::proven();
     let lines = "names = [\"www.alpha.test\"]";
     let setup = lab.setup(&[("www", lines)]);
     lab.world
         .ca
         .change(|ca| ca.orders_become = "PENDING_AUTH".to_owned());
-    lab.world.run(&setup, &["run", "--wait", "3s"]).exits(0);
+    lab.world.run(&setup, &SHORT).exits(0);
     let without = lab.setup(&[]);
-    lab.world.run(&without, &["run", "--wait", "3s"]).exits(0);
+    lab.world.run(&without, &SHORT).exits(0);
     let words = "not in the configuration, and its order ord-";
     lab.world
         .run(&without, &["certificate", "list", "-v"])
@@ -117,7 +117,7 @@ fn an_open_order_whose_section_is_gone_is_listed_and_warned_of_and_renamed() {
         .exits(1)
         .says(&["the certificate www: not in the configuration"]);
     let renamed = lab.setup(&[("web", lines)]);
-    lab.world.run(&renamed, &["run", "--wait", "3s"]).exits(0);
+    lab.world.run(&renamed, &SHORT).exits(0);
     lab.world
         .ca
         .change(|ca| ca.orders_become = "ISSUED".to_owned());
@@ -130,18 +130,18 @@ fn an_open_order_whose_section_is_gone_is_listed_and_warned_of_and_renamed() {
 #[test]
 fn an_order_that_is_open_when_the_store_is_lost_is_found_and_not_made_again() {
     for has_note in [true, false] {
-        let lab = Lab::new();
+        let lab = Lab::proven();
         let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
         lab.world
             .ca
             .change(|ca| ca.orders_become = "PENDING_AUTH".to_owned());
-        lab.world.run(&setup, &["run", "--wait", "3s"]).exits(0);
+        lab.world.run(&setup, &SHORT).exits(0);
         lab.lose_store(&setup);
         if !has_note {
             // An older program began it.
             std::fs::remove_file(lab.directory().join("www/0001/.order")).unwrap();
             lab.world
-                .run(&setup, &["run", "--wait", "3s", "-v"])
+                .run(&setup, &["run", "--wait", "10s", "-v"])
                 .exits(1)
                 .says(&["version 0001 was begun for an order", "--at-ca"]);
             assert_eq!(lab.world.ca.orders().len(), 1);

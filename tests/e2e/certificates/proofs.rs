@@ -1,7 +1,6 @@
 //! The proof first, and the order after it.
 
-use jiff::{SignedDuration, Timestamp};
-use prevalidate::clock::{Clock, SystemClock};
+use jiff::Timestamp;
 use prevalidate::prevalidation::{Mode, Policy};
 
 use super::*;

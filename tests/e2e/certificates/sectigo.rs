@@ -83,7 +83,7 @@ fn a_renewal_at_sectigo_is_that_of_the_old_order_with_a_new_key() {
         .scm
         .prove("xn--mller-kva.test", SignedDuration::ZERO);
     scm.site.scm.change(|scm| scm.certificate_life = 45);
-    let wait = ["run", "--wait", "5s"];
+    let wait = ["run", "--wait", "10s"];
     scm.site.world.run(&setup, &wait).exits(0);
     let first = std::fs::read_to_string(scm.file("privkey.pem")).unwrap();
     scm.site
@@ -136,7 +136,7 @@ fn an_order_at_sectigo_that_waits_for_an_administrator_is_no_failure_and_one_tha
     let scm = Scm::new();
     let setup = scm.setup("names = [\"alpha.test\"]");
     scm.site.scm.change(|scm| scm.waits_for_approval = true);
-    let wait = ["run", "--wait", "6s"];
+    let wait = ["run", "--wait", "12s"];
     scm.site
         .world
         .run(&setup, &wait)
