@@ -29,6 +29,7 @@ mod urls;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -176,7 +177,7 @@ pub struct ClientDomain {
     pub name: DomainName,
     /// The `[provider.NAME]` that writes its zone: its own, else the client's. `None`: whichever
     /// has the zone.
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
 }
 
 /// `[provider.NAME]`, as it stands; its adapter reads it. Paths in it are absolute.

@@ -20,6 +20,7 @@ pub mod url;
 mod wish;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
@@ -307,16 +308,16 @@ pub enum Origin {
 }
 
 /// A domain as the inventory wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// The domain.
     pub domain: DomainName,
     /// The key of its client: `CA/SELECTOR`.
-    pub client: String,
+    pub client: Arc<str>,
     /// The `[ca.NAME]`.
-    pub ca: String,
+    pub ca: Arc<str>,
     /// The `[provider.NAME]`, or `None` while nothing names one.
-    pub provider: Option<String>,
+    pub provider: Option<Arc<str>>,
 }
 
 /// One domain's row at one client.

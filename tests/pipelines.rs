@@ -55,8 +55,8 @@ impl Daemon {
             let names = ["a.test", "www.b.test"].map(|name| DomainName::look_up(name).unwrap());
             let wanted = names.clone().map(|domain| Wanted {
                 domain,
-                client: target.key.clone(),
-                ca: target.ca.clone(),
+                client: target.key.as_str().into(),
+                ca: target.ca.as_str().into(),
                 provider: None,
             });
             store.want(Origin::Config, &wanted, now).await.unwrap();

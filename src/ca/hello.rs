@@ -123,7 +123,7 @@ fn registration(row: &Value, now: Timestamp) -> Result<Registration, String> {
         None => Status::NotValidated,
     };
     Ok(Registration {
-        proof,
+        proof: proof.map(Box::new),
         challenge: challenge.map(Box::new),
         ..Registration::bare(domain.as_str(), domain.clone(), status)
     })

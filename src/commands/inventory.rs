@@ -219,7 +219,9 @@ async fn take_in(
             }
             let wish = place.wanted(name.clone());
             let stays = row.is_some_and(|row| {
-                !place.named || (&row.client, &row.provider) == (&wish.client, &wish.provider)
+                !place.named
+                    || *row.client == *wish.client
+                        && row.provider.as_deref() == wish.provider.as_deref()
             });
             if has(Origin::Added) && stays {
                 known.push(name);
@@ -267,12 +269,12 @@ fn say_what_follows(settings: &Settings, rows: &[DomainRow], wishes: &[Wanted], 
     let desired = rows
         .iter()
         .filter(|row| !row.origins.is_empty())
-        .map(|row| (&row.client, &row.domain));
-    let new = wishes.iter().map(|wish| (&wish.client, &wish.domain));
-    let all: BTreeSet<(&String, &DomainName)> = desired.chain(new).collect();
+        .map(|row| (row.client.as_str(), &row.domain));
+    let new = wishes.iter().map(|wish| (&*wish.client, &wish.domain));
+    let all: BTreeSet<(&str, &DomainName)> = desired.chain(new).collect();
     let above = |wish: &Wanted| {
         std::iter::successors(wish.domain.parent(), DomainName::parent)
-            .find(|up| all.contains(&(&wish.client, up)))
+            .find(|up| all.contains(&(&*wish.client, up)))
     };
     let covered: Vec<_> = wishes
         .iter()

@@ -478,7 +478,7 @@ impl<'a> Clients<'a> {
         names.insert(name.clone(), first);
         domains.push(ClientDomain {
             name,
-            provider: origin.provider.as_deref().map(str::to_owned),
+            provider: origin.provider.clone(),
         });
     }
 }

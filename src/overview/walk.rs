@@ -60,11 +60,11 @@ impl Wishes {
         }
         let mut new = Vec::new();
         for wish in wishes {
-            if let Some(row) = rows.iter_mut().find(|row| row.client == wish.client) {
+            if let Some(row) = rows.iter_mut().find(|row| *row.client == *wish.client) {
                 take(row, wish);
                 continue;
             }
-            let names = |row: &DomainRow| wishes.iter().any(|wish| wish.client == row.client);
+            let names = |row: &DomainRow| wishes.iter().any(|wish| *wish.client == *row.client);
             let first = rows
                 .iter_mut()
                 .find(|row| row.key.further_client().is_none());
@@ -288,9 +288,9 @@ fn take(row: &mut DomainRow, wish: &Wanted) {
     if !row.origins.contains(&Origin::Config) {
         row.origins.push(Origin::Config);
     }
-    row.client.clone_from(&wish.client);
-    row.ca.clone_from(&wish.ca);
-    row.provider.clone_from(&wish.provider);
+    row.client = wish.client.to_string();
+    row.ca = wish.ca.to_string();
+    row.provider = wish.provider.as_deref().map(str::to_owned);
 }
 
 /// The row that the wish will be once it is stored.
@@ -298,9 +298,9 @@ fn unread(wish: &Wanted, key: RowKey) -> DomainRow {
     DomainRow {
         key,
         domain: wish.domain.clone(),
-        client: wish.client.clone(),
-        ca: wish.ca.clone(),
-        provider: wish.provider.clone(),
+        client: wish.client.to_string(),
+        ca: wish.ca.to_string(),
+        provider: wish.provider.as_deref().map(str::to_owned),
         origins: vec![Origin::Config],
         sighting: Sighting::Unread,
         read_at: None,

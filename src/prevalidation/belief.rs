@@ -221,11 +221,11 @@ mod tests {
             let name = seen.domain.clone();
             seen.read_at = Some(day(read));
             seen.sighting = Sighting::Present(Registration {
-                proof: Some(Proof {
+                proof: Some(Box::new(Proof {
                     validated_at: Some(day(-10)),
                     expires_at: Some(day(ends)),
                     ..Proof::default()
-                }),
+                })),
                 ..Registration::bare("cld-1", name, status)
             });
             let seen = seen.believed(now);

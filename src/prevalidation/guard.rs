@@ -310,7 +310,7 @@ mod tests {
                 ends: Default::default(),
             };
             Registration {
-                proof: Some(proof),
+                proof: Some(Box::new(proof)),
                 ..Registration::bare("1", domain, Status::Valid)
             }
         };
@@ -352,7 +352,7 @@ mod tests {
                 ..Proof::default()
             };
             Sighting::Present(Registration {
-                proof: Some(proof),
+                proof: Some(Box::new(proof)),
                 ..Registration::bare("1", domain, Status::Valid)
             })
         };

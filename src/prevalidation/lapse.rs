@@ -20,13 +20,13 @@ impl Sighting {
             && found.proof.is_none()
         {
             if found.status == Status::Valid {
-                found.proof = Some(Proof {
+                found.proof = Some(Box::new(Proof {
                     first_seen: Some(read_at),
                     ends: Default::default(),
                     ..Proof::default()
-                });
+                }));
             } else {
-                found.proof = before.last_proof().cloned();
+                found.proof = before.last_proof().cloned().map(Box::new);
                 found.remembered = found.proof.is_some();
             }
         }
@@ -38,7 +38,7 @@ impl Sighting {
 impl Registration {
     /// The proof, while the CA shows it: what a new proof is compared with.
     pub fn shown_proof(&self) -> Option<&Proof> {
-        self.proof.as_ref().filter(|_| !self.remembered)
+        self.proof.as_deref().filter(|_| !self.remembered)
     }
 }
 
@@ -47,7 +47,7 @@ impl Observed {
     pub fn last_proof(&self) -> Option<&Proof> {
         self.sighting
             .registration()
-            .and_then(|found| found.proof.as_ref())
+            .and_then(|found| found.proof.as_deref())
             .or(self.attempt.last_proof.as_ref())
     }
 

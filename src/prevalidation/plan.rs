@@ -1,7 +1,9 @@
 //! A plan as a value: it can be shown, stored and refused before anything is done.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::guard::Alarm;
 use super::name::DomainName;
@@ -10,7 +12,7 @@ use super::planner::Decision;
 use super::row_key::RowKey;
 
 /// What a run would do, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// For when it was made.
     pub made_at: Timestamp,
@@ -21,7 +23,7 @@ pub struct Plan {
 }
 
 /// The next step for one domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedStep {
     /// Its row.
     #[serde(rename = "row")]
@@ -29,7 +31,7 @@ pub struct PlannedStep {
     /// The domain.
     pub domain: DomainName,
     /// The key of its client.
-    pub client: String,
+    pub client: Arc<str>,
     /// Its state now.
     pub state: State,
     /// The step, its moment and its reason.

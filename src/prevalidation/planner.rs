@@ -41,12 +41,12 @@ pub enum Step {
     /// Make the record present.
     Publish {
         /// What the CA wants to find.
-        challenge: Challenge,
+        challenge: Box<Challenge>,
     },
     /// Look whether every name server has the record.
     Look {
         /// What the CA wants to find.
-        challenge: Challenge,
+        challenge: Box<Challenge>,
     },
     /// Ask the CA to look.
     Validate,
@@ -368,12 +368,16 @@ fn towards_proof(
             return Decision::now(Step::Hold, why, now);
         }
         return Decision::now(
-            Step::Publish { challenge },
+            Step::Publish {
+                challenge: Box::new(challenge),
+            },
             "its token is not in DNS yet",
             now,
         );
     }
-    let look = Step::Look { challenge };
+    let look = Step::Look {
+        challenge: Box::new(challenge),
+    };
     let (Some(visible_at), Some(seen_at)) = (attempt.visible_at, attempt.seen_at) else {
         let why = match &attempt.waits_for {
             Some(subject) => format!("waits for {subject}"),

@@ -37,7 +37,7 @@ pub fn absorb(
     if attempt.since.is_none() {
         return Progress::None;
     }
-    let is_new = is_newer(registration.proof.as_ref(), attempt.renews.as_ref())
+    let is_new = is_newer(registration.proof.as_deref(), attempt.renews.as_ref())
         || is_fulfilled_on_its_day(attempt, registration);
     if is_new && registration.usable_until(reuse, now).is_some() {
         *attempt = Attempt {
@@ -126,7 +126,7 @@ fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bo
     };
     let day = |at: Timestamp| at.as_second().div_euclid(86_400);
     let made = |proof: Option<&Proof>| proof.and_then(|proof| proof.validated_at).map(day);
-    let shown = made(registration.proof.as_ref());
+    let shown = made(registration.proof.as_deref());
     let is_that_day = shown == Some(day(submitted)) && shown == made(attempt.renews.as_ref());
     if !is_that_day || registration.is_summary {
         return false;

@@ -22,12 +22,12 @@ pub struct Registration {
     /// The CA's own word on the state.
     pub status: Status,
     /// The last finished validation that is known of; it may have ended.
-    pub proof: Option<Proof>,
+    pub proof: Option<Box<Proof>>,
     /// The CA does not show `proof` any more; it did once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub remembered: bool,
     /// The random value the CA shows; it may be used up or expired.
-    pub token: Option<Token>,
+    pub token: Option<Box<Token>>,
     /// The record that the CA wants to find, where it is not a random value at the domain itself.
     /// A list that does not show it takes nothing away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,7 @@ impl Registration {
     /// Whether `token` made the proof that is there: it is not younger. A renewal needs a new one
     /// (BR 3.2.2.4.7).
     pub fn is_used(&self, token: &Token) -> bool {
-        let proved_at = self.proof.as_ref().and_then(Proof::made_at);
+        let proved_at = self.proof.as_deref().and_then(Proof::made_at);
         let shown = !self.remembered;
         proved_at.is_some_and(|proved| token.created_at.map_or(shown, |made| made <= proved))
     }

@@ -154,9 +154,9 @@ impl Lab {
         ];
         let wanted = names.map(|text| Wanted {
             domain: name(text),
-            client: CLIENT.to_owned(),
-            ca: "swisssign".to_owned(),
-            provider: (text == "example.ch").then(|| "internal".to_owned()),
+            client: CLIENT.into(),
+            ca: "swisssign".into(),
+            provider: (text == "example.ch").then(|| "internal".into()),
         });
         self.store
             .sync_inventory(Origin::Config, &wanted, now)
@@ -279,19 +279,21 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
         } else {
             Status::Pending
         },
-        proof: proved_at.map(|at| Proof {
-            validated_at: Some(at),
-            expires_at: Some(at + days(198)),
-            method: Some("DNS".to_owned()),
-            first_seen: None,
-            ends: Default::default(),
+        proof: proved_at.map(|at| {
+            Box::new(Proof {
+                validated_at: Some(at),
+                expires_at: Some(at + days(198)),
+                method: Some("DNS".to_owned()),
+                first_seen: None,
+                ends: Default::default(),
+            })
         }),
-        token: Some(Token {
+        token: Some(Box::new(Token {
             value: "swiss-pki=canary".to_owned(),
             created_at: Some(made),
             expires_at: Some(made + days(30)),
             expired: false,
-        }),
+        })),
         remembered: false,
         challenge: None,
         order: None,

@@ -162,12 +162,11 @@ pub fn key(text: &str) -> RowKey {
 }
 
 pub fn wanted(domain: &str, client: &str) -> Wanted {
-    let ca = client.split('/').next().unwrap().to_owned();
     Wanted {
         domain: name(domain),
-        client: client.to_owned(),
-        ca,
-        provider: Some("zones".to_owned()),
+        client: client.into(),
+        ca: client.split('/').next().unwrap().into(),
+        provider: Some("zones".into()),
     }
 }
 
@@ -176,19 +175,19 @@ pub fn registered(domain: &str) -> Sighting {
         reference: format!("cld-{domain}"),
         domain: name(domain),
         status: Status::Valid,
-        proof: Some(Proof {
+        proof: Some(Box::new(Proof {
             validated_at: Some(at(-9)),
             expires_at: Some(at(9999)),
             method: Some("cabdns".to_owned()),
             first_seen: None,
             ends: Default::default(),
-        }),
-        token: Some(Token {
+        })),
+        token: Some(Box::new(Token {
             value: "swiss-pki=abcdefghijklmnop".to_owned(),
             created_at: Some(at(-10)),
             expires_at: None,
             expired: false,
-        }),
+        })),
         remembered: false,
         is_summary: false,
         challenge: None,

@@ -90,7 +90,7 @@ impl<'a> Wish<'a> {
         let wanted: BTreeMap<At<'_>, &'a Wanted> = self
             .wanted
             .iter()
-            .map(|w| ((w.domain.as_str(), w.client.as_str()), w))
+            .map(|w| ((w.domain.as_str(), &*w.client), w))
             .collect();
         let mut given: HashSet<&str> = HashSet::new();
         let mut placed = Vec::with_capacity(wanted.len());
@@ -123,8 +123,9 @@ impl<'a> Wish<'a> {
     fn differs(&self, row: Option<&&Held>, wanted: &Wanted) -> bool {
         let Some(row) = row else { return true };
         let overruled = self.origin != Origin::Config && row.origins & bit(Origin::Config) != 0;
-        let same =
-            row.client == wanted.client && row.ca == wanted.ca && row.provider == wanted.provider;
+        let same = *row.client == *wanted.client
+            && *row.ca == *wanted.ca
+            && row.provider.as_deref() == wanted.provider.as_deref();
         row.origins & bit(self.origin) == 0 || !(same || overruled)
     }
 }

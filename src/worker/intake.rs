@@ -26,7 +26,10 @@ impl Intake {
     pub fn wait_with(&self, wanted: Vec<Wanted>, kept: Vec<RowKey>) {
         let mut by_client: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
         for one in wanted {
-            by_client.entry(one.client.clone()).or_default().push(one);
+            by_client
+                .entry(one.client.to_string())
+                .or_default()
+                .push(one);
         }
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Waiting {
             wanted: by_client,

@@ -1,6 +1,7 @@
 //! What a run would do: one fresh look per client, and nothing changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::survey::Sight;
 use super::{LookState, Target, Worker};
@@ -76,13 +77,14 @@ impl Worker {
                 None => one.state,
             }
         };
+        let client: Arc<str> = target.key.as_str().into();
         seen.into_iter()
             .filter(|one| self.concerns(&one.key))
             .map(|one| PlannedStep {
                 state: shown(&one),
                 key: one.key,
                 domain: one.domain,
-                client: target.key.clone(),
+                client: client.clone(),
                 decision: one.decision,
             })
             .collect()

@@ -207,13 +207,14 @@ impl ModelCa {
                     method: Some("cabdns".to_owned()),
                     first_seen: None,
                     ends: Default::default(),
-                }),
-            token: Some(Token {
+                })
+                .map(Box::new),
+            token: Some(Box::new(Token {
                 value: entry.token.clone(),
                 created_at: Some(entry.token_at),
                 expires_at: Some(entry.token_at + TOKEN_LIFE),
                 expired: entry.token_at + TOKEN_LIFE <= now,
-            }),
+            })),
             remembered: false,
             challenge: None,
             order: None,

@@ -231,8 +231,11 @@ impl Walker {
     fn new(start: &Start) -> Self {
         let made = start.proof.as_ref().and_then(|proof| proof.validated_at);
         let registration = Registration {
-            proof: start.proof.clone(),
-            token: Some(token(0, made.unwrap() - SignedDuration::from_hours(1))),
+            proof: start.proof.clone().map(Box::new),
+            token: Some(Box::new(token(
+                0,
+                made.unwrap() - SignedDuration::from_hours(1),
+            ))),
             ..Registration::bare("cld-1", start.domain.clone(), Status::Valid)
         };
         Self {
@@ -276,7 +279,7 @@ impl Walker {
                 let token = token(self.serial, now);
                 attempt.since = Some(now);
                 attempt.value = Some(token.value.clone());
-                registration.token = Some(token);
+                registration.token = Some(Box::new(token));
             }
             Step::Publish { challenge } => {
                 let value = challenge.data.as_str().to_owned();
@@ -287,7 +290,7 @@ impl Walker {
                 attempt.seen_at = Some(now);
             }
             Step::Validate => {
-                registration.proof = Some(proof(now));
+                registration.proof = Some(Box::new(proof(now)));
                 *attempt = Attempt {
                     proved_at: Some(now),
                     ..Attempt::default()

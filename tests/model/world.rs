@@ -225,11 +225,11 @@ impl World {
                 self.targets().into_iter().map(move |target| Wanted {
                     domain: domain.clone(),
                     provider: match target == other_target() && self.two_sections {
-                        true => Some(SECOND.to_owned()),
-                        false => self.provider.clone(),
+                        true => Some(SECOND.into()),
+                        false => self.provider.as_deref().map(Into::into),
                     },
-                    client: target.key,
-                    ca: target.ca,
+                    client: target.key.into(),
+                    ca: target.ca.into(),
                 })
             })
             .collect();

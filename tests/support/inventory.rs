@@ -100,9 +100,9 @@ impl Inventory {
     ) {
         let wanted = |(domain, _): &(DomainName, _)| Wanted {
             domain: domain.clone(),
-            client: target.key.clone(),
-            ca: target.ca.clone(),
-            provider: Some("internal".to_owned()),
+            client: target.key.as_str().into(),
+            ca: target.ca.as_str().into(),
+            provider: Some("internal".into()),
         };
         self.store
             .want(
@@ -156,8 +156,8 @@ impl Inventory {
         .await;
         let new = Wanted {
             domain: name("new.example"),
-            client: target.key.clone(),
-            ca: target.ca.clone(),
+            client: target.key.as_str().into(),
+            ca: target.ca.as_str().into(),
             provider: None,
         };
         self.store.want(Origin::Added, &[new], now).await.unwrap();
@@ -301,19 +301,21 @@ fn registration(domain: &DomainName, proved: Option<Timestamp>, now: Timestamp) 
         } else {
             Status::Pending
         },
-        proof: proved.map(|at| Proof {
-            validated_at: Some(at),
-            expires_at: Some(at + days(198)),
-            method: Some("cabdns".to_owned()),
-            first_seen: None,
-            ends: Default::default(),
+        proof: proved.map(|at| {
+            Box::new(Proof {
+                validated_at: Some(at),
+                expires_at: Some(at + days(198)),
+                method: Some("cabdns".to_owned()),
+                first_seen: None,
+                ends: Default::default(),
+            })
         }),
-        token: Some(Token {
+        token: Some(Box::new(Token {
             value: format!("swiss-pki={domain}"),
             created_at: Some(made),
             expires_at: Some(made + days(30)),
             expired: false,
-        }),
+        })),
         remembered: false,
         challenge: None,
         order: None,

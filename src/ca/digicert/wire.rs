@@ -81,7 +81,7 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
     let status = status(&mut entry, word.as_deref(), proof.as_ref(), &challenge, now);
     let types = types(entry.value);
     let registration = Registration {
-        proof,
+        proof: proof.map(Box::new),
         challenge: challenge.map(Box::new),
         last_words: (!is_active).then(|| "the domain is deactivated in CertCentral".to_owned()),
         doubt: (!entry.doubts.is_empty()).then(|| entry.doubts.join("; ")),

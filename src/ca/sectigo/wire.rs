@@ -231,13 +231,13 @@ fn registration(
         reference: domain.as_str().to_owned(),
         domain,
         status,
-        proof: shows_proof.then_some(Proof {
+        proof: shows_proof.then_some(Box::new(Proof {
             validated_at,
             expires_at,
             method,
             first_seen,
             ends: Default::default(),
-        }),
+        })),
         token: None,
         remembered: false,
         challenge: challenge.map(Box::new),

@@ -96,14 +96,14 @@ pub(super) fn registration(
         reference,
         domain,
         status,
-        proof: has_proof.then_some(Proof {
+        proof: has_proof.then_some(Box::new(Proof {
             validated_at,
             expires_at: ends_at,
             method,
             first_seen,
             ends: Default::default(),
-        }),
-        token,
+        })),
+        token: token.map(Box::new),
         remembered: false,
         challenge: None,
         order: None,

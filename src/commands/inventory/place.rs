@@ -142,9 +142,9 @@ impl Place {
     pub(super) fn wanted(&self, domain: DomainName) -> Wanted {
         Wanted {
             domain,
-            client: self.target.key.clone(),
-            ca: self.target.ca.clone(),
-            provider: self.provider.clone(),
+            client: self.target.key.as_str().into(),
+            ca: self.target.ca.as_str().into(),
+            provider: self.provider.as_deref().map(Into::into),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The configuration's inventory on its way into the store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -15,11 +16,13 @@ use crate::worker::{Intake, Target, reference_fact, refusal_fact};
 /// The inventory of the configuration, as the store keeps it.
 pub(in crate::commands) fn wanted(settings: &Settings) -> Vec<Wanted> {
     let rows = settings.clients.iter().flat_map(|client| {
-        let key = Target::new(&client.ca, client.selector.clone()).key;
+        // Shared by all of its domains: there may be 100,000.
+        let key: Arc<str> = Target::new(&client.ca, client.selector.clone()).key.into();
+        let ca: Arc<str> = client.ca.as_str().into();
         client.domains.iter().map(move |domain| Wanted {
             domain: domain.name.clone(),
             client: key.clone(),
-            ca: client.ca.clone(),
+            ca: ca.clone(),
             provider: domain.provider.clone(),
         })
     });
@@ -61,9 +64,9 @@ impl Known {
     ) -> Result<Self, Failed> {
         let keep = |row: DomainRow| Wanted {
             domain: row.domain,
-            client: row.client,
-            ca: row.ca,
-            provider: row.provider,
+            client: row.client.into(),
+            ca: row.ca.into(),
+            provider: row.provider.map(Into::into),
         };
         let looks = store.looks().await?;
         let mut known = Self {
@@ -79,7 +82,7 @@ impl Known {
             for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
                 known.count += 1;
                 let wishes: Vec<&Wanted> = wanted.get(&row.domain).cloned().unwrap_or_default();
-                if wishes.iter().any(|wish| wish.client == row.client) {
+                if wishes.iter().any(|wish| *wish.client == *row.client) {
                     // A client that is not found any more changes nothing about its own rows.
                     if !found.contains(&row.client) {
                         known.kept.push(keep(row));
@@ -99,7 +102,7 @@ impl Known {
                 }
                 // What leaves a client that never was there leaves nothing.
                 known.moved += usize::from(looks.contains_key(&row.client));
-                if !new.iter().any(|wish| found.contains(&wish.client)) {
+                if !new.iter().any(|wish| found.contains(&*wish.client)) {
                     known.leaving.push(row.key.clone());
                     known.kept.push(keep(row));
                 }
@@ -118,7 +121,7 @@ impl Known {
 fn new_places<'a>(rows: &[DomainRow], wishes: &[&'a Wanted]) -> Vec<&'a Wanted> {
     let is_there = |wish: &Wanted| {
         let mut rows = rows.iter();
-        rows.any(|row| row.client == wish.client && row.origins.contains(&Origin::Config))
+        rows.any(|row| *row.client == *wish.client && row.origins.contains(&Origin::Config))
     };
     let wishes = wishes.iter().copied();
     wishes.filter(|wish| !is_there(wish)).collect()
@@ -161,8 +164,9 @@ pub(in crate::commands) async fn sync(
         store.set_fact(&fact, &refusal).await?;
     }
     if alarm.is_none() {
-        let (mut stored, waiting): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|row| found.contains(&row.client));
+        let (mut stored, waiting): (Vec<_>, Vec<_>) = all
+            .into_iter()
+            .partition(|row| found.contains(&*row.client));
         // A new place beside others has nothing to lose, and is shown while the CA cannot be asked.
         let leaving: BTreeSet<&DomainName> = known.leaving.iter().map(RowKey::domain).collect();
         let new = waiting.iter().filter(|row| !leaving.contains(&row.domain));
@@ -181,7 +185,7 @@ pub(in crate::commands) async fn pretend(
     now: Timestamp,
 ) -> Result<Option<Alarm>, Failed> {
     let all = wanted(settings);
-    let everywhere = all.iter().map(|row| row.client.clone()).collect();
+    let everywhere = all.iter().map(|row| row.client.to_string()).collect();
     let known = Known::read(store, settings, &by_name(&all), &everywhere).await?;
     let alarm = known.alarm();
     let stored: Vec<_> = all.iter().cloned().chain(known.kept).collect();
@@ -195,7 +199,7 @@ pub(in crate::commands) async fn alarm(
     settings: &Settings,
 ) -> Result<Option<Alarm>, Failed> {
     let all = wanted(settings);
-    let everywhere = all.iter().map(|row| row.client.clone()).collect();
+    let everywhere = all.iter().map(|row| row.client.to_string()).collect();
     let known = Known::read(store, settings, &by_name(&all), &everywhere).await?;
     Ok(known.alarm())
 }
@@ -206,15 +210,15 @@ pub(in crate::commands) async fn differs(
     settings: &Settings,
 ) -> Result<bool, Failed> {
     let all = wanted(settings);
-    let at = |row: &Wanted| (row.domain.clone(), row.client.clone());
+    let at = |row: &Wanted| (row.domain.clone(), Arc::clone(&row.client));
     let mut missing: BTreeMap<_, _> = all.iter().map(|row| (at(row), row)).collect();
     let mut pages = Pages::of(store);
     while let Some(rows) = pages.next().await? {
         let rows = rows.into_iter();
         for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
-            let wish = missing.remove(&(row.domain, row.client));
+            let wish = missing.remove(&(row.domain, row.client.into()));
             let same = wish.map_or(!settings.left_out.is_empty(), |wish| {
-                (&wish.ca, &wish.provider) == (&row.ca, &row.provider)
+                *wish.ca == *row.ca && wish.provider.as_deref() == row.provider.as_deref()
             });
             if !same {
                 return Ok(true);

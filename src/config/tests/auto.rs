@@ -1,5 +1,7 @@
 //! `provider = "auto"`.
 
+use std::sync::Arc;
+
 use super::*;
 
 #[test]
@@ -18,7 +20,7 @@ fn whichever_provider_has_the_zone_is_the_default_and_can_be_said() {
             .map(|domain| domain.provider.clone())
             .collect::<Vec<_>>()
     };
-    let [internal, edge] = ["internal", "edge"].map(|name| Some(name.to_owned()));
+    let [internal, edge] = ["internal", "edge"].map(|name| Some(Arc::from(name)));
     assert_eq!(
         providers(&GOOD.replace("provider = \"internal\"\n", "")),
         [None, None, edge.clone()]

@@ -30,12 +30,14 @@ fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) ->
         } else {
             Status::Pending
         },
-        proof: validated_at.map(|at| Proof {
-            validated_at: Some(at),
-            expires_at: None,
-            method: None,
-            first_seen: None,
-            ends: Default::default(),
+        proof: validated_at.map(|at| {
+            Box::new(Proof {
+                validated_at: Some(at),
+                expires_at: None,
+                method: None,
+                first_seen: None,
+                ends: Default::default(),
+            })
         }),
         token: None,
         remembered: false,
@@ -66,7 +68,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             .iter()
             .map(|(domain, _)| Wanted {
                 domain: name(domain),
-                client: target.key.clone(),
+                client: target.key.as_str().into(),
                 ca: "ca".into(),
                 provider: None,
             })

@@ -369,7 +369,11 @@ fn see(seen: &mut Observed, start: &Start, proved_at: Option<Timestamp>) {
     seen.attempt.proved_at = proved_at;
     if let Sighting::Present(registration) = &mut seen.sighting {
         registration.domain = start.domain.clone();
-        (registration.proof, registration.status) = (proof, status);
+        registration.status = status;
+        match (&mut registration.proof, proof) {
+            (Some(shown), Some(proof)) => **shown = proof,
+            (shown, proof) => *shown = proof.map(Box::new),
+        }
     }
 }
 

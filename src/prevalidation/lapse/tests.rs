@@ -10,12 +10,14 @@ fn at(text: &str) -> Timestamp {
 
 fn answer(status: Status, dates: Option<(Option<Timestamp>, Option<Timestamp>)>) -> Sighting {
     Sighting::Present(Registration {
-        proof: dates.map(|(validated_at, expires_at)| Proof {
-            validated_at,
-            expires_at,
-            method: Some("cabdns".to_owned()),
-            first_seen: None,
-            ends: Default::default(),
+        proof: dates.map(|(validated_at, expires_at)| {
+            Box::new(Proof {
+                validated_at,
+                expires_at,
+                method: Some("cabdns".to_owned()),
+                first_seen: None,
+                ends: Default::default(),
+            })
         }),
         ..Registration::bare(
             "cld-1",

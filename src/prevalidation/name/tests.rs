@@ -4,7 +4,7 @@
 use super::*;
 
 fn parse(text: &str) -> Result<String, NameError> {
-    DomainName::parse(text).map(|parsed| parsed.name.0)
+    DomainName::parse(text).map(|parsed| parsed.name.to_string())
 }
 
 #[test]

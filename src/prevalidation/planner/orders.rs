@@ -66,13 +66,22 @@ fn boxed(state: OrderState, id: &str) -> Box<Order> {
     Box::new(order(state, id))
 }
 
+/// The proof of such a row.
+fn proof(validated_days_ago: i64) -> Option<Proof> {
+    registration(Some(validated_days_ago))
+        .proof
+        .map(|proof| *proof)
+}
+
 /// A row of the CA: valid since so many days, or never validated.
 fn registration(validated_days_ago: Option<i64>) -> Registration {
     let status = validated_days_ago.map_or(Status::NotValidated, |_| Status::Valid);
     Registration {
-        proof: validated_days_ago.map(|days| Proof {
-            validated_at: Some(ago(days * DAY)),
-            ..Proof::default()
+        proof: validated_days_ago.map(|days| {
+            Box::new(Proof {
+                validated_at: Some(ago(days * DAY)),
+                ..Proof::default()
+            })
         }),
         ..Registration::bare("example.ch", name(), status)
     }
@@ -134,7 +143,7 @@ fn a_start_gives_the_record_and_the_order_is_submitted_once() {
     let Step::Publish { challenge } = decision.step else {
         panic!("{decision:?}");
     };
-    assert_eq!(challenge, wanted, "the CA's list need not show it");
+    assert_eq!(*challenge, wanted, "the CA's list need not show it");
     seen.ledger = vec![entry(&wanted, LedgerState::Published)];
     assert_eq!(step(&seen), "look");
     (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(ago(3)), Some(now()));
@@ -200,7 +209,7 @@ fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
 #[test]
 fn valid_and_submitted_right_after_the_submission_is_no_success() {
     let wanted = cname("_a1");
-    let proof = registration(Some(195)).proof;
+    let proof = proof(195);
     let mut attempt = submitted(&wanted, proof.clone());
     let mut found = registration(Some(195));
     (found.challenge, found.order) = (
@@ -233,7 +242,7 @@ fn a_second_proof_of_one_day_is_told_by_its_order() {
     let mut found = registration(Some(0));
     found.proof.as_mut().unwrap().validated_at = Some(day);
     let reuse = policy().reuse;
-    let attempt = submitted(&wanted, found.proof.clone());
+    let attempt = submitted(&wanted, found.proof.as_deref().cloned());
     for (id, last_check, next_check, won) in [
         ("77", None, None, false),
         ("77", Some(ago(2)), None, true),
@@ -268,7 +277,7 @@ fn a_rejected_order_or_one_that_is_gone_is_begun_anew_and_its_record_goes_first(
         (rejected, Progress::Rejected("CAA forbids it".to_owned())),
         (registration(Some(195)), Progress::OrderGone),
     ] {
-        let mut attempt = submitted(&wanted, registration(Some(195)).proof);
+        let mut attempt = submitted(&wanted, proof(195));
         assert_eq!(absorb(&mut attempt, &found, &reuse, now()), progress);
         let mut seen = observed(found, attempt);
         seen.ledger = vec![entry(&wanted, LedgerState::Published)];

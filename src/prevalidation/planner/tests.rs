@@ -22,16 +22,18 @@ const DAY: i64 = 24 * 60;
 fn registration(validated: Option<Timestamp>, token_made: Timestamp) -> Registration {
     let status = validated.map_or(Status::Pending, |_| Status::Valid);
     Registration {
-        proof: validated.map(|at| Proof {
-            validated_at: Some(at),
-            ..Proof::default()
+        proof: validated.map(|at| {
+            Box::new(Proof {
+                validated_at: Some(at),
+                ..Proof::default()
+            })
         }),
-        token: Some(Token {
+        token: Some(Box::new(Token {
             value: VALUE.to_owned(),
             created_at: Some(token_made),
             expires_at: Some(after(token_made, SignedDuration::from_hours(30 * 24))),
             expired: false,
-        }),
+        })),
         ..Registration::bare("cld-1", name(), status)
     }
 }

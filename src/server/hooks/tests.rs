@@ -131,8 +131,8 @@ impl World {
         let wanted: Vec<_> = names
             .map(|domain| Wanted {
                 domain: name(domain),
-                client: "swisssign/Muster AG".to_owned(),
-                ca: "swisssign".to_owned(),
+                client: "swisssign/Muster AG".into(),
+                ca: "swisssign".into(),
                 provider: None,
             })
             .into();

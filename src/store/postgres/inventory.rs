@@ -111,8 +111,8 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
                      due_at = CASE WHEN domain.sighting = '\"unread\"' THEN domain.due_at ELSE least(domain.due_at, $6) END
                  WHERE $5 = 1 OR domain.origins & 1 = 0")
             .bind(&names)
-            .bind(set.iter().map(|(_, w)| w.client.as_str()).collect::<Vec<_>>())
-            .bind(set.iter().map(|(_, w)| w.ca.as_str()).collect::<Vec<_>>())
+            .bind(set.iter().map(|(_, w)| &*w.client).collect::<Vec<_>>())
+            .bind(set.iter().map(|(_, w)| &*w.ca).collect::<Vec<_>>())
             .bind(set.iter().map(|(_, w)| w.provider.as_deref()).collect::<Vec<_>>())
             .bind(bit)
             .bind(now)

@@ -65,8 +65,8 @@ impl World {
     async fn keep(&self, domain: &str, target: &Target) {
         let kept = [crate::store::Wanted {
             domain: DomainName::from_a_labels(domain).unwrap(),
-            client: target.key.clone(),
-            ca: "memory".to_owned(),
+            client: target.key.as_str().into(),
+            ca: "memory".into(),
             provider: None,
         }];
         let (origin, now) = (crate::store::Origin::Config, self.clock.now());

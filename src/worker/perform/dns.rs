@@ -83,7 +83,7 @@ impl Worker {
             let Step::Publish { challenge } = &task.decision.step else {
                 return None;
             };
-            let challenge = challenge.clone();
+            let challenge = (**challenge).clone();
             Some((task, challenge))
         });
         let routed = self.routed(wanted.collect()).await?;
@@ -104,7 +104,7 @@ impl Worker {
                 attempt.change_id = None;
             }
             let found = task.observed.sighting.registration();
-            let token = found.and_then(|found| found.token.as_ref());
+            let token = found.and_then(|found| found.token.as_deref());
             attempt.take(challenge, token);
             let known = task.observed.ledger.len();
             let entry = task.entry(&routed.owner, &challenge.data, &routed.provider, now);

@@ -137,7 +137,7 @@ impl Worker {
             let renews = task.shown_proof();
             task.observed.attempt.restart(None, now, renews);
             let found = task.observed.sighting.registration();
-            let token = found.and_then(|found| found.token.as_ref());
+            let token = found.and_then(|found| found.token.as_deref());
             task.observed.attempt.take(&challenge, token);
         }
         if verdict.go {

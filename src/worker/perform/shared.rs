@@ -91,7 +91,7 @@ impl Worker {
             return None;
         }
         match next_step(&observed, policy, self.ports.clock.now()).step {
-            Step::Publish { challenge } => Some(challenge),
+            Step::Publish { challenge } => Some(*challenge),
             _ => None,
         }
     }

@@ -28,7 +28,7 @@ impl Task {
             Some(challenge) if challenge.is_for(&self.fence.domain) => {
                 self.say(worker, "started", format!("the CA wants {challenge}"));
                 let token = self.registration().and_then(|found| found.token.clone());
-                self.observed.attempt.take(&challenge, token.as_ref());
+                self.observed.attempt.take(&challenge, token.as_deref());
                 if look_at.is_some() {
                     self.taken(worker, look_at, now);
                 }

@@ -43,19 +43,19 @@ fn the_documented_entry_is_read_whole() {
             reference: "cld-1".into(),
             domain: DomainName::parse("a.ch").unwrap().name,
             status: Status::Valid,
-            proof: Some(Proof {
+            proof: Some(Box::new(Proof {
                 validated_at: at("2026-10-01T23:20:50.52Z"),
                 expires_at: at("2027-04-17T23:20:50Z"),
                 method: Some("cabdns".into()),
                 first_seen: None,
                 ends: Default::default(),
-            }),
-            token: Some(Token {
+            })),
+            token: Some(Box::new(Token {
                 value: format!("swiss-pki={RANDOM}"),
                 created_at: at("2026-11-20T00:00:00Z"),
                 expires_at: at("2026-12-20T00:00:00Z"),
                 expired: false,
-            }),
+            })),
             remembered: false,
             challenge: None,
             order: None,
@@ -347,7 +347,7 @@ fn a_field_of_the_wrong_kind_costs_only_itself() {
     }));
     assert_eq!(got.status, Status::Valid);
     assert_eq!(
-        got.proof.unwrap(),
+        *got.proof.unwrap(),
         Proof {
             validated_at: None,
             expires_at: None,

@@ -14,7 +14,7 @@ fn txt(made: i64, until: i64) -> Challenge {
 fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
     let ended = txt(31 * DAY, DAY);
     for proven in [None, Some(195)] {
-        let renews = registration(proven).proof;
+        let renews = registration(proven).proof.map(|proof| *proof);
         for tries in [0, 1] {
             let mut seen = observed(registration(proven), submitted(&ended, renews.clone()));
             seen.attempt.tries = tries;
@@ -58,7 +58,7 @@ fn an_order_in_an_unknown_state_is_under_way_and_a_leftover_of_one_is_not() {
         Some(Box::new(wanted.clone())),
         Some(boxed(unknown.clone(), "77")),
     );
-    let mut attempt = submitted(&wanted, registration(Some(195)).proof);
+    let mut attempt = submitted(&wanted, proof(195));
     let progress = absorb(&mut attempt, &found, &policy().reuse, now());
     assert_eq!(progress, Progress::None);
     assert_eq!(attempt.challenge, Some(wanted.clone()));
@@ -95,7 +95,7 @@ fn a_hold_is_over_when_a_proof_counts_and_nothing_is_under_way() {
     assert!(!over(&seen), "a person wants it so");
     seen.attempt.withdrawn_at = None;
     seen.attempt.since = Some(ago(DAY));
-    seen.attempt.renews = registration(Some(1)).proof;
+    seen.attempt.renews = proof(1);
     assert!(!over(&seen), "an attempt goes on, and brought no proof");
     seen.attempt = Attempt::default();
     assert!(!over(&seen), "there is none");
