@@ -12,6 +12,7 @@
 
 mod access;
 mod found;
+mod lock;
 mod note;
 mod owner;
 mod standing;
@@ -25,6 +26,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::access::Access;
 pub use self::found::{Found, Sought};
+pub use self::lock::Held;
 pub use self::note::Begun;
 pub use self::standing::{Known, Standing};
 use super::{Checked, Facts, PrivateKey, bundle};
@@ -147,6 +149,23 @@ impl Folder {
         Ok(last.max(self.current()).unwrap_or(0) + 1)
     }
 
+    /// Makes the folder of a new version, of this number at least. It is nobody else's: one that is
+    /// there already is never taken.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn new_version(&self, least: u32) -> Result<u32, Trouble> {
+        let mut version = self.next_version()?.max(least);
+        loop {
+            let folder = self.version(version);
+            match fs::DirBuilder::new().mode(0o700).create(&folder) {
+                Ok(()) => return Ok(version),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => version += 1,
+                Err(error) => return Err(Trouble::io("make", &folder, &error)),
+            }
+        }
+    }
+
     /// All versions, from the oldest on.
     fn versions(&self) -> Result<Vec<u32>, Trouble> {
         let read = |error| Trouble::io("read", &self.path, &error);
@@ -189,8 +208,7 @@ impl Folder {
         sync(&self.path)
     }
 
-    /// Removes a version that was begun again and came to nothing: its key is in the one before.
-    /// What counts stays.
+    /// Removes a version that this process has made, and that came to nothing. What counts stays.
     pub fn discard(&self, version: u32) {
         if self.current() != Some(version) {
             let _ = fs::remove_dir_all(self.version(version));
@@ -202,7 +220,8 @@ impl Folder {
     /// # Errors
     /// When it cannot be written.
     pub fn begin_again(&self, version: u32) -> Result<u32, Trouble> {
-        let (next, key) = (self.next_version()?, self.key(version)?);
+        let key = self.key(version)?;
+        let next = self.new_version(1)?;
         // It is begun for no order.
         let begun = self.note(next, "{}");
         let begun = begun.and_then(|()| self.begin(next, key.as_ref()));
@@ -358,16 +377,21 @@ impl Folder {
     }
 
     /// Removes old versions beyond `keep`, from the oldest on. What counts stays, and so does what
-    /// is younger: an order may be under way for it.
+    /// is younger: an order may be under way for it. So does an older one without a certificate where
+    /// `is_open` says of its note that the order may still bring one: it may be another store's.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn prune(&self, keep: u32) -> Result<(), Trouble> {
+    pub fn prune(&self, keep: u32, is_open: impl Fn(&str) -> bool) -> Result<(), Trouble> {
         let Some(current) = self.current() else {
             return Ok(());
         };
         let mut old = self.versions()?;
-        old.retain(|&version| version < current);
+        old.retain(|&version| {
+            let is_bare = || !self.version(version).join(CERTIFICATE).exists();
+            let note = || self.noted(version).unwrap_or_default();
+            version < current && !(is_bare() && note().is_some_and(|note| is_open(&note)))
+        });
         let excess = old
             .len()
             .saturating_sub(usize::try_from(keep).unwrap_or(usize::MAX));

@@ -4,12 +4,14 @@
 use std::fs;
 use std::io;
 
+use jiff::Timestamp;
+
 use super::{CERTIFICATE, Folder, KEY, Trouble, sync, write};
 
 /// The file with the order.
 const NOTE: &str = ".order";
 
-/// A version without a certificate, younger than what counts.
+/// A version that is younger than what counts, and has no certificate, or one whose order is noted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// Its number.
@@ -34,25 +36,38 @@ impl Folder {
         sync(&folder)
     }
 
-    /// The versions that were begun, have no certificate, and are younger than what counts.
+    /// What a version keeps of its order; `None`: nothing.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn noted(&self, version: u32) -> Result<Option<String>, Trouble> {
+        let path = self.version(version).join(NOTE);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Trouble::io("read", &path, &error)),
+        }
+    }
+
+    /// The versions that were begun and are younger than what counts. One that has its certificate is
+    /// one of them while that counts and its order is noted: it did not come to be installed.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn begun_versions(&self) -> Result<Vec<Begun>, Trouble> {
+    pub fn begun_versions(&self, now: Timestamp) -> Result<Vec<Begun>, Trouble> {
         let current = self.current().unwrap_or(0);
         let mut found = Vec::new();
         for version in self.versions()?.into_iter().filter(|&one| one > current) {
             let folder = self.version(version);
-            if folder.join(CERTIFICATE).exists() {
-                continue;
-            }
-            let path = folder.join(NOTE);
-            let note = match fs::read_to_string(&path) {
-                Ok(text) => Some(text),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => return Err(Trouble::io("read", &path, &error)),
+            let note = self.noted(version)?;
+            let is_begun = match folder.join(CERTIFICATE).exists() {
+                true => {
+                    let facts = self.facts(version);
+                    note.is_some() && facts.is_ok_and(|facts| facts.not_after > now)
+                }
+                false => note.is_some() || folder.join(KEY).exists(),
             };
-            if note.is_some() || folder.join(KEY).exists() {
+            if is_begun {
                 found.push(Begun { version, note });
             }
         }

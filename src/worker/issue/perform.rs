@@ -1,5 +1,6 @@
 //! The steps themselves. Each stores its intent before its effect, where it has one.
 
+mod alone;
 mod ca;
 mod dns;
 mod files;
@@ -12,6 +13,7 @@ mod revocation;
 mod search;
 mod spelled;
 
+pub(super) use self::alone::Alone;
 pub use self::dns::Against;
 pub use self::repair::way_out;
 use super::task::Task;

@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::perform::Alone;
 use super::{Certificate, Issuer};
 use crate::ca::{CaError, Failure, Issuing};
+use crate::certificates::folder::Held;
 use crate::issuance::planner::{backoff, holds};
 use crate::issuance::progress::{Hold, HoldKind};
 use crate::issuance::{Decision, Progress, Step};
@@ -27,6 +29,8 @@ pub(super) struct Task<'a> {
     is_given_up: bool,
     /// What was held, and is tried again.
     was_held: Option<Hold>,
+    /// Its folder is this worker's alone.
+    pub(super) held: Option<Held>,
 }
 
 impl<'a> Task<'a> {
@@ -41,6 +45,7 @@ impl<'a> Task<'a> {
             events: Vec::new(),
             is_given_up: false,
             was_held: None,
+            held: None,
         }
     }
 
@@ -74,7 +79,6 @@ impl<'a> Task<'a> {
         loop {
             let now = self.now();
             let decision = self.issuer.decide(&self.row, is_fresh, now).await?;
-            is_fresh = false;
             if decision.step.leads_to_an_order() && !self.issuer.options.orders {
                 self.leave();
             }
@@ -93,6 +97,16 @@ impl<'a> Task<'a> {
             let stops = self.is_given_up || self.issuer.stop.is_cancelled();
             if stops || !decision.is_due(now) {
                 return self.release(&decision).await;
+            }
+            match self.is_alone(decision.step) {
+                // Another store may have been at work there since.
+                Alone::Now => continue,
+                Alone::No => {
+                    is_fresh = false;
+                    self.commit().await?;
+                    continue;
+                }
+                Alone::Yes => is_fresh = false,
             }
             let before = self.row.progress.clone();
             self.perform(decision.step).await?;

@@ -18,6 +18,7 @@ mod records;
 mod renamed;
 mod renewals;
 mod stands;
+mod stores;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};

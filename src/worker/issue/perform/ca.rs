@@ -238,6 +238,9 @@ impl Task<'_> {
     /// The one step that costs money. Its intent is stored before; a call without an answer is
     /// never made again before the order was looked for.
     pub(super) async fn submit(&mut self) -> Result<(), StoreError> {
+        if self.is_forestalled().await? {
+            return Ok(());
+        }
         let Some((ca, mut intent)) = self.call().await? else {
             return Ok(());
         };

@@ -3,9 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::certificate::{Certificate, KeySource};
+use super::super::live::is_of;
 use super::super::task::Task;
+use super::alone::may_be_open;
 use super::ca::key_of;
-use super::lost::noted;
+use super::lost::{begun_words, noted};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::{
@@ -70,10 +72,6 @@ impl Task<'_> {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
             return Ok(());
         };
-        if let Err(trouble) = folder.prepare() {
-            self.trouble(trouble);
-            return Ok(());
-        }
         let has_one = self.is_of_another(&folder).await?
             || self.has_found(certificate, &folder).await?
             || self.has_one_of_before(certificate, &folder).await?
@@ -110,12 +108,7 @@ impl Task<'_> {
     /// A key in a new version of the files, and the request that it signs. Nobody but this program
     /// can read it.
     async fn begin_order(&mut self, certificate: &Certificate, folder: &Folder) {
-        let version = match folder.next_version() {
-            Ok(version) => version,
-            Err(trouble) => return self.trouble(trouble),
-        };
         let installed = self.row.progress.installed.clone();
-        let version = version.max(installed.as_ref().map_or(0, |one| one.version) + 1);
         let made = match &certificate.key {
             KeySource::Request(path) => std::fs::read(path)
                 .map_err(|error| error.to_string())
@@ -147,6 +140,11 @@ impl Task<'_> {
             Ok(made) => made,
             Err(why) => return self.hold(HoldKind::Key, why, None),
         };
+        let least = installed.as_ref().map_or(0, |one| one.version) + 1;
+        let version = match folder.new_version(least) {
+            Ok(version) => version,
+            Err(trouble) => return self.trouble(trouble),
+        };
         let print = certificate.wanted.print.clone();
         let ca = certificate.ca.clone();
         let after = installed
@@ -177,17 +175,15 @@ impl Task<'_> {
             is_again: self.row.progress.again,
             ..Order::default()
         };
-        if let Some(key) = &key {
-            // First the note: a key that has none is one of an older program, and is looked for.
-            let begun = folder.note(version, &noted(&order));
-            if let Err(trouble) = begun.and_then(|()| folder.begin(version, Some(key))) {
-                folder.discard(version);
-                return self.trouble(trouble);
-            }
+        // First the note: a key that has none is one of an older program, and is looked for.
+        let begun = folder.note(version, &noted(&order));
+        if let Err(trouble) = begun.and_then(|()| folder.begin(version, key.as_ref())) {
+            folder.discard(version);
+            return self.trouble(trouble);
         }
         reach("key-made");
         self.stepped();
-        self.say("key", format!("version {version:04}"));
+        self.say("key", begun_words(version, &order.tag));
         self.begin_with(order);
     }
 
@@ -200,6 +196,13 @@ impl Task<'_> {
             return;
         };
         let Some(key) = key_of(&order) else { return };
+        if !order.is_fetched_again && !order.is_again && is_of(&order, &folder) {
+            // Another store that follows the same order has installed it.
+            if let Some(order) = self.progress().order.as_mut() {
+                order.is_fetched = true;
+            }
+            return;
+        }
         let name = self.ca_of_order();
         let Some(ca) = self.issuer_port(&name) else {
             return;
@@ -317,11 +320,12 @@ impl Task<'_> {
             Err(trouble) => return self.trouble(trouble),
         };
         reach("certificate-switched");
-        if let Err(trouble) = folder.prune(certificate.keep) {
+        let now = self.now();
+        let is_open = |note: &str| may_be_open(note, now);
+        if let Err(trouble) = folder.prune(certificate.keep, is_open) {
             tracing::warn!(%trouble, "an old version could not be removed");
         }
         self.stepped();
-        let now = self.now();
         let deploys = certificate.wanted.deploys;
         let facts = live.facts;
         self.say(

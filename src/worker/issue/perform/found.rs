@@ -70,15 +70,24 @@ impl Task<'_> {
         if !is_first || progress.again {
             return Ok(false);
         }
+        let has_one = self.takes_what_lies_there(certificate, folder).await?;
+        if !has_one && let Some(Ok(Found::Ended(at))) = compared(certificate, folder, self.now()) {
+            self.say("ended", format!("what lies in the directory ended on {at}"));
+        }
+        Ok(has_one)
+    }
+
+    /// The same, whatever was begun here. True: it is taken over, or held.
+    pub(super) async fn takes_what_lies_there(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
         let Some(compared) = compared(certificate, folder, self.now()) else {
             return Ok(false);
         };
         match compared {
-            Ok(Found::Nothing) => Ok(false),
-            Ok(Found::Ended(at)) => {
-                self.say("ended", format!("what lies in the directory ended on {at}"));
-                Ok(false)
-            }
+            Ok(Found::Nothing | Found::Ended(_)) => Ok(false),
             Ok(Found::Fit(live)) if !self.is_of_a_rehearsal(certificate, &live) => {
                 let has_key = certificate.makes_key();
                 self.take_over(certificate, live, has_key).await?;

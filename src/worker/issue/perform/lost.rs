@@ -12,13 +12,37 @@ use crate::certificates::{Folder, PrivateKey, Trouble, fingerprint};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Order};
 use crate::store::StoreError;
+use crate::store::orders::CertificateEvent;
 
 /// What is not known is looked for among all orders: none whose certificate lives is older.
-const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
+pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
 
 /// What a version keeps of its order, beside its key.
 pub(super) fn noted(order: &Order) -> String {
     serde_json::to_string(order).unwrap_or_default()
+}
+
+/// The order of a note; `None`: it was begun for no order, or cannot be read.
+pub(super) fn read_note(note: &str) -> Option<Order> {
+    let order = serde_json::from_str::<Order>(note).ok();
+    order.filter(|order| !order.tag.is_empty())
+}
+
+/// How the history tells of a version that was begun: by its number, and by the tag of its order.
+pub(super) fn begun_words(version: u32, tag: &str) -> String {
+    format!("version {version:04}, {tag}")
+}
+
+/// Whether an event of the history is the beginning of this version for this order. Older programs
+/// did not write the tag; another store may have used the number for an order of its own.
+fn is_beginning(event: &CertificateEvent, version: u32, tag: Option<&str>) -> bool {
+    let words = format!("version {version:04}");
+    let rest = event.detail.strip_prefix(&words);
+    let is_it = |rest: &str| match rest.strip_prefix(", ") {
+        Some(own) => tag.is_none_or(|tag| own == tag),
+        None => rest.is_empty(),
+    };
+    event.kind == "key" && rest.is_some_and(is_it)
 }
 
 impl Task<'_> {
@@ -42,7 +66,7 @@ impl Task<'_> {
         if self.row.progress.again {
             return Ok(false);
         }
-        let begun = match folder.begun_versions() {
+        let begun = match folder.begun_versions(self.now()) {
             Ok(begun) => begun,
             Err(trouble) => {
                 self.trouble(trouble);
@@ -54,11 +78,13 @@ impl Task<'_> {
         }
         let history = self.issuer.ports.store.orders();
         let history = history.certificate_history(&self.row.name).await?;
-        for one in begun {
+        let own = self.row.progress.order.as_ref().map(|one| one.version);
+        for one in begun.into_iter().filter(|one| Some(one.version) != own) {
             let words = format!("version {:04}", one.version);
-            let is_known = |event: &crate::store::orders::CertificateEvent| {
-                event.kind == "key" && event.detail.starts_with(&words)
-            };
+            let noted = one.note.as_deref().and_then(read_note);
+            let tag = noted.map(|order| order.tag);
+            let is_known =
+                |event: &CertificateEvent| is_beginning(event, one.version, tag.as_deref());
             if history.iter().any(is_known) {
                 continue;
             }
@@ -66,7 +92,7 @@ impl Task<'_> {
                 Ok(None) => {}
                 Ok(Some(order)) => {
                     let ca = order.ca.clone();
-                    self.say("key", words.clone());
+                    self.say("key", begun_words(one.version, &order.tag));
                     self.say(
                         "lost",
                         format!("{words} was begun for an order that this store does not know; it is looked for at {ca}"),

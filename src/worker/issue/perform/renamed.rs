@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::certificate::Certificate;
 use super::super::live::known;
 use super::super::task::Task;
-use super::lost::noted;
+use super::lost::{begun_words, noted};
 use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
 use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::issuance::{OrderState, again};
@@ -240,7 +240,7 @@ impl<'a> Task<'a> {
             }
             None => None,
         };
-        let version = to.next_version()?;
+        let version = to.new_version(1)?;
         let put = to
             .begin(version, key.as_ref())
             .and_then(|()| to.put(version, &self.row.name, &whole, place, password.as_ref()));
@@ -311,7 +311,7 @@ impl<'a> Task<'a> {
             "taken-over",
             format!("{told}, of {name}: nothing was ordered"),
         );
-        self.say("key", format!("version {version:04}"));
+        self.say("key", begun_words(version, &order.tag));
         self.begin_with(Order {
             version,
             is_fetched: false,
@@ -346,7 +346,6 @@ fn brought(
     order: &Order,
     has_key: bool,
 ) -> Result<Option<u32>, Trouble> {
-    let version = to.next_version()?;
     let key: Option<PrivateKey> = match has_key {
         true => from.key(order.version)?,
         false => None,
@@ -354,6 +353,7 @@ fn brought(
     if has_key && key.is_none() {
         return Ok(None);
     }
+    let version = to.new_version(1)?;
     let begun = to.note(version, &noted(order));
     if let Err(trouble) = begun.and_then(|()| to.begin(version, key.as_ref())) {
         to.discard(version);

@@ -5,6 +5,7 @@ use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
 use super::super::live::{is_of, known};
 use super::super::task::Task;
+use super::alone::is_installed;
 use super::found::is_wanted_there;
 use crate::certificates::Folder;
 use crate::certificates::folder::Standing;
@@ -43,7 +44,7 @@ impl Task<'_> {
         folder: &Folder,
         order: &Order,
     ) -> bool {
-        if order.is_again || is_of(order, folder) {
+        if order.is_again || is_of(order, folder) || is_installed(order, folder) {
             return false;
         }
         let now = self.now();

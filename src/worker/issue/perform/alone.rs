@@ -1,0 +1,125 @@
+//! One process at a time in a folder, and what another store has done there meanwhile: two stores on
+//! one directory buy a certificate once.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::super::certificate::Certificate;
+use super::super::task::Task;
+use super::lost::LIFE;
+use crate::certificates::Folder;
+use crate::issuance::progress::Order;
+use crate::issuance::{Live, Step};
+use crate::store::StoreError;
+
+/// A folder in which another process works is asked about again after this time.
+const AGAIN: SignedDuration = SignedDuration::from_secs(1);
+
+/// Whether the folder of a certificate is this worker's alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::worker::issue) enum Alone {
+    /// It is, since before the last decision; or the step needs no folder.
+    Yes,
+    /// It is from now on: what is next is decided anew, by what lies there now.
+    Now,
+    /// It is not.
+    No,
+}
+
+impl Task<'_> {
+    /// Has the folder for itself before a step that makes a key, orders, or changes files.
+    pub(in crate::worker::issue) fn is_alone(&mut self, step: Step) -> Alone {
+        let needs_it = matches!(
+            step,
+            Step::Key | Step::Preflight | Step::Submit | Step::Fetch | Step::Repair | Step::Install
+        );
+        let Some(certificate) = self.certificate().filter(|_| needs_it) else {
+            return Alone::Yes;
+        };
+        let folder = self.issuer.folder(certificate);
+        if self.held.is_some() {
+            return Alone::Yes;
+        }
+        let ready = match step {
+            Step::Key => folder.prepare(),
+            // Nothing is made in the place of a folder that is gone.
+            _ if !folder.path().is_dir() => return Alone::Yes,
+            _ => Ok(()),
+        };
+        let locked = ready.and_then(|()| folder.lock(&self.issuer.options.holder));
+        match locked {
+            Ok(Ok(held)) => {
+                self.held = Some(held);
+                return Alone::Now;
+            }
+            Ok(Err(who)) => {
+                let words = format!(
+                    "another process works in {} ({who}); nothing is ordered or changed there before it has ended",
+                    folder.path().display()
+                );
+                let at = self.now().saturating_add(AGAIN).ok();
+                let progress = self.progress();
+                (progress.trouble, progress.not_before) = (Some(words), at);
+            }
+            Err(trouble) => self.trouble(trouble),
+        }
+        Alone::No
+    }
+
+    /// Whether another store was first, while the order in hand was made ready: it has installed a
+    /// certificate in the folder, or begun an order there. True: nothing is ordered now.
+    pub(super) async fn is_forestalled(&mut self) -> Result<bool, StoreError> {
+        let (Some(certificate), Some(order)) =
+            (self.certificate(), self.row.progress.order.clone())
+        else {
+            return Ok(false);
+        };
+        if order.is_again {
+            return Ok(false);
+        }
+        let folder = self.issuer.folder(certificate);
+        if self.row.progress.installed.is_none() {
+            if self.takes_what_lies_there(certificate, &folder).await? {
+                self.drop_begun(certificate, &order);
+                return Ok(true);
+            }
+        } else if let Live::Foreign { .. } = self.issuer.live(&self.row, self.now()).await? {
+            // A person decides what is to count there.
+            self.drop_begun(certificate, &order);
+            return Ok(true);
+        }
+        let has_one = self.has_one_in_folder(certificate, &folder).await?;
+        if has_one && self.row.progress.hold.is_none() {
+            folder.discard(order.version);
+        }
+        Ok(has_one)
+    }
+
+    /// Leaves an order that was begun and not made, with its version.
+    pub(super) fn drop_begun(&mut self, certificate: &Certificate, order: &Order) {
+        let is_own = |one: &Order| one.tag == order.tag && one.submitted_at.is_none();
+        let progress = self.progress();
+        if let Some(begun) = progress.order.take_if(|one| is_own(one)) {
+            progress.leave_behind(begun.records);
+        }
+        self.issuer.folder(certificate).discard(order.version);
+    }
+}
+
+/// Whether the note of a version tells of an order that may still bring a certificate: nobody else
+/// removes its key.
+pub(super) fn may_be_open(note: &str, now: Timestamp) -> bool {
+    let order = serde_json::from_str::<Order>(note).ok();
+    let submitted = order.and_then(|order| order.submitted_at);
+    submitted.is_some_and(|at| now.duration_since(at) < LIFE)
+}
+
+/// Whether what counts in a folder came of this order, in its version or in another one.
+pub(super) fn is_installed(order: &Order, folder: &Folder) -> bool {
+    let live = folder.live().ok().flatten();
+    live.is_some_and(|live| {
+        let is_its_key = live.facts.fingerprint == order.fingerprint;
+        let note = folder.noted(live.version).ok().flatten();
+        let noted = note.and_then(|note| serde_json::from_str::<Order>(&note).ok());
+        is_its_key && noted.is_some_and(|noted| noted.tag == order.tag)
+    })
+}

@@ -1,0 +1,152 @@
+//! Two stores on one directory: each certificate is bought once, and no version of the other one's
+//! order is removed or used.
+
+use super::*;
+
+impl World {
+    /// Another installation with a store of its own, and the directory and the account of this one.
+    async fn beside(&self) -> Self {
+        let other = Self::new().await;
+        Self {
+            clock: Arc::clone(&self.clock),
+            ca: Arc::clone(&self.ca),
+            ..other
+        }
+    }
+
+    /// A run of the other installation in the directory of this one.
+    async fn run_of(&self, other: &Self, wanted: &[Certificate], wait: i64) {
+        other.want(wanted).await;
+        let issuer = self.issuer_of(other, wanted);
+        let over = CancellationToken::new();
+        over.cancel();
+        let deadline = self.clock.now() + SignedDuration::from_secs(wait);
+        issuer.run(deadline, &over).await.unwrap();
+    }
+
+    fn issuer_of(&self, other: &Self, wanted: &[Certificate]) -> Issuer {
+        let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
+        let mut issuer = self.issuer(ca, wanted.to_vec());
+        issuer.ports.store = Arc::clone(&other.store);
+        issuer
+    }
+}
+
+#[tokio::test]
+async fn two_stores_that_run_at_once_on_one_directory_buy_each_certificate_once() {
+    let world = World::new().await;
+    let other = world.beside().await;
+    let wanted: Vec<_> = (0..6)
+        .map(|n| world.certificate(&format!("c{n}")))
+        .collect();
+    world
+        .ca
+        .change(|ca| ca.works_for = SignedDuration::from_secs(20));
+    tokio::join!(world.run(&wanted, 300), world.run_of(&other, &wanted, 300));
+    assert_eq!(world.ca.held().len(), wanted.len());
+    for one in &wanted {
+        let name = &one.wanted.name;
+        let live = world.live(name).unwrap();
+        for store in [&world, &other] {
+            let installed = store.row(name).await.progress.installed.unwrap();
+            assert_eq!(installed.serial, live.facts.serial, "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_open_order_of_another_store_is_followed_and_not_made_again() {
+    for first in [false, true] {
+        let world = World::new().await;
+        let other = world.beside().await;
+        let wanted = [world.certificate("joe")];
+        world.ca.change(|ca| ca.becomes = OrderState::Working);
+        world.run(&wanted, 10).await;
+        world.run_of(&other, &wanted, 10).await;
+        assert_eq!(world.ca.held().len(), 1);
+        world.ca.change(|ca| ca.becomes = OrderState::Issued);
+        if first {
+            world.run(&wanted, 60).await;
+        }
+        world.run_of(&other, &wanted, 60).await;
+        world.run(&wanted, 60).await;
+        let live = world.live("joe").unwrap();
+        for store in [&world, &other] {
+            let progress = store.row("joe").await.progress;
+            assert_eq!(progress.hold, None, "{first}");
+            assert_eq!(progress.installed.unwrap().serial, live.facts.serial);
+        }
+        assert_eq!(world.ca.held().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_was_only_begun_is_not_made_after_another_store_made_its_own() {
+    for is_open in [true, false] {
+        let world = World::new().await;
+        let mut other = world.beside().await;
+        other.store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
+        let wanted = [world.certificate("joe")];
+        // Its domain is not kept there yet.
+        world.run_of(&other, &wanted, 10).await;
+        assert!(other.row("joe").await.progress.order.is_some());
+        if is_open {
+            world.ca.change(|ca| ca.becomes = OrderState::Working);
+        }
+        world.run(&wanted, 10).await;
+        assert_eq!(world.ca.held().len(), 1);
+        let target = wanted[0].client.clone().unwrap();
+        let client = reference_fact(&target.key);
+        other.store.set_fact(&client, CLIENT).await.unwrap();
+        other.keep("example.ch", &target).await;
+        world.ca.change(|ca| ca.becomes = OrderState::Issued);
+        world.run_of(&other, &wanted, 60).await;
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.held().len(), 1, "open: {is_open}");
+        let live = world.live("joe").unwrap();
+        for store in [&world, &other] {
+            let installed = store.row("joe").await.progress.installed.unwrap();
+            assert_eq!(installed.serial, live.facts.serial, "open: {is_open}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_another_store_was_first_with_is_not_ordered() {
+    let world = World::new().await;
+    let other = world.beside().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.run_of(&other, &wanted, 60).await;
+    world.clock.advance(SignedDuration::from_hours(24 * 61));
+    tokio::join!(world.run(&wanted, 60), world.run_of(&other, &wanted, 60));
+    for _ in 0..2 {
+        world.run_of(&other, &wanted, 60).await;
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.held().len(), 2, "one, and its renewal");
+    }
+    assert!(world.live("joe").is_some(), "the pair matches");
+}
+
+#[tokio::test]
+async fn a_folder_in_which_another_process_works_is_waited_for_and_nothing_is_bought() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    let directory = world.folder.path().join("certificates");
+    let folder = Folder::at(&directory, "joe", Access::default());
+    folder.prepare().unwrap();
+    let held = folder.lock("run-9/4711").unwrap().unwrap();
+    world.run(&wanted, 5).await;
+    let progress = world.row("joe").await.progress;
+    let trouble = progress.trouble.unwrap();
+    for part in ["another process works in", "run-9/4711 on "] {
+        assert!(trouble.contains(part), "{trouble}");
+    }
+    assert_eq!((progress.order, progress.hold), (None, None));
+    assert_eq!(world.ca.calls(), []);
+    drop(held);
+    world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!(world.row("joe").await.progress.trouble, None);
+    assert_eq!(world.ca.held().len(), 1);
+}
