@@ -409,7 +409,8 @@ mod tests {
         for (what, view, _) in samples() {
             let is_critical = judged(&view, now()).is_some_and(|(word, _)| word == Word::Critical);
             let is_damaged = what.starts_with("damaged");
-            let expected = is_damaged || matches!(what, "revoked" | "files gone" | "ended");
+            let is_gone = what.starts_with("files gone");
+            let expected = is_damaged || is_gone || matches!(what, "revoked" | "ended");
             assert_eq!(is_critical, expected, "{what}");
         }
     }

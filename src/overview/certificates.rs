@@ -203,6 +203,8 @@ impl CertificateView {
         let is_foreign = matches!(live, Live::Foreign { .. });
         // Nothing else has a person wait without a hold.
         let is_gone = decision.step == Step::Held && hold.is_none() && !is_foreign;
+        // Whatever is under way: servers have nothing until it is installed.
+        let is_gone = is_gone || *live == Live::Nothing;
         let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
         let state = match (wanted, installed) {
             (None, _) => CertificateState::Unmanaged,
@@ -332,6 +334,16 @@ impl CertificateView {
             left_behind: false,
             ends_for_good: false,
             ..self
+        }
+    }
+
+    /// The word in tables: one that servers cannot use is not called valid.
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            CertificateState::Unmanaged => self.state.as_str(),
+            _ if self.held => "held",
+            _ if self.damaged => "damaged",
+            _ => self.state.as_str(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 pub(in crate::commands) fn tone(view: &CertificateView) -> Tone {
     match view.state {
         CertificateState::Unmanaged => Tone::Dim,
-        _ if view.held => Tone::Bad,
+        _ if view.held || view.damaged => Tone::Bad,
         CertificateState::Expired | CertificateState::Revoked => Tone::Bad,
         _ if view.needs_attention() => Tone::Warn,
         CertificateState::Ordering => Tone::Warn,
@@ -21,26 +21,21 @@ pub(in crate::commands) fn tone(view: &CertificateView) -> Tone {
     }
 }
 
-fn word(view: &CertificateView) -> &'static str {
-    match view.held {
-        true => "held",
-        false => view.state.as_str(),
-    }
-}
-
 /// How many of them stand how, in the words of the table: `2 valid`, `1 held`.
 pub(super) fn words<'a>(views: impl Iterator<Item = &'a CertificateView>) -> Vec<String> {
-    let mut counts: BTreeMap<Option<CertificateState>, usize> = BTreeMap::new();
+    let mut counts: BTreeMap<(bool, CertificateState, &str), usize> = BTreeMap::new();
     for view in views {
-        let state = Some(view.state).filter(|_| !view.held);
-        *counts.entry(state).or_default() += 1;
+        let word = view.word();
+        // Those come last that are not as their state says.
+        let key = match word == view.state.as_str() {
+            true => (false, view.state, word),
+            false => (true, CertificateState::Valid, word),
+        };
+        *counts.entry(key).or_default() += 1;
     }
-    // The held ones come last.
-    let held = counts.remove(&None);
     let counts = counts.into_iter();
-    let words = counts.filter_map(|(state, count)| Some(format!("{count} {}", state?.as_str())));
-    words
-        .chain(held.map(|count| format!("{count} held")))
+    counts
+        .map(|((.., word), count)| format!("{count} {word}"))
         .collect()
 }
 
@@ -62,7 +57,7 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
         };
         let mut row = vec![
             view.name.clone().into(),
-            Cell::new(word(view), tone(view)),
+            Cell::new(view.word(), tone(view)),
             names.into(),
             ends.into(),
             view.next.into(),
@@ -107,7 +102,7 @@ pub(super) fn one(settings: &Settings, view: &CertificateView, output: &Output) 
     output.json(view);
     let line = |key: &str, text: &str| output.line(&format!("{key:<12}{text}"));
     line("name", &view.name);
-    line("state", word(view));
+    line("state", view.word());
     line("names", &view.names.join(", "));
     line("ca", &view.ca);
     let texts = [

@@ -205,6 +205,11 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
             view(there.clone(), false, &Proofs::Enough),
             true,
         ),
+        (
+            "files gone while it is fetched",
+            by(Live::Nothing, &|one| one.order = Some(open.clone())),
+            true,
+        ),
         ("damaged", by(damaged(Some(1)), &|_| {}), true),
         ("damaged without its key", by(damaged(None), &|_| {}), true),
         (
@@ -261,6 +266,8 @@ fn everything_that_servers_may_suffer_from_needs_attention() {
         found.unwrap().1.state
     };
     assert_eq!(state("files gone"), CertificateState::Missing);
+    let fetched = state("files gone while it is fetched");
+    assert_eq!(fetched, CertificateState::Missing);
     assert_eq!(state("foreign"), CertificateState::Valid);
     assert_eq!(state("damaged"), CertificateState::Valid);
     let mut all = samples().into_iter();

@@ -240,7 +240,7 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
                                         @if let Some(from) = source(view) { br; span.soft.small { (said(&from)) } }
                                         @if view.needs_attention() { span.only-phone.soft.small { (capital(&said(&view.reason))) } }
                                     }
-                                    @let word = if view.held { "held" } else { view.state.as_str() };
+                                    @let word = view.word();
                                     td { @if view.needs_attention() { strong { (word) } } @else { (word) } }
                                     td { @match view.not_after { Some(at) => (away(at, now)), None => "-" } }
                                     td.not-phone { (capital(&said(&view.reason))) }

@@ -97,6 +97,11 @@ impl Issuer {
         }
         let mut changed = task.progress().clone();
         let outcome = change(&mut changed, &order);
+        let lacks = match order {
+            ByHand::Fetch => task.cannot_fetch(),
+            _ => None,
+        };
+        let outcome = outcome.and(lacks.map_or(Ok(()), Err));
         if outcome.is_ok() {
             *task.progress() = changed;
             let person = self.person.as_ref();

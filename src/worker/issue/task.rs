@@ -270,11 +270,17 @@ impl<'a> Task<'a> {
         (progress.failures, progress.trouble, progress.not_before) = (0, None, None);
     }
 
-    /// The CA answered a call as it should.
+    /// The CA answered a call as it should, and the step came to its end with it.
     pub(super) fn answered(&mut self, ca: &str) {
+        self.heard(ca);
+        self.stepped();
+    }
+
+    /// The CA answered a call as it should. The step goes on, and may fail on this machine: what failed
+    /// before goes on to count until it comes to its end.
+    pub(super) fn heard(&mut self, ca: &str) {
         self.issuer.pauses.answered(ca);
         self.issuer.state().accounts.remove(ca);
-        self.stepped();
     }
 
     /// Whether the clocks of this machine and of the CA differ (faults T01): then nothing is ordered,

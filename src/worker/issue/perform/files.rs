@@ -3,13 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::certificate::{Certificate, KeySource};
-use super::super::live::is_of;
+use super::super::live::{is_of, known};
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::ca::key_of;
 use super::lost::{begun_words, noted};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
+use crate::certificates::folder::Known;
 use crate::certificates::{
     Deployment as Run, Expected, Folder, KeyKind, KeyPlace, PrivateKey, Trouble, Wrong, check,
     fingerprint,
@@ -38,6 +39,42 @@ impl Task<'_> {
             true => KeyPlace::Here,
             false => KeyPlace::Elsewhere,
         }
+    }
+
+    /// The version that has the key of an order; `None`: it is in none.
+    fn version_with_key(&self, folder: &Folder, order: &Order) -> Option<u32> {
+        folder.version_of_key(Known {
+            version: order.version,
+            serial: "",
+            fingerprint: &order.fingerprint,
+            has_key: self.key_place(order) == KeyPlace::Here,
+        })
+    }
+
+    fn lacks_key(&self, folder: &Folder, version: u32) -> String {
+        format!(
+            "the key of version {version:04} is in no version of {}: a certificate without its key serves nobody. Put it back, or {} orders a new one",
+            folder.path().display(),
+            again(&self.row.name)
+        )
+    }
+
+    /// Why what was ordered cannot be fetched once more for servers; `None`: it can.
+    pub(in crate::worker::issue) fn cannot_fetch(&self) -> Option<String> {
+        let (certificate, folder) = (self.certificate()?, self.folder()?);
+        let progress = &self.row.progress;
+        let (version, has_key) = match (&progress.order, &progress.installed) {
+            (Some(order), _) => (
+                order.version,
+                self.version_with_key(&folder, order).is_some(),
+            ),
+            (None, Some(one)) => {
+                let key = folder.version_of_key(known(one, certificate));
+                (one.version, key.is_some())
+            }
+            (None, None) => return None,
+        };
+        (!has_key).then(|| self.lacks_key(&folder, version))
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {
@@ -220,7 +257,7 @@ impl Task<'_> {
             }
             Err(error) => return self.unread(&name, &error),
         };
-        self.answered(&name);
+        self.heard(&name);
         let emails: Vec<String> = order.email.iter().cloned().collect();
         let expected = Expected {
             fingerprint: &order.fingerprint,
@@ -256,11 +293,17 @@ impl Task<'_> {
         };
         // What servers read, or read before, is never written over.
         let is_again = order.is_fetched_again || folder.current() == Some(order.version);
+        let place = self.key_place(&order);
         let version = match is_again {
-            true => folder.begin_again(order.version),
+            true => match self.version_with_key(&folder, &order) {
+                Some(version) => folder.prepare().and_then(|()| folder.begin_again(version)),
+                None => {
+                    let why = self.lacks_key(&folder, order.version);
+                    return self.hold(HoldKind::Key, why, None);
+                }
+            },
             false => Ok(order.version),
         };
-        let place = self.key_place(&order);
         let put = version.and_then(|version| {
             let put = folder.put(version, &self.row.name, &came, place, password.as_ref());
             if put.is_err() && is_again {

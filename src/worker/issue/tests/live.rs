@@ -288,3 +288,62 @@ async fn a_renewal_that_comes_while_a_foreign_pair_is_there_waits_in_its_version
     assert_eq!(world.live("joe").unwrap().version, 2);
     assert_eq!(world.ca.count(Verb::Submit), 2);
 }
+
+#[tokio::test]
+async fn a_fetch_without_the_key_is_refused_at_once_and_leaves_no_folder() {
+    for gone in ["joe", "joe/0001/privkey.pem"] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let path = world.at(gone);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).unwrap(),
+            false => std::fs::remove_file(&path).unwrap(),
+        }
+        let why = world.by_hand(&wanted, ByHand::Fetch).await.unwrap_err();
+        for part in ["is in no version of", "issue joe --again"] {
+            assert!(why.contains(part), "{why}");
+        }
+        assert_eq!(world.row("joe").await.progress.order, None);
+        let calls = world.ca.calls().len();
+        world.run(&wanted, 600).await;
+        assert_eq!(world.ca.calls().len(), calls, "{gone}");
+        assert!(!world.at("joe/0002").exists(), "{gone}");
+        assert!(world.stands(&wanted).await.is_held(), "{gone}");
+
+        // The key goes between the order of the person and the run.
+        let world = World::new().await;
+        world.run(&wanted, 60).await;
+        world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+        let path = world.at(gone);
+        match path.is_dir() {
+            true => std::fs::remove_dir_all(&path).unwrap(),
+            false => std::fs::remove_file(&path).unwrap(),
+        }
+        world.run(&wanted, 600).await;
+        let progress = world.row("joe").await.progress;
+        assert_eq!(progress.order, None, "{gone}");
+        assert!(progress.trouble.unwrap().contains("is in no version of"));
+        assert_eq!(world.ca.count(Verb::Fetch), 2, "{gone}");
+        assert!(!world.at("joe/0002").exists(), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_here_after_the_ca_answered_is_left_to_the_next_run() {
+    let world = World::new().await;
+    let password = world.folder.path().join("password");
+    let mut one = world.certificate("joe");
+    one.p12_password = Some(prevalidate_kit::secret::SecretSource::File(
+        password.clone(),
+    ));
+    let wanted = [one];
+    world.run(&wanted, 600).await;
+    assert_eq!(world.ca.count(Verb::Fetch), 3, "three times in a run");
+    std::fs::write(&password, "a password").unwrap();
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!(world.ca.held().len(), 1);
+}
