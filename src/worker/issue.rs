@@ -30,7 +30,7 @@ use self::task::Task;
 use super::budget::Pauses;
 use crate::ca::CaError;
 use crate::certificates::Folder;
-use crate::issuance::{Decision, Live, Observed, Proofs, next_step};
+use crate::issuance::{Decision, Live, Observed, Proofs, Wanted, next_step};
 use crate::prevalidation::Policy;
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
@@ -125,6 +125,13 @@ impl Issuer {
     pub fn without_orders(mut self) -> Self {
         self.options.orders = false;
         self
+    }
+
+    /// The same job, which makes no order, and ends when the revocation has that a person asked for.
+    #[must_use]
+    pub fn only_revoking(mut self) -> Self {
+        self.options.only_revokes = true;
+        self.without_orders()
     }
 
     /// All rows of the store.
@@ -239,8 +246,13 @@ impl Issuer {
             Some(certificate) if wants_proofs(row) => self.proofs(certificate, now).await?,
             _ => Proofs::Enough,
         };
+        let wanted = certificate.map(|one| Wanted {
+            // A program that fails would keep a revocation waiting.
+            deploys: one.wanted.deploys && !self.options.only_revokes,
+            ..one.wanted.clone()
+        });
         let observed = Observed {
-            wanted: certificate.map(|one| &one.wanted),
+            wanted: wanted.as_ref(),
             progress: &row.progress,
             live,
             proofs: &proofs,

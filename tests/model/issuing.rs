@@ -168,6 +168,7 @@ impl World {
             lanes: 1,
             observes: false,
             orders: true,
+            only_revokes: false,
         };
         let (policy, stop) = (Policy::new(Mode::Manage), CancellationToken::new());
         let wanted = vec![self.certificate()];

@@ -119,6 +119,7 @@ impl Inventory {
             lanes: 1,
             observes: true,
             orders: false,
+            only_revokes: false,
         };
         Issuer::new(
             ports,

@@ -108,7 +108,7 @@ pub(super) async fn revoke(
         stop.clone(),
         pass::voice(output),
     )?
-    .without_orders()
+    .only_revoking()
     .asked_by(person());
     let order = ByHand::Revoke {
         reason: args.reason,

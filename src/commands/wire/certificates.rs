@@ -208,6 +208,7 @@ pub(in crate::commands) fn issuer(
         lanes: LANES,
         observes,
         orders: true,
+        only_revokes: false,
     };
     Ok(Issuer::new(
         IssuePorts::of(ports),
@@ -241,6 +242,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         lanes: 1,
         observes: true,
         orders: false,
+        only_revokes: false,
     };
     Issuer::new(
         ports,

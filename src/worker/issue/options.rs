@@ -73,4 +73,7 @@ pub struct IssueOptions {
     pub observes: bool,
     /// Whether orders are made. Without, those that are made are followed to their end.
     pub orders: bool,
+    /// Whether only a revocation is seen to its end: then the job ends. What else is due is left to the
+    /// next run.
+    pub only_revokes: bool,
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod ca;
+mod deploy;
 mod dns;
 mod files;
 mod found;

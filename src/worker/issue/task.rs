@@ -94,6 +94,9 @@ impl<'a> Task<'a> {
                     false => drop(state.waiting.remove(&self.row.name)),
                 }
             }
+            if self.issuer.options.only_revokes && self.is_revocation_over() {
+                self.issuer.stop.cancel();
+            }
             let stops = self.is_given_up || self.issuer.stop.is_cancelled();
             if stops || !decision.is_due(now) {
                 return self.release(&decision).await;
@@ -118,6 +121,12 @@ impl<'a> Task<'a> {
             }
             self.commit().await?;
         }
+    }
+
+    /// Whether the CA has revoked, or refused to: nothing is waited for any more.
+    fn is_revocation_over(&self) -> bool {
+        let open = self.row.progress.revocation.as_ref();
+        open.is_none_or(|open| open.refused.is_some())
     }
 
     /// A run sees whether a person has mended what is wrong on this machine.
@@ -157,6 +166,9 @@ impl<'a> Task<'a> {
             false => Some(at),
         };
         let due_at = due_at.filter(|&at| at < Timestamp::MAX);
+        let untold = self.row.progress.deployment.as_ref();
+        let untold = untold.filter(|_| self.issuer.options.only_revokes);
+        let due_at = due_at.into_iter().chain(untold.map(|one| one.at)).min();
         let due_at = match self.row.progress.leftovers.is_empty() {
             true => due_at,
             false => due_at

@@ -132,6 +132,7 @@ impl World {
             lanes: 1,
             observes: false,
             orders: true,
+            only_revokes: false,
         };
         let policy = Policy::new(Mode::Manage);
         let stop = CancellationToken::new();

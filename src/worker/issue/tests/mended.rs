@@ -133,3 +133,44 @@ async fn a_hold_of_a_clock_that_was_ahead_ends_with_it() {
     assert!(world.live("joe").is_some());
     assert_eq!(world.ca.held().len(), 1);
 }
+
+#[tokio::test]
+async fn a_revocation_ends_although_the_deploy_program_fails_or_an_order_waits() {
+    for waits in [false, true] {
+        let world = World::new().await;
+        let mut one = world.certificate("joe");
+        one.wanted.deploys = true;
+        one.deploy = ["/bin/sh", "-c", "exit 7"].map(str::to_owned).to_vec();
+        let wanted = [one];
+        world.run(&wanted, 60).await;
+        if waits {
+            world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
+            world.clock.advance(SignedDuration::from_hours(24 * 61));
+            world.run(&wanted, 10).await;
+            assert_eq!(world.ca.held().len(), 2);
+        }
+        let failed =
+            |kinds: Vec<String>| kinds.iter().filter(|one| *one == "deploy-failed").count();
+        let before = failed(world.kinds("joe").await);
+        let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
+        let issuer = world.issuer(ca, wanted.to_vec()).only_revoking();
+        let order = ByHand::Revoke {
+            reason: RevocationReason::Superseded,
+            requestor: "prevalidate".to_owned(),
+        };
+        issuer.by_hand("joe", order).await.unwrap().unwrap();
+        let over = CancellationToken::new();
+        over.cancel();
+        let (begin, hour) = (world.clock.now(), SignedDuration::from_hours(1));
+        issuer.run(begin + hour, &over).await.unwrap();
+        let progress = world.row("joe").await.progress;
+        assert!(progress.installed.unwrap().revoked_at.is_some(), "{waits}");
+        let took = world.clock.now().duration_since(begin);
+        assert!(took < SignedDuration::from_secs(30), "{waits}: {took}");
+        assert_eq!(failed(world.kinds("joe").await), before, "{waits}");
+        assert!(
+            progress.deployment.is_some(),
+            "it is tried again by the next run"
+        );
+    }
+}
