@@ -253,7 +253,7 @@ impl Folder {
         match fs::read(&path) {
             Ok(bytes) => PrivateKey::read(&bytes)
                 .map(Some)
-                .map_err(|why| Trouble::lasting(format!("{} {why}", path.display()))),
+                .map_err(|why| Trouble::lasting(about(&path, &why))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Trouble::io("read", &path, &error)),
         }
@@ -371,7 +371,7 @@ impl Folder {
     fn facts(&self, version: u32) -> Result<Facts, Trouble> {
         let path = self.version(version).join(CERTIFICATE);
         let bytes = fs::read(&path).map_err(|error| Trouble::io("read", &path, &error))?;
-        let unfit = |why: String| Trouble::lasting(format!("{} {why}", path.display()));
+        let unfit = |why: String| Trouble::lasting(about(&path, &why));
         let certificates = pem::certificates(&bytes).map_err(unfit)?;
         Facts::read(&certificates[0]).map_err(unfit)
     }
@@ -442,6 +442,16 @@ fn sync(folder: &Path) -> Result<(), Trouble> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|error| Trouble::io("write", folder, &error))
+}
+
+/// What is wrong with a file, as a sentence: some of what readers say needs a colon before it.
+fn about(path: &Path, why: &str) -> String {
+    let own = ["the ", "there ", "it ", "its "];
+    let colon = match own.iter().any(|own| why.starts_with(own)) {
+        true => ":",
+        false => "",
+    };
+    format!("{}{colon} {why}", path.display())
 }
 
 /// The mode of a file, without its type.

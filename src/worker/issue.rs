@@ -246,13 +246,14 @@ impl Issuer {
             Some(certificate) if wants_proofs(row) => self.proofs(certificate, now).await?,
             _ => Proofs::Enough,
         };
-        let wanted = certificate.map(|one| Wanted {
-            // A program that fails would keep a revocation waiting.
-            deploys: one.wanted.deploys && !self.options.only_revokes,
+        // A program that fails would keep a revocation waiting.
+        let untold = certificate.filter(|_| self.options.only_revokes);
+        let untold = untold.map(|one| Wanted {
+            deploys: false,
             ..one.wanted.clone()
         });
         let observed = Observed {
-            wanted: wanted.as_ref(),
+            wanted: untold.as_ref().or(certificate.map(|one| &one.wanted)),
             progress: &row.progress,
             live,
             proofs: &proofs,

@@ -6,7 +6,7 @@ use std::io;
 
 use jiff::Timestamp;
 
-use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KeyPlace, Live, Trouble};
+use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KeyPlace, Live, Trouble, about};
 use crate::certificates::{Expected, Wrong, check};
 use crate::text::pem;
 
@@ -86,7 +86,7 @@ impl Folder {
                 continue;
             }
             let read = pem::certificates(&bytes);
-            let read = read.map_err(|why| Trouble::lasting(format!("{} {why}", path.display())))?;
+            let read = read.map_err(|why| Trouble::lasting(about(&path, &why)))?;
             all.extend(read.into_iter().map(|der| der.to_vec()));
         }
         let expected = Expected {
@@ -122,7 +122,7 @@ impl Folder {
             Err(error) => return Err(Trouble::io("read", &path, &error)),
         };
         let read = pem::certificates(&bytes);
-        let read = read.map_err(|why| Trouble::lasting(format!("{shown} {why}")))?;
+        let read = read.map_err(|why| Trouble::lasting(about(&path, &why)))?;
         let is_same = read
             .iter()
             .map(|der| der.as_ref())

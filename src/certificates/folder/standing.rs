@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KEY, Trouble};
+use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KEY, Trouble, about};
 use crate::certificates::{Checked, Expected, Facts, PrivateKey, Wrong, check};
 use crate::text::pem;
 
@@ -102,9 +102,14 @@ impl Folder {
         match fs::read_link(&link) {
             Ok(target) => self.current().ok_or_else(|| {
                 let target = target.display();
-                End::Foreign(format!(
-                    "{shown} leads to {target}, which is no version of this folder"
-                ))
+                match fs::metadata(&link) {
+                    Err(error) if is_absent(&error) => {
+                        End::Damaged(format!("{shown} leads to {target}, which is not there"))
+                    }
+                    _ => End::Foreign(format!(
+                        "{shown} leads to {target}, which is no version of this folder"
+                    )),
+                }
             }),
             Err(error) if is_absent(&error) => Err(End::Damaged(format!("{shown} is not there"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
@@ -121,6 +126,13 @@ impl Folder {
         let leaf = match own {
             Err(End::Damaged(why)) if version != known.version => {
                 let link = self.path.join(CURRENT);
+                if fs::symlink_metadata(&path).is_err_and(|error| is_absent(&error)) {
+                    // Servers find nothing there.
+                    return Err(End::Damaged(format!(
+                        "{} leads to version {version:04}: {why}",
+                        link.display()
+                    )));
+                }
                 return Err(End::Foreign(format!(
                     "{} leads to version {version:04}, which is not what was installed: {why}",
                     link.display()
@@ -128,7 +140,7 @@ impl Folder {
             }
             other => other?.swap_remove(0),
         };
-        let damaged = |path: &Path, why: &str| End::Damaged(format!("{} {why}", path.display()));
+        let damaged = |path: &Path, why: &str| End::Damaged(about(path, why));
         let facts = Facts::read(&leaf).map_err(|why| damaged(&path, &why))?;
         if !known.is(&facts) {
             return Err(End::Foreign(another(&path, &facts, known)));
@@ -204,7 +216,7 @@ fn another(path: &Path, facts: &Facts, known: Known<'_>) -> String {
 
 /// The certificates of a file, of which there is one at least.
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, End> {
-    let damaged = |why: &str| End::Damaged(format!("{} {why}", path.display()));
+    let damaged = |why: &str| End::Damaged(about(path, why));
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if is_absent(&error) => return Err(damaged("is not there")),
@@ -219,7 +231,7 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, End> {
 
 /// Whether a key is that of a certificate. Who may not read keys cannot tell.
 fn key_fits(path: &Path, facts: &Facts) -> Result<(), End> {
-    let damaged = |why: &str| End::Damaged(format!("{} {why}", path.display()));
+    let damaged = |why: &str| End::Damaged(about(path, why));
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if is_absent(&error) => return Err(damaged("is gone")),

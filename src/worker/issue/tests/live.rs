@@ -80,7 +80,19 @@ impl World {
 #[tokio::test]
 async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_ordered() {
     type Damage = (&'static str, fn(&World));
-    let cases: [Damage; 9] = [
+    let cases: [Damage; 13] = [
+        ("current leads to version 0009: ", |world| {
+            world.lead_to("0009")
+        }),
+        ("which is not there", |world| world.lead_to("../gone/0001")),
+        ("cert.pem: the certificate on line 1", |world| {
+            let half = "-----BEGIN CERTIFICATE-----\nTUlJ\n";
+            std::fs::write(world.at("joe/current/cert.pem"), half).unwrap();
+        }),
+        ("is damaged: it is no certificate", |world| {
+            let other = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n";
+            std::fs::write(world.at("joe/current/cert.pem"), other).unwrap();
+        }),
         ("fullchain.pem is empty", |world| {
             std::fs::write(world.at("joe/current/fullchain.pem"), "").unwrap();
         }),
