@@ -52,19 +52,27 @@ impl Deployment<'_> {
         let file = |name: &str| self.folder.live_path(name).into_os_string();
         let current = self.folder.path().join(folder::CURRENT).into_os_string();
         let names = OsString::from(self.names.join(" "));
-        vec![
+        let mut all = vec![
             ("PREVALIDATE_CERTIFICATE", self.name.into()),
             ("PREVALIDATE_NAMES", names.clone()),
             ("PREVALIDATE_DIRECTORY", current.clone()),
-            ("PREVALIDATE_KEY", file(folder::KEY)),
             ("PREVALIDATE_CERT", file(folder::CERTIFICATE)),
             ("PREVALIDATE_CHAIN", file(folder::CHAIN)),
             ("PREVALIDATE_FULLCHAIN", file(folder::FULL_CHAIN)),
-            ("PREVALIDATE_BUNDLE", file(folder::BUNDLE)),
             ("PREVALIDATE_VERSION", self.version.to_string().into()),
             ("RENEWED_LINEAGE", current),
             ("RENEWED_DOMAINS", names),
-        ]
+        ];
+        // Not every certificate has them: a program sees by the variable whether there is one.
+        for (variable, name) in [
+            ("PREVALIDATE_KEY", folder::KEY),
+            ("PREVALIDATE_BUNDLE", folder::BUNDLE),
+        ] {
+            if self.folder.live_path(name).exists() {
+                all.push((variable, file(name)));
+            }
+        }
+        all
     }
 
     /// Runs the program to its end.
@@ -254,6 +262,35 @@ mod tests {
     async fn a_program_finds_names_and_paths_in_its_environment_and_nothing_else_of_ours() {
         let script = r#"echo "$PREVALIDATE_CERTIFICATE $PREVALIDATE_NAMES $PREVALIDATE_FULLCHAIN $PREVALIDATE_VERSION $CARGO" > OUT"#;
         run(script, Duration::from_secs(20)).await.unwrap();
+    }
+
+    #[test]
+    fn a_program_hears_of_a_key_and_a_bundle_only_where_there_is_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path(), "www", Access::default());
+        let current = folder.path().join(folder::CURRENT);
+        std::fs::create_dir_all(&current).unwrap();
+        let told = || {
+            let deployment = Deployment {
+                name: "www",
+                command: &[],
+                limit: Duration::ZERO,
+                folder: &folder,
+                version: 1,
+                names: &[],
+            };
+            let all = deployment.environment().into_iter();
+            let files = ["PREVALIDATE_KEY", "PREVALIDATE_BUNDLE"];
+            let names = all.map(|(name, _)| name);
+            names
+                .filter(|name| files.contains(name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(), [""; 0]);
+        std::fs::write(current.join(folder::KEY), "").unwrap();
+        assert_eq!(told(), ["PREVALIDATE_KEY"]);
+        std::fs::write(current.join(folder::BUNDLE), "").unwrap();
+        assert_eq!(told(), ["PREVALIDATE_KEY", "PREVALIDATE_BUNDLE"]);
     }
 
     #[tokio::test]

@@ -314,29 +314,17 @@ impl Folder {
     /// # Errors
     /// When it cannot be; what counted before goes on to count.
     pub fn switch(&self, version: u32, place: KeyPlace) -> Result<(), Trouble> {
-        let folder = self.version(version);
         let facts = self.facts(version)?;
         if let Some(key) = self.key_at(version, place)?
             && key.fingerprint() != facts.fingerprint
         {
+            let folder = self.version(version);
             let shown = folder.display();
             return Err(Trouble::lasting(format!(
                 "{shown}: key and certificate do not match"
             )));
         }
-        for (name, mode) in [
-            (KEY, self.access.mode),
-            (BUNDLE, self.access.mode),
-            (CERTIFICATE, self.access.mode | 0o444),
-            (CHAIN, self.access.mode | 0o444),
-            (FULL_CHAIN, self.access.mode | 0o444),
-        ] {
-            let path = folder.join(name);
-            if path.exists() {
-                self.access.apply(&path, mode)?;
-            }
-        }
-        self.access.apply(&folder, self.access.folder_mode())?;
+        self.restore(version)?;
         let next = self.path.join(NEXT);
         let _ = fs::remove_file(&next);
         std::os::unix::fs::symlink(format!("{version:04}"), &next)

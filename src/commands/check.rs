@@ -313,6 +313,7 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
         CertificateState::Valid | CertificateState::Unmanaged if view.record_left.is_some() => {
             "has left a record in DNS"
         }
+        _ if view.loose => "has files that are not as the settings say",
         _ if view.deploy_error.is_some() => "is not known to its servers",
         CertificateState::Missing | CertificateState::Ordering => "is not there yet",
         _ => "is not renewed",

@@ -20,6 +20,8 @@ pub enum Live {
         not_before: Timestamp,
         /// Until when it counts.
         not_after: Timestamp,
+        /// Why owner, group or mode of its files are not those of the settings.
+        loose: Option<String>,
     },
     /// What was installed, and servers cannot use it.
     Damaged {
@@ -43,6 +45,28 @@ impl Live {
             _ => None,
         }
     }
+}
+
+impl Live {
+    /// What is wrong with owner, group or mode of its files, in words.
+    pub fn loose(&self) -> Option<&str> {
+        match self {
+            Self::There { loose, .. } => loose.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Giving the files what the settings say. It comes last: where it fails, all else goes on.
+pub(super) fn restoration(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
+    observed.wanted?;
+    let why = observed.live.loose()?;
+    let at = observed.progress.not_before.unwrap_or(now);
+    Some(Decision::new(
+        Step::Restore,
+        at,
+        format!("{why}: it is restored"),
+    ))
 }
 
 /// Fetching once more what is damaged, where the CA has it and its key is here. It orders nothing. An

@@ -11,7 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::live::{obstacle, repair};
+use super::live::{obstacle, repair, restoration};
 use super::progress::{Hold, Order, Progress};
 use super::records::{has_written, is_overdue, is_visible, watch};
 use super::wanted::duplicate_of;
@@ -46,6 +46,8 @@ pub enum Step {
     Fetch,
     /// Fetch once more what is damaged in the place that servers read.
     Repair,
+    /// Give the files in that place the owner, the group and the mode of the settings.
+    Restore,
     /// Make it count.
     Install,
     /// Remove the records of an order from DNS.
@@ -88,6 +90,7 @@ impl Step {
             Self::Watch => "watch",
             Self::Fetch => "fetch",
             Self::Repair => "repair",
+            Self::Restore => "restore",
             Self::Install => "install",
             Self::Withdraw => "withdraw",
             Self::Deploy => "deploy",
@@ -195,7 +198,12 @@ pub fn next_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     if let Some(due) = deployment.as_ref().filter(|one| one.is_due(now)) {
         return due.clone();
     }
-    let beside = [revocation, repair, deployment].into_iter().flatten();
+    let restoration = restoration(observed, now);
+    if let Some(due) = restoration.as_ref().filter(|one| one.is_due(now)) {
+        return due.clone();
+    }
+    let beside = [revocation, repair, deployment, restoration];
+    let beside = beside.into_iter().flatten();
     beside.fold(own, Decision::beside)
 }
 

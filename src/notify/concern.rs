@@ -151,7 +151,10 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             // Servers have none that counts.
             CertificateState::Expired | CertificateState::Revoked => Topic::CertificateExpired,
             _ if view.held => Topic::CertificateHeld,
-            _ if view.failing || view.late || view.damaged => Topic::CertificateFailing,
+            _ if view.failing || view.late || view.damaged || view.loose => {
+                Topic::CertificateFailing
+            }
+            CertificateState::Missing if view.serial.is_some() => Topic::CertificateFailing,
             _ => continue,
         };
         add(

@@ -132,6 +132,10 @@ pub struct CertificateView {
     /// Whether its files are not as they were installed, so that servers cannot use them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
+    /// Whether owner, group or mode of its files are not those of the settings: others may read its
+    /// key.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub loose: bool,
     /// Whether half of the time that a renewal has is over, and there is no new certificate.
     #[serde(skip)]
     pub late: bool,
@@ -243,6 +247,9 @@ impl CertificateView {
                 let why = record_left.as_deref().unwrap_or_default();
                 format!("a record of an order is still in DNS: {why}")
             }
+            (None, None, None, None) if live.loose().is_some() => {
+                live.loose().unwrap_or_default().to_owned()
+            }
             (None, None, None, None) if wanted.is_none() && is_by_hand(row) && order.is_none() => {
                 "it was ordered by hand, and nothing renews it".to_owned()
             }
@@ -307,6 +314,7 @@ impl CertificateView {
             record_left,
             elsewhere: row.home.as_deref().is_some_and(|own| own != home),
             damaged: matches!(live, Live::Damaged { .. }),
+            loose: live.loose().is_some(),
             late,
             undeployed: progress.deployment.is_some(),
             ends_for_good: wanted.is_none()
@@ -357,6 +365,7 @@ impl CertificateView {
         let is_open = self.held
             || self.failing
             || self.damaged
+            || self.loose
             || self.late
             || self.next == Step::Prove.as_str();
         let is_managed = self.state != CertificateState::Unmanaged;

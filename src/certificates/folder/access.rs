@@ -6,7 +6,7 @@ use std::path::Path;
 
 use prevalidate_kit::trust;
 
-use super::{Trouble, mode_of};
+use super::{Folder, Trouble, mode_of};
 
 /// Owner, group and mode of the files of a certificate, as the configuration has them. They are
 /// given to every version anew.
@@ -54,6 +54,68 @@ impl Access {
     }
 }
 
+/// The files of a version, and what their mode is by that of the key.
+pub(super) const MODES: [(&str, u32); 5] = [
+    (super::KEY, 0),
+    (super::BUNDLE, 0),
+    (super::CERTIFICATE, 0o444),
+    (super::CHAIN, 0o444),
+    (super::FULL_CHAIN, 0o444),
+];
+
+impl Access {
+    /// Why a file or folder is not as it should be; `None`: it is, or nobody can tell.
+    fn differs(self, path: &Path, mode: u32) -> Option<String> {
+        let metadata = fs::metadata(path).ok()?;
+        let (shown, own) = (path.display(), mode_of(&metadata));
+        if own != mode {
+            return Some(match own & !mode & 0o077 {
+                0 => format!("{shown} has the mode {own:04o} in the place of {mode:04o}"),
+                _ => format!("other users can use {shown} (mode {own:04o}, not {mode:04o})"),
+            });
+        }
+        let is_other = |wanted: Option<u32>, own: u32| wanted.is_some_and(|wanted| wanted != own);
+        if is_other(self.owner, metadata.uid()) {
+            let owner = metadata.uid();
+            return Some(format!("{shown} belongs to the user {owner}"));
+        }
+        is_other(self.group, metadata.gid()).then(|| {
+            let group = metadata.gid();
+            format!("{shown} belongs to the group {group}")
+        })
+    }
+}
+
+impl Folder {
+    /// Why owner, group or mode of a version's files are not those of the settings; `None`: they are,
+    /// or nobody can tell from here.
+    pub fn loose(&self, version: u32) -> Option<String> {
+        let folder = self.version(version);
+        let files = MODES.iter();
+        let found = files.filter_map(|(name, more)| {
+            let mode = self.access.mode | more;
+            self.access.differs(&folder.join(name), mode)
+        });
+        let own = self.access.differs(&folder, self.access.folder_mode());
+        found.chain(own).next()
+    }
+
+    /// Gives the files of a version owner, group and mode of the settings.
+    ///
+    /// # Errors
+    /// When the system refuses it.
+    pub fn restore(&self, version: u32) -> Result<(), Trouble> {
+        let folder = self.version(version);
+        for (name, more) in MODES {
+            let path = folder.join(name);
+            if path.exists() {
+                self.access.apply(&path, self.access.mode | more)?;
+            }
+        }
+        self.access.apply(&folder, self.access.folder_mode())
+    }
+}
+
 /// Whether this user may make something in a folder, or in the next one above it that is there.
 pub(super) fn may_make_in(folder: &Path) -> Result<(), Trouble> {
     let mut there = folder.ancestors();
@@ -72,8 +134,36 @@ pub(super) fn may_make_in(folder: &Path) -> Result<(), Trouble> {
             "cannot write in {shown}: it lies in {kind}, which keeps no files of programs"
         )));
     }
+    if let Some(why) = lacks_room(there) {
+        return Err(Trouble {
+            message: format!("cannot write in {shown}: {why}"),
+            may_pass: true,
+        });
+    }
     trust::check_folders(&there.join("key"))
         .map_err(|why| Trouble::lasting(format!("{shown}: {why}")))
+}
+
+/// Files of a version: key, certificate, chain, both, the bundle, the note, and their folders.
+const FILES: u64 = 8;
+
+/// Why a version finds no room on the file system of a folder.
+fn lacks_room(folder: &Path) -> Option<String> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    // Some blocks are kept for the administrator.
+    let free = match rustix::process::geteuid().is_root() {
+        true => found.f_bfree,
+        false => found.f_bavail,
+    };
+    if found.f_blocks > 0 && free < FILES {
+        let left = free.saturating_mul(found.f_frsize);
+        return Some(format!(
+            "no space is left on its file system ({left} bytes)"
+        ));
+    }
+    // Some file systems count no files.
+    (found.f_files > 0 && found.f_favail < FILES)
+        .then(|| format!("its file system has room for {} more files", found.f_favail))
 }
 
 /// File systems that the kernel makes up (`statfs(2)`, `linux/magic.h`). Their modes let the

@@ -89,6 +89,7 @@ fn decided(progress: &Progress, proofs: &Proofs) -> Decision {
             serial: one.serial.clone(),
             not_before: one.not_before,
             not_after: one.not_after,
+            loose: None,
         },
         None => Live::Nothing,
     };

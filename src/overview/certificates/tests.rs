@@ -88,6 +88,7 @@ fn view(progress: Progress, has_files: bool, proofs: &Proofs) -> CertificateView
             serial: one.serial.clone(),
             not_before: one.not_before,
             not_after: one.not_after,
+            loose: None,
         },
         _ => Live::Nothing,
     };
@@ -164,6 +165,15 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
             why: "cert.pem is another certificate".to_owned(),
         },
     );
+    let loose = || {
+        let one = there.installed.clone().unwrap();
+        Live::There {
+            serial: one.serial,
+            not_before: one.not_before,
+            not_after: one.not_after,
+            loose: Some("other users can use privkey.pem".to_owned()),
+        }
+    };
     let refused = Revocation {
         ca: "swisssign".to_owned(),
         serial: "0a".to_owned(),
@@ -217,6 +227,7 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
             by(damaged(Some(1)), &|one| one.order = Some(open.clone())),
             true,
         ),
+        ("open to others", by(loose(), &|_| {}), true),
         ("foreign", by(foreign(), &|_| {}), true),
         (
             "foreign while it is renewed",
@@ -270,6 +281,21 @@ fn everything_that_servers_may_suffer_from_needs_attention() {
     assert_eq!(fetched, CertificateState::Missing);
     assert_eq!(state("foreign"), CertificateState::Valid);
     assert_eq!(state("damaged"), CertificateState::Valid);
+    let word = |what: &str| {
+        let all = samples();
+        let found = all.into_iter().find(|(name, ..)| *name == what);
+        found.unwrap().1.word()
+    };
+    for (what, expected) in [
+        ("valid", "valid"),
+        ("damaged", "damaged"),
+        ("damaged while it is renewed", "damaged"),
+        ("files gone while it is fetched", "missing"),
+        ("held", "held"),
+        ("open to others", "valid"),
+    ] {
+        assert_eq!(word(what), expected, "{what}");
+    }
     let mut all = samples().into_iter();
     let (_, foreign, _) = all.find(|(name, ..)| *name == "foreign").unwrap();
     assert!(foreign.held);

@@ -48,6 +48,7 @@ impl Issuer {
                 serial: installed.serial.clone(),
                 not_before: installed.not_before,
                 not_after: installed.not_after,
+                loose: folder.current().and_then(|version| folder.loose(version)),
             },
             // One that cannot be read is no proof that it is gone: the memory of it counts.
             Err(_) => Live::Unknown,

@@ -113,7 +113,8 @@ impl<'a> Task<'a> {
             }
             let before = self.row.progress.clone();
             self.perform(decision.step).await?;
-            let is_seen = decision.step == Step::Watch;
+            // What they see or change is not in the row.
+            let is_seen = matches!(decision.step, Step::Watch | Step::Restore);
             if self.row.progress == before && !self.is_given_up && !is_seen {
                 // It would be due again at once, and so for ever.
                 let step = decision.step.as_str();

@@ -37,6 +37,35 @@ fn a_damaged_full_chain_is_critical_and_mended_by_the_next_run() {
 }
 
 #[test]
+fn a_key_that_others_can_read_and_a_link_to_nothing_are_told_and_mended() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    let key = lab.file("www", "privkey.pem").canonicalize().unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    lab.checks(&setup, 1, &["www has files", "other users can use", "0644"]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    lab.checks(&setup, 0, &[]);
+
+    let current = lab.directory().join("www/current");
+    std::fs::remove_file(&current).unwrap();
+    std::os::unix::fs::symlink("0009", &current).unwrap();
+    lab.checks(
+        &setup,
+        2,
+        &["www cannot be used by servers", "version 0009"],
+    );
+    let list = ["certificate", "list"];
+    lab.world.run(&setup, &list).exits(0).says(&["damaged"]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    lab.matches("www");
+    lab.checks(&setup, 0, &[]);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+}
+
+#[test]
 fn a_foreign_pair_is_told_by_check_and_run_and_replaced_by_order_of_a_person_only() {
     let (lab, other) = (Lab::new(), Lab::new());
     let certificates = [("www", "names = [\"www.alpha.test\"]")];
@@ -174,7 +203,12 @@ fn a_full_disk_ends_with_75_and_the_run_after_it_installs() {
         .exits(75)
         .says(&["certificates.directory", "make room"]);
     assert_eq!(lab.world.ca.orders().len(), 0);
+    lab.world
+        .run(&setup, &["config", "check"])
+        .exits(2)
+        .says(&["certificates.directory", "no space is left"]);
     disk.free();
+    lab.world.run(&setup, &["config", "check"]).exits(0);
     lab.world.run(&setup, &WAIT).exits(0);
     lab.matches("www");
 

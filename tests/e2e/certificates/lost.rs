@@ -159,3 +159,25 @@ fn an_order_that_is_open_when_the_store_is_lost_is_found_and_not_made_again() {
             .says(&["lost", "found"]);
     }
 }
+
+#[test]
+fn a_fetch_with_the_folder_gone_ends_at_once_and_nothing_calls_it_valid() {
+    let lab = Lab::new();
+    let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    std::fs::remove_dir_all(lab.directory().join("www")).unwrap();
+    let calls = lab.world.ca.log().len();
+    lab.world
+        .run(&setup, &["certificate", "fetch", "www"])
+        .exits(2)
+        .says(&["is in no version of", "certificate issue www --again"]);
+    assert_eq!(lab.world.ca.log().len(), calls);
+    lab.world
+        .run(&setup, &["check"])
+        .exits(2)
+        .says(&["the certificate www is not in its directory"]);
+    let list = ["certificate", "list", "--output", "json"];
+    let listed = lab.world.run(&setup, &list).exits(0).json();
+    assert_eq!(listed[0]["state"], "missing");
+    assert!(!lab.directory().join("www").exists());
+}

@@ -36,6 +36,27 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// Gives what servers read the owner, the group and the mode of the settings.
+    pub(super) fn restore(&mut self) {
+        let Some(certificate) = self.certificate() else {
+            return;
+        };
+        let folder = self.issuer.folder(certificate);
+        let loose = |version: u32| Some((version, folder.loose(version)?));
+        let Some((version, why)) = folder.current().and_then(loose) else {
+            return;
+        };
+        match folder.restore(version).map(|()| folder.loose(version)) {
+            Ok(None) => {
+                self.stepped();
+                self.say("restored", why);
+            }
+            // A file system that takes no modes, or a second process that sets others.
+            Ok(Some(still)) => self.failed(format!("{still}, and stays so"), None),
+            Err(trouble) => self.failed(format!("{why}; {trouble}"), None),
+        }
+    }
+
     /// Whether a certificate that this program did not install lies where the new one is to count.
     /// True: it is held.
     pub(super) fn is_occupied(

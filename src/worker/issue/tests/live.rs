@@ -359,3 +359,38 @@ async fn what_fails_here_after_the_ca_answered_is_left_to_the_next_run() {
     assert!(world.live("joe").is_some());
     assert_eq!(world.ca.held().len(), 1);
 }
+
+#[tokio::test]
+async fn files_that_others_can_read_are_told_and_restored_from_the_settings() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for (file, mode, right, words) in [
+        ("privkey.pem", 0o644, 0o640, "other users can use"),
+        ("privkey.pem", 0o600, 0o640, "in the place of 0640"),
+        ("cert.pem", 0o666, 0o644, "other users can use"),
+        ("", 0o755, 0o750, "other users can use"),
+    ] {
+        let world = World::new().await;
+        let mut one = world.certificate("joe");
+        one.access.mode = 0o640;
+        let wanted = [one];
+        world.run(&wanted, 60).await;
+        assert_eq!(world.stands(&wanted).await.live.loose(), None);
+        let path = world.at("joe/0001").join(file);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let found = world.stands(&wanted).await;
+        let why = found.live.loose().unwrap().to_owned();
+        assert!(why.contains(words) && why.contains(file), "{why}");
+        let calls = world.ca.calls().len();
+        for _ in 0..2 {
+            world.run(&wanted, 60).await;
+            let own = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(own & 0o7777, right, "{file}");
+            assert_eq!(world.stands(&wanted).await.live.loose(), None);
+        }
+        assert_eq!(world.row("joe").await.progress.trouble, None);
+        let kinds = world.kinds("joe").await;
+        let restored = kinds.iter().filter(|kind| *kind == "restored");
+        assert_eq!(restored.count(), 1, "{kinds:?}");
+        assert_eq!(world.ca.calls().len(), calls, "no CA is asked");
+    }
+}
