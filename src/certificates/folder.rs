@@ -15,6 +15,7 @@ mod found;
 mod lock;
 mod note;
 mod owner;
+mod revoked;
 mod standing;
 
 use std::fs::{self, File, OpenOptions};

@@ -256,7 +256,9 @@ impl CertificateView {
             (None, None, None, None) => decision.why.clone(),
         };
         let hint = match (hold, refused) {
-            _ if is_foreign => installed.map(|one| way_out(&row.name, one.version)),
+            _ if is_foreign => {
+                installed.map(|one| way_out(&row.name, one.version, !one.reference.is_empty()))
+            }
             (Some(hold), _) => hold.hint.clone(),
             (None, refused) => refused.and_then(|refused| refused.hint.clone()),
         };

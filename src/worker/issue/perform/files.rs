@@ -7,7 +7,7 @@ use super::super::live::{is_of, known};
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::ca::key_of;
-use super::lost::{begun_words, noted};
+use super::lost::{begun_words, noted, read_note};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::folder::Known;
@@ -306,6 +306,20 @@ impl Task<'_> {
                 folder.discard(version);
             }
             put.map(|()| version)
+        });
+        // What installed it is known by its version too: see `has_a_pair_nearby`.
+        let put = put.and_then(|version| {
+            let before = folder.noted(order.version)?;
+            let before = before.as_deref().and_then(read_note);
+            let tag = before.map_or_else(|| order.tag.clone(), |before| before.tag);
+            let of_version = Order {
+                tag,
+                version,
+                is_fetched: true,
+                ..order.clone()
+            };
+            folder.note(version, &noted(&of_version))?;
+            Ok(version)
         });
         let version = match put {
             Ok(version) => version,

@@ -5,14 +5,16 @@ use jiff::Timestamp;
 
 use super::super::certificate::{Certificate, KeySource};
 use super::super::task::Task;
+use super::lost::{is_beginning, read_note};
 use crate::ca::authority::is_of_a_sandbox;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::{Found, Live, Sought};
 use crate::certificates::{Folder, Trouble, fingerprint};
 use crate::issuance::again;
-use crate::issuance::progress::{HoldKind, Installed};
+use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::store::StoreError;
+use crate::store::orders::CertificateEvent;
 
 /// The request of a certificate, where its key is elsewhere.
 fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
@@ -124,6 +126,43 @@ impl Task<'_> {
         true
     }
 
+    /// The order of what lies there, by what its version keeps of it, or by the history of this store.
+    async fn noted_order(
+        &self,
+        certificate: &Certificate,
+        folder: &Folder,
+        live: &Live,
+    ) -> Result<Option<Paid>, StoreError> {
+        let note = folder.noted(live.version).ok().flatten();
+        let order = note.as_deref().and_then(read_note);
+        let is_its = |order: &Order| {
+            order.fingerprint == live.facts.fingerprint && order.ca == certificate.ca
+        };
+        if let Some(order) = order.filter(is_its)
+            && let Some(reference) = order.reference.filter(|one| !one.is_empty())
+        {
+            return Ok(Some(Paid {
+                reference,
+                certificate: order.certificate,
+                paid_until: order.paid_until,
+            }));
+        }
+        let orders = self.issuer.ports.store.orders();
+        let history = orders.certificate_history(&self.row.name).await?;
+        let is_begun = |event: &CertificateEvent| is_beginning(event, live.version, None);
+        if !history.iter().any(is_begun) {
+            return Ok(None);
+        }
+        let end = format!(": serial number {}", live.facts.serial);
+        let fetched = history.iter().rev().filter(|event| event.kind == "fetched");
+        let mut keys = fetched.filter_map(|event| event.detail.strip_suffix(&end));
+        Ok(keys.next().map(|reference| Paid {
+            reference: reference.to_owned(),
+            certificate: None,
+            paid_until: None,
+        }))
+    }
+
     /// What lies there is installed from now on. Its order is known where the store has it under a name
     /// that the configuration does not use any more: its folder was moved.
     pub(super) async fn take_over(
@@ -132,6 +171,9 @@ impl Task<'_> {
         live: Live,
         has_key: bool,
     ) -> Result<(), StoreError> {
+        let folder = self.issuer.folder(certificate);
+        let revoked_at = folder.revoked(live.version);
+        let noted = self.noted_order(certificate, &folder, &live).await?;
         let (now, facts) = (self.now(), live.facts);
         let before = self.left_by_serial(&facts.serial).await?;
         self.stepped();
@@ -148,7 +190,12 @@ impl Task<'_> {
         );
         let mut names = facts.dns_names;
         names.extend(facts.emails);
-        let before = before.map(|(_, installed)| installed);
+        let before = before.map(|(_, one)| Paid {
+            reference: one.reference,
+            certificate: one.certificate,
+            paid_until: one.paid_until,
+        });
+        let before = before.filter(|one| !one.reference.is_empty()).or(noted);
         let progress = self.progress();
         progress.hold = None;
         progress.installed = Some(Installed {
@@ -167,12 +214,19 @@ impl Task<'_> {
                 .unwrap_or_default(),
             certificate: before.as_ref().and_then(|one| one.certificate.clone()),
             at: now,
-            revoked_at: None,
+            revoked_at,
             paid_until: before.as_ref().and_then(|one| one.paid_until),
             has_key: Some(has_key),
         });
         Ok(())
     }
+}
+
+/// The order that a certificate came of.
+struct Paid {
+    reference: String,
+    certificate: Option<String>,
+    paid_until: Option<Timestamp>,
 }
 
 /// Whether a host, as a URL names it with its port, is this machine: only sandboxes are called there.

@@ -9,8 +9,8 @@ use super::super::task::Task;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::Begun;
 use crate::certificates::{Folder, PrivateKey, Trouble, fingerprint};
-use crate::issuance::again;
-use crate::issuance::progress::{HoldKind, Order};
+use crate::issuance::progress::{HoldKind, Installed, Order};
+use crate::issuance::{OrderState, again};
 use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
 
@@ -20,6 +20,34 @@ pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
 /// What a version keeps of its order, beside its key.
 pub(super) fn noted(order: &Order) -> String {
     serde_json::to_string(order).unwrap_or_default()
+}
+
+/// What is written down of a certificate that is installed, where its version keeps nothing: an older
+/// program installed it.
+pub(in crate::worker::issue) fn as_noted(installed: &Installed) -> String {
+    let (emails, names): (Vec<_>, Vec<_>) = installed
+        .names
+        .iter()
+        .cloned()
+        .partition(|name| name.contains('@'));
+    noted(&Order {
+        ca: installed.ca.clone(),
+        tag: format!("installed:{}", installed.serial),
+        version: installed.version,
+        print: installed.print.clone(),
+        fingerprint: installed.fingerprint.clone(),
+        names,
+        email: emails.into_iter().next(),
+        submitted_at: Some(installed.at),
+        reference: Some(installed.reference.clone()),
+        certificate: installed.certificate.clone(),
+        state: Some(OrderState::Issued),
+        paid_until: installed.paid_until,
+        is_fetched: true,
+        is_fetched_again: true,
+        has_key: installed.has_key,
+        ..Order::default()
+    })
 }
 
 /// The order of a note; `None`: it was begun for no order, or cannot be read.
@@ -35,7 +63,7 @@ pub(super) fn begun_words(version: u32, tag: &str) -> String {
 
 /// Whether an event of the history is the beginning of this version for this order. Older programs
 /// did not write the tag; another store may have used the number for an order of its own.
-fn is_beginning(event: &CertificateEvent, version: u32, tag: Option<&str>) -> bool {
+pub(super) fn is_beginning(event: &CertificateEvent, version: u32, tag: Option<&str>) -> bool {
     let words = format!("version {version:04}");
     let rest = event.detail.strip_prefix(&words);
     let is_it = |rest: &str| match rest.strip_prefix(", ") {
@@ -131,7 +159,7 @@ impl Task<'_> {
         };
         let order: Order = serde_json::from_str(note)
             .map_err(|_| "what the version keeps of it cannot be read".to_owned())?;
-        if order.submitted_at.is_none() {
+        if order.submitted_at.is_none() || order.is_fetched_again {
             return Ok(None);
         }
         if !self.issuer.ports.issuers.contains_key(&order.ca) {
@@ -143,6 +171,7 @@ impl Task<'_> {
             ended_at: Some(now),
             look_at: None,
             is_recovered: true,
+            is_fetched: false,
             ..order
         }))
     }

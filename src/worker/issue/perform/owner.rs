@@ -1,9 +1,12 @@
 //! Whose certificates lie in the directory. The program of one CA environment does not put its
 //! certificates in the place of those of another, as its store is not used by another.
 
+use jiff::Timestamp;
+
 use super::super::task::Task;
+use super::lost::as_noted;
 use crate::certificates::folder::Live;
-use crate::certificates::{Folder, Trouble};
+use crate::certificates::{Access, Folder, Trouble};
 use crate::issuance::progress::HoldKind;
 use crate::store::orders::CertificateRow;
 use crate::store::{StoreError, endpoint_fact};
@@ -48,7 +51,7 @@ impl Task<'_> {
 
 impl Issuer {
     /// Whether this is the host of a CA of the configuration. Without any nothing is compared.
-    fn knows(&self, host: &str) -> bool {
+    pub(super) fn knows(&self, host: &str) -> bool {
         let hosts = &self.options.hosts;
         hosts.is_empty() || hosts.values().any(|own| own == host)
     }
@@ -57,6 +60,11 @@ impl Issuer {
     /// What was only found there is left to the installation that ordered it.
     pub(in crate::worker::issue) fn mark_what_is_ours(&self, row: &CertificateRow) {
         let installed = row.progress.installed.as_ref();
+        self.note_what_is_ours(row);
+        let revoked = installed.and_then(|one| one.revoked_at.map(|at| (one, at)));
+        if let Some((one, at)) = revoked {
+            self.mark_revoked(&row.name, one.version, &one.serial, at);
+        }
         let ordered = installed.filter(|one| !one.reference.is_empty());
         let Some((certificate, installed)) = self.certificate(&row.name).zip(ordered) else {
             return;
@@ -77,6 +85,44 @@ impl Issuer {
         };
         if let Err(trouble) = marked {
             tracing::warn!(%trouble, "the CA of a certificate could not be noted");
+        }
+    }
+
+    /// Notes beside what is installed which order it is of, where an older program did not: it is known
+    /// by that under another name, and by a store that has lost it.
+    fn note_what_is_ours(&self, row: &CertificateRow) {
+        let installed = row.progress.installed.as_ref();
+        let ordered = installed.filter(|one| !one.reference.is_empty());
+        let Some((certificate, installed)) = self.certificate(&row.name).zip(ordered) else {
+            return;
+        };
+        let (folder, version) = (self.folder(certificate), installed.version);
+        if !matches!(folder.noted(version), Ok(None)) {
+            return;
+        }
+        let facts = folder.facts_of(version);
+        if facts.is_some_and(|facts| facts.serial == installed.serial)
+            && let Err(trouble) = folder.note(version, &as_noted(installed))
+        {
+            tracing::warn!(%trouble, "the order of a certificate could not be noted");
+        }
+    }
+
+    /// Notes beside a certificate that it was revoked, for a store that does not know.
+    pub(in crate::worker::issue) fn mark_revoked(
+        &self,
+        name: &str,
+        version: u32,
+        serial: &str,
+        at: Timestamp,
+    ) {
+        let directory = &self.options.directory;
+        let folder = Folder::at(directory, name, Access::default());
+        if folder.facts_of(version).is_none() || folder.revoked(version).is_some() {
+            return;
+        }
+        if let Err(trouble) = Folder::mark_revoked(directory, serial, at) {
+            tracing::warn!(%trouble, "the revocation could not be noted beside the certificate");
         }
     }
 

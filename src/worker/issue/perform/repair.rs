@@ -124,9 +124,16 @@ impl Task<'_> {
 }
 
 /// What a person does about a foreign certificate in the place of the installed one.
-pub fn way_out(name: &str, version: u32) -> String {
+pub fn way_out(name: &str, version: u32, is_known: bool) -> String {
+    let fetch = match is_known {
+        true => format!(
+            ", or `prevalidate certificate fetch {name}` installs that certificate once more"
+        ),
+        // The CA cannot be asked for it.
+        false => String::new(),
+    };
     format!(
-        "let `current` lead to {version:04} again, or `prevalidate certificate fetch {name}` installs that certificate once more; or `prevalidate certificate issue {name}` takes over what lies there if it has all names, its key and its chain; or {} orders a new one in its place",
+        "let `current` lead to {version:04} again{fetch}; or `prevalidate certificate issue {name}` takes over what lies there if it has all names, its key and its chain; or {} orders a new one in its place",
         again(name)
     )
 }

@@ -203,6 +203,9 @@ impl Task<'_> {
             .filter(|one| one.serial == done.serial)
         {
             installed.revoked_at = Some(now);
+            let version = installed.version;
+            self.issuer
+                .mark_revoked(&self.row.name, version, &done.serial, now);
         }
         let words = format!("serial number {}, {}", done.serial, done.reason);
         self.say("revoked", words);

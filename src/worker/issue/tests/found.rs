@@ -44,30 +44,36 @@ impl World {
 
 #[tokio::test]
 async fn a_lost_store_orders_nothing_that_lies_in_the_directory() {
-    let world = World::new().await;
-    let wanted = [world.certificate("joe")];
-    world.run(&wanted, 60).await;
-    let live = world.live("joe").unwrap();
-    let world = world.with_lost_store().await;
-    for _ in 0..2 {
+    for is_noted in [true, false] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
         world.run(&wanted, 60).await;
-        assert_eq!(world.ca.held().len(), 1);
-        assert_eq!(world.kinds("joe").await, ["adopted"]);
-    }
-    let installed = world.row("joe").await.progress.installed.unwrap();
-    assert_eq!(installed.serial, live.facts.serial);
-    assert_eq!(world.live("joe").unwrap(), live);
+        let live = world.live("joe").unwrap();
+        if !is_noted {
+            // An older program installed it.
+            std::fs::remove_file(world.path("0001/.order")).unwrap();
+        }
+        let world = world.with_lost_store().await;
+        for _ in 0..2 {
+            world.run(&wanted, 60).await;
+            assert_eq!(world.ca.held().len(), 1);
+            assert_eq!(world.kinds("joe").await, ["adopted"]);
+        }
+        let installed = world.row("joe").await.progress.installed.unwrap();
+        assert_eq!(installed.serial, live.facts.serial);
+        assert_eq!(world.live("joe").unwrap(), live);
 
-    // It is renewed at its share, and its order is the predecessor of none.
-    world.clock.advance(SignedDuration::from_hours(24 * 61));
-    world.run(&wanted, 60).await;
-    let held = world.ca.held();
-    assert_eq!(
-        (held.len(), held[1].intent.after.is_none()),
-        (2, true),
-        "{held:?}"
-    );
-    assert_eq!(world.live("joe").unwrap().version, 2);
+        // It is renewed at its share; where its order is not known, that is the predecessor of none.
+        world.clock.advance(SignedDuration::from_hours(24 * 61));
+        world.run(&wanted, 60).await;
+        let held = world.ca.held();
+        assert_eq!(
+            (held.len(), held[1].intent.after.is_some()),
+            (2, is_noted),
+            "{held:?}"
+        );
+        assert_eq!(world.live("joe").unwrap().version, 2);
+    }
 }
 
 #[tokio::test]
@@ -158,6 +164,8 @@ async fn what_was_taken_over_is_revoked_by_its_serial_number_and_not_fetched() {
         let world = World::new().await;
         let wanted = [world.certificate("joe")];
         world.run(&wanted, 60).await;
+        // An older program installed it.
+        std::fs::remove_file(world.path("0001/.order")).unwrap();
         let mut world = world.with_lost_store().await;
         world.run(&wanted, 60).await;
         let why = world.by_hand(&wanted, ByHand::Fetch).await.unwrap_err();
@@ -205,4 +213,51 @@ async fn a_pair_whose_full_chain_is_gone_or_another_one_is_held() {
     world.run(&wanted, 60).await;
     assert!(world.row("joe").await.progress.installed.is_some());
     assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn what_its_version_tells_the_order_of_is_fetched_after_the_store_was_lost() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let world = world.with_lost_store().await;
+    world.run(&wanted, 60).await;
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 2);
+    std::fs::write(world.path("current/fullchain.pem"), "").unwrap();
+    world.run(&wanted, 60).await;
+    assert_eq!(world.live("joe").unwrap().version, 3);
+    assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_known_as_revoked_after_the_store_was_lost() {
+    for is_old in [false, true] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let order = ByHand::Revoke {
+            reason: RevocationReason::KeyCompromise,
+            requestor: "prevalidate".to_owned(),
+        };
+        world.by_hand(&wanted, order).await.unwrap();
+        world.run(&wanted, 60).await;
+        if is_old {
+            // An older program had it revoked, and this one ran once after it.
+            std::fs::remove_file(world.path("0001/.revoked")).unwrap();
+            world.run(&wanted, 60).await;
+        }
+        let world = world.with_lost_store().await;
+        for _ in 0..2 {
+            world.run(&wanted, 60).await;
+            let installed = world.row("joe").await.progress.installed.unwrap();
+            assert!(installed.revoked_at.is_some(), "{is_old}");
+            assert_eq!(world.ca.held().len(), 1, "a person decides on the next one");
+        }
+        world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert_eq!(world.live("joe").unwrap().version, 2);
+        assert!(!world.path("0002/.revoked").exists());
+    }
 }

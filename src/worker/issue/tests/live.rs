@@ -394,3 +394,29 @@ async fn files_that_others_can_read_are_told_and_restored_from_the_settings() {
         assert_eq!(world.ca.calls().len(), calls, "no CA is asked");
     }
 }
+
+#[tokio::test]
+async fn an_older_version_that_a_person_accepts_keeps_its_order() {
+    for is_noted in [true, false] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let first = world.live("joe").unwrap().facts;
+        world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.held().len(), 2);
+        if !is_noted {
+            std::fs::remove_file(world.at("joe/0001/.order")).unwrap();
+        }
+        world.lead_to("0001");
+        world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert!(world.stands(&wanted).await.is_well());
+        std::fs::write(world.at("joe/current/fullchain.pem"), "").unwrap();
+        world.run(&wanted, 60).await;
+        assert_eq!(world.live("joe").unwrap().facts, first, "{is_noted}");
+        let found = world.stands(&wanted).await;
+        assert!(found.is_well(), "{is_noted}: {found:?}");
+        assert_eq!(world.ca.held().len(), 2, "{is_noted}");
+    }
+}

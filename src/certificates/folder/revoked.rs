@@ -1,0 +1,68 @@
+//! That the certificate of a version was revoked: a small file beside it, so that a store which was
+//! lost does not take it for one that counts.
+
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::{Access, CERTIFICATE, Folder, Trouble, sync, write};
+
+/// The file with the moment.
+const REVOKED: &str = ".revoked";
+
+impl Folder {
+    /// The folders of a directory, by name.
+    pub fn all_in(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let folders = entries.filter(|entry| entry.path().is_dir());
+        let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<_> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Notes wherever this certificate lies in a directory that it was revoked.
+    ///
+    /// # Errors
+    /// When one of the notes cannot be written.
+    pub fn mark_revoked(directory: &Path, serial: &str, at: Timestamp) -> Result<(), Trouble> {
+        for name in Self::all_in(directory) {
+            let folder = Self::at(directory, &name, Access::default());
+            for version in folder.versions()? {
+                let is_it = folder.facts(version).is_ok_and(|one| one.serial == serial);
+                let place = folder.version(version);
+                if is_it && folder.revoked(version).is_none() {
+                    write(&place.join(REVOKED), format!("{at}\n").as_bytes())?;
+                    sync(&place)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When the certificate of a version was revoked; `None`: nobody noted it here.
+    pub fn revoked(&self, version: u32) -> Option<Timestamp> {
+        let path = self.version(version).join(REVOKED);
+        let text = fs::read_to_string(path).ok()?;
+        // One that was cut off tells as much.
+        Some(text.trim().parse().unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// The versions with what each keeps of its order, and whether it has a certificate. What cannot
+    /// be read is left out.
+    pub fn noted_versions(&self) -> Vec<(u32, String, bool)> {
+        let versions = self.versions().unwrap_or_default().into_iter();
+        let noted = versions.filter_map(|version| {
+            let note = self.noted(version).ok().flatten()?;
+            let has_certificate = self.version(version).join(CERTIFICATE).exists();
+            Some((version, note, has_certificate))
+        });
+        noted.collect()
+    }
+
+    /// What the certificate of a version says of itself; `None`: there is none that can be read.
+    pub fn facts_of(&self, version: u32) -> Option<crate::certificates::Facts> {
+        self.facts(version).ok()
+    }
+}
