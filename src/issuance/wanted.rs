@@ -63,9 +63,11 @@ impl Wanted {
     }
 
     /// Whether what was ordered by this print is for another spelling of the product, and else for
-    /// just what is wanted.
+    /// just what is wanted, which a duplicate is until its renewal.
     pub fn differs_in_product_from(&self, print: &str) -> bool {
-        let both = product_of(&self.print).zip(product_of(print));
+        let alone = print.split_once(DUPLICATE).map(|(own, _)| own);
+        let alone = alone.filter(|_| duplicate_of(&self.print).is_none());
+        let both = product_of(&self.print).zip(product_of(alone.unwrap_or(print)));
         both.is_some_and(|((product, own), (other, rest))| own == rest && product != other)
     }
 }
@@ -178,6 +180,10 @@ mod tests {
         let spelled = print.replace("OV", "pma-1");
         assert!(wanted(print).differs_in_product_from(&spelled));
         assert!(!wanted(print).differs_in_product_from(print));
+        let both = as_duplicate(&spelled, "first");
+        assert!(wanted(print).differs_in_product_from(&both));
+        assert!(!wanted(&shared).differs_in_product_from(&spelled));
+        assert!(wanted(&shared).differs_in_product_from(&both));
         let other = spelled.replace("www", "ftp");
         assert!(!wanted(print).differs_in_product_from(&other));
         assert!(

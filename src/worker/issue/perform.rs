@@ -7,6 +7,7 @@ mod dns;
 mod files;
 mod found;
 mod lost;
+mod nearby;
 mod owner;
 mod renamed;
 mod repair;

@@ -13,6 +13,7 @@ mod lost;
 mod machines;
 mod mailboxes;
 mod mended;
+mod nearby;
 mod owner;
 mod records;
 mod renamed;

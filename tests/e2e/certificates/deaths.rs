@@ -14,8 +14,9 @@ fn a_run_killed_at_any_point_leaves_one_order_and_a_matching_pair() {
         .iter()
         .filter(|point| !point.starts_with("revoke") && **point != "order-record-done")
     {
-        let lines = "names = [\"alpha.test\"]\ndeploy = [\"/bin/true\"]";
-        let mut setup = lab.setup(&[(point, lines)]);
+        // With the same names, the store of the next point would take over what lies there.
+        let lines = format!("names = [\"{point}.alpha.test\"]\ndeploy = [\"/bin/true\"]");
+        let mut setup = lab.setup(&[(point, &lines)]);
         setup.name = (*point).to_owned();
         let before = lab.world.ca.orders().len();
         let first = lab
@@ -71,7 +72,8 @@ fn on_postgresql_a_run_killed_around_its_order_leaves_one_order() {
         "order-done",
         "certificate-switched",
     ] {
-        let mut setup = lab.setup(&[(point, "names = [\"alpha.test\"]")]);
+        let lines = format!("names = [\"{point}.alpha.test\"]");
+        let mut setup = lab.setup(&[(point, &lines)]);
         setup.name = point.to_owned();
         setup.worker = "lease = \"2s\"".to_owned();
         setup.database = Some(

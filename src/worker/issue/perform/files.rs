@@ -106,15 +106,14 @@ impl Task<'_> {
         };
         let has_one = self.is_of_another(&folder).await?
             || self.has_found(certificate, &folder).await?
-            || self.has_one_of_before(certificate, &folder).await?
-            || self.has_one_in_folder(certificate, &folder).await?;
+            || self.has_one_of_before(certificate, &folder).await?;
         if !has_one {
             self.begin_order(certificate, &folder).await;
         }
         Ok(())
     }
 
-    /// Whether what is wanted is installed, or ordered, under another name.
+    /// Whether what is wanted is installed, or ordered: under another name, or by a store before.
     async fn has_one_of_before(
         &mut self,
         certificate: &Certificate,
@@ -128,13 +127,22 @@ impl Task<'_> {
         let installed = progress.installed.as_ref();
         let is_lacking = installed.is_none_or(|one| !wanted.is_met_by(&one.print));
         let fits = |print: &str| print == wanted.print;
-        Ok(
-            is_lacking && self.has_a_pair_of_before(certificate, folder, fits).await?
-                || is_bare
-                    && self
-                        .has_an_order_of_before(certificate, folder, fits)
-                        .await?,
-        )
+        if is_lacking && self.has_a_pair_of_before(certificate, folder, fits).await? {
+            return Ok(true);
+        }
+        if is_bare
+            && self
+                .has_an_order_of_before(certificate, folder, fits)
+                .await?
+        {
+            return Ok(true);
+        }
+        if is_lacking && self.has_a_pair_nearby(certificate, folder, fits).await? {
+            return Ok(true);
+        }
+        // Its own folder first.
+        Ok(self.has_one_in_folder(certificate, folder).await?
+            || is_lacking && self.has_an_order_nearby(certificate, folder, fits).await?)
     }
 
     /// A key in a new version of the files, and the request that it signs. Nobody but this program

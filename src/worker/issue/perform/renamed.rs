@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::certificate::Certificate;
 use super::super::live::known;
 use super::super::task::Task;
-use super::lost::{begun_words, noted};
+use super::lost::{as_noted, begun_words, noted, read_note};
 use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
 use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::issuance::{OrderState, again};
@@ -14,8 +14,8 @@ use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::issue::Issuer;
 
-/// How long the other certificate is left to who works on it.
-const SOON: SignedDuration = SignedDuration::from_secs(1);
+/// How long the other certificate is left to the worker that has it.
+const SOON: SignedDuration = SignedDuration::from_millis(200);
 
 impl Issuer {
     /// Whether nothing wants what was ordered by `print` under the name of a row any more: the
@@ -90,14 +90,30 @@ impl<'a> Task<'a> {
                 has_it && self.issuer.left_pair(row, now).is_none()
             })
         };
-        let left = rows.iter().find_map(|row| {
-            let pair = self.issuer.left_pair(row, now)?;
-            let is_free = row.name != self.row.name && !is_taken(&pair.serial);
-            (is_free && fits(&pair.print)).then(|| (row.name.clone(), pair.serial.clone()))
-        });
-        let Some((name, serial)) = left else {
+        let mut left: Vec<_> = rows
+            .iter()
+            .filter_map(|row| {
+                let pair = self.issuer.left_pair(row, now)?;
+                let is_free = row.name != self.row.name && !is_taken(&pair.serial);
+                (is_free && fits(&pair.print)).then_some((&row.name, pair))
+            })
+            .collect();
+        // The newest that is whole: the folder of an older name may have been moved.
+        left.sort_by_key(|(_, pair)| std::cmp::Reverse(pair.not_after));
+        let is_whole = |(name, pair): &&(&String, &Installed)| {
+            let there = Folder::at(&self.issuer.options.directory, name, certificate.access);
+            let whole = there.pair(known(pair, certificate), now);
+            whole.is_ok_and(|whole| whole.is_ok())
+        };
+        let whole = left.iter().find(is_whole);
+        let (has_whole, chosen) = (whole.is_some(), whole.or(left.first()));
+        let chosen = chosen.map(|(name, pair)| ((*name).clone(), pair.serial.clone()));
+        let Some((name, serial)) = chosen else {
             return Ok(false);
         };
+        if !has_whole && self.has_a_pair_nearby(certificate, folder, &fits).await? {
+            return Ok(true);
+        }
         let Some(mut before) = self.claimed(&name).await? else {
             return Ok(true);
         };
@@ -128,13 +144,19 @@ impl<'a> Task<'a> {
         if let Some(lease) = orders.claim_certificate(&claim).await? {
             return Ok(Some(Task::new(issuer, lease)));
         }
-        let words = format!("it is that of {name} before, on which another process works");
+        let words =
+            format!("it is that of {name} before, which a worker has in hand; it is tried again");
+        // Two that want what the other one has do not meet again.
+        let wait = match self.row.name.as_str() < name {
+            true => SOON,
+            false => SOON * 3,
+        };
         self.progress().trouble = Some(words);
-        self.progress().not_before = now.saturating_add(SOON).ok();
+        self.progress().not_before = now.saturating_add(wait).ok();
         Ok(None)
     }
 
-    /// The files of another certificate in a version of this one's folder, which counts next. The
+    /// What is installed under another name, in a version of this one's folder, which counts next. The
     /// files of before stay where they are: servers may still read them.
     async fn take_pair(
         &mut self,
@@ -145,11 +167,38 @@ impl<'a> Task<'a> {
     ) -> Result<(), StoreError> {
         let name = before.row.name.clone();
         let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
-        let version = match self.copied(certificate, &there, folder, &pair) {
+        let told = format!("serial number {}, until {}", pair.serial, pair.not_after);
+        if !self
+            .take_files(certificate, folder, (&there, &name), pair)
+            .await?
+        {
+            return Ok(());
+        }
+        let new = self.row.name.clone();
+        if self.issuer.certificate(&name).is_none() {
+            before.progress().installed = None;
+            before.say("handed-over", format!("{told}, is that of {new}"));
+        } else {
+            // Its files stay until another certificate takes their place.
+            before.say("handed-over", format!("{told}, is that of {new} too"));
+        }
+        Ok(())
+    }
+
+    /// The files of a pair in a version of this one's folder, which counts next. False: they cannot be
+    /// taken, and it is held.
+    pub(super) async fn take_files(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        (there, name): (&Folder, &str),
+        pair: Installed,
+    ) -> Result<bool, StoreError> {
+        let version = match self.copied(certificate, there, folder, &pair) {
             Ok(version) => version,
             Err(NotTaken::Trouble(trouble)) => {
                 self.trouble(trouble);
-                return Ok(());
+                return Ok(false);
             }
             Err(NotTaken::Unfit(why)) => {
                 let words = format!(
@@ -162,20 +211,24 @@ impl<'a> Task<'a> {
                     again(&self.row.name)
                 );
                 self.hold(HoldKind::Folder, words, Some(hint));
-                return Ok(());
+                return Ok(false);
             }
         };
         self.stepped();
         let told = format!("serial number {}, until {}", pair.serial, pair.not_after);
         self.say("key", format!("version {version:04}"));
+        let of = match name == self.row.name {
+            true => format!("version {:04}", pair.version),
+            false => name.to_owned(),
+        };
         self.say(
             "taken-over",
-            format!("{told}, of {name}: nothing was ordered"),
+            format!("{told}, of {of}: nothing was ordered"),
         );
         let (emails, names): (Vec<_>, Vec<_>) =
             pair.names.into_iter().partition(|name| name.contains('@'));
         // It is installed as what was fetched once more is: it says nothing of its life.
-        self.begin_with(Order {
+        let order = Order {
             ca: pair.ca,
             version,
             print: certificate.wanted.print.clone(),
@@ -192,17 +245,10 @@ impl<'a> Task<'a> {
             is_fetched_again: true,
             has_key: Some(certificate.makes_key()),
             ..Order::default()
-        });
+        };
+        self.begin_with(order);
         self.commit().await?;
-        let new = self.row.name.clone();
-        if self.issuer.certificate(&name).is_none() {
-            before.progress().installed = None;
-            before.say("handed-over", format!("{told}, is that of {new}"));
-        } else {
-            // Its files stay until another certificate takes their place.
-            before.say("handed-over", format!("{told}, is that of {new} too"));
-        }
-        Ok(())
+        Ok(true)
     }
 
     /// Goes on with this order, in the place of one that was begun and not made.
@@ -241,8 +287,24 @@ impl<'a> Task<'a> {
             None => None,
         };
         let version = to.new_version(1)?;
+        let before = from.noted(pair.version)?;
+        let before = before.as_deref().and_then(read_note);
+        let note = match before {
+            Some(before) => noted(&Order {
+                version,
+                print: certificate.wanted.print.clone(),
+                is_fetched_again: true,
+                ..before
+            }),
+            None => as_noted(&Installed {
+                version,
+                print: certificate.wanted.print.clone(),
+                ..pair.clone()
+            }),
+        };
         let put = to
-            .begin(version, key.as_ref())
+            .note(version, &note)
+            .and_then(|()| to.begin(version, key.as_ref()))
             .and_then(|()| to.put(version, &self.row.name, &whole, place, password.as_ref()));
         if let Err(trouble) = put {
             to.discard(version);
@@ -340,7 +402,7 @@ impl From<Trouble> for NotTaken {
 }
 
 /// The key of an order in a new version of another folder; `None`: it is gone.
-fn brought(
+pub(super) fn brought(
     from: &Folder,
     to: &Folder,
     order: &Order,

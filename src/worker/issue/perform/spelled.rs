@@ -4,7 +4,7 @@
 
 use super::super::task::Task;
 use crate::ca::issuing::Product;
-use crate::issuance::wanted::product_of;
+use crate::issuance::wanted::{as_duplicate, duplicate_of, product_of};
 use crate::store::StoreError;
 
 impl Task<'_> {
@@ -42,7 +42,13 @@ impl Task<'_> {
                 progress.leave_behind(order.records);
             }
             if let Some(installed) = progress.installed.as_mut() {
-                installed.print.clone_from(&wanted.print);
+                // A duplicate that is to be a certificate of its own is one until its renewal.
+                let first = duplicate_of(&installed.print);
+                let first = first.filter(|_| duplicate_of(&wanted.print).is_none());
+                installed.print = match first {
+                    Some(first) => as_duplicate(&wanted.print, first),
+                    None => wanted.print.clone(),
+                };
             }
             folder.discard(version);
             return Ok(true);
@@ -56,7 +62,9 @@ impl Task<'_> {
             .await?
             || self
                 .has_an_order_of_before(certificate, &folder, fits)
-                .await?;
+                .await?
+            || self.has_a_pair_nearby(certificate, &folder, fits).await?
+            || self.has_an_order_nearby(certificate, &folder, fits).await?;
         if has_one {
             folder.discard(version);
         }

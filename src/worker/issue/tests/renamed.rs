@@ -10,7 +10,7 @@ fn print(product: &str, names: &str) -> String {
 }
 
 impl World {
-    fn named(&self, name: &str, product: &str, names: &str) -> Certificate {
+    pub(super) fn named(&self, name: &str, product: &str, names: &str) -> Certificate {
         let mut one = self.certificate(name);
         one.wanted.print = print(product, names);
         one.product = product.to_owned();
@@ -23,10 +23,10 @@ impl World {
     }
 }
 
-const OLD: &str = "joe@example.ch";
-const NEW: &str = "ann@example.ch";
-const BY_NAME: &str = "Memory SSL";
-const BY_KEY: &str = "pma-memory";
+pub(super) const OLD: &str = "joe@example.ch";
+pub(super) const NEW: &str = "ann@example.ch";
+pub(super) const BY_NAME: &str = "Memory SSL";
+pub(super) const BY_KEY: &str = "pma-memory";
 
 #[tokio::test]
 async fn a_renamed_section_takes_over_what_is_installed_with_its_key() {

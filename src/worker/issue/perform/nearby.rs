@@ -1,0 +1,255 @@
+//! What lies in the directory and is what is wanted: in older versions of the folder, or in folders of
+//! other names. It was paid, so it is taken over before anything is ordered: after names were changed
+//! and changed back, exchanged, or moved on by one, and where the store was lost meanwhile.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::super::certificate::{Certificate, KeySource};
+use super::super::live::known;
+use super::super::task::Task;
+use super::alone::may_be_open;
+use super::lost::{begun_words, is_beginning, read_note};
+use super::renamed::brought;
+use crate::certificates::Folder;
+use crate::certificates::folder::Live;
+use crate::issuance::BY_HAND;
+use crate::issuance::progress::{Installed, Order};
+use crate::store::StoreError;
+use crate::store::orders::{CertificateEvent, CertificateRow};
+
+/// A version of a folder, and the order that it was begun for.
+struct Version {
+    name: String,
+    folder: Folder,
+    number: u32,
+    order: Order,
+    has_certificate: bool,
+}
+
+impl Task<'_> {
+    /// The versions in the directory whose orders are what is wanted, as `fits` says of the print, and
+    /// that no other section of the configuration wants.
+    fn fitting(&self, certificate: &Certificate, fits: &impl Fn(&str) -> bool) -> Vec<Version> {
+        let issuer = self.issuer;
+        let directory = &issuer.options.directory;
+        let mut found = Vec::new();
+        for name in Folder::all_in(directory) {
+            let is_own = name == self.row.name;
+            let is_unknown = issuer.options.faults.contains_key(&name);
+            if !is_own && (is_unknown || name.starts_with(BY_HAND)) {
+                continue;
+            }
+            let folder = Folder::at(directory, &name, certificate.access);
+            let owner = folder.owner().ok().flatten();
+            if owner.is_some_and(|host| !issuer.knows(&host)) {
+                continue;
+            }
+            let other = issuer.certificate(&name).filter(|_| !is_own);
+            for (number, note, has_certificate) in folder.noted_versions() {
+                let order = read_note(&note).filter(|order| order.submitted_at.is_some());
+                let order = order.filter(|order| order.ca == certificate.ca && fits(&order.print));
+                let Some(order) = order.filter(|order| is_for(order, certificate)) else {
+                    continue;
+                };
+                if other.is_some_and(|other| other.wanted.is_met_by(&order.print)) {
+                    continue;
+                }
+                found.push(Version {
+                    name: name.clone(),
+                    folder: folder.clone(),
+                    number,
+                    order,
+                    has_certificate,
+                });
+            }
+        }
+        found
+    }
+
+    /// A pair of a version that can be used now: its certificate, key and chain are whole.
+    fn whole(&self, certificate: &Certificate, version: &Version) -> Option<Installed> {
+        let (now, number, order) = (self.now(), version.number, &version.order);
+        let facts = version.folder.facts_of(number)?;
+        let mut names = facts.dns_names.clone();
+        names.extend(facts.emails.iter().cloned());
+        let wanted = certificate.names();
+        let has_all = wanted.iter().all(|name| {
+            let mut names = names.iter();
+            names.any(|own| own.eq_ignore_ascii_case(name))
+        });
+        let counts = facts.not_before <= now && facts.not_after > now;
+        let is_its_key = facts.fingerprint == order.fingerprint;
+        let is_revoked = version.folder.revoked(number).is_some();
+        let live = Live {
+            version: number,
+            facts,
+        };
+        let is_unfit = !has_all || !counts || !is_its_key || is_revoked;
+        if is_unfit || self.is_of_a_rehearsal(certificate, &live) {
+            return None;
+        }
+        let facts = live.facts;
+        let pair = Installed {
+            ca: order.ca.clone(),
+            version: number,
+            serial: facts.serial,
+            issuer: facts.issuer,
+            not_before: facts.not_before,
+            not_after: facts.not_after,
+            names,
+            fingerprint: facts.fingerprint,
+            print: order.print.clone(),
+            reference: order.reference.clone().unwrap_or_default(),
+            certificate: order.certificate.clone(),
+            at: order.submitted_at.unwrap_or(now),
+            revoked_at: None,
+            paid_until: order.paid_until,
+            has_key: Some(certificate.makes_key()),
+        };
+        let whole = version.folder.pair(known(&pair, certificate), now);
+        whole.is_ok_and(|whole| whole.is_ok()).then_some(pair)
+    }
+
+    /// Looks in the directory for a pair that is what is wanted, before one is ordered. True: nothing
+    /// is ordered now.
+    pub(super) async fn has_a_pair_nearby(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<bool, StoreError> {
+        if self.row.name.starts_with(BY_HAND) {
+            return Ok(false);
+        }
+        let mut versions = self.fitting(certificate, &fits);
+        versions.retain(|one| one.has_certificate);
+        if versions.is_empty() {
+            return Ok(false);
+        }
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let barred = self.barred(&rows, self.now());
+        let pairs = versions.into_iter().filter_map(|version| {
+            let pair = self.whole(certificate, &version)?;
+            (!barred.contains(&pair.serial)).then_some((version, pair))
+        });
+        let Some((version, pair)) = pairs.max_by_key(|(_, pair)| (pair.not_after, pair.version))
+        else {
+            return Ok(false);
+        };
+        let (place, name) = (version.folder, version.name);
+        self.take_files(certificate, folder, (&place, &name), pair)
+            .await?;
+        Ok(true)
+    }
+
+    /// The serial numbers of certificates that are not to be taken: revoked ones, this one's own, and
+    /// those that another section wants.
+    fn barred(&self, rows: &[CertificateRow], now: Timestamp) -> BTreeSet<String> {
+        let mut barred = BTreeSet::new();
+        for row in rows {
+            let revoked = row.progress.revocation.as_ref();
+            barred.extend(revoked.map(|one| one.serial.clone()));
+            let Some(installed) = &row.progress.installed else {
+                continue;
+            };
+            let is_own = row.name == self.row.name;
+            let is_left = self.issuer.left_pair(row, now).is_some();
+            if is_own || installed.revoked_at.is_some() || !is_left && row.wanted {
+                barred.insert(installed.serial.clone());
+            }
+        }
+        barred
+    }
+
+    /// Looks in the folders of other names for an order that this store does not know, before one is
+    /// made. True: it is looked for at its CA now, or held.
+    pub(super) async fn has_an_order_nearby(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<bool, StoreError> {
+        if self.row.name.starts_with(BY_HAND) {
+            return Ok(false);
+        }
+        let now = self.now();
+        let is_open = |one: &Version| {
+            let note = super::lost::noted(&one.order);
+            let is_of_another = one.name != self.row.name;
+            is_of_another
+                && !one.has_certificate
+                && !one.order.is_fetched_again
+                && may_be_open(&note, now)
+        };
+        let mut versions = self.fitting(certificate, &fits);
+        versions.retain(is_open);
+        if versions.is_empty() {
+            return Ok(false);
+        }
+        let orders = self.issuer.ports.store.orders();
+        let own = orders.certificate_history(&self.row.name).await?;
+        for version in versions {
+            let tag = version.order.tag.as_str();
+            let theirs = orders.certificate_history(&version.name).await?;
+            let is_known =
+                |event: &CertificateEvent| is_beginning(event, version.number, Some(tag));
+            let is_mine =
+                |event: &CertificateEvent| event.kind == "key" && event.detail.ends_with(tag);
+            if theirs.iter().any(is_known) || own.iter().any(is_mine) {
+                continue;
+            }
+            let made_here = matches!(certificate.key, KeySource::Made(_));
+            let has_key = version.order.has_key.unwrap_or(made_here);
+            let order = Order {
+                version: version.number,
+                ended_at: Some(now),
+                look_at: None,
+                is_recovered: true,
+                ..version.order
+            };
+            match brought(&version.folder, folder, &order, has_key) {
+                Ok(Some(number)) => {
+                    self.stepped();
+                    self.say("key", begun_words(number, &order.tag));
+                    self.say(
+                        "lost",
+                        format!(
+                            "{} has an order for the same that this store does not know; it is looked for at {}",
+                            version.folder.path().display(),
+                            order.ca
+                        ),
+                    );
+                    self.begin_with(Order {
+                        version: number,
+                        ..order
+                    });
+                    return Ok(true);
+                }
+                // Without its key it is of no use here.
+                Ok(None) => {}
+                Err(trouble) => {
+                    self.trouble(trouble);
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether an order is for the names of a certificate.
+fn is_for(order: &Order, certificate: &Certificate) -> bool {
+    let mut wanted = certificate.names();
+    let mut ordered = order.names.clone();
+    ordered.extend(order.email.iter().cloned());
+    for names in [&mut wanted, &mut ordered] {
+        names
+            .iter_mut()
+            .for_each(|name| name.make_ascii_lowercase());
+        names.sort_unstable();
+        names.dedup();
+    }
+    wanted == ordered
+}
