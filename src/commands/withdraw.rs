@@ -119,7 +119,7 @@ pub(super) async fn withdraw(
         true => kept.iter().map(|row| row.domain.clone()).collect(),
         false => with,
     };
-    let count = ours.len() + standing + of_orders.len();
+    let count = (ours.len() + standing, of_orders.len());
     ask(&asked, count, args.yes, output)?;
 
     let (store, _) = wire::open(&settings, false).await?;
@@ -180,12 +180,24 @@ fn refuse_strangers(
     asked::in_inventory(&rest, rows)
 }
 
-fn ask(names: &[DomainName], count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
+fn ask(
+    names: &[DomainName],
+    (count, of_orders): (usize, usize),
+    yes: bool,
+    output: &Output,
+) -> Result<(), Failed> {
     if yes {
         return Ok(());
     }
+    let later = match of_orders {
+        0 => String::new(),
+        count => format!(
+            " The next run takes {} out.",
+            counted(count, "record of an open order", "records of open orders")
+        ),
+    };
     let question = format!(
-        "Take {} out of DNS, and leave {} alone until somebody takes it up again?",
+        "Take {} out of DNS, and leave {} alone until somebody takes it up again?{later}",
         counted(count, "value", "values"),
         several(names)
     );
@@ -272,6 +284,10 @@ async fn report(
     output: &Output,
 ) -> Result<Exit, Failed> {
     let (left, _) = values(store, keys).await?;
+    let of_values: BTreeSet<DomainName> = before
+        .iter()
+        .map(|entry| entry.key.domain().clone())
+        .collect();
     let withdrawn = before
         .into_iter()
         .filter(|entry| left.iter().all(|other| other.id != entry.id))
@@ -318,9 +334,19 @@ async fn report(
     let names: BTreeSet<_> = keys.iter().map(RowKey::domain).collect();
     for name in names {
         let shown = name.both_forms();
-        output.line(&format!(
-            "{shown} is held: `prevalidate run --domain {name}` takes it up again, with the same token"
-        ));
+        let mut line =
+            format!("{shown} is held: `prevalidate run --domain {name}` takes it up again");
+        if of_values.contains(name) {
+            line.push_str(", with the same token");
+        }
+        let orders = report.of_orders.iter().filter(|one| one.domain == *name);
+        let waiting: BTreeSet<_> = orders.map(|one| one.certificate.as_str()).collect();
+        for certificate in waiting {
+            line.push_str(&format!(
+                "; until then the order of certificate {certificate} waits without its record"
+            ));
+        }
+        output.line(&line);
     }
     Ok(if report.left.is_empty() {
         Exit::Done

@@ -16,7 +16,7 @@ pub(super) struct Ordered {
     #[serde(skip)]
     pub(super) domain: DomainName,
     /// The certificate whose order it is.
-    certificate: String,
+    pub(super) certificate: String,
     owner: String,
     kind: String,
     data: String,

@@ -379,7 +379,8 @@ fn a_withdrawal_tells_the_record_of_an_open_order_and_the_next_run_removes_it() 
     world
         .run(&setup, &withdraw)
         .exits(0)
-        .says(&["the next run takes out of DNS", words]);
+        .says(&["the next run takes out of DNS", words])
+        .says(&["until then the order of certificate www waits"]);
     world.run(&setup, &["run", "--wait", "10s"]);
     assert_eq!(office.zones(), before);
     assert_eq!(office.orders(), 1);
