@@ -15,7 +15,6 @@ mod revocation;
 mod search;
 mod spelled;
 
-pub(super) use self::alone::Alone;
 pub use self::dns::Against;
 pub use self::repair::way_out;
 use super::task::Task;

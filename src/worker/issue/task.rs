@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::perform::Alone;
 use super::{Certificate, Issuer};
 use crate::ca::{CaError, Failure, Issuing};
 use crate::certificates::folder::Held;
@@ -17,6 +16,17 @@ use crate::store::orders::{
 
 /// A row that was claimed so often without any stored result kills its worker.
 const CLAIMS_TOO_MANY: u32 = 5;
+
+/// Whether the folder of a certificate is this worker's alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alone {
+    /// It is, since before the last decision; or the step needs no folder.
+    Yes,
+    /// It is from now on: what is next is decided anew, by what lies there now.
+    Now,
+    /// It is not.
+    No,
+}
 
 /// One certificate in hand.
 pub(super) struct Task<'a> {

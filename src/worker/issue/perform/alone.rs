@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::certificate::Certificate;
-use super::super::task::Task;
+use super::super::task::{Alone, Task};
 use super::lost::LIFE;
 use crate::certificates::Folder;
 use crate::issuance::progress::Order;
@@ -13,17 +13,6 @@ use crate::store::StoreError;
 
 /// A folder in which another process works is asked about again after this time.
 const AGAIN: SignedDuration = SignedDuration::from_secs(1);
-
-/// Whether the folder of a certificate is this worker's alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::worker::issue) enum Alone {
-    /// It is, since before the last decision; or the step needs no folder.
-    Yes,
-    /// It is from now on: what is next is decided anew, by what lies there now.
-    Now,
-    /// It is not.
-    No,
-}
 
 impl Task<'_> {
     /// Has the folder for itself before a step that makes a key, orders, or changes files.

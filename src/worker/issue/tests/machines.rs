@@ -93,3 +93,55 @@ async fn another_directory_takes_over_only_what_nobody_works_on() {
     assert!(world.folder.path().join("there/joe/current").exists());
     assert_eq!(world.ca.held().len(), 2);
 }
+
+#[tokio::test]
+async fn a_thousand_quiet_certificates_cost_no_call() {
+    let world = World::new().await;
+    let wanted: Vec<_> = (0..1_000)
+        .map(|n| world.certificate(&format!("c{n}")))
+        .collect();
+    world.want(&wanted).await;
+    let orders = world.store.orders();
+    let installed = crate::issuance::progress::Installed {
+        ca: "memory".to_owned(),
+        version: 1,
+        serial: "1".to_owned(),
+        issuer: String::new(),
+        not_before: world.clock.now(),
+        not_after: world.clock.now() + SignedDuration::from_hours(24 * 90),
+        names: Vec::new(),
+        fingerprint: String::new(),
+        print: "first".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        at: world.clock.now(),
+        revoked_at: None,
+        paid_until: None,
+        has_key: None,
+    };
+    for _ in 0..wanted.len() {
+        let claim = CertificateClaim {
+            holder: "test/1",
+            home: "elsewhere",
+            also_of: None,
+            only: None,
+            except_cas: &[],
+            now: world.clock.now(),
+            lease: LEASE,
+        };
+        let lease = orders.claim_certificate(&claim).await.unwrap().unwrap();
+        let write = crate::store::orders::CertificateWrite {
+            fence: lease.fence,
+            progress: crate::issuance::Progress {
+                installed: Some(installed.clone()),
+                ..Default::default()
+            },
+            due_at: Some(installed.not_after - SignedDuration::from_hours(24 * 30)),
+            events: Vec::new(),
+            release: true,
+        };
+        orders.commit_certificate(&write).await.unwrap();
+    }
+    world.run(&wanted, 600).await;
+    assert_eq!(world.ca.calls(), []);
+}
