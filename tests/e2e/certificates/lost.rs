@@ -181,3 +181,36 @@ fn a_fetch_with_the_folder_gone_ends_at_once_and_nothing_calls_it_valid() {
     assert_eq!(listed[0]["state"], "missing");
     assert!(!lab.directory().join("www").exists());
 }
+
+#[test]
+fn two_stores_at_once_on_one_directory_order_each_certificate_once() {
+    let lab = Lab::new();
+    let names: Vec<String> = (0..4).map(|n| format!("c{n}")).collect();
+    let lines: Vec<String> = (0..4)
+        .map(|n| format!("names = [\"h{n}.alpha.test\"]"))
+        .collect();
+    let certificates: Vec<(&str, &str)> = names
+        .iter()
+        .zip(&lines)
+        .map(|(name, lines)| (name.as_str(), lines.as_str()))
+        .collect();
+    // The domains are proven before.
+    lab.world.run(&lab.setup(&[]), &WAIT).exits(0);
+    let setups = ["one", "two"].map(|name| {
+        let mut setup = lab.setup(&certificates);
+        setup.name = name.to_owned();
+        setup
+    });
+    let both = setups.each_ref().map(|setup| lab.world.start(setup, &WAIT));
+    for one in both {
+        crate::e2e::world::finish(one, &WAIT);
+    }
+    for setup in &setups {
+        lab.world
+            .run(setup, &WAIT)
+            .exits(0)
+            .says(&["4 certificates: 4 valid"]);
+    }
+    assert_eq!(lab.world.ca.orders().len(), names.len());
+    names.iter().for_each(|name| lab.matches(name));
+}
