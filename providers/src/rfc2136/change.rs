@@ -226,6 +226,7 @@ impl Visit<'_> {
             owners: &owners,
             mname: &first.look.mname(),
             values: values.max().unwrap_or(0),
+            kind: first.look.kind,
         };
         let sent = self.send(message, &about).await;
         if matches!(sent, Sent::Done) {

@@ -130,6 +130,7 @@ impl Visit<'_> {
             owners: &[&wish.owner],
             mname: &zone.apex,
             values: 0,
+            kind: wish.kind,
         };
         self.send(update, &about).await
     }

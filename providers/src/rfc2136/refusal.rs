@@ -12,18 +12,25 @@ use jiff::Timestamp;
 
 use super::tsig::Reply;
 use crate::provider::{ErrorKind, ProviderError};
+use crate::record::RecordKind;
 
 /// Records of one type at one name that BIND keeps by default (`max-records-per-type`).
 pub(super) const BIND_RECORDS_PER_TYPE: usize = 100;
+/// A message is about many names; so many are named with their grant.
+const MOST_GRANTS: usize = 3;
 /// When a refusal that may come from a frozen zone is worth another try.
 const FROZEN_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// Who asked whom for what: the words of each message.
 pub(super) struct Request<'a> {
     pub(super) server: String,
-    pub(super) key: String,
+    /// The key's name.
+    pub(super) key: &'a str,
+    pub(super) algorithm: String,
     pub(super) zone: &'a str,
-    pub(super) owners: String,
+    pub(super) owners: &'a [&'a str],
+    /// The type that is written.
+    pub(super) kind: RecordKind,
     /// The primary that the zone's SOA names.
     pub(super) mname: &'a str,
     /// TXT values at the name that has most of them.
@@ -37,13 +44,18 @@ impl Request<'_> {
         let Self {
             server,
             key,
+            algorithm,
             zone,
             owners,
+            kind,
             mname,
             values,
             now,
         } = self;
-        let about = format!("updating {owners} in the zone {zone} at {server} with the key {key}");
+        let owners = owners.join(", ");
+        let about = format!(
+            "updating {owners} in the zone {zone} at {server} with the key {key} ({algorithm})"
+        );
         let error = |kind, said: String| ProviderError::new(kind, format!("{about}: {said}"));
         let primary = format!("the zone's SOA names {mname} as primary, and secondaries refuse");
         match reply {
@@ -67,12 +79,12 @@ impl Request<'_> {
                 ErrorKind::Denied,
                 format!(
                     "{code:?} with BADKEY: the server does not know this key with this algorithm, \
-                     or (Knot) knows it and does not let it change TXT at this name"
+                     or (Knot) knows it and does not let it change {kind} at this name"
                 ),
             )
             .with_hint(format!(
                 "compare name and algorithm of the key (`key_file`, or `key_name` and `algorithm`) with the server's, and its update policy (Knot: acl with action update; \
-                 update-type TXT; owner) with {owners}; also, {primary}"
+                 update-type {kind}; owner) with {owners}; also, {primary}"
             )),
             Reply::Rejected { error: other, code, .. } => {
                 error(ErrorKind::Denied, format!("{code:?} with TSIG error {other:?}"))
@@ -84,9 +96,10 @@ impl Request<'_> {
                     "REFUSED: the key is right and may not do this, or the zone is frozen".into(),
                 );
                 let refused = refused.with_hint(format!(
-                    "allow it on the server (BIND: update-policy {{ grant KEY. name {zone}. TXT; }}); \
-                     or the zone is frozen (BIND: rndc thaw {zone}); or `server` is not the \
-                     primary: {primary}"
+                    "allow it on the server (BIND: update-policy {{ {} }}, beside the grants that \
+                     are there); or the zone is frozen (BIND: rndc thaw {zone}); or `server` is not \
+                     the primary: {primary}",
+                    self.grants()
                 ));
                 // A zone is frozen for minutes.
                 ProviderError {
@@ -144,21 +157,82 @@ impl Request<'_> {
     }
 }
 
+impl Request<'_> {
+    /// What BIND's `update-policy` needs for these names.
+    fn grants(&self) -> String {
+        let Self {
+            key, owners, kind, ..
+        } = self;
+        let key = key.trim_end_matches('.');
+        let lines = owners.iter().take(MOST_GRANTS);
+        let lines = lines.map(|owner| format!("grant {key}. name {owner}. {kind};"));
+        let lines = lines.collect::<Vec<_>>().join(" ");
+        match owners.len() > MOST_GRANTS {
+            true => format!("{lines} and so on"),
+            false => lines,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn refused(values: usize, reply: &Reply) -> ProviderError {
+    fn refused_at(
+        owners: &[&str],
+        kind: RecordKind,
+        values: usize,
+        reply: &Reply,
+    ) -> ProviderError {
         let request = Request {
             server: "192.0.2.1:53".into(),
-            key: "k (hmac-sha256)".into(),
+            key: "k",
+            algorithm: "hmac-sha256".into(),
             zone: "example.ch",
-            owners: "example.ch".into(),
+            owners,
+            kind,
             mname: "ns1.example.ch",
             values,
             now: Timestamp::UNIX_EPOCH,
         };
         request.refused(reply)
+    }
+
+    fn refused(values: usize, reply: &Reply) -> ProviderError {
+        refused_at(&["example.ch"], RecordKind::Txt, values, reply)
+    }
+
+    #[test]
+    fn the_grant_in_the_hint_is_for_the_name_and_the_type_that_were_refused() {
+        let refused = Reply::Verified(ResponseCode::Refused);
+        let four = [
+            "a.example.ch",
+            "b.example.ch",
+            "c.example.ch",
+            "d.example.ch",
+        ];
+        for (owners, kind, expected) in [
+            (
+                &["_validation-persist.example.ch"][..],
+                RecordKind::Txt,
+                "{ grant k. name _validation-persist.example.ch. TXT; }",
+            ),
+            (
+                &["_x.example.ch", "example.ch"],
+                RecordKind::Cname,
+                "{ grant k. name _x.example.ch. CNAME; grant k. name example.ch. CNAME; }",
+            ),
+            (
+                &four,
+                RecordKind::Txt,
+                "grant k. name c.example.ch. TXT; and so on }",
+            ),
+        ] {
+            let error = refused_at(owners, kind, 1, &refused);
+            let hint = error.hint.unwrap_or_default();
+            assert!(hint.contains(expected), "{hint}");
+            assert!(error.message.contains("the key k (hmac-sha256)"));
+        }
     }
 
     #[test]

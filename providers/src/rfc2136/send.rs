@@ -39,6 +39,8 @@ pub(super) struct About<'a> {
     pub(super) mname: &'a str,
     /// TXT values at the name that has most of them.
     pub(super) values: usize,
+    /// The type that is written.
+    pub(super) kind: RecordKind,
 }
 
 impl<'a> About<'a> {
@@ -49,6 +51,7 @@ impl<'a> About<'a> {
             owners,
             mname,
             values,
+            kind: look.kind,
         }
     }
 }
@@ -60,7 +63,8 @@ impl Visit<'_> {
         let settings = &provider.settings;
         let server = &settings.server;
         let owners = about.owners.join(", ");
-        let signed = SignedRequest::sign(update.message(), &settings.key, (provider.now)());
+        let key = &settings.key;
+        let signed = SignedRequest::sign(update.message(), key, (provider.now)());
         let request = match signed {
             Ok(request) => request,
             Err(fault) => {
@@ -113,12 +117,13 @@ impl Visit<'_> {
                         ..
                     }
                 );
-                let key = &settings.key;
                 let request = Request {
                     server: server.to_string(),
-                    key: format!("{} ({})", key.name, key.algorithm()),
+                    key: &key.name,
+                    algorithm: key.algorithm(),
                     zone: &zone.apex,
-                    owners,
+                    owners: about.owners,
+                    kind: about.kind,
                     mname: about.mname,
                     values: about.values,
                     now,
