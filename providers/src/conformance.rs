@@ -121,6 +121,7 @@ pub async fn run(subject: &dyn Subject) {
         cases![
             a_cname_comes_and_goes_without_a_trace,
             a_cname_is_refused_where_anything_stands,
+            a_value_whose_name_became_an_alias_is_gone,
             somebodys_equal_cname_is_left_alone,
             of_two_cnames_at_once_one_stands,
             both_types_come_and_go_in_one_call,

@@ -278,6 +278,14 @@ impl Inside {
         }
     }
 
+    /// Where an alias is at the name, no TXT value is left to be removed.
+    fn look_to_change(&self, record: &Record, present: bool) -> Result<TxtRrset, ProviderError> {
+        match record.kind() {
+            RecordKind::Txt if !present => self.standing(&record.owner),
+            kind => self.look(&record.owner, kind),
+        }
+    }
+
     fn exists(&self, name: &str) -> bool {
         let below = format!(".{name}");
         let mut names = self
@@ -339,7 +347,7 @@ impl Inside {
             let text = format!("an empty {} for {owner}", record.kind());
             return Err(ProviderError::new(ErrorKind::Settings, text));
         }
-        let before = self.look(owner, record.kind())?;
+        let before = self.look_to_change(record, present)?;
         let changed = before.has(data) != present;
         if changed && present {
             self.refuse_shadow(owner, &before.zone.apex)?;
@@ -369,7 +377,7 @@ impl Inside {
                 }
             }
         }
-        let after = self.look(owner, record.kind())?;
+        let after = self.look_to_change(record, present)?;
         let serial = self.zones.get(&after.zone.apex);
         let change_id = serial
             .filter(|_| changed)

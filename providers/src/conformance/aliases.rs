@@ -243,3 +243,29 @@ pub(super) async fn a_lost_answer_about_a_cname_is_found_out(subject: &dyn Subje
     assert!(!again.changed, "{}", subject.name());
     assert!(unmake(&*provider, &ours).await.expect("ours goes").changed);
 }
+
+pub(super) async fn a_value_whose_name_became_an_alias_is_gone(subject: &dyn Subject) {
+    let (provider, owner) = (subject.provider(), format!("_moved.{}", subject.apex()));
+    let value = "swiss-pki=moved";
+    assert!(put(&*provider, &owner, value).await.changed);
+    assert!(take(&*provider, &owner, value).await.changed);
+    subject.somebody_aliases(&owner, Some(TARGET)).await;
+    let (zone, serial) = (subject.zone().await, subject.serial().await);
+    let ours = Record::txt(&owner, value);
+    for _ in 0..2 {
+        let gone = unmake(&*provider, &ours).await;
+        let gone = gone.unwrap_or_else(|error| panic!("{}: {error}", subject.name()));
+        assert!(!gone.changed, "{}: {gone:?}", subject.name());
+    }
+    // With a name of another answer in one call.
+    let other = Record::txt(format!("_other.{}", subject.apex()), value);
+    let both = provider.ensure_absent(&[ours, other]).await;
+    assert!(
+        both.iter().all(Result::is_ok),
+        "{}: {both:?}",
+        subject.name()
+    );
+    let now = (subject.zone().await, subject.serial().await);
+    assert_eq!(now, (zone, serial), "{}", subject.name());
+    subject.somebody_aliases(&owner, None).await;
+}

@@ -95,6 +95,11 @@ impl Rfc2136 {
     }
 }
 
+/// Whether a removal of TXT values may have failed because an alias is at the name.
+fn is_at_alias(error: &ProviderError, wish: &Wish, verb: Verb) -> bool {
+    verb == Verb::Absent && wish.kind == RecordKind::Txt && error.kind == ErrorKind::Unsafe
+}
+
 /// What an outcome is about.
 type Key = (String, RecordKind);
 
@@ -179,6 +184,11 @@ impl Visit<'_> {
                 match looked
                     .and_then(|(look, findings)| self.plan(zone, look, &wish, verb, &findings))
                 {
+                    // It may be an alias, where a TXT value cannot be any more.
+                    Err(error) if is_at_alias(&error, &wish, verb) => {
+                        let outcome = self.change_owner(zone, &wish, verb, None).await;
+                        outcomes.push((wish.key(), outcome));
+                    }
                     Err(error) => outcomes.push((wish.key(), Err(error))),
                     Ok(Next::Nothing(look)) => {
                         outcomes.push((wish.key(), Ok(Done::nothing(look))));
@@ -309,7 +319,12 @@ impl Visit<'_> {
         verb: Verb,
         mut open: Option<Open>,
     ) -> Result<Done, ProviderError> {
-        let outcome = self.try_owner(zone, wish, verb, &mut open).await;
+        let outcome = match self.try_owner(zone, wish, verb, &mut open).await {
+            Err(error) if open.is_none() && is_at_alias(&error, wish, verb) => {
+                self.replaced_by_alias(zone, wish).await.ok_or(error)
+            }
+            outcome => outcome,
+        };
         // What was lost may still be on its way.
         outcome.map_err(|error| {
             if open.is_some() {
@@ -318,6 +333,25 @@ impl Visit<'_> {
                 error
             }
         })
+    }
+
+    /// Whether a CNAME took the place of the TXT values at the name: beside it none is stored (RFC
+    /// 1034, section 3.6.2). The zone that takes the updates says so itself, signed.
+    async fn replaced_by_alias(&self, zone: &Zone, wish: &Wish) -> Option<Done> {
+        let look = self.look_for_cname(&wish.owner, zone).await.ok()?;
+        look.rrset.cname.as_ref()?;
+        // The key may be allowed to write TXT alone, so the question is about TXT.
+        let look = Look {
+            kind: RecordKind::Txt,
+            ..look
+        };
+        let (owners, mname) = ([wish.owner.as_str()], look.mname());
+        let about = About::one(zone, &owners, &mname, &look);
+        let sent = self.compare_cname(&about, &look, look.cname.as_ref());
+        match sent.await {
+            Sent::Done => Some(Done::nothing(look)),
+            _ => None,
+        }
     }
 
     /// Look, plan, send, read back; again when the look was stale or the answer got lost.

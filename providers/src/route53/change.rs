@@ -149,6 +149,11 @@ impl Route53 {
         let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
         for wish in wishes {
             let look = match verb.kind() {
+                RecordKind::Txt
+                    if matches!(verb, Verb::Absent(_)) && listing.is_alias(&wish.owner) =>
+                {
+                    listing.look_behind_alias(zone, &wish.owner)
+                }
                 RecordKind::Txt => listing.look(zone, &wish.owner),
                 RecordKind::Cname => listing.look_alias(zone, &wish.owner, verb),
             };

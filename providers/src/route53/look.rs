@@ -159,8 +159,7 @@ impl Listing {
             .with_hint(hint))
         };
         self.refuse_cut(zone, owner)?;
-        let has = |kind: RrType| self.at(owner).iter().any(|set| set.r#type == kind);
-        if has(RrType::Cname) {
+        if self.is_alias(owner) {
             return refused(
                 "a CNAME, which cannot have a TXT value beside it".to_owned(),
                 "validate the parent domain instead; it covers this name".to_owned(),
@@ -216,6 +215,29 @@ impl Listing {
             rrset,
             stored,
             shadowed: self.shadowed(zone, owner),
+        })
+    }
+
+    /// Whether a CNAME is at the name.
+    pub(super) fn is_alias(&self, owner: &str) -> bool {
+        let mut sets = self.at(owner).iter();
+        sets.any(|set| set.r#type == RrType::Cname)
+    }
+
+    /// The TXT values at a name where a CNAME is: none can be beside it (RFC 1034, section 3.6.2).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsafe`] below a zone cut.
+    pub(super) fn look_behind_alias(
+        &self,
+        zone: &Known,
+        owner: &str,
+    ) -> Result<Look, ProviderError> {
+        self.refuse_cut(zone, owner)?;
+        Ok(Look {
+            rrset: self.nothing_at(zone, owner),
+            stored: None,
+            shadowed: None,
         })
     }
 
