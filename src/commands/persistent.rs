@@ -16,6 +16,7 @@ use crate::store::{Store, StoreError};
 
 pub(super) use self::act::{concerned_if_any, withdraw_all};
 pub(super) use self::ends::doubtful_ends;
+pub(super) use self::scan::{ours, whose};
 pub(super) use self::show::{attention, counted, table};
 
 #[derive(Debug, clap::Subcommand)]

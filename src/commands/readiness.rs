@@ -2,6 +2,7 @@
 //! the records to change, ready to paste.
 
 mod judge;
+mod looks;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -11,9 +12,9 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream;
-use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use serde::Serialize;
 
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::overview::DomainView;
+use crate::persistent::Wanted;
 use crate::prevalidation::{DomainName, Policy};
 use crate::propagation::Gate;
 use crate::propagation::caa::METHODS_COUNT_FROM;
@@ -30,6 +32,7 @@ use crate::propagation::survey::CaaSets;
 use crate::rdap;
 use crate::worker::place::{next_owner, route_owner};
 use judge::{Judged, Seen, judge};
+use looks::Looker;
 
 /// From then on a proof counts for 10 days (BR 4.2.1).
 const TEN_DAYS_FROM: Timestamp = Timestamp::constant(1_868_227_200, 0);
@@ -67,7 +70,7 @@ nothing anywhere.
 severity is blocks (certificates stop), warns (somebody should look) or info.
 Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
 caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
-provider-refuses, registration-ends, persistent-ends, persistent-trouble.
+provider-refuses, registration-ends, persistent-caa, persistent-ends, persistent-foreign, persistent-trouble.
 
 Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
 
@@ -102,7 +105,8 @@ pub(super) async fn readiness(
     }
     let now = wire::clock().now();
     let on = day(args.on, now)?;
-    let views = asked_for(&settings, &args, now, output).await?;
+    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    let views = asked_for(&settings, &args, &names, now).await?;
     let clock: Arc<dyn Clock> = wire::clock();
     let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
     let providers = providers(&settings, &clock, &gate);
@@ -147,8 +151,23 @@ pub(super) async fn readiness(
     drop(looked);
     let is_whole = args.domains.is_empty() && args.part == asked::Part::default();
     let asked: BTreeSet<DomainName> = views.iter().map(|view| view.domain.clone()).collect();
-    let only = (!is_whole).then_some(&asked);
+    let meant: BTreeSet<DomainName> = asked.iter().chain(&names).cloned().collect();
+    let only = (!is_whole).then_some(&meant);
     findings.extend(standing(&settings, only, on, now).await?);
+    let wanted = wire::persistent(&settings);
+    let kept = kept(&wanted, &args, is_whole, &names);
+    let looker = Looker {
+        settings: &settings,
+        gate: &gate,
+        providers: &providers,
+        sets: &sets,
+        book: &book,
+        examined: &asked,
+        on,
+        now,
+    };
+    let store = wire::store_read_only(&settings).await?;
+    findings.extend(looker.look(&kept, &*store).await?);
     drop(progress);
     findings.sort_by(|one, other| {
         let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);
@@ -158,9 +177,9 @@ pub(super) async fn readiness(
     let report = Report {
         on,
         asked_at: now,
-        domains: views
+        domains: asked
             .iter()
-            .map(|view| &view.domain)
+            .chain(kept.iter().map(|one| &one.domain))
             .collect::<BTreeSet<_>>()
             .len(),
         counts: Counts {
@@ -211,9 +230,14 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
             false => TEN_DAYS_FROM.max(now),
         });
     };
-    date.to_zoned(TimeZone::UTC)
-        .map(|zoned| zoned.timestamp())
-        .map_err(|error| Failed::new(Exit::Usage, format!("--on {date}: {error}")))
+    let wrong = |why: String| Failed::new(Exit::Usage, format!("--on {date}: {why}"));
+    let zoned = date.to_zoned(TimeZone::UTC);
+    let on = zoned.map_err(|error| wrong(error.to_string()))?.timestamp();
+    match now.duration_since(on) >= SignedDuration::from_hours(24) {
+        true => Err(wrong("the day is over".to_owned())
+            .with_hint("it is asked what will be on a day to come: name today or a later day")),
+        false => Ok(on),
+    }
 }
 
 /// What the persistent records of these domains need, or of all: they belong to no client.
@@ -233,18 +257,33 @@ async fn standing(
     ))
 }
 
+/// The persistent records that the arguments mean: those of a client's domains are told with it.
+fn kept<'a>(
+    wanted: &'a [Wanted],
+    args: &ReadinessArgs,
+    is_whole: bool,
+    names: &[DomainName],
+) -> Vec<&'a Wanted> {
+    let is_part = args.part != asked::Part::default();
+    let is_meant = |one: &&Wanted| is_whole || (!is_part && names.contains(&one.domain));
+    wanted.iter().filter(is_meant).collect()
+}
+
 /// The managed domains that the arguments mean.
 async fn asked_for(
     settings: &Settings,
     args: &ReadinessArgs,
+    names: &[DomainName],
     now: Timestamp,
-    output: &Output,
 ) -> Result<Vec<DomainView>, Failed> {
     let targets = args.part.targets(settings)?;
-    let names = asked::names(Some(settings), &args.domains, asked::LOOKUP, output)?;
     let store = wire::store_read_only(settings).await?;
     let rows = asked::inventory(store.domains().await?, settings);
-    asked::in_inventory(&names, &rows)?;
+    // A domain may have a persistent record and nothing else.
+    let kept = wire::persistent(settings);
+    let is_kept = |name: &&DomainName| kept.iter().any(|one| one.domain == **name);
+    let others = names.iter().filter(|name| !is_kept(name)).cloned();
+    asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
     let policy = wire::policy(settings);
     let mut views = asked::views(&*store, settings, &policy, BTreeMap::new(), now).await?;
     views.retain(|view| {

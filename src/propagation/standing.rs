@@ -2,8 +2,9 @@
 //! them.
 
 use hickory_proto::rr::{DNSClass, RData};
+use jiff::Timestamp;
 
-use super::caa::standing::refuses;
+use super::caa::standing::{Stop, refuses, stops};
 use super::examine::CaaSets;
 use super::gate::name;
 use super::{Gate, GateMode, RecordKind};
@@ -55,5 +56,24 @@ impl Gate {
         // A CA must not issue while the records cannot be read, and that passes by itself.
         let found = self.closest_caa(domain, &who, &sets).await.ok()?;
         refuses(found.at.as_deref()?, &found.set, issuer)
+    }
+
+    /// What CAA, as it has to be obeyed at `on`, means for certificates of `issuer` that rest on a
+    /// persistent record of `domain` with `account`.
+    ///
+    /// # Errors
+    /// Why CAA could not be read.
+    pub async fn caa_stops(
+        &self,
+        domain: &DomainName,
+        (issuer, account): (&str, &str),
+        on: Timestamp,
+        sets: &CaaSets,
+    ) -> Result<Option<Stop>, String> {
+        let who = self.responsible(domain).await;
+        let who = who.map_err(|error| error.to_string())?;
+        let found = self.closest_caa(domain, &who, sets).await?;
+        let at = found.at.as_deref();
+        Ok(at.and_then(|at| stops(at, &found.set, issuer, account, on)))
     }
 }

@@ -2,6 +2,7 @@
 
 mod looks;
 mod moved;
+mod ready;
 mod records;
 mod shown;
 mod words;

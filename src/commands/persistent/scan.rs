@@ -14,7 +14,7 @@ use crate::persistent::lint::{Fault, accepted, allows, lint, lint_together};
 use crate::persistent::owner_of;
 use crate::prevalidation::DomainName;
 use crate::propagation::{Gate, Lookout as _};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// The records of a name, each in its character-strings, or why they could not be read.
 type Read = Result<Vec<Vec<Vec<u8>>>, String>;
@@ -142,7 +142,9 @@ async fn wanted(settings: &Settings, store: &dyn Store) -> Result<BTreeSet<Domai
 }
 
 /// The values that we wrote.
-async fn ours(store: &dyn Store) -> Result<BTreeSet<(DomainName, String)>, Failed> {
+pub(in crate::commands) async fn ours(
+    store: &dyn Store,
+) -> Result<BTreeSet<(DomainName, String)>, StoreError> {
     let rows = store.persistent_rows().await?.into_iter();
     let values = rows.flat_map(|row| {
         let records = row.kept.records.into_iter().filter(|one| !one.foreign);
@@ -159,7 +161,8 @@ async fn read(gate: Arc<Gate>, domain: DomainName) -> (DomainName, Read) {
     (domain, records)
 }
 
-fn whose(
+/// `ours`, `wanted` or `foreign`.
+pub(in crate::commands) fn whose(
     settings: &Settings,
     ours: &BTreeSet<(DomainName, String)>,
     domain: &DomainName,

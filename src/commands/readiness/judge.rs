@@ -45,6 +45,27 @@ pub(super) struct Judged {
     pub(super) next: Option<String>,
 }
 
+impl Judged {
+    pub(super) fn new(
+        severity: Severity,
+        code: &'static str,
+        domain: &DomainName,
+        ca: &str,
+        text: String,
+    ) -> Self {
+        Self {
+            severity,
+            code,
+            domain: domain.clone(),
+            unicode: domain.unicode(),
+            ca: ca.to_owned(),
+            text,
+            changes: Vec::new(),
+            next: None,
+        }
+    }
+}
+
 /// Words in a CA's name of a method, and the first day on which the method no longer counts (CA/B
 /// Forum BR 3.2.2.4: .4, .13 and .14 by e-mail; .16 and .17 by telephone; .8 by IP address).
 const ENDING: [(&str, &str, Timestamp); 3] = [
@@ -91,16 +112,8 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn add(&mut self, severity: Severity, code: &'static str, text: String) -> &mut Judged {
-        self.all.push(Judged {
-            severity,
-            code,
-            domain: self.seen.domain.clone(),
-            unicode: self.seen.domain.unicode(),
-            ca: self.seen.ca.to_owned(),
-            text,
-            changes: Vec::new(),
-            next: None,
-        });
+        let Seen { domain, ca, .. } = self.seen;
+        self.all.push(Judged::new(severity, code, domain, ca, text));
         let last = self.all.len() - 1;
         &mut self.all[last]
     }

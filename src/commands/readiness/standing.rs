@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::judge::Judged;
-use crate::overview::persistent::{PersistentState, PersistentView};
+use crate::overview::persistent::PersistentView;
 use crate::persistent::{End, Wanted};
 use crate::propagation::finding::Severity;
 
@@ -22,14 +22,8 @@ pub(super) fn persistent(
         };
         let mut add = |severity, code, text: String, next: &str| {
             found.push(Judged {
-                severity,
-                code,
-                domain: view.domain.clone(),
-                unicode: view.domain.unicode(),
-                ca: view.issuer.clone(),
-                text,
-                changes: Vec::new(),
                 next: Some(next.to_owned()),
+                ..Judged::new(severity, code, &view.domain, &view.issuer, text)
             });
         };
         if let End::Fixed(until) = one.end
@@ -41,7 +35,7 @@ pub(super) fn persistent(
             );
             let next = "write a later `until` in [[persistent]], or a length of time";
             add(Severity::Blocks, "persistent-ends", text, next);
-        } else if matches!(view.state, PersistentState::Held | PersistentState::Missing) {
+        } else if view.needs_attention() {
             let (state, reason) = (view.state.as_str(), &view.reason);
             let text = format!(
                 "its persistent record at {} is {state}: {reason}",

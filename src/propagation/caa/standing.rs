@@ -2,7 +2,10 @@
 //! gets the method's label before it moves to the method, so a list of methods without it counts as
 //! a refusal before CAs have to obey it.
 
-use super::{Property, issuer::Issuer, shown};
+use jiff::Timestamp;
+
+use super::issuer::is_label;
+use super::{Change, KNOWN, METHODS_COUNT_FROM, Property, issuer::Issuer, shown};
 use crate::persistent::METHOD;
 
 /// ACME's name for the same method.
@@ -41,6 +44,118 @@ pub fn refuses(at: &str, set: &[Property], issuer: &str) -> Option<String> {
          `validationmethods` of `{}`",
         shown(first)
     ))
+}
+
+/// What stops certificates that rest on a persistent record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Whether it does so at every CA; else only the CA can say.
+    pub is_certain: bool,
+    /// Why, in words.
+    pub words: String,
+    /// Records to change, ready to paste.
+    pub changes: Vec<Change>,
+}
+
+/// What the record set found at `at` means for certificates of `issuer` that rest on a persistent
+/// record with `account`, as it has to be obeyed at `on`; `None` where it lets them be issued.
+pub fn stops(
+    at: &str,
+    set: &[Property],
+    issuer: &str,
+    account: &str,
+    on: Timestamp,
+) -> Option<Stop> {
+    let is_unknown = |one: &&Property| one.critical && !KNOWN.iter().any(|tag| one.is(tag));
+    if let Some(unknown) = set.iter().find(is_unknown) {
+        return Some(Stop {
+            is_certain: true,
+            words: format!(
+                "CAA at {at} has a critical tag that no CA knows: {}",
+                unknown.tag
+            ),
+            changes: vec![Change {
+                remove: Some(format!("{at}. CAA {}", shown(unknown))),
+                add: None,
+            }],
+        });
+    }
+    let issue: Vec<&Property> = set.iter().filter(|one| one.is("issue")).collect();
+    let of_issuer = issue
+        .iter()
+        .filter_map(|one| Some((*one, Issuer::read(&one.value)?)))
+        .filter(|(_, read)| read.name.eq_ignore_ascii_case(issuer));
+    let judged: Vec<(&Property, Judged)> = of_issuer
+        .map(|(one, read)| (one, Judged::of(&read, account)))
+        .collect();
+    let add = |value: String| Change {
+        remove: None,
+        add: Some(format!("{at}. CAA 0 issue \"{value}\"")),
+    };
+    let Some((first, verdict)) = judged.iter().min_by_key(|(_, verdict)| *verdict) else {
+        return (!issue.is_empty()).then(|| Stop {
+            is_certain: true,
+            words: format!("CAA at {at} does not let {issuer} issue"),
+            changes: vec![add(issuer.to_owned())],
+        });
+    };
+    let shown = shown(first);
+    let why = match verdict {
+        _ if on < METHODS_COUNT_FROM => return None,
+        Judged::Allowed => return None,
+        Judged::OtherSpelling => {
+            format!("CAA at {at} names the method by another word than {METHOD}: `{shown}`")
+        }
+        Judged::OtherMethods => {
+            format!("CAA at {at} allows {issuer} other methods than {METHOD}: `{shown}`")
+        }
+        Judged::OtherAccount => format!(
+            "CAA at {at} lets another account at {issuer} issue than the record does, {account}: \
+             `{shown}`"
+        ),
+    };
+    Some(Stop {
+        is_certain: *verdict != Judged::OtherSpelling,
+        words: why,
+        // One property that lets the CA issue is enough (RFC 8659, section 4.2).
+        changes: vec![add(format!(
+            "{issuer}; accounturi={account}; validationmethods={METHOD}"
+        ))],
+    })
+}
+
+/// What one property of the issuer says; the better, the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Judged {
+    Allowed,
+    OtherSpelling,
+    OtherMethods,
+    OtherAccount,
+}
+
+impl Judged {
+    fn of(read: &Issuer<'_>, account: &str) -> Self {
+        let accounts = read.values("accounturi");
+        if !matches!(accounts[..], []) && accounts != [account] {
+            return Self::OtherAccount;
+        }
+        let lists = read.values("validationmethods");
+        let judged = lists.iter().map(|list| {
+            let mut methods = list.split(',');
+            let is_whole = methods.clone().all(is_label);
+            let is_like = |method: &str| {
+                method.eq_ignore_ascii_case(METHOD) || method.eq_ignore_ascii_case(SYNONYM)
+            };
+            if is_whole && methods.clone().any(|method| method == METHOD) {
+                Self::Allowed
+            } else if methods.any(is_like) {
+                Self::OtherSpelling
+            } else {
+                Self::OtherMethods
+            }
+        });
+        judged.max().unwrap_or(Self::Allowed)
+    }
 }
 
 #[cfg(test)]
@@ -84,5 +199,73 @@ mod tests {
             property("issue", "ca.example; validationmethods=ca-tbr-22"),
         ];
         assert_eq!(refuses("example.ch", &two, "ca.example"), None);
+    }
+
+    #[test]
+    fn parameters_stop_a_persistent_record_from_the_day_on_and_issuers_at_once() {
+        const OURS: &str = "https://ca.example/1";
+        let before = METHODS_COUNT_FROM - jiff::SignedDuration::from_secs(1);
+        let table: [(&[&str], Option<bool>, Option<bool>); 12] = [
+            (&[], None, None),
+            (&["ca.example"], None, None),
+            (&["other.example"], Some(true), Some(true)),
+            (&[";"], Some(true), Some(true)),
+            (&["other.example", "CA.example"], None, None),
+            (
+                &["ca.example; validationmethods=ca-tbr-7"],
+                None,
+                Some(true),
+            ),
+            (
+                &["ca.example; validationmethods=ca-tbr-7,ca-tbr-22"],
+                None,
+                None,
+            ),
+            (
+                &["ca.example; validationmethods=DNS-persist-01"],
+                None,
+                Some(false),
+            ),
+            (
+                &["ca.example; validationmethods=ca-tbr-22,x_y"],
+                None,
+                Some(false),
+            ),
+            (&["ca.example; accounturi=https://ca.example/1"], None, None),
+            (
+                &["ca.example; accounturi=https://ca.example/2; validationmethods=ca-tbr-22"],
+                None,
+                Some(true),
+            ),
+            (
+                &[
+                    "ca.example; accounturi=https://ca.example/2",
+                    "ca.example; validationmethods=ca-tbr-22",
+                ],
+                None,
+                None,
+            ),
+        ];
+        for (values, early, late) in table {
+            let set: Vec<Property> = values.iter().map(|one| property("issue", one)).collect();
+            for (on, expected) in [(before, early), (METHODS_COUNT_FROM, late)] {
+                let found = stops("example.ch", &set, "ca.example", OURS, on);
+                let certain = found.as_ref().map(|stop| stop.is_certain);
+                assert_eq!(certain, expected, "{values:?} {on}");
+                // What is to be pasted ends it.
+                let Some(add) = found.and_then(|stop| stop.changes[0].add.clone()) else {
+                    continue;
+                };
+                let value = add.split('"').nth(1).unwrap_or_default();
+                let more = set.iter().cloned().chain([property("issue", value)]);
+                let more: Vec<Property> = more.collect();
+                let left = stops("example.ch", &more, "ca.example", OURS, on);
+                assert_eq!(left, None, "{add}");
+            }
+        }
+        let mut future = property("future", "x");
+        future.critical = true;
+        let found = stops("example.ch", &[future], "ca.example", OURS, before);
+        assert!(found.is_some_and(|stop| stop.is_certain));
     }
 }
