@@ -35,7 +35,12 @@ pub struct Pass {
 
 /// The domain that a registry sells, of a name: `example.co.uk` of `www.example.co.uk`.
 pub fn registrable(name: &DomainName) -> Option<&str> {
-    psl::domain_str(name.as_str())
+    registrable_of(name.as_str())
+}
+
+/// The same for the name of any record, in A-labels.
+pub fn registrable_of(name: &str) -> Option<&str> {
+    psl::domain_str(name)
 }
 
 /// The registrable domains of all names that the inventory wants.

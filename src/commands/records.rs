@@ -95,7 +95,7 @@ pub(super) async fn records(
     let wanted = wanted(&*store, &settings, &entries).await?;
     let views = persistent::views(&settings, &*store, wire::clock().now()).await?;
     if args.ignore_rules {
-        let rules = standing::ignore_rules(args.format, &views);
+        let rules = standing::ignore_rules(args.format, &views, &settings);
         let rules = rules.ok_or_else(|| {
             let words = "`--ignore-rules` is for `--format octodns` and `--format dnscontrol`";
             Failed::new(Exit::Usage, words)
@@ -212,6 +212,7 @@ impl Value {
                 .zone
                 .clone()
                 .or(configured.map(str::to_owned))
+                .or_else(|| looked_at(settings, &entry.owner))
                 .unwrap_or_else(|| entry.owner.clone()),
             ttl: entry.ttl_before.unwrap_or(NEW_TTL),
             seen: entry.published_at.is_some(),
@@ -236,6 +237,13 @@ impl Value {
             RecordType::Cname => format!("{} CNAME {}.", self.owner, self.value),
         }
     }
+}
+
+/// The zone of `[propagation.zone]` that a name is in.
+fn looked_at(settings: &Settings, owner: &str) -> Option<String> {
+    let zones = settings.propagation.zones.keys();
+    let zones = zones.filter(|zone| is_within(owner, zone));
+    zones.max_by_key(|zone| zone.len()).cloned()
 }
 
 fn check(

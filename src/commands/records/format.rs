@@ -60,7 +60,8 @@ fn quoted(text: &str) -> String {
     json!(text).to_string()
 }
 
-fn relative(Value { owner, zone, .. }: &Value) -> &str {
+/// The name without its zone; empty at the apex.
+pub(super) fn relative(Value { owner, zone, .. }: &Value) -> &str {
     owner
         .strip_suffix(zone.as_str())
         .unwrap_or(owner)

@@ -1,14 +1,18 @@
 //! Persistent records among those that pipelines must keep, and the rules with which a pipeline
 //! leaves the ones alone that it does not write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use prevalidate_providers::record::is_within;
+
+use super::format::relative;
 use super::{Format, Records, Value};
 use crate::config::Settings;
 use crate::overview::persistent::{PersistentView, RecordView};
 use crate::persistent::LABEL;
 use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
+use crate::rdap::registrable_of;
 
 impl Records {
     /// Adds the persistent records: those that must stand, and those that may go.
@@ -47,27 +51,42 @@ fn value(view: &PersistentView, record: &RecordView, settings: &Settings) -> Val
         retry_at: None,
     };
     let value = Value::new(entry, settings);
-    // Without a zone that is known, the domain is a better guess than the label below it.
-    match value.zone == value.owner {
-        true => Value {
-            zone: view.domain.as_str().to_owned(),
-            ..value
-        },
-        false => value,
+    if value.zone != value.owner {
+        return value;
+    }
+    // Without a zone that is known, the domain is a better guess than the label below it. An alias
+    // leads out of the domain.
+    let domain = view.domain.as_str();
+    let zone = match is_within(&value.owner, domain) {
+        true => domain,
+        false => registrable_of(&value.owner).unwrap_or(&value.owner),
+    };
+    Value {
+        zone: zone.to_owned(),
+        ..value
     }
 }
 
 /// The rules of a tool with which it neither removes nor reports persistent records; `None` where
 /// the format has none.
-pub(super) fn ignore_rules(format: Format, views: &[PersistentView]) -> Option<String> {
+pub(super) fn ignore_rules(
+    format: Format,
+    views: &[PersistentView],
+    settings: &Settings,
+) -> Option<String> {
     let records = views.iter().flat_map(|view| {
         let records = view.records.iter();
-        records.map(|record| {
-            let zone = record.zone.clone();
-            zone.unwrap_or_else(|| view.domain.as_str().to_owned())
-        })
+        records.map(|record| value(view, record, settings))
     });
-    let zones: BTreeSet<String> = records.collect();
+    // By zone, the names to which aliases of the label lead.
+    let mut zones: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for record in records {
+        let name = relative(&record).to_owned();
+        let aliased = zones.entry(record.zone).or_default();
+        if name != LABEL && !name.starts_with(&format!("{LABEL}.")) {
+            aliased.insert(name);
+        }
+    }
     let mut text = String::new();
     match format {
         Format::Octodns => {
@@ -78,17 +97,25 @@ pub(super) fn ignore_rules(format: Format, views: &[PersistentView]) -> Option<S
                  class: octodns.processor.filter.NameRejectlistFilter\n    rejectlist:\n",
             );
             let _ = writeln!(text, "      - /^{LABEL}(\\..+)?$/");
-            for zone in zones {
+            for name in zones.values().flatten().collect::<BTreeSet<_>>() {
+                let _ = writeln!(text, "      - /^{}$/", name.replace('.', "\\."));
+            }
+            for zone in zones.keys() {
                 let _ = writeln!(text, "# {zone}.");
             }
         }
         Format::Dnscontrol => {
-            for zone in zones {
+            for (zone, names) in zones {
                 let _ = writeln!(
                     text,
                     "D_EXTEND(\"{zone}\",\n  IGNORE(\"{LABEL}\", \"TXT\"),\n  \
-                     IGNORE(\"{LABEL}.**\", \"TXT\"),\nEND);"
+                     IGNORE(\"{LABEL}.**\", \"TXT\"),"
                 );
+                for name in names {
+                    let name = if name.is_empty() { "@" } else { &name };
+                    let _ = writeln!(text, "  IGNORE(\"{name}\", \"TXT\"),");
+                }
+                let _ = writeln!(text, "END);");
             }
         }
         Format::Zone | Format::Nsupdate | Format::Terraform | Format::Json => return None,

@@ -54,3 +54,62 @@ fn a_record_goes_where_its_alias_leads_and_leaves_the_old_place() {
         assert_eq!(server.serial("a.test"), serial, "it is left alone");
     }
 }
+
+#[test]
+fn a_record_whose_name_becomes_an_alias_goes_there_and_nothing_is_left() {
+    let (server, world, setup) = stage(&[("a.test", ""), ("one.test", "")]);
+    let setup = setup.without("one.test");
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let zones = || ["a.test", "one.test"].map(|zone| values(&server, zone).len());
+    assert_eq!(zones(), [1, 0]);
+    server.nsupdate(
+        "update delete _validation-persist.a.test. TXT\n\
+         update add _validation-persist.a.test. 60 CNAME a.one.test.",
+    );
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    assert_eq!(zones(), [0, 1]);
+    let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
+    let one = listed.exits(0).json()["persistent"][0].clone();
+    assert_eq!(one["records"].as_array().unwrap().len(), 1, "{one}");
+    assert_eq!(one["state"], "visible", "{one}");
+    world
+        .run(&setup, &["persistent", "withdraw", "a.test", "--yes"])
+        .exits(0);
+    assert_eq!(zones(), [0, 0]);
+}
+
+#[test]
+fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
+    let (server, world, mut setup) = stage(&[
+        ("a.test", "_validation-persist 60 CNAME a.dcv.one.test."),
+        ("one.test", ""),
+    ]);
+    setup.provider = None;
+    setup.more = "[provider.gitops]\nkind = \"manual\"\n".to_owned();
+    let setup = setup.without("one.test");
+    world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+    for (format, words) in [
+        ("zone", "; zone one.test: must stand"),
+        ("nsupdate", "zone one.test."),
+        ("octodns", "# one.test.yaml"),
+        ("octodns", "\"a.dcv\":"),
+        ("dnscontrol", "D_EXTEND(\"one.test\","),
+    ] {
+        world
+            .run(&setup, &["records", "--format", format])
+            .exits(0)
+            .says(&[words]);
+    }
+    for (format, rule, zone) in [
+        (
+            "dnscontrol",
+            "IGNORE(\"a.dcv\", \"TXT\")",
+            "D_EXTEND(\"one.test\",",
+        ),
+        ("octodns", "- /^a\\.dcv$/", "# one.test."),
+    ] {
+        let asked = ["records", "--format", format, "--ignore-rules"];
+        world.run(&setup, &asked).exits(0).says(&[rule, zone]);
+    }
+    assert_eq!(values(&server, "one.test"), [""; 0]);
+}
