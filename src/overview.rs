@@ -105,6 +105,11 @@ impl DomainView {
         self.proof.as_ref().and_then(|proof| proof.usable_until)
     }
 
+    /// When its proof was made, where the CA shows it.
+    pub fn made_at(&self) -> Option<Timestamp> {
+        self.proof.as_ref().and_then(|proof| proof.validated_at)
+    }
+
     /// Whether it does not come right by itself, for all that is known.
     pub fn needs_a_person(&self) -> bool {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
@@ -298,6 +303,7 @@ fn view(
     .believed(now);
     let decision = next_step(&observed, policy, now);
     let end = observed.usable_until(&policy.reuse, now);
+    let made = observed.last_proof().and_then(|proof| proof.validated_at);
     let attempt = &observed.attempt;
     let rests = !observed.desired || covered_by.is_some();
     let waiting = Waiting::of(&observed, &decision, now).filter(|_| !rests);
@@ -326,10 +332,10 @@ fn view(
         provider: row.provider,
         state: observed.state(&policy.reuse, now),
         with_margin: observed.desired
-            && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end)),
+            && end.is_some_and(|end| end.duration_since(now) > policy.critical_margin(end, made)),
         danger: match end {
             _ if rests => Danger::None,
-            Some(end) => Danger::of_proof(end, policy, now),
+            Some(end) => Danger::of_proof(end, made, policy, now),
             None if observed.was_proven() => Danger::Lapsed,
             None => Danger::None,
         },

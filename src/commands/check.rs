@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use self::tally::Tally;
+use self::tally::{Soonest, Tally};
 use super::asked::{Ground, Part};
 use super::{Exit, Failed, Global, persistent, wire};
 use crate::config::{self, Settings};
@@ -209,7 +209,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
     let (valid, wanted) = (tally.valid, tally.wanted);
     let mut text = share(valid, wanted, "domain", ("is valid", "are valid"));
-    if let Some((end, domain)) = &tally.soonest {
+    if let Some(Soonest { end, domain, .. }) = &tally.soonest {
         text.push_str(&format!(
             ", the first ends {} ({})",
             relative(*end, now),
@@ -237,8 +237,8 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         text.push_str(&format!("; and {} more", findings.len() - 3));
     }
     let mut performance = format!("'valid'={valid};;;0;{wanted}");
-    if let Some((end, _)) = &tally.soonest {
-        let (end, (warning, critical)) = (*end, tally.margins(*end));
+    if let Some(Soonest { end, made, .. }) = &tally.soonest {
+        let (warning, critical) = tally.margins(*end, *made);
         let left = end.duration_since(now).as_secs();
         let (warning, critical) = (warning.as_secs(), critical.as_secs());
         // `20:` alerts below 20.

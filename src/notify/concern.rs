@@ -74,7 +74,7 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
         if trouble.is_some_and(|trouble| trouble.lapsed) {
             add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
         } else if let Some(end) = entry.usable_until {
-            let topic = match Danger::of_proof(end, policy, picture.at) {
+            let topic = match Danger::of_proof(end, entry.made_at, policy, picture.at) {
                 Danger::Critical | Danger::Lapsed => Some(Topic::MarginCritical),
                 Danger::Warning => Some(Topic::MarginWarning),
                 Danger::None => None,

@@ -104,6 +104,7 @@ impl World {
             usable_until: Some(self.picture.at + hours(24 * 365)),
             with_margin: true,
             danger: Default::default(),
+            made_at: None,
             proven_until: None,
             gravity: Default::default(),
             renew_at: None,

@@ -155,6 +155,7 @@ mod tests {
                 State::Expired => Danger::Lapsed,
                 _ => Danger::None,
             },
+            made_at: None,
             proven_until: None,
             gravity: Gravity::Ok,
             renew_at: renew_at.map(moment),

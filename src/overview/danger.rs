@@ -36,12 +36,17 @@ pub enum Gravity {
 }
 
 impl Danger {
-    /// The danger of a proof that counts until `end`.
-    pub fn of_proof(end: Timestamp, policy: &Policy, now: Timestamp) -> Self {
+    /// The danger of a proof that counts until `end`, and was made at `made`, where that is known.
+    pub fn of_proof(
+        end: Timestamp,
+        made: Option<Timestamp>,
+        policy: &Policy,
+        now: Timestamp,
+    ) -> Self {
         let left = end.duration_since(now);
-        if left <= policy.critical_margin(end) {
+        if left <= policy.critical_margin(end, made) {
             Self::Critical
-        } else if left <= policy.warning_margin(end) {
+        } else if left <= policy.warning_margin(end, made) {
             Self::Warning
         } else {
             Self::None
@@ -124,8 +129,45 @@ mod tests {
             (policy.warning, Danger::Warning),
             (policy.warning + SignedDuration::from_secs(1), Danger::None),
         ] {
-            assert_eq!(Danger::of_proof(now + left, &policy, now), danger, "{left}");
+            let found = Danger::of_proof(now + left, None, &policy, now);
+            assert_eq!(found, danger, "{left}");
         }
+    }
+
+    #[test]
+    fn a_proof_that_lives_ten_days_has_margins_of_its_own() {
+        let policy = Policy::new(Mode::Manage);
+        let made: Timestamp = "2026-11-22T02:00:00Z".parse().unwrap();
+        let hours = |count| SignedDuration::from_hours(count);
+        let end = made + hours(240);
+        for (age, danger) in [
+            (0, Danger::None),
+            (191, Danger::None),
+            (192, Danger::Warning),
+            (213, Danger::Warning),
+            (214, Danger::Critical),
+        ] {
+            let now = made + hours(age);
+            assert_eq!(
+                Danger::of_proof(end, Some(made), &policy, now),
+                danger,
+                "{age}"
+            );
+        }
+        // A proof as long as the rules allow has those of the policy, to the second.
+        let made = end - policy.reuse.limit_at(end);
+        for (left, danger) in [
+            (policy.critical, Danger::Critical),
+            (policy.warning, Danger::Warning),
+            (policy.warning + hours(1), Danger::None),
+        ] {
+            let now = end - left;
+            assert_eq!(Danger::of_proof(end, Some(made), &policy, now), danger);
+        }
+        // Dates that contradict each other say nothing of a life.
+        let now = end - hours(1);
+        let found = Danger::of_proof(end, Some(end + hours(1)), &policy, now);
+        assert_eq!(found, Danger::Critical);
     }
 
     #[test]

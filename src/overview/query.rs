@@ -546,6 +546,7 @@ mod tests {
             usable_until: usable_until.map(moment),
             with_margin: usable_until.is_some(),
             danger: Default::default(),
+            made_at: None,
             proven_until: None,
             gravity: Default::default(),
             renew_at: usable_until.map(|end| moment(end - 100)),

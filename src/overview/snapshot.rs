@@ -66,6 +66,9 @@ pub struct Entry {
     pub covered: bool,
     /// When its proof stops counting; `None` when none counts.
     pub usable_until: Option<Timestamp>,
+    /// When that proof was made, where the CA shows it.
+    #[serde(skip)]
+    pub made_at: Option<Timestamp>,
     /// Valid, and for longer than the critical margin.
     pub with_margin: bool,
     /// How near it is to having no proof that counts.
@@ -330,6 +333,7 @@ impl Entry {
     fn of(view: DomainView, texts: &mut Shared) -> Self {
         Self {
             usable_until: view.usable_until(),
+            made_at: view.made_at(),
             needs_a_person: view.needs_a_person(),
             lateness: view.lateness(),
             gravity: view.gravity(),
@@ -365,7 +369,7 @@ impl Entry {
     /// How near it is to having no proof that counts, at a moment after the picture.
     pub fn danger_at(&self, policy: &Policy, at: Timestamp) -> Danger {
         match self.usable_until {
-            Some(end) => Danger::of_proof(end, policy, at),
+            Some(end) => Danger::of_proof(end, self.made_at, policy, at),
             None => self.danger,
         }
     }
@@ -379,6 +383,7 @@ impl Entry {
             proven_until: self.proven_until,
             proof: self.usable_until.map(|end| ProofView {
                 usable_until: Some(end),
+                validated_at: self.made_at,
                 ..ProofView::default()
             }),
             is_dns: false,

@@ -61,9 +61,9 @@ pub struct Policy {
     /// Repeated CA effects over all domains in an hour; first tries are not counted, they are the
     /// work itself.
     pub retries_per_hour: u64,
-    /// Below this much left, `check` warns; a fifth of the reuse limit when that is shorter.
+    /// Below this much left, `check` warns; a fifth of the proof's life when that is shorter.
     pub warning: SignedDuration,
-    /// Below this much left, a domain is without margin; a tenth of the reuse limit when that is
+    /// Below this much left, a domain is without margin; a tenth of the proof's life when that is
     /// shorter.
     pub critical: SignedDuration,
 }
@@ -183,17 +183,26 @@ impl Policy {
     }
 
     /// How much of a proof's life must be left for a domain to count as safe at `end`; never less
-    /// than until after the next nightly run.
-    pub fn critical_margin(&self, end: Timestamp) -> SignedDuration {
-        let limit = self.reuse.limit_at(end);
+    /// than until after the next nightly run. `made`: the proof's day, where the CA shows it.
+    pub fn critical_margin(&self, end: Timestamp, made: Option<Timestamp>) -> SignedDuration {
+        let limit = self.life(end, made);
         self.critical.min(limit / 10).max(NIGHT.min(limit / 2))
     }
 
     /// How much must be left for nobody to be told.
-    pub fn warning_margin(&self, end: Timestamp) -> SignedDuration {
+    pub fn warning_margin(&self, end: Timestamp, made: Option<Timestamp>) -> SignedDuration {
         self.warning
-            .min(self.reuse.limit_at(end) / 5)
-            .max(self.critical_margin(end))
+            .min(self.life(end, made) / 5)
+            .max(self.critical_margin(end, made))
+    }
+
+    /// How long a proof lives: by the rules, or shorter by the CA's date, as one by a persistent
+    /// record, which counts for 10 days (BR 3.2.2.4.22).
+    fn life(&self, end: Timestamp, made: Option<Timestamp>) -> SignedDuration {
+        let limit = self.reuse.limit_at(end);
+        let own = made.map(|made| end.duration_since(made));
+        own.filter(|own| own.is_positive())
+            .map_or(limit, |own| own.min(limit))
     }
 
     /// The first moment not before `now` at which one more CA effect is within the domain's budget.

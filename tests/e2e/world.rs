@@ -429,7 +429,8 @@ fn due_proof(domain: &str, now: Timestamp) -> Timestamp {
         policy
             .renew_at(&domain, &proof)
             .is_some_and(|due| due < now - SignedDuration::from_hours(1))
-            && end.duration_since(now) > policy.critical_margin(end) + SignedDuration::from_hours(1)
+            && end.duration_since(now)
+                > policy.critical_margin(end, None) + SignedDuration::from_hours(1)
     };
     let hours = (1..=400 * 24).map(|hours| now - SignedDuration::from_hours(hours));
     hours

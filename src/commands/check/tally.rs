@@ -14,6 +14,13 @@ use crate::store::KEPT_DAYS;
 /// No step is planned further ahead: no proof counts for longer.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * KEPT_DAYS);
 
+/// The proof that ends first.
+pub(super) struct Soonest {
+    pub(super) end: Timestamp,
+    pub(super) made: Option<Timestamp>,
+    pub(super) domain: DomainName,
+}
+
 pub(super) struct Tally<'a> {
     args: &'a CheckArgs,
     policy: &'a Policy,
@@ -21,7 +28,7 @@ pub(super) struct Tally<'a> {
     pub(super) wanted: usize,
     pub(super) valid: usize,
     /// The proof that ends first.
-    pub(super) soonest: Option<(Timestamp, DomainName)>,
+    pub(super) soonest: Option<Soonest>,
     pub(super) findings: Vec<(Word, String)>,
     pub(super) clients: BTreeSet<String>,
     /// What is planned for a day that no rule could have put it to: the first, its day, and how
@@ -52,9 +59,13 @@ impl<'a> Tally<'a> {
         }
         self.valid += usize::from(view.usable_until().is_some() || view.with_margin);
         if let Some(end) = view.usable_until()
-            && self.soonest.as_ref().is_none_or(|(first, _)| end < *first)
+            && self.soonest.as_ref().is_none_or(|first| end < first.end)
         {
-            self.soonest = Some((end, view.domain.clone()));
+            self.soonest = Some(Soonest {
+                end,
+                made: view.made_at(),
+                domain: view.domain.clone(),
+            });
         }
         if let Some(due) = view.due_at.filter(|&due| due < Timestamp::MAX)
             && due.duration_since(self.now) > FARTHEST
@@ -68,10 +79,16 @@ impl<'a> Tally<'a> {
     }
 
     /// Below what a proof that ends then is a warning, and critical.
-    pub(super) fn margins(&self, end: Timestamp) -> (SignedDuration, SignedDuration) {
+    pub(super) fn margins(
+        &self,
+        end: Timestamp,
+        made: Option<Timestamp>,
+    ) -> (SignedDuration, SignedDuration) {
         let (args, policy) = (self.args, self.policy);
-        let warning = args.warning.unwrap_or_else(|| policy.warning_margin(end));
-        let critical = args.critical.unwrap_or_else(|| policy.critical_margin(end));
+        let warning = args.warning;
+        let warning = warning.unwrap_or_else(|| policy.warning_margin(end, made));
+        let critical = args.critical;
+        let critical = critical.unwrap_or_else(|| policy.critical_margin(end, made));
         (warning, critical)
     }
 
@@ -83,7 +100,10 @@ impl<'a> Tally<'a> {
             self.findings.insert(0, (Word::Critical, text));
         }
         let danger = match view.usable_until() {
-            Some(end) => danger_within(end.duration_since(self.now), self.margins(end)),
+            Some(end) => {
+                let margins = self.margins(end, view.made_at());
+                danger_within(end.duration_since(self.now), margins)
+            }
             None => view.danger,
         };
         let found = view.finding(danger, self.now);

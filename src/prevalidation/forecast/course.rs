@@ -26,6 +26,8 @@ struct Course<'a> {
     /// The place of its provider.
     provider: usize,
     end: Option<Timestamp>,
+    /// When that proof was made.
+    made: Option<Timestamp>,
     /// Whether it takes part: a domain that waits for a person does not.
     plays: bool,
     /// Its place in the list of lapses, while it has lapsed.
@@ -150,6 +152,7 @@ impl<'a> Play<'a> {
             ca: client.ca,
             provider: self.provider(&start.provider),
             end: None,
+            made: None,
             plays: !start.waits_for_person,
             lapse: None,
         };
@@ -161,6 +164,7 @@ impl<'a> Play<'a> {
             ..
         } = &mut self.cas[client.ca];
         course.end = self.seen.usable_until(&policy.reuse, question.from);
+        course.made = self.seen.last_proof().and_then(|one| one.validated_at);
         found.domains += 1;
         found.waiting_for_person += usize::from(start.waits_for_person);
         if let Some(end) = course.end {
@@ -260,9 +264,10 @@ impl<'a> Play<'a> {
             if *calls < CALLS_PER_RENEWAL || at_risk >= limit && !is_first {
                 break;
             }
-            let end = self.courses[place].end.filter(|&end| now < end);
+            let Course { end, made, .. } = self.courses[place];
+            let end = end.filter(|&end| now < end);
             let is_late =
-                end.is_none_or(|end| end.duration_since(now) <= policy.critical_margin(end));
+                end.is_none_or(|end| end.duration_since(now) <= policy.critical_margin(end, made));
             let takes_turn = !is_late && policy.start_keeps_proof != Some(true);
             if takes_turn {
                 if at_risk >= limit {
@@ -312,6 +317,7 @@ impl<'a> Play<'a> {
             ..
         } = &mut self.cas[client.ca];
         course.end = self.seen.usable_until(&policy.reuse, at);
+        course.made = self.seen.last_proof().and_then(|one| one.validated_at);
         let due = next_step(&self.seen, policy, at).at;
         client.later.push(Reverse((due, place)));
         tally.count(Event::Renewal, at);

@@ -77,7 +77,7 @@ fn case(entry: &Entry, policy: &Policy, now: Timestamp) -> Markup {
                 @match entry.usable_until {
                     Some(end) => {
                         "The proof ends " (away(end, now)) ", on " (day(end))
-                        @if let Some(since) = since(danger, end, policy) { "; in danger since " (day(since)) }
+                        @if let Some(since) = since(danger, (end, entry.made_at), policy) { "; in danger since " (day(since)) }
                         "."
                     },
                     None => {
@@ -94,10 +94,14 @@ fn case(entry: &Entry, policy: &Policy, now: Timestamp) -> Markup {
 }
 
 /// When what is left fell below the margin.
-fn since(danger: Danger, end: Timestamp, policy: &Policy) -> Option<Timestamp> {
+fn since(
+    danger: Danger,
+    (end, made): (Timestamp, Option<Timestamp>),
+    policy: &Policy,
+) -> Option<Timestamp> {
     let margin = match danger {
-        Danger::Critical => policy.critical_margin(end),
-        Danger::Warning => policy.warning_margin(end),
+        Danger::Critical => policy.critical_margin(end, made),
+        Danger::Warning => policy.warning_margin(end, made),
         Danger::None | Danger::Lapsed => return None,
     };
     end.checked_sub(margin).ok()

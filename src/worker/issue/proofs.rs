@@ -143,7 +143,10 @@ impl Issuer {
         let proof = registration.and_then(|one| one.proof.as_ref());
         let renewal = proof.and_then(|proof| self.policy.renew_at(&row.domain, proof));
         let is_renewed_first = renewal.is_some_and(|at| at <= now)
-            && left < self.policy.critical_margin(until)
+            && left
+                < self
+                    .policy
+                    .critical_margin(until, proof.and_then(|one| one.validated_at))
             && !(held && left >= LEAST);
         is_renewed_first
             .then(|| format!("the proof of {domain} ends on {until:.0} and is renewed first"))

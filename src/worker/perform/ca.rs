@@ -335,7 +335,8 @@ impl Worker {
     fn is_without_margin(&self, task: &Task, now: Timestamp) -> bool {
         let policy = task.policy(self);
         let end = task.observed.usable_until(&policy.reuse, now);
-        end.is_some_and(|end| end.duration_since(now) <= policy.critical_margin(end))
+        let made = task.observed.last_proof().and_then(|one| one.validated_at);
+        end.is_some_and(|end| end.duration_since(now) <= policy.critical_margin(end, made))
     }
 
     /// Asks for a new challenge, by a reset of the token or by a start that keeps the proof.
