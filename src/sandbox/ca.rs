@@ -374,11 +374,32 @@ impl Shared {
 
     /// Whether CAA lets this CA issue, whatever `caa` says about when it asks.
     async fn caa(&self, name: &str, subject: Subject) -> Result<(), String> {
+        let is_persistent = self.state().persistent.watches(name);
+        self.caa_after(name, subject, is_persistent).await
+    }
+
+    /// The same after a validation by the persistent record, or by a random value.
+    async fn caa_after(
+        &self,
+        name: &str,
+        subject: Subject,
+        is_persistent: bool,
+    ) -> Result<(), String> {
         let (behaviour, now) = (self.state().behaviour.clone(), self.now());
+        // The account that persistent records name.
+        let persistent = behaviour
+            .persistent_accounts
+            .iter()
+            .filter(|_| is_persistent);
+        let accounts = behaviour.caa_accounts.iter().chain(persistent);
+        let accounts: Vec<String> = accounts.cloned().collect();
         let rules = Rules {
             names: &behaviour.caa_names,
-            accounts: &behaviour.caa_accounts,
-            methods: ["ca-tbr-7", "dns-01"],
+            accounts: &accounts,
+            methods: match is_persistent {
+                true => ["ca-tbr-22", "dns-persist-01"],
+                false => ["ca-tbr-7", "dns-01"],
+            },
             is_lenient: behaviour.caa_lenient,
             parameters_bind: now >= behaviour.caa_from,
         };

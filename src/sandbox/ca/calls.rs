@@ -258,7 +258,7 @@ async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> 
     };
     let mut seen = shared.look(&name, &value, nth).await;
     if seen.is_ok() && shared.state().behaviour.caa == CaaCheck::Validate {
-        let permitted = shared.caa(&name, Subject::Host).await;
+        let permitted = shared.caa_after(&name, Subject::Host, false).await;
         seen = permitted.and(seen);
     }
     Ok(match seen {

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use prevalidate_providers::record::is_within;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Shared;
+use super::{CaaCheck, Shared};
 use crate::persistent::LABEL;
+use crate::sandbox::caa::Subject;
 use crate::sandbox::look::{Data, Persistent};
 
 /// A proof by this method may be used so long (BR 3.2.2.4.22).
@@ -38,6 +40,12 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn looks(&self) -> &[Recheck] {
         &self.looks
+    }
+
+    /// Whether a name is validated by the persistent record of its domain.
+    pub(super) fn watches(&self, name: &str) -> bool {
+        let mut domains = self.next.keys();
+        domains.any(|domain| is_within(name, domain))
     }
 
     fn due(&self, now: Timestamp) -> Vec<String> {
@@ -73,11 +81,15 @@ impl Shared {
             now,
         };
         let owner = format!("{LABEL}.{domain}");
-        let seen = self.look_for(&owner, Data::Persistent(&wanted), 0).await;
         let every = SignedDuration::from_secs(behaviour.persistent_every);
-        let mut state = self.state();
         let next = now.saturating_add(every).unwrap_or(Timestamp::MAX);
-        state.persistent.next.insert(domain.to_owned(), next);
+        let watch = |watched: &mut Watched| watched.next.insert(domain.to_owned(), next);
+        watch(&mut self.state().persistent);
+        let mut seen = self.look_for(&owner, Data::Persistent(&wanted), 0).await;
+        if seen.is_ok() && behaviour.caa == CaaCheck::Validate {
+            seen = self.caa_after(domain, Subject::Host, true).await.and(seen);
+        }
+        let mut state = self.state();
         let reference = state.book.find(domain).map(|one| one.reference.clone());
         if let (Some(reference), Ok(words)) = (reference, &seen) {
             let end = now.saturating_add(REUSE).unwrap_or(Timestamp::MAX);

@@ -1,5 +1,8 @@
 //! The CA looks at persistent records again and again, by the reading that is switched on.
 
+use hickory_proto::rr::RData;
+use hickory_proto::rr::rdata::CAA;
+
 use super::*;
 
 const OWNER: &str = "_validation-persist.example.test";
@@ -77,6 +80,71 @@ async fn each_reading_takes_what_its_validator_takes() {
             lab.ca.change(|behaviour| behaviour.persistent = reading);
             let found = lab.ca.watch_persistent("example.test").await;
             assert_eq!(found.is_ok(), takes, "{value} {reading:?}: {found:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn caa_stops_a_look_by_the_rules_of_the_day() {
+    let lab = Lab::start().await;
+    lab.register(&["example.test"]).await;
+    lab.stand("v=other");
+    let now = lab.clock.now();
+    let day = |count| now.saturating_add(days(count)).unwrap();
+    // CAA is switched off by default.
+    for (caa, before, after) in [
+        (None, true, true),
+        (Some("swisssign.com"), true, true),
+        (Some("other.example"), false, false),
+        (
+            Some("swisssign.com; validationmethods=ca-tbr-7"),
+            true,
+            false,
+        ),
+        (
+            Some("swisssign.com; validationmethods=ca-tbr-7,ca-tbr-22"),
+            true,
+            true,
+        ),
+        (
+            Some("swisssign.com; validationmethods=dns-persist-01"),
+            true,
+            true,
+        ),
+        (
+            Some("swisssign.com; accounturi=acct:other@swisssign.com"),
+            true,
+            false,
+        ),
+        (
+            Some("swisssign.com; accounturi=acct:sandbox@swisssign.com"),
+            true,
+            true,
+        ),
+    ] {
+        lab.dns.edit("example.test", |_| {
+            let value = format!("swisssign.com; accounturi={ACCOUNT}");
+            let zone = Zone::new("example.test").txt(OWNER, &value);
+            let Some(caa) = caa else {
+                return zone;
+            };
+            let mut issue = CAA::new_issue(false, None, Vec::new());
+            issue.value = caa.as_bytes().to_vec();
+            zone.with("example.test", RData::CAA(issue))
+        });
+        for (from, permits) in [(day(1), before), (day(-1), after)] {
+            lab.ca.change(|behaviour| {
+                behaviour.caa = CaaCheck::Off;
+                behaviour.caa_from = from;
+            });
+            let found = lab.ca.watch_persistent("example.test").await;
+            assert!(found.is_ok(), "{caa:?}: {found:?}");
+            for check in [CaaCheck::Orders, CaaCheck::Validate] {
+                lab.ca.change(|behaviour| behaviour.caa = check);
+                let found = lab.ca.watch_persistent("example.test").await;
+                let expected = permits || check == CaaCheck::Orders;
+                assert_eq!(found.is_ok(), expected, "{caa:?} {from}: {found:?}");
+            }
         }
     }
 }
