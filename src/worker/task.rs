@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 mod entries;
 mod lapses;
 mod listed;
+mod lost;
 mod orders;
 
 use super::Worker;

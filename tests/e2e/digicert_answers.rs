@@ -157,6 +157,35 @@ fn one_answer_of_the_network_before_the_api_holds_no_domain() {
 }
 
 #[test]
+fn a_page_in_the_place_of_each_answer_is_waited_for_and_named() {
+    let (server, name) = one_zone();
+    let site = Site::new(&server, "");
+    let setup = site.setup(&server, &[name]);
+    site.cc.fault(Fault {
+        on: "/validation".to_owned(),
+        times: 100,
+        what: What::Page(200),
+    });
+    let made = || {
+        let calls = site.calls();
+        let made = calls.iter().filter(|call| call.contains("/validation"));
+        made.filter(|call| !call.starts_with("GET ")).count()
+    };
+    for calls in [2, 2] {
+        site.world.run(&setup, &["run", "--wait", "10s"]).exits(1);
+        assert_eq!(made(), calls, "{:?}", site.calls());
+        let found = domain(&site, &setup);
+        let reason = found["reason"].as_str().unwrap();
+        assert!(reason.contains("html"), "{reason}");
+    }
+    // A person who says that something changed is heard at once.
+    site.cc.clear_faults();
+    let again = ["run", "--domain", name, "--wait", "60s"];
+    site.world.run(&setup, &again).exits(0);
+    assert_eq!(domain(&site, &setup)["state"], "valid");
+}
+
+#[test]
 fn a_storm_of_429_is_waited_for_and_is_no_wrong_key() {
     let (server, name) = one_zone();
     let site = Site::new(&server, "");

@@ -70,10 +70,12 @@ impl Worker {
                 Ok(registration) => {
                     self.pauses.answered(&target.ca);
                     let unanswered = task.observed.attempt.unanswered;
+                    let lost = task.lost_call();
                     task.went_well();
                     task.saw(self, Sighting::Present(registration), now);
                     task.lost_submission(unanswered);
                     task.goes_on(self, now);
+                    task.wait_after_loss(self, lost, now);
                 }
                 Err(error) if error.failure == Failure::NotFound => {
                     self.pauses.answered(&target.ca);
@@ -140,6 +142,7 @@ impl Worker {
                     // Missing proves nothing: what was unanswered stays so until the reference is
                     // read.
                     let unanswered = task.observed.attempt.unanswered;
+                    let lost = task.lost_call();
                     let missing = matches!(sighting, Sighting::Missing(_));
                     let unregistered =
                         sighting == Sighting::Absent && unanswered == Some(Effect::Register);
@@ -158,6 +161,7 @@ impl Worker {
                         continue;
                     }
                     task.goes_on(self, now);
+                    task.wait_after_loss(self, lost, now);
                     tasks.push(task);
                 }
             }
