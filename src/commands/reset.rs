@@ -181,8 +181,8 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
         Some(false) => Err(Failed::new(Exit::Usage, "nothing was reset")),
         None => Err(Failed::new(
             Exit::Usage,
-            "nobody is here to be asked, so nothing was reset",
+            "standard input is not a terminal, so nothing was reset",
         )
-        .with_hint("--yes goes on without asking")),
+        .with_hint("use `--yes` to reset without a question")),
     }
 }

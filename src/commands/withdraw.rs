@@ -206,9 +206,11 @@ fn ask(
         Some(false) => Err(Failed::new(Exit::Usage, "nothing was withdrawn")),
         None => Err(Failed::new(
             Exit::Usage,
-            "nobody is here to be asked, so nothing was withdrawn",
+            "standard input is not a terminal, so nothing was withdrawn",
         )
-        .with_hint("--yes goes on without asking; --dry-run says what would be done")),
+        .with_hint(
+            "use `--yes` to withdraw without a question; `--dry-run` says what would be done",
+        )),
     }
 }
 

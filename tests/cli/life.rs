@@ -170,7 +170,7 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
         .await
         .ends(2)
         .says("has a proof that counts")
-        .says("--yes goes on");
+        .says("use `--yes`");
     assert!(lab.reference("two.test").is_some());
 
     lab.run(&["remove", "two.test"])
@@ -251,7 +251,7 @@ async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_orde
     lab.run(&["withdraw", "one.test"])
         .await
         .ends(2)
-        .says("nobody is here to be asked")
+        .says("standard input is not a terminal")
         .says("--yes");
     assert_eq!(
         lab.sandbox.dns.txt("one.test"),

@@ -135,10 +135,9 @@ pub(super) async fn remove(
             Some(true) => {}
             Some(false) => return Err(Failed::new(Exit::Usage, "nothing was deleted")),
             None => {
-                let message = "nobody is here to be asked, so nothing was deleted";
-                return Err(
-                    Failed::new(Exit::Usage, message).with_hint("--yes goes on without asking")
-                );
+                let message = "standard input is not a terminal, so nothing was deleted";
+                return Err(Failed::new(Exit::Usage, message)
+                    .with_hint("use `--yes` to delete without a question"));
             }
         }
     }
