@@ -87,11 +87,24 @@ pub(super) fn init(global: &Global, args: InitArgs, output: &Output) -> Result<E
     Ok(Exit::Done)
 }
 
-/// What was given, what a person says, or the default.
+/// What was given, what a person says, or the default. An answer is refused before the next question
+/// is asked.
 fn answers(args: InitArgs, output: &Output) -> Result<Starter, Failed> {
     let (cas, providers) = (kinds("ca"), kinds("provider"));
     let first = |kinds: &[&'static str]| kinds.first().copied().unwrap_or_default();
     let (usual_ca, usual_provider) = (first(&cas), first(&providers));
+    let given = [
+        ("--ca", args.ca.as_deref(), &cas),
+        ("--provider", args.provider.as_deref(), &providers),
+    ];
+    let wrong = given
+        .into_iter()
+        .filter_map(|(option, kind, known)| is_known(option, kind?, known).err());
+    let mut faults: Vec<String> = wrong.collect();
+    if !faults.is_empty() && args.domains.is_empty() {
+        faults.push(NO_DOMAIN.to_owned());
+    }
+    refuse(faults)?;
     let ca = args.ca.or_else(|| {
         // One that is the only one needs no answer.
         let question = format!("Which kind of CA ({})?", cas.join(", "));
@@ -99,6 +112,8 @@ fn answers(args: InitArgs, output: &Output) -> Result<Starter, Failed> {
             .then(|| output.ask(&question, "swisssign"))
             .flatten()
     });
+    let ca = ca.unwrap_or_else(|| usual_ca.to_owned());
+    refuse(is_known("--ca", &ca, &cas).err())?;
     let client = args.client.or_else(|| {
         output.ask(
             "The client's name as the CA shows it (* for the only one)?",
@@ -114,39 +129,49 @@ fn answers(args: InitArgs, output: &Output) -> Result<Starter, Failed> {
                 .map(str::to_owned),
         );
     }
+    refuse(domains.is_empty().then(|| NO_DOMAIN.to_owned()))?;
+    let mut starter = Starter {
+        ca,
+        client: client.unwrap_or_else(|| "*".to_owned()),
+        domains,
+        provider: usual_provider.to_owned(),
+    };
+    if args.provider.is_none() {
+        // With the usual provider all is known but the answer to the last question.
+        let trial = starter.text(Path::new("prevalidate.toml"));
+        refuse(trial.err().map(|error| error.to_string()))?;
+    }
     let provider = args.provider.or_else(|| {
         let question = format!("What writes the zones ({})?", providers.join(", "));
         output.ask(&question, usual_provider)
     });
-    let starter = Starter {
-        ca: ca.unwrap_or_else(|| usual_ca.to_owned()),
-        client: client.unwrap_or_else(|| "*".to_owned()),
-        domains,
-        provider: provider.unwrap_or_else(|| usual_provider.to_owned()),
-    };
-    let mut faults = Vec::new();
-    for (option, kind, known) in [
-        ("--ca", &starter.ca, cas),
-        ("--provider", &starter.provider, providers),
-    ] {
-        if !known.contains(&kind.as_str()) {
-            let meant = nearest(kind, known.iter().copied());
-            let meant = meant
-                .map(|meant| format!("; did you mean {meant}?"))
-                .unwrap_or_default();
-            faults.push(format!(
-                "{option} {kind}: there is {}{meant}",
-                known.join(", ")
-            ));
-        }
+    starter.provider = provider.unwrap_or_else(|| usual_provider.to_owned());
+    refuse(is_known("--provider", &starter.provider, &providers).err())?;
+    Ok(starter)
+}
+
+const NO_DOMAIN: &str = "--domain: give at least one";
+
+fn is_known(option: &str, kind: &str, known: &[&'static str]) -> Result<(), String> {
+    if known.contains(&kind) {
+        return Ok(());
     }
-    if starter.domains.is_empty() {
-        faults.push("--domain: give at least one".to_owned());
+    let meant = nearest(kind, known.iter().copied());
+    let meant = meant
+        .map(|meant| format!("; did you mean {meant}?"))
+        .unwrap_or_default();
+    Err(format!(
+        "{option} {kind}: there is {}{meant}",
+        known.join(", ")
+    ))
+}
+
+fn refuse(faults: impl IntoIterator<Item = String>) -> Result<(), Failed> {
+    let faults: Vec<String> = faults.into_iter().collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Failed::new(Exit::Usage, faults.join("\n"))),
     }
-    if faults.is_empty() {
-        return Ok(starter);
-    }
-    Err(Failed::new(Exit::Usage, faults.join("\n")))
 }
 
 /// A file that was there a moment ago is not touched, either.
