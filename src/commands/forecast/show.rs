@@ -93,6 +93,9 @@ fn sentences(report: &Report) -> Vec<String> {
         }
         lines.push(line);
     }
+    if report.cas.iter().any(|ca| ca.late > 0) {
+        lines.push(late(report.daemon).to_owned());
+    }
     for provider in &report.providers {
         if let (Some(day), Some(_)) = (&provider.busiest_day, provider.rate_per_second) {
             lines.push(format!(
@@ -103,6 +106,22 @@ fn sentences(report: &Report) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What helps against renewals that come late.
+fn late(daemon: bool) -> &'static str {
+    match daemon {
+        false => {
+            "LATE: the renewal gets its turn when less than the critical margin is left. A daemon \
+             takes turns all day: compare with `--daemon`, and with a higher `--rate` if the CA \
+             allows it."
+        }
+        true => {
+            "LATE: the renewal gets its turn when less than the critical margin is left. Compare \
+             with a higher `--rate` if the CA allows it, or set a longer `renew_before` or a higher \
+             `max_at_risk` in [policy]."
+        }
+    }
 }
 
 fn busiest(day: &Busiest) -> String {
