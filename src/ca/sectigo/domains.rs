@@ -39,6 +39,18 @@ impl Sectigo {
                     "Create and delegate it in SCM, or set `create_domains = true` for the client.",
                 ));
             };
+            if let Some(above) = self.above(name).await? {
+                let why = format!(
+                    "Sectigo has {above}, and validates no domain below it by itself; nothing was \
+                     created"
+                );
+                let hint =
+                    format!("List {above} in the place of this domain: it is valid with it.");
+                return Err(self
+                    .http
+                    .error(Failure::Refused, &call, &why)
+                    .with_hint(hint));
+            }
             self.create(client, name, creation).await?;
             domain = self.find(name).await.map_err(super::after_the_call)?;
         }
@@ -69,6 +81,19 @@ impl Sectigo {
             ));
         }
         self.status(name).await
+    }
+
+    /// The closest domain above `name` that Sectigo has: with one, it refuses a validation of the
+    /// domain itself (-723), which would stay behind.
+    async fn above(&self, name: &DomainName) -> Result<Option<DomainName>, CaError> {
+        let mut above = name.parent();
+        while let Some(candidate) = above.filter(|one| one.as_str().contains('.')) {
+            if self.find(&candidate).await?.is_some() {
+                return Ok(Some(candidate));
+            }
+            above = candidate.parent();
+        }
+        Ok(None)
     }
 
     /// Deletes the domain with its validation.

@@ -122,6 +122,20 @@ async fn a_missing_domain_is_created_only_where_the_configuration_says_so() {
 }
 
 #[tokio::test]
+async fn a_domain_below_one_that_sectigo_has_is_not_created() {
+    let client = ORGANISATION.to_string();
+    let lab = Lab::start(Method::Cname, |_| {}).await;
+    lab.scm.add_domain("there.test", ORGANISATION);
+    let names = [name("a.b.there.test")];
+    let refused = lab.ca.register(&client, &names).await.remove(0).1;
+    let error = refused.unwrap_err();
+    assert_eq!(error.failure, Failure::Refused);
+    assert!(error.message.contains("Sectigo has there.test"), "{error}");
+    assert!(error.hint.unwrap().contains("List there.test"));
+    assert!(lab.scm.log().iter().all(|request| request.method == "GET"));
+}
+
+#[tokio::test]
 async fn a_delegation_that_waits_for_a_person_is_said_to_wait_and_goes_on_when_approved() {
     let client = ORGANISATION.to_string();
     let lab = Lab::start(Method::Cname, |behaviour| {
