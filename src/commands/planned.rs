@@ -5,7 +5,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
-use super::wire::persistent::{Pass, keeper};
+use super::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use crate::config::Settings;
 use crate::output::{Output, cause, relative};
 use crate::persistent::Step as Next;
@@ -42,6 +42,7 @@ pub(super) async fn persistent(
         force: false,
         stop: CancellationToken::new(),
         tell: std::sync::Arc::new(|_| {}),
+        noted_every: NOTED_BY_COMMANDS,
     };
     let passed = keeper(settings, ports, pass).plan().await?;
     let steps = passed.decided.into_iter().map(|one| Step {

@@ -316,6 +316,10 @@ impl Summary {
         output.json(self);
         tell_bogus(&self.attention, output);
         self.looks.iter().for_each(|look| look.tell(output));
+        if let Some(alarm) = &self.persistent_alarm {
+            let hint = Some(self.persistent_hint.as_str());
+            output.error(&format!("the guard refuses: {alarm}"), hint);
+        }
         tell_warnings(&self.warnings, output);
         if output.is_quiet() && self.exit == Exit::Done && self.in_dns.is_empty() {
             // Cron mails whatever is printed.
@@ -401,10 +405,6 @@ impl Summary {
         }
         if let Some(certificates) = &self.certificates {
             certificates.print(output);
-        }
-        if let Some(alarm) = &self.persistent_alarm {
-            let hint = Some(self.persistent_hint.as_str());
-            output.error(&format!("the guard refuses: {alarm}"), hint);
         }
         if !self.persistent.is_empty() {
             persistent::attention(&self.persistent, self.at, output);

@@ -13,7 +13,7 @@ use super::name::run_name;
 use super::order::Order;
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
-use super::wire::persistent::{Pass, keeper};
+use super::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use super::{Exit, Failed, asked, certificate, held, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, Progress};
@@ -81,10 +81,14 @@ pub(super) async fn work(
         run: &run,
         only: order.only.clone(),
         force: order.force,
+        noted_every: NOTED_BY_COMMANDS,
         stop: stop.clone(),
         tell: Arc::clone(&tell),
     };
     let keeper = keeper(settings, &ports, about);
+    if order.persistent && (order.only.is_some() || order.force) {
+        keeper.wake().await?;
+    }
     let targets = order.targets.clone();
     let worker = Worker::new(
         ports,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::danger::Gravity;
+use crate::persistent::guard::{self, Tally};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
     Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wait, Wanted, next_step,
@@ -16,6 +17,9 @@ use crate::store::persistent::PersistentRow;
 
 /// A record that was not looked at for so long is reported (invariant I18).
 pub const STALE: SignedDuration = SignedDuration::from_hours(26);
+
+/// A daemon notes each hour that all is well: what is older tells of a time, and not of now.
+const FRESH: SignedDuration = SignedDuration::from_mins(90);
 
 /// So long name servers may lack a record before it is critical: the rule gives 10 days between two
 /// looks of a CA, and SwissSign announced 8.
@@ -88,6 +92,9 @@ pub struct PersistentView {
     /// It follows the first domain of its account by itself, in time.
     #[serde(skip)]
     pub is_follower: bool,
+    /// It waits because the guard refuses, as all that the guard counted.
+    #[serde(skip)]
+    pub is_guarded: bool,
     /// Why, in words.
     pub reason: String,
     /// Until when the record that counts is good.
@@ -162,36 +169,49 @@ pub fn views(wanted: &[Wanted], rows: &[PersistentRow], now: Timestamp) -> Vec<P
         let found = stored.get(&(&one.domain, one.issuer.as_str())).copied();
         found.unwrap_or(&nothing)
     };
+    let is_wanted = |row: &PersistentRow| {
+        let mut wanted = wanted.iter();
+        wanted.any(|one| one.domain == row.domain && one.issuer == row.issuer)
+    };
+    let counted = rows.iter().map(|row| (&row.kept, is_wanted(row)));
+    let shrunk = guard::shrunk(Tally::of_leaving(counted));
     let all: Vec<(&Wanted, &Kept)> = wanted.iter().map(|one| (one, of(one))).collect();
     let mut views: Vec<PersistentView> = all
         .iter()
         .map(|(one, kept)| {
             let canary = waits_for_canary(one, &all, now);
-            view(&one.domain, &one.issuer, Some(one), kept, canary, now)
+            view(
+                (&one.domain, &one.issuer),
+                Some(one),
+                kept,
+                canary,
+                None,
+                now,
+            )
         })
         .collect();
-    let is_wanted = |row: &PersistentRow| {
-        let mut wanted = wanted.iter();
-        wanted.any(|one| one.domain == row.domain && one.issuer == row.issuer)
-    };
     let leaving = rows
         .iter()
         .filter(|row| !is_wanted(row) && !row.kept.is_over());
-    views.extend(leaving.map(|row| view(&row.domain, &row.issuer, None, &row.kept, None, now)));
+    views.extend(leaving.map(|row| {
+        let name = (&row.domain, row.issuer.as_str());
+        view(name, None, &row.kept, None, shrunk.as_deref(), now)
+    }));
     views.sort_by(|a, b| (&a.domain, &a.issuer).cmp(&(&b.domain, &b.issuer)));
     views
 }
 
 fn view(
-    domain: &DomainName,
-    issuer: &str,
+    (domain, issuer): (&DomainName, &str),
     wanted: Option<&Wanted>,
     kept: &Kept,
     canary: Option<Wait>,
+    shrunk: Option<&str>,
     now: Timestamp,
 ) -> PersistentView {
     let around = Surroundings {
         canary: canary.as_ref(),
+        shrunk,
         ..Surroundings::default()
     };
     let decision = next_step(wanted, kept, &around, now);
@@ -203,8 +223,10 @@ fn view(
         .map_or(Gravity::Ok, |(wanted, until)| ending(wanted, until, now));
     let reason = match until.filter(|_| ending != Gravity::Ok && kept.trouble.is_none()) {
         Some(until) => format!("it ends on {until:.0} and has no successor"),
-        None => reason(kept, &decision, state),
+        None => reason(kept, &decision, state, now),
     };
+    let is_leaving = decision.step == Step::Hold(guard::LEAVING);
+    let is_needed = kept.withdrawn_at.is_none() && (wanted.is_some() || is_leaving);
     let account = standing.map(|record| record.account.clone());
     let account = account.or_else(|| Some(wanted?.account.clone()));
     PersistentView {
@@ -212,6 +234,7 @@ fn view(
         issuer: issuer.to_owned(),
         account: account.unwrap_or_default(),
         gravity: gravity(wanted, kept, state, now),
+        is_guarded: is_leaving || kept.is_held_for(guard::VANISHED),
         is_follower: canary.is_some_and(|wait| wait.passes_by_itself),
         state,
         reason,
@@ -223,7 +246,7 @@ fn view(
         records: kept
             .records
             .iter()
-            .map(|record| record_view(record, wanted.is_some() && kept.withdrawn_at.is_none()))
+            .map(|record| record_view(record, is_needed))
             .collect(),
     }
 }
@@ -246,7 +269,8 @@ fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> Persisten
     if kept.withdrawn_at.is_some() && kept.records.is_empty() {
         return PersistentState::Withdrawn;
     }
-    if wanted.is_none() || kept.withdrawn_at.is_some() {
+    let is_refused = decision.step == Step::Hold(guard::LEAVING);
+    if kept.withdrawn_at.is_some() || (wanted.is_none() && !is_refused) {
         return PersistentState::Removing;
     }
     if kept.hold.is_some() || matches!(decision.step, Step::Hold(_)) {
@@ -269,21 +293,24 @@ fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> Persisten
     }
 }
 
-fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
+fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timestamp) -> String {
     if let Some(hold) = &kept.hold {
         return hold.words.clone();
     }
     if let Some(trouble) = &kept.trouble {
-        return trouble.clone();
+        let seen = kept
+            .verified_at
+            .filter(|_| state == PersistentState::Missing);
+        return match seen {
+            Some(at) => format!("{trouble}; every name server had it on {at:.0}"),
+            None => trouble.clone(),
+        };
     }
     if is_still_there(kept) {
         return "withdrawn by hand, and still in DNS: its account may have certificates".to_owned();
     }
     match state {
-        PersistentState::Visible if kept.is_by_provider => {
-            "its provider has it; the gate's mode asks no name server".to_owned()
-        }
-        PersistentState::Visible => "every name server has it".to_owned(),
+        PersistentState::Visible => seen(kept, now),
         PersistentState::Missing => "name servers lack it".to_owned(),
         PersistentState::Publishing if kept.waits_for.is_some() => {
             kept.waits_for.clone().unwrap_or_default()
@@ -292,6 +319,21 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState) -> String {
             "others write its zone: `prevalidate records` prints the record".to_owned()
         }
         _ => decision.why.clone(),
+    }
+}
+
+/// What the last look found. Evidence has a time, and old evidence says nothing of now.
+fn seen(kept: &Kept, now: Timestamp) -> String {
+    let old = kept
+        .verified_at
+        .filter(|at| now.duration_since(*at) > FRESH);
+    match (old, kept.is_by_provider) {
+        (None, false) => "every name server has it".to_owned(),
+        (None, true) => "its provider has it; the gate's mode asks no name server".to_owned(),
+        (Some(at), false) => {
+            format!("every name server had it on {at:.0}; no run has looked since")
+        }
+        (Some(at), true) => format!("its provider had it on {at:.0}; no run has looked since"),
     }
 }
 
@@ -321,8 +363,9 @@ fn gravity(
 ) -> Gravity {
     let stays = is_still_there(kept);
     let Some(wanted) = wanted else {
-        // What could not be removed yet.
-        return match kept.trouble.is_some() || stays {
+        // What could not be removed yet, or must not be.
+        let is_held = state == PersistentState::Held;
+        return match kept.trouble.is_some() || stays || is_held {
             true => Gravity::Warning,
             false => Gravity::Ok,
         };

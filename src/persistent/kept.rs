@@ -114,7 +114,7 @@ impl KeptState {
 pub struct KeptHold {
     /// Since when.
     pub since: Timestamp,
-    /// A stable word: `caa`, `ended`, `too-far`, `vanished`, `provider`.
+    /// A stable word: `caa`, `ended`, `too-far`, `vanished`, `leaving`.
     pub kind: String,
     /// Why, in words.
     pub words: String,
@@ -124,6 +124,31 @@ impl Kept {
     /// Whether nothing is left that has to be remembered.
     pub fn is_over(&self) -> bool {
         self.records.is_empty() && self.withdrawn_at.is_none()
+    }
+
+    /// Whether it waits for a person for this reason.
+    pub fn is_held_for(&self, kind: &str) -> bool {
+        self.hold_since(kind).is_some()
+    }
+
+    /// Since when it waits for a person for this reason.
+    pub fn hold_since(&self, kind: &str) -> Option<Timestamp> {
+        let hold = self.hold.as_ref().filter(|hold| hold.kind == kind);
+        hold.map(|hold| hold.since)
+    }
+
+    /// A person wants it tried now: no wait of before counts.
+    pub fn wake(&mut self) {
+        self.not_before = None;
+        for record in &mut self.records {
+            record.retry_at = None;
+        }
+    }
+
+    /// Whether something waits for its time.
+    pub fn sleeps(&self) -> bool {
+        let mut records = self.records.iter();
+        self.not_before.is_some() || records.any(|record| record.retry_at.is_some())
     }
 
     /// The record that counts: the visible one that ends last.

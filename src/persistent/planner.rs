@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::guard::{LEAVING, VANISHED};
 use super::kept::{Kept, KeptRecord, KeptState};
 use super::lint::FAR;
 use super::wanted::{End, Wanted};
@@ -37,8 +38,10 @@ pub struct Surroundings<'a> {
     pub place: Option<&'a str>,
     /// Why CAA forbids the method or the issuer, where it does.
     pub caa: Option<&'a str>,
-    /// What the guard says about all records together.
+    /// What the guard says about the records that vanished.
     pub guard: Option<&'a str>,
+    /// What the guard says about the records that the configuration does not name any more.
+    pub shrunk: Option<&'a str>,
     /// The canary that the domain waits for.
     pub canary: Option<&'a Wait>,
     /// Between two looks at a record that is not visible yet.
@@ -143,6 +146,10 @@ fn decide(
             None => "the configuration does not name it any more",
         };
         let standing = index(kept, |record| record.state != KeptState::Removing);
+        let refused = around.shrunk.filter(|_| kept.withdrawn_at.is_none());
+        if let (Some(why), Some(_), None) = (refused, standing, removing) {
+            return held(LEAVING, why.to_owned(), now);
+        }
         let again = kept
             .records
             .iter()
@@ -183,10 +190,14 @@ fn fits(record: &KeptRecord, wanted: &Wanted, place: Option<&str>, now: Timestam
 /// There is no record that fits.
 fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timestamp) -> Decision {
     let until = wanted.record(now).until;
-    let held = |kind, why: String| {
-        let again = now.saturating_add(HELD).unwrap_or(now);
-        Decision::new(Step::Hold(kind), why, again)
-    };
+    let held = |kind, why| held(kind, why, now);
+    // A successor would put back what the guard keeps away.
+    if let Some(why) = around
+        .guard
+        .filter(|_| is_kept_away(kept) || has_vanished(kept, around))
+    {
+        return held(VANISHED, why.to_owned());
+    }
     if until <= now {
         // A record that has ended is of no use to anybody.
         if let Some(at) = index(kept, |record| record.until < now && is_due(record, now)) {
@@ -241,6 +252,27 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     Decision::new(Step::Publish, why, now)
 }
 
+/// A person has to look, or its cause has to go.
+fn held(kind: &'static str, why: String, now: Timestamp) -> Decision {
+    let again = now.saturating_add(HELD).unwrap_or(now);
+    Decision::new(Step::Hold(kind), why, again)
+}
+
+/// Whether the guard refused to put the record back.
+fn is_kept_away(kept: &Kept) -> bool {
+    kept.is_held_for(VANISHED)
+}
+
+/// Whether the record that counts is gone from where it is wanted.
+fn has_vanished(kept: &Kept, around: &Surroundings<'_>) -> bool {
+    let mut sights = kept.records.iter().zip(around.seen);
+    sights.any(|(record, seen)| {
+        let is_in_place = around.place.is_none_or(|place| place == record.owner);
+        let is_gone = *seen == Some(Seen::Gone);
+        record.state == KeptState::Visible && is_gone && is_in_place
+    })
+}
+
 /// The record at `at` fits.
 fn with(
     wanted: &Wanted,
@@ -251,6 +283,7 @@ fn with(
 ) -> Decision {
     let record = &kept.records[at];
     let seen = around.seen.get(at).and_then(Option::as_ref);
+    let refused = around.guard;
     let soon = now.saturating_add(around.poll).unwrap_or(now);
     let look = |step, why: &str| Decision::new(step, why, now);
     match (record.state, seen) {
@@ -274,9 +307,12 @@ fn with(
             };
             Decision::new(Step::Rest, why, again)
         }
+        (KeptState::Visible, Some(Seen::Unclear(_))) if refused.is_some() && is_kept_away(kept) => {
+            held(VANISHED, refused.unwrap_or_default().to_owned(), now)
+        }
         (_, Some(Seen::Unclear(why))) => Decision::new(Step::Rest, why.clone(), soon),
-        (KeptState::Visible, Some(Seen::Gone)) => match around.guard {
-            Some(why) => Decision::new(Step::Hold("vanished"), why, soon),
+        (KeptState::Visible, Some(Seen::Gone)) => match refused {
+            Some(why) => held(VANISHED, why.to_owned(), now),
             None => look(
                 Step::PutBack(at),
                 "it was visible, and no name server has it now",

@@ -6,6 +6,7 @@
 
 mod look;
 mod task;
+mod wake;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,9 +19,10 @@ use tokio_util::sync::CancellationToken;
 use self::look::Sight;
 use self::task::Task;
 use super::{Ports, refusal_fact};
+use crate::persistent::guard::{self, Tally, VANISHED};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, guard, next_step,
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, next_step,
 };
 use crate::prevalidation::DomainName;
 use crate::store::persistent::{PersistentClaim, PersistentRow};
@@ -50,6 +52,8 @@ pub struct KeepOptions {
     pub observes: bool,
     /// Records that the configuration does not name stay: a line of it cannot be read.
     pub keeps_unwanted: bool,
+    /// A look that found everything well is stored so often.
+    pub noted_every: SignedDuration,
 }
 
 /// One record's decision at the end of a pass.
@@ -220,7 +224,11 @@ impl Keeper {
         let now = self.ports.clock.now();
         let mut decided = Vec::new();
         for key in self.subjects(&known) {
-            let kept = known.rows.get(&key).cloned().unwrap_or_default();
+            let mut kept = known.rows.get(&key).cloned().unwrap_or_default();
+            if self.options.only.is_some() {
+                // As a run for these domains does.
+                kept.wake();
+            }
             let wanted = self.wanted(&key);
             let caa = self.caa(wanted, &kept).await;
             let canary = self.canary(wanted, &known, now);
@@ -230,6 +238,7 @@ impl Keeper {
                 place: place.as_deref(),
                 caa: caa.as_deref(),
                 guard: known.alarm.as_deref(),
+                shrunk: known.shrunk.as_deref(),
                 canary: canary.as_ref(),
                 poll: self.options.poll,
             };
@@ -248,6 +257,10 @@ impl Keeper {
 
     /// What the guard refuses, for those that watch.
     async fn remember(&self, known: &Known) -> Result<(), StoreError> {
+        if self.options.force && self.options.only.is_some() {
+            // A person has answered for these domains, and for no other.
+            return Ok(());
+        }
         let (fact, said) = (refusal_fact(RECORDS), known.alarms().unwrap_or_default());
         let store = &self.ports.store;
         if store.fact(&fact).await?.unwrap_or_default() != said {
@@ -267,7 +280,7 @@ impl Keeper {
         let mut keys: BTreeSet<Key> = self.wanted.iter().map(of).collect();
         let is_withdrawn = |kept: &Kept| kept.withdrawn_at.is_some();
         let stored = known.rows.iter();
-        let stays = self.options.keeps_unwanted || known.shrunk.is_some();
+        let stays = self.options.keeps_unwanted;
         let stored = stored.filter(|(_, kept)| !stays || is_withdrawn(kept));
         keys.extend(stored.map(|(key, _)| key.clone()));
         let only = self.options.only.as_ref();
@@ -303,20 +316,29 @@ impl Keeper {
             .map(async |(key, record)| {
                 let sight = self.look(&key.0, &record).await;
                 let has_vanished = sight.has_vanished(&record.owner);
-                (spot(&key, &record), sight, has_vanished)
+                let hold = rows.get(&key).and_then(|kept| kept.hold_since(VANISHED));
+                // What the guard keeps away, and what nobody can see now, is not back.
+                let is_away = has_vanished || (hold.is_some() && sight.is_unclear());
+                (spot(&key, &record), sight, is_away, hold)
             })
             .buffer_unordered(self.options.lanes.max(1))
             .collect::<Vec<_>>()
             .await;
-        let vanished = seen.iter().filter(|(.., vanished)| *vanished).count();
-        let seen: BTreeMap<_, _> = seen.into_iter().map(|(at, sight, _)| (at, sight)).collect();
-        let kept = rows
-            .iter()
-            .filter(|(_, kept)| kept.withdrawn_at.is_none() && kept.standing().is_some());
-        let leaving = kept.clone().filter(|(key, _)| self.wanted(key).is_none());
+        let away = seen.iter().filter(|(_, _, is_away, _)| *is_away);
+        let vanished = Tally {
+            affected: away.clone().count(),
+            known: seen.len(),
+            refused_since: away.filter_map(|(.., hold)| *hold).min(),
+        };
+        let leaving = Tally::of_leaving(rows.iter().map(|(key, kept)| {
+            let is_wanted = self.wanted(key).is_some();
+            (kept, is_wanted)
+        }));
+        let seen = seen.into_iter().map(|(at, sight, ..)| (at, sight));
+        let seen: BTreeMap<_, _> = seen.collect();
         let acts = self.options.force;
-        let shrunk = guard::shrunk(leaving.count(), kept.count()).filter(|_| !acts);
-        let alarm = guard::alarm(vanished, seen.len()).filter(|_| !acts);
+        let alarm = guard::alarm(vanished).filter(|_| !acts);
+        let shrunk = guard::shrunk(leaving).filter(|_| !acts);
         Ok(Known {
             rows,
             seen,
@@ -367,11 +389,12 @@ impl Keeper {
             place: place.as_deref(),
             caa: caa.as_deref(),
             guard: known.alarm.as_deref(),
+            shrunk: known.shrunk.as_deref(),
             canary: canary.as_ref(),
             poll: self.options.poll,
         };
         let decision = next_step(wanted, &as_stored, &around, now);
-        let is_quiet = task::is_quiet(&as_stored, &decision, now);
+        let is_quiet = task::is_quiet(&as_stored, &decision, self.options.noted_every, now);
         if self.options.observes || is_quiet || self.stop.is_cancelled() {
             let (domain, issuer) = key;
             return Ok(Some(Decided {

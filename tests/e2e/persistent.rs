@@ -1,9 +1,11 @@
 //! Persistent records as an operator sees them: without a CA, against BIND.
 
+mod guard;
 mod looks;
 mod moved;
 mod ready;
 mod records;
+mod refused;
 mod shown;
 mod words;
 

@@ -182,6 +182,7 @@ impl World {
             force,
             observes: false,
             keeps_unwanted: false,
+            noted_every: SignedDuration::from_hours(1),
         };
         let stop = CancellationToken::new();
         Keeper::new(ports, self.wanted.clone(), options, stop, Arc::new(|_| {}))

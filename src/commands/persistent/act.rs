@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::show::table;
 use crate::commands::by_hand::signed;
-use crate::commands::wire::persistent::{Pass, keeper};
+use crate::commands::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use crate::commands::{Exit, Failed, Global, asked, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
@@ -124,10 +124,19 @@ fn must_manage(settings: &Settings) -> Result<(), Failed> {
 fn confirm(count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
     let count = counted(count, "persistent record", "persistent records");
     let question = format!("Remove {count} from DNS until `resume`?");
-    match yes || output.confirm(&question) == Some(true) {
-        true => Ok(()),
-        false => Err(Failed::new(Exit::Usage, "nothing was withdrawn")
-            .with_hint("--yes goes on without asking; --dry-run says what would be done")),
+    if yes {
+        return Ok(());
+    }
+    match output.confirm(&question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failed::new(Exit::Usage, "nothing was withdrawn")),
+        None => Err(Failed::new(
+            Exit::Usage,
+            "standard input is not a terminal, so nothing was withdrawn",
+        )
+        .with_hint(
+            "use `--yes` to withdraw without a question; `--dry-run` says what would be done",
+        )),
     }
 }
 
@@ -205,9 +214,10 @@ pub(in crate::commands) async fn withdraw_all(
         // A canary that comes back begins its time again.
         kept.account = None;
         // What could not be removed before is tried at once.
-        kept.records
-            .iter_mut()
-            .for_each(|record| record.retry_at = None);
+        kept.wake();
+        // What it waited for, or failed at, is over.
+        (kept.trouble, kept.waits_for, kept.missing_since) = (None, None, None);
+        kept.failures = 0;
     })
     .await?;
     let run = format!("withdraw-{}", now.strftime("%Y%m%dT%H%M%SZ"));
@@ -217,6 +227,7 @@ pub(in crate::commands) async fn withdraw_all(
         run: &run,
         only: Some(only),
         force: false,
+        noted_every: NOTED_BY_COMMANDS,
         stop: CancellationToken::new(),
         tell: Arc::new(|_| {}),
     };
@@ -243,12 +254,23 @@ pub(in crate::commands) async fn resume(
     must_manage(&settings)?;
     let (store, _) = wire::open(&settings, false).await?;
     let rows = concerned(&settings, &*store, &names, args.issuer.as_deref()).await?;
-    mark(&*store, &rows, "resumed", |kept| kept.withdrawn_at = None).await?;
+    mark(&*store, &rows, "resumed", |kept| {
+        kept.withdrawn_at = None;
+        kept.wake();
+    })
+    .await?;
     let now = wire::clock().now();
     let mut views = super::views(&settings, &*store, now).await?;
     views.retain(|view| names.contains(&view.domain));
     output.json(&json!({ "persistent": views }));
     table(&views, now, output);
+    for row in rows.iter().filter(|row| row.kept.withdrawn_at.is_none()) {
+        let (shown, issuer) = (row.domain.both_forms(), &row.issuer);
+        output.notice(&format!(
+            "the persistent record of {shown} at {issuer} was not withdrawn; what it waited for is \
+             tried by the next run"
+        ));
+    }
     output.line("the next run publishes what is wanted");
     Ok(Exit::Done)
 }

@@ -5,6 +5,10 @@ use jiff::Timestamp;
 use crate::output::{Cell, Output, Tone, cause, relative, share};
 use crate::overview::danger::Gravity;
 use crate::overview::persistent::{PersistentState, PersistentView};
+use crate::text::hint;
+
+/// So many records are told with their whole reason and what to do.
+const MOST_TOLD: usize = 20;
 
 fn tone(view: &PersistentView) -> Tone {
     match (view.gravity, view.state) {
@@ -59,15 +63,24 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     if !open.is_empty() {
         table(&open, now, output);
     }
-    for view in open
-        .iter()
-        .filter(|view| view.state == PersistentState::Held)
-    {
+    // What the guard says is told once, for all of them.
+    let is_told = |view: &&PersistentView| {
+        view.state == PersistentState::Held || hint(&view.reason).is_some()
+    };
+    let told: Vec<&PersistentView> = open.iter().filter(|view| !view.is_guarded).collect();
+    let told: Vec<&&PersistentView> = told.iter().filter(|view| is_told(view)).collect();
+    for view in told.iter().take(MOST_TOLD) {
         let shown = view.domain.both_forms();
+        let words = view.reason.split(" (hint: ").next().unwrap_or_default();
         output.error(
-            &format!("{shown} at {}: {}", view.issuer, view.reason),
-            None,
+            &format!("{shown} at {}: {words}", view.issuer),
+            hint(&view.reason),
         );
+    }
+    if let Some(more) = told.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
+        output.notice(&format!(
+            "{more} more: `prevalidate persistent list --output json` has all reasons"
+        ));
     }
     let first = views
         .iter()

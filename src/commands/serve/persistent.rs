@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::voice;
-use crate::commands::wire::persistent::{Pass, keeper as wired};
+use crate::commands::wire::persistent::{NOTED_BY_DAEMON, Pass, keeper as wired};
 use crate::config::Settings;
 use crate::server::shared::Shared;
 use crate::store::Event;
@@ -28,6 +28,7 @@ pub(super) fn keeper(settings: &Settings, ports: &Ports, run: &str, shared: &Sha
         run,
         only: None,
         force: false,
+        noted_every: NOTED_BY_DAEMON,
         stop: shared.draining.clone(),
         tell: Arc::new(move |event: &Event| voice::event(event, &metrics)),
     };

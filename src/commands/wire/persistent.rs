@@ -34,6 +34,11 @@ pub(in crate::commands) fn persistent(settings: &Settings) -> Vec<Wanted> {
     all
 }
 
+/// How often a command stores that everything is well: a person reads when it was last seen.
+pub(in crate::commands) const NOTED_BY_COMMANDS: SignedDuration = SignedDuration::from_mins(1);
+/// A daemon looks all day.
+pub(in crate::commands) const NOTED_BY_DAEMON: SignedDuration = SignedDuration::from_hours(1);
+
 /// What a pass over persistent records is about.
 pub(in crate::commands) struct Pass<'a> {
     /// Names the run in the history.
@@ -42,6 +47,8 @@ pub(in crate::commands) struct Pass<'a> {
     pub only: Option<Vec<DomainName>>,
     /// Acts although many records vanished.
     pub force: bool,
+    /// A look that found everything well is stored so often.
+    pub noted_every: SignedDuration,
     /// Ends it.
     pub stop: CancellationToken,
     /// Hears every event as it is stored.
@@ -61,6 +68,7 @@ pub(in crate::commands) fn keeper(settings: &Settings, ports: &Ports, pass: Pass
         force: pass.force,
         observes: settings.policy.mode == Mode::Observe,
         keeps_unwanted: !settings.left_out.is_empty(),
+        noted_every: pass.noted_every,
     };
     Keeper::new(
         ports.clone(),

@@ -2,10 +2,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::persistent::guard::{alarm, hint, shrunk};
+use crate::persistent::guard::{LEAVING, Tally, VANISHED, alarm, hint, shrunk};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, End, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted, next_step,
+    Decision, End, Kept, KeptHold, KeptRecord, KeptState, Seen, Step, Surroundings, Wanted,
+    next_step,
 };
 use crate::prevalidation::DomainName;
 
@@ -219,12 +220,47 @@ fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
         (7, 20, true),
         (20, 20, true),
     ] {
+        let tally = Tally {
+            affected: vanished,
+            known: standing,
+            refused_since: None,
+        };
         assert_eq!(
-            alarm(vanished, standing).is_some() && shrunk(vanished, standing).is_some(),
-            speaks,
+            [alarm(tally).is_some(), shrunk(tally).is_some()],
+            [speaks; 2],
+            "{vanished} of {standing}"
+        );
+        // What was refused stays refused, however few are left.
+        let refused = Tally {
+            refused_since: Some(now() - DAY),
+            ..tally
+        };
+        assert_eq!(
+            [alarm(refused).is_some(), shrunk(refused).is_some()],
+            [vanished > 0; 2],
             "{vanished} of {standing}"
         );
     }
+    let four = Tally {
+        affected: 4,
+        known: 4,
+        refused_since: None,
+    };
+    assert_eq!(
+        alarm(four).unwrap(),
+        "4 of 4 persistent records vanished from DNS, so none is put back (the guard refuses all of \
+         fewer than 10 records, or more than 30 % of them, from 4 on)"
+    );
+    let one = Tally {
+        affected: 1,
+        refused_since: Some(now()),
+        ..four
+    };
+    assert_eq!(
+        shrunk(one).unwrap(),
+        "1 of 4 persistent records are no longer in the configuration, so none is removed (refused \
+         since 2026-11-30T12:00:00Z)"
+    );
     let wanted = wanted();
     let around = Surroundings {
         seen: &[Some(Seen::Gone)],
@@ -361,4 +397,75 @@ fn a_record_is_published_where_the_alias_leads_now_and_then_leaves_the_old_place
             "{state:?}"
         );
     }
+}
+
+fn around<'a>(
+    seen: &'a [Option<Seen>],
+    guard: Option<&'a str>,
+    shrunk: Option<&'a str>,
+) -> Surroundings<'a> {
+    Surroundings {
+        seen,
+        guard,
+        shrunk,
+        ..Surroundings::default()
+    }
+}
+
+#[test]
+fn what_the_guard_keeps_away_stays_away_while_it_refuses() {
+    let wanted = wanted();
+    let mut held = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    let hold = |kind: &str| KeptHold {
+        since: now() - DAY,
+        kind: kind.to_owned(),
+        words: "many".to_owned(),
+    };
+    held.hold = Some(hold(VANISHED));
+    let gone = [Some(Seen::Gone)];
+    let unclear = [Some(Seen::Unclear("nobody answers".into()))];
+    let there = [Some(Seen::Everywhere)];
+    let step = |kept: &Kept, seen: &[Option<Seen>], guard| {
+        next_step(Some(&wanted), kept, &around(seen, guard, None), now()).step
+    };
+    for (seen, with_guard, without) in [
+        (&gone, Step::Hold(VANISHED), Step::PutBack(0)),
+        (&unclear, Step::Hold(VANISHED), Step::Rest),
+        (&there, Step::Rest, Step::Rest),
+    ] {
+        assert_eq!(step(&held, seen, Some("many")), with_guard, "{seen:?}");
+        assert_eq!(step(&held, seen, None), without, "{seen:?}");
+    }
+    // Neither does a successor come in its place, now or at a later pass.
+    held.records[0].until = now() + DAY;
+    assert_eq!(step(&held, &gone, None), Step::Publish);
+    assert_eq!(step(&held, &unclear, Some("many")), Step::Hold(VANISHED));
+    held.hold = None;
+    assert_eq!(step(&held, &gone, Some("many")), Step::Hold(VANISHED));
+    assert_eq!(step(&held, &there, Some("many")), Step::Publish);
+
+    let leaves =
+        |kept: &Kept, shrunk| next_step(None, kept, &around(&[], None, shrunk), now()).step;
+    let mut leaving = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    assert_eq!(leaves(&leaving, Some("many")), Step::Hold(LEAVING));
+    assert_eq!(leaves(&leaving, None), Step::Remove(0));
+    // A person who withdraws it has answered.
+    leaving.withdrawn_at = Some(now());
+    assert_eq!(leaves(&leaving, Some("many")), Step::Remove(0));
+    let removing = kept(vec![record(KeptState::Removing, now() + DAY * 90)]);
+    assert_eq!(leaves(&removing, Some("many")), Step::Remove(0));
+}
+
+#[test]
+fn a_persons_word_ends_every_wait() {
+    let mut sleeping = kept(vec![record(KeptState::Removing, now() + DAY * 90)]);
+    assert!(!sleeping.sleeps());
+    sleeping.not_before = Some(now() + DAY);
+    assert!(sleeping.sleeps());
+    sleeping.wake();
+    assert!(!sleeping.sleeps());
+    sleeping.records[0].retry_at = Some(now() + DAY);
+    assert!(sleeping.sleeps());
+    sleeping.wake();
+    assert!(!sleeping.sleeps());
 }

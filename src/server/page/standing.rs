@@ -10,23 +10,29 @@ use crate::rdap::Ending;
 /// So many records are told here; `prevalidate persistent list` has all.
 const RECORDS: usize = 8;
 
+/// What the guard said of the records that stay in DNS, before everything else; nothing where it did
+/// not speak.
+pub(super) fn refusal(refusal: &str) -> Markup {
+    html! {
+        @if !refusal.is_empty() {
+            div.note.wrong {
+                p { strong { "The guard refuses to act for persistent records." } }
+                p { (said(refusal)) "." }
+                p.small { "Look at the zones and at the configuration first. If it is meant so, "
+                    code { "prevalidate run --force" } " acts all the same." }
+            }
+        }
+    }
+}
+
 /// The records that stay in DNS, those with trouble by name; nothing where there are none.
-/// `refusal` is what the guard said of them, if it did.
-pub(super) fn records(views: &[PersistentView], refusal: &str, now: Timestamp) -> Markup {
+pub(super) fn records(views: &[PersistentView], now: Timestamp) -> Markup {
     let open: Vec<&PersistentView> = views.iter().filter(|view| view.needs_attention()).collect();
     let first = views.iter().filter_map(|view| view.until).min();
     html! {
         @if !views.is_empty() {
             section aria-labelledby="records" {
                 h2 #records { "Persistent records" }
-                @if !refusal.is_empty() {
-                    div.note.wrong {
-                        p { strong { "The guard refuses to act for persistent records." } }
-                        p { (said(refusal)) "." }
-                        p.small { "Look at the zones and at the configuration first. If it is meant so, "
-                            code { "prevalidate run --force" } " acts all the same." }
-                    }
-                }
                 ul.cases.card {
                     li {
                         span { (counted(views.len(), "record", "records")) }

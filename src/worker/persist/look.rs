@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Keeper;
 use crate::persistent::{KeptRecord, KeptState, Seen, owner_of};
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::{GateMode, InSync, Question, Verdict, Wanted as Sought};
 
 /// One look at a record.
@@ -24,6 +24,11 @@ impl Sight {
             end: None,
             is_by_provider: true,
         }
+    }
+
+    /// Whether nobody can say whether the record is there.
+    pub(super) fn is_unclear(&self) -> bool {
+        matches!(self.seen, Seen::Unclear(_))
     }
 
     /// Whether the record is gone from where it is wanted, and not only left behind by an alias.
@@ -58,6 +63,17 @@ impl Keeper {
         }
     }
 
+    /// Whether no name server has the record at its own name any more, or an alias took its place.
+    /// The label may lead elsewhere by now, where an equal record may be.
+    pub(super) async fn is_gone(&self, domain: &DomainName, record: &KeptRecord) -> bool {
+        let Ok(owner) = RecordName::parse(&record.owner) else {
+            return false;
+        };
+        let verdict = self.ask_at(domain, Some(&owner), record).await;
+        let is_alias = verdict.end.as_ref().is_some_and(|end| *end != owner);
+        verdict.gone || is_alias
+    }
+
     /// Reads the zone of the provider. Another writer may have dropped the record, and in these
     /// modes nobody else would notice.
     async fn read(&self, domain: &DomainName, record: &KeptRecord, mode: GateMode) -> Seen {
@@ -90,18 +106,37 @@ impl Keeper {
     }
 
     async fn ask(&self, domain: &DomainName, record: &KeptRecord, in_sync: InSync) -> Verdict {
+        let owner = owner_of(domain);
+        let asked = self.question(domain, owner.as_ref(), record);
+        let question = Question { in_sync, ..asked };
+        self.ports.lookout.look(&question).await
+    }
+
+    async fn ask_at(
+        &self,
+        domain: &DomainName,
+        owner: Option<&RecordName>,
+        record: &KeptRecord,
+    ) -> Verdict {
+        let question = self.question(domain, owner, record);
+        self.ports.lookout.look(&question).await
+    }
+
+    fn question<'a>(
+        &self,
+        domain: &'a DomainName,
+        owner: Option<&'a RecordName>,
+        record: &'a KeptRecord,
+    ) -> Question<'a> {
         let now = self.ports.clock.now();
         let since = record.published_at.unwrap_or(now);
-        let owner = owner_of(domain);
-        let question = Question {
-            owner: owner.as_ref(),
+        Question {
+            owner,
             wanted: Sought::Txt(&record.value),
             published_for: Duration::try_from(now.duration_since(since)).unwrap_or_default(),
             by_others: record.by_others,
-            in_sync,
             ..Question::new(domain, "")
-        };
-        self.ports.lookout.look(&question).await
+        }
     }
 }
 

@@ -25,18 +25,23 @@ use crate::worker::task::with_hint;
 /// A record of one pass takes fewer steps; more would go round in a circle.
 const MOST_STEPS: usize = 24;
 
-/// A look that found everything well is stored so often.
-const VERIFIED_EVERY: SignedDuration = SignedDuration::from_hours(1);
-
 /// Between two looks whether others have removed a record.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What only a person can mend is tried again after this time.
 const REFUSED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
+/// How the trouble of a removal begins.
+const CANNOT_REMOVE: &str = "cannot remove";
+
 /// Whether a decision changes neither DNS nor what is remembered.
-pub(super) fn is_quiet(kept: &Kept, decision: &Decision, now: Timestamp) -> bool {
-    let is_fresh = |at: Timestamp| now.duration_since(at) < VERIFIED_EVERY;
+pub(super) fn is_quiet(
+    kept: &Kept,
+    decision: &Decision,
+    noted_every: SignedDuration,
+    now: Timestamp,
+) -> bool {
+    let is_fresh = |at: Timestamp| now.duration_since(at) < noted_every;
     let is_verified = kept.records.is_empty() || kept.verified_at.is_some_and(is_fresh);
     let is_well = kept.hold.is_none() && kept.trouble.is_none() && kept.missing_since.is_none();
     match decision.step {
@@ -58,6 +63,7 @@ pub(super) struct Task<'a> {
     seen: Vec<Option<Seen>>,
     place: Option<String>,
     guard: Option<&'a str>,
+    shrunk: Option<&'a str>,
     caa: Option<String>,
     canary: Option<Wait>,
     events: Vec<Event>,
@@ -86,6 +92,7 @@ impl<'a> Task<'a> {
             issuer: row.issuer,
             kept: row.kept,
             guard: known.alarm.as_deref(),
+            shrunk: known.shrunk.as_deref(),
             caa,
             canary,
             events: Vec::new(),
@@ -125,6 +132,7 @@ impl<'a> Task<'a> {
             place: self.place.as_deref(),
             caa: self.caa.as_deref(),
             guard: self.guard,
+            shrunk: self.shrunk,
             canary: self.canary.as_ref(),
             poll: self.keeper.options.poll,
         };
@@ -355,13 +363,17 @@ impl<'a> Task<'a> {
         match answer {
             Ok(_) => {
                 self.drop_record(at);
+                let trouble = self.kept.trouble.as_ref();
+                if trouble.is_some_and(|words| words.starts_with(CANNOT_REMOVE)) {
+                    (self.kept.trouble, self.kept.failures) = (None, 0);
+                }
                 self.say("removed", format!("{} at {}", record.value, record.owner));
             }
             Err(error) if error.kind == ErrorKind::ByOthers => self.see_gone(at, now).await,
             Err(error) => {
                 let words = with_hint(&error.message, error.hint.as_deref());
                 let words = format!(
-                    "cannot remove {} at {}: {words}",
+                    "{CANNOT_REMOVE} {} at {}: {words}",
                     record.value, record.owner
                 );
                 if self.kept.trouble.as_ref() != Some(&words) {
@@ -379,8 +391,8 @@ impl<'a> Task<'a> {
     /// Whether the others have removed it.
     async fn see_gone(&mut self, at: usize, now: Timestamp) {
         let was_told = self.kept.records[at].retry_at.is_some();
-        let sight = self.keeper.look(&self.domain, &self.kept.records[at]).await;
-        if sight.seen == Seen::Gone {
+        let record = &self.kept.records[at];
+        if self.keeper.is_gone(&self.domain, record).await {
             let record = self.drop_record(at);
             self.say("removed", format!("{} at {}", record.value, record.owner));
             return;

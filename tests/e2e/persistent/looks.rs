@@ -96,3 +96,32 @@ fn a_dropped_record_is_seen_in_mode_provider() {
         .exits(0);
     assert_eq!(fake.dump("Z0A"), before);
 }
+
+#[cfg(feature = "crashpoints")]
+#[test]
+fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
+    let (mut server, world, setup) = stage(&[("a.test", "")]);
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let ahead = |seconds: &'static str, arguments: &[&str]| {
+        let later = ("PREVALIDATE_CLOCK_AHEAD", seconds);
+        world.run_with(&setup, arguments, later)
+    };
+    let listed = |seconds| ahead(seconds, &["persistent", "list", "--output", "json"]);
+    let seen = |seconds| listed(seconds).json()["persistent"][0]["verified_at"].clone();
+    // No run has looked since.
+    ahead("72000", &["persistent", "list"])
+        .exits(0)
+        .says(&["every name server had it 20 h ago; no run has looked since"]);
+    // Each run is a look, and its time is told.
+    let first = seen("0");
+    ahead("600", &["run", "--wait", "0s"]).exits(0);
+    assert_ne!(seen("600"), first);
+    // Nobody answers.
+    server.stop();
+    ahead("1200", &["run", "--wait", "0s"]).exits(1);
+    let one = listed("1200").exits(1).json()["persistent"][0].clone();
+    assert_eq!(one["state"], "missing", "{one}");
+    let reason = one["reason"].as_str().unwrap();
+    let words = ["waits for", "every name server had it"];
+    assert!(words.iter().all(|word| reason.contains(word)), "{one}");
+}

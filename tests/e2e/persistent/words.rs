@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock as _, SystemClock};
 
-use super::{ACCOUNT, Setup, section, stage, standing};
+use super::{ACCOUNT, section, stage, standing};
 
 #[test]
 fn a_configuration_of_persistent_records_is_refused_with_all_its_faults() {
@@ -124,30 +124,6 @@ fn one_domain_goes_first_and_the_users_of_acme_are_named() {
 }
 
 #[test]
-fn many_records_that_vanish_are_put_back_by_force_only() {
-    let zones = ["a.test", "b.test", "c.test", "d.test"];
-    let (server, world, setup) = stage(&zones.map(|zone| (zone, "")));
-    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    for zone in zones {
-        server.nsupdate(&format!("update delete _validation-persist.{zone}. TXT"));
-    }
-    world
-        .run(&setup, &["run", "--wait", "5s"])
-        .exits(5)
-        .says(&["4 of 4 persistent records vanished", "--force"]);
-    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
-    world
-        .run(&setup, &["check"])
-        .exits(2)
-        .says(&["the guard refuses: 4 of 4 persistent records vanished"]);
-    world
-        .run(&setup, &["run", "--wait", "30s", "--force"])
-        .exits(0);
-    world.run(&setup, &["check"]).exits(0);
-    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
-}
-
-#[test]
 fn a_scan_says_whose_each_record_is_and_what_it_allows() {
     let (_server, world, setup) = stage(&[(
         "a.test",
@@ -209,30 +185,4 @@ fn an_until_that_is_over_is_told_before_a_run_and_holds_only_its_own_records() {
         assert_eq!(standing(&server, "b.test"), [""; 0]);
         assert_eq!(standing(&server, "a.test").len(), 1, "all others go on");
     }
-}
-
-#[test]
-fn many_records_that_leave_the_configuration_stay_until_force() {
-    let zones = ["a.test", "b.test", "c.test", "d.test"];
-    let (server, world, setup) = stage(&zones.map(|zone| (zone, "")));
-    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    let emptied = Setup {
-        domains: Vec::new(),
-        ..setup.clone()
-    };
-    let words = ["4 of 4 persistent records are no longer in the configuration"];
-    world
-        .run(&emptied, &["run", "--wait", "5s"])
-        .exits(5)
-        .says(&[words[0], "emptied by mistake", "REMOVES from DNS"]);
-    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
-    world.run(&emptied, &["check"]).exits(2).says(&words);
-    // Named again, all is as it was.
-    world.run(&setup, &["run", "--wait", "5s"]).exits(0);
-    world.run(&setup, &["check"]).exits(0);
-    world.run(&emptied, &["run", "--wait", "5s"]).exits(5);
-    world
-        .run(&emptied, &["run", "--wait", "30s", "--force"])
-        .exits(0);
-    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
 }

@@ -1,0 +1,115 @@
+//! A provider that refuses: its words, and when it is asked again.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::super::world::{Setup, World};
+use super::{ACCOUNT, section, standing};
+use crate::support::name_server::write_secret;
+use crate::support::zones::{Key, Keys};
+use crate::support::{NameServer, Zone};
+
+const ZONES: [&str; 3] = ["a.test", "b.test", "c.test"];
+
+/// A server with two keys: `weak` may change TXT at the domains alone, `strong` everything. The two
+/// configurations of one operator: before and after the key was mended.
+fn stage() -> (NameServer, World, Setup, Setup) {
+    let keys = Keys::of(&["weak", "strong"]);
+    let zones = ZONES.map(|apex| Zone::new(apex, ""));
+    let files = ZONES.map(|apex| format!("{apex}.zone"));
+    let mut stanzas = String::new();
+    for (apex, file) in ZONES.iter().zip(&files) {
+        stanzas.push_str(&format!(
+            "zone \"{apex}\" {{ type primary; file \"{file}\"; update-policy {{ \
+             grant weak. name {apex}. TXT; grant strong. zonesub ANY; }}; }};\n"
+        ));
+    }
+    let files: Vec<(&str, &Zone)> = files.iter().map(String::as_str).zip(&zones).collect();
+    let server = NameServer::bind_as(&zones, &keys, &stanzas, &files);
+    let world = World::new(&[&server]);
+    let with = |name: &str| -> (SocketAddr, PathBuf) {
+        let path = world.path(&format!("{name}.key"));
+        let key: Key = keys.key(name).clone();
+        write_secret(&path, &Keys(vec![key]).file_text());
+        (server.address(), path)
+    };
+    let setup = section(world.setup(&server, &ZONES), ACCOUNT, "canary = \"0s\"");
+    let weak = Setup {
+        provider: Some(with("weak")),
+        ..setup.clone()
+    };
+    let strong = Setup {
+        provider: Some(with("strong")),
+        ..setup
+    };
+    (server, world, weak, strong)
+}
+
+#[test]
+fn a_refusal_that_was_mended_is_tried_again_at_a_persons_word() {
+    let (server, world, weak, strong) = stage();
+    let there = || ZONES.map(|zone| standing(&server, zone).len());
+    world.run(&weak, &["run", "--wait", "0s"]).exits(1).says(&[
+        "REFUSED",
+        "grant weak. name _validation-persist.a.test. TXT",
+    ]);
+    assert_eq!(there(), [0, 0, 0]);
+
+    // A run that nobody ordered keeps to the wait.
+    world.run(&strong, &["run", "--wait", "0s"]).exits(1);
+    assert_eq!(there(), [0, 0, 0]);
+    world.run(&strong, &["run", "--domain", "a.test", "--wait", "30s"]);
+    assert_eq!(there(), [1, 0, 0]);
+    world
+        .run(&strong, &["persistent", "resume", "b.test"])
+        .exits(0)
+        .says(&["the persistent record of b.test at ca.example was not withdrawn"]);
+    world.run(&strong, &["run", "--wait", "0s"]).exits(1);
+    assert_eq!(there(), [1, 1, 0]);
+    world
+        .run(&strong, &["run", "--force", "--wait", "30s"])
+        .exits(0);
+    assert_eq!(there(), [1, 1, 1]);
+
+    // A removal that was refused is tried again in the same way.
+    let fewer = |setup: &Setup| setup.clone().without("c.test");
+    let said = world.run(&fewer(&weak), &["run", "--wait", "0s"]);
+    said.says(&["cannot remove", "REFUSED"]);
+    world
+        .run(&fewer(&strong), &["run", "--force", "--wait", "30s"])
+        .exits(0);
+    assert_eq!(there(), [1, 1, 0]);
+    // Nothing is left of it in words either.
+    let withdraw = ["persistent", "withdraw", "a.test", "--yes", "--wait", "0s"];
+    world
+        .run(&weak, &withdraw)
+        .exits(4)
+        .says(&["is still in DNS"]);
+    world.run(&strong, &["run", "--force", "--wait", "30s"]);
+    assert_eq!(there()[..2], [0, 1]);
+    let listed = world.run(&strong, &["persistent", "list", "--output", "json"]);
+    let one = listed.json()["persistent"][0].clone();
+    assert_eq!(
+        (&one["state"], &one["reason"]),
+        (&"withdrawn".into(), &"withdrawn by hand".into())
+    );
+}
+
+#[test]
+fn a_withdrawn_record_keeps_no_trouble_of_before() {
+    let (_server, world, weak, _) = stage();
+    world.run(&weak, &["run", "--wait", "0s"]).exits(1);
+    world
+        .run(&weak, &["persistent", "withdraw", "a.test", "--yes"])
+        .exits(0);
+    let listed = world.run(&weak, &["persistent", "list", "--output", "json"]);
+    let one = listed.json()["persistent"][0].clone();
+    assert_eq!(
+        (&one["domain"], &one["state"]),
+        (&"a.test".into(), &"withdrawn".into())
+    );
+    assert_eq!(one["reason"], "withdrawn by hand");
+    let checked = world.run(&weak, &["check"]).said();
+    let names_it = checked.contains("the persistent record of a.test");
+    assert!(!names_it, "{checked}");
+}
