@@ -27,7 +27,7 @@ use jiff::{SignedDuration, Timestamp};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
-use self::connection::{UnderWay, options, pool, retried};
+use self::connection::{LeftOpen, UnderWay, options, pool, retried};
 use self::fault::Fault;
 use self::place::Place;
 use self::schema::Content;
@@ -48,6 +48,7 @@ pub struct SqliteStore {
     reader: SqlitePool,
     /// Device and inode of the file, once it is known to be there.
     identity: Option<(u64, u64)>,
+    in_memory: Option<LeftOpen>,
     under_way: UnderWay,
 }
 
@@ -75,20 +76,15 @@ impl SqliteStore {
         let place = Place::parse(url)?;
         let store = match &place {
             Place::Memory => {
-                // What was left open is rolled back; where nothing was, SQLite says so, and that is
-                // well.
-                let pool = pool(1).after_release(|db, _| {
-                    Box::pin(async {
-                        let _ = sqlx::query("ROLLBACK").execute(db).await;
-                        Ok(true)
-                    })
-                });
+                let left_open = LeftOpen::default();
+                let pool = left_open.pool();
                 let writer = pool.connect_lazy_with(options().in_memory(true));
                 Self {
                     reader: writer.clone(),
                     writer,
                     place,
                     identity: None,
+                    in_memory: Some(left_open),
                     under_way: UnderWay::default(),
                 }
             }
@@ -113,6 +109,7 @@ impl SqliteStore {
                     // A reader that cannot write cannot hold the writer's lock either.
                     reader: pool(READERS).connect_lazy_with(options.read_only(true)),
                     identity: connection::identity_of(path),
+                    in_memory: None,
                     under_way: UnderWay::default(),
                     place,
                 }
@@ -230,6 +227,7 @@ impl SqliteStore {
             writer: reader.clone(),
             reader,
             identity: connection::identity_of(path),
+            in_memory: None,
             under_way: UnderWay::default(),
         }
     }

@@ -6,6 +6,7 @@
 use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,9 +33,28 @@ const LONGEST_WRITE: Duration = Duration::from_secs(60);
 /// A connection out of a pool.
 pub(super) struct Lent {
     db: Option<PoolConnection<Sqlite>>,
-    /// A database in memory lives in its only connection, which is never closed; its pool rolls
-    /// back what was left open.
-    is_memory: bool,
+    in_memory: Option<LeftOpen>,
+}
+
+/// A database in memory lives in its only connection, which is never closed. Its pool rolls back
+/// what was left open, and asks here whether something may have been.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LeftOpen(Arc<AtomicBool>);
+
+impl LeftOpen {
+    /// The only connection; SQLite refuses the rollback where nothing was open, and that is well.
+    pub(super) fn pool(&self) -> SqlitePoolOptions {
+        let left_open = self.clone();
+        pool(1).after_release(move |db, _| {
+            let is_left_open = left_open.0.swap(false, Ordering::AcqRel);
+            Box::pin(async move {
+                if is_left_open {
+                    let _ = sqlx::query("ROLLBACK").execute(db).await;
+                }
+                Ok(true)
+            })
+        })
+    }
 }
 
 impl Lent {
@@ -46,8 +66,10 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(db) = self.db.as_mut().filter(|_| !self.is_memory) {
-            db.close_on_drop();
+        match (self.db.as_mut(), &self.in_memory) {
+            (Some(_), Some(left_open)) => left_open.0.store(true, Ordering::Release),
+            (Some(db), None) => db.close_on_drop(),
+            (None, _) => {}
         }
     }
 }
@@ -152,7 +174,7 @@ impl SqliteStore {
         self.is_still_there()?;
         Ok(Lent {
             db: Some(pool.acquire().await?),
-            is_memory: matches!(self.place, Place::Memory),
+            in_memory: self.in_memory.clone(),
         })
     }
 
@@ -209,10 +231,12 @@ pub(super) fn options() -> SqliteConnectOptions {
 }
 
 /// Connections that stay: a new one would cost a look at the file, and the last one that goes takes
-/// a database in memory along.
+/// a database in memory along. The test before each use would ask a thread of this process and no
+/// file; a connection was already tested when it came back.
 pub(super) fn pool(size: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(size)
+        .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
 }
