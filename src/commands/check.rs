@@ -15,11 +15,13 @@ use super::{Exit, Failed, Global, persistent, wire};
 use crate::config::{self, Settings};
 use crate::notify::Pace;
 use crate::output::{Output, moment, relative, share};
+use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::{Age, DEAD, STALE, age_in_words};
 use crate::overview::danger::Gravity;
 use crate::overview::persistent::PersistentView;
 use crate::overview::trouble::{self, INVENTORY};
+use crate::prevalidation::RowKey;
 use crate::rdap;
 use crate::store::Store;
 use crate::worker::persist::RECORDS;
@@ -112,37 +114,21 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     let now = wire::clock().now();
     let policy = wire::policy(&settings);
     let mut tally = Tally::new(args, &policy, now);
+    let is_whole = args.part == Part::default();
+    let book = rdap::book(&*store).await?;
+    let mut walked = Walked {
+        keys: (!is_whole).then(HashSet::new),
+        registrable: BTreeSet::new(),
+    };
     let ground = Ground::of(&settings, &policy);
     let mut pages = ground.walk(&*store, Default::default(), now).await?;
-    // The rows that the ledger's entries are for, where only some are asked about.
-    let is_whole = args.part == Part::default();
-    let mut keys = HashSet::new();
-    let book = rdap::book(&*store).await?;
-    let mut registrable = BTreeSet::new();
     while let Some(page) = pages.next().await? {
         let asked = page.iter().filter(|view| clients.contain(&view.client));
-        for view in asked {
-            if !is_whole {
-                keys.insert(view.key());
-            }
-            if view.is_managed() {
-                tally.take(view);
-                let known = rdap::registrable(&view.domain).filter(|name| book.of(name).is_some());
-                registrable.extend(known.map(str::to_owned));
-            }
-        }
+        asked.for_each(|view| walked.take(view, &mut tally, &book));
     }
-    let mut certificates = super::certificate::views(&settings, &store, now).await?;
-    certificates.retain(|view| args.part.concerns_certificate(view));
-    let (unmanaged, certificates): (Vec<_>, Vec<_>) = certificates
-        .into_iter()
-        .partition(|view| view.state == CertificateState::Unmanaged && view.record_left.is_none());
+    let (certificates, left) = certificates(&settings, &store, &args.part, now).await?;
     let mut records = persistent::views(&settings, &*store, now).await?;
     records.retain(|_| is_whole);
-    let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
-    let unrenewed = unrenewed.filter_map(|view| unrenewed_by(view, &certificates));
-    let left = unmanaged.iter().filter_map(left_behind).chain(unrenewed);
-    let left: Vec<_> = left.collect();
     let is_empty = certificates.is_empty() && records.is_empty() && left.is_empty();
     if tally.wanted == 0 && is_empty {
         return Err(unknown(match is_whole {
@@ -151,49 +137,12 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         }));
     }
     let mut findings = std::mem::take(&mut tally.findings);
-    for entry in store
-        .open_entries(None)
-        .await?
-        .iter()
-        .filter(|entry| entry.removal_tries > 0)
-        .filter(|entry| is_whole || keys.contains(&entry.key))
-    {
-        findings.push((
-            Word::Warning,
-            format!(
-                "{} {} could not be removed from {}",
-                entry.kind, entry.value, entry.owner
-            ),
-        ));
-    }
-    let told = wire::notifier(&settings, Arc::clone(&store), Arc::default(), Pace::NIGHTLY)
-        .open()
-        .await?;
-    for (open, error) in told
-        .iter()
-        .filter_map(|open| Some((open, open.error.as_ref()?)))
-    {
-        findings.push((
-            Word::Warning,
-            format!("{} could not be told of {}: {error}", open.sink, open.topic),
-        ));
-    }
+    findings.extend(left_undone(&settings, &store, walked.keys.as_ref()).await?);
     findings.extend(tally.put_off());
-    let warnings = trouble::warnings(&*store, &wire::targets(&settings)).await?;
-    let concerned = |whom: &String| {
-        let is_account = |key: &String| key.split('/').next() == Some(whom.as_str());
-        tally.clients.contains(whom) || tally.clients.iter().any(is_account)
-    };
-    let warnings = warnings.into_iter().filter(|(whom, _)| concerned(whom));
-    findings.extend(warnings.map(|(whom, said)| (Word::Warning, format!("{whom}: {said}"))));
+    findings.extend(said_by_cas(&settings, &*store, &tally.clients).await?);
     findings.extend(certificates.iter().filter_map(|view| judged(view, now)));
-    findings.extend(book.ending(&registrable, now).iter().map(|ending| {
-        let word = match ending.has_ended(now) {
-            true => Word::Critical,
-            false => Word::Warning,
-        };
-        (word, ending.said(now))
-    }));
+    let ending = book.ending(&walked.registrable, now);
+    findings.extend(ending.iter().map(|ending| ending_judged(ending, now)));
     findings.extend(records.iter().filter_map(record_judged));
     findings.extend(left);
     if let Some(words) = wire::left_out(&settings) {
@@ -207,8 +156,112 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     }
 
     findings.sort_by_key(|(word, _)| std::cmp::Reverse(*word));
-    let (valid, wanted) = (tally.valid, tally.wanted);
-    let mut text = share(valid, wanted, "domain", ("is valid", "are valid"));
+    let status = findings.first().map_or(Word::Ok, |(word, _)| *word);
+    let mut text = stand(&tally, &certificates, now);
+    text.push_str(&persistent::counted(&records));
+    text.push_str(&gravest(&findings));
+    Ok(Report {
+        status,
+        text,
+        performance: performance(&tally, oldest, now),
+    })
+}
+
+/// What the asked domains are besides a tally.
+struct Walked {
+    /// The rows that the ledger's entries are for, where only some are asked about.
+    keys: Option<HashSet<RowKey>>,
+    /// The domains whose registrations the registries told of.
+    registrable: BTreeSet<String>,
+}
+
+impl Walked {
+    fn take(&mut self, view: &DomainView, tally: &mut Tally<'_>, book: &rdap::Book) {
+        if let Some(keys) = &mut self.keys {
+            keys.insert(view.key());
+        }
+        if view.is_managed() {
+            tally.take(view);
+            let known = rdap::registrable(&view.domain).filter(|name| book.of(name).is_some());
+            self.registrable.extend(known.map(str::to_owned));
+        }
+    }
+}
+
+/// The certificates that are asked about, and what is wrong with those that the configuration does
+/// not name any more.
+async fn certificates(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    part: &Part,
+    now: Timestamp,
+) -> Result<(Vec<CertificateView>, Vec<(Word, String)>), Failed> {
+    let mut all = super::certificate::views(settings, store, now).await?;
+    all.retain(|view| part.concerns_certificate(view));
+    let (unmanaged, certificates): (Vec<_>, Vec<_>) = all
+        .into_iter()
+        .partition(|view| view.state == CertificateState::Unmanaged && view.record_left.is_none());
+    let unrenewed = unmanaged.iter().filter(|view| view.ends_for_good);
+    let unrenewed = unrenewed.filter_map(|view| unrenewed_by(view, &certificates));
+    let left = unmanaged.iter().filter_map(left_behind).chain(unrenewed);
+    let left = left.collect();
+    Ok((certificates, left))
+}
+
+/// What the CAs of these clients warn of.
+async fn said_by_cas(
+    settings: &Settings,
+    store: &dyn Store,
+    clients: &BTreeSet<String>,
+) -> Result<Vec<(Word, String)>, Failed> {
+    let warnings = trouble::warnings(store, &wire::targets(settings)).await?;
+    let concerned = |whom: &String| {
+        let is_account = |key: &String| key.split('/').next() == Some(whom.as_str());
+        clients.contains(whom) || clients.iter().any(is_account)
+    };
+    let warnings = warnings.into_iter().filter(|(whom, _)| concerned(whom));
+    Ok(warnings
+        .map(|(whom, said)| (Word::Warning, format!("{whom}: {said}")))
+        .collect())
+}
+
+/// Records that could not be removed and people who could not be told; `keys` are the rows that are
+/// asked about, where only some are.
+async fn left_undone(
+    settings: &Settings,
+    store: &Arc<dyn Store>,
+    keys: Option<&HashSet<RowKey>>,
+) -> Result<Vec<(Word, String)>, Failed> {
+    let entries = store.open_entries(None).await?;
+    let entries = entries
+        .iter()
+        .filter(|entry| entry.removal_tries > 0)
+        .filter(|entry| keys.is_none_or(|keys| keys.contains(&entry.key)));
+    let unremoved = entries.map(|entry| {
+        let (kind, value, owner) = (&entry.kind, &entry.value, &entry.owner);
+        format!("{kind} {value} could not be removed from {owner}")
+    });
+    let mut undone: Vec<String> = unremoved.collect();
+    let told = wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
+        .open()
+        .await?;
+    undone.extend(told.iter().filter_map(|open| {
+        let error = open.error.as_ref()?;
+        Some(format!(
+            "{} could not be told of {}: {error}",
+            open.sink, open.topic
+        ))
+    }));
+    Ok(undone
+        .into_iter()
+        .map(|words| (Word::Warning, words))
+        .collect())
+}
+
+/// How many domains and certificates are valid.
+fn stand(tally: &Tally<'_>, certificates: &[CertificateView], now: Timestamp) -> String {
+    let words = ("is valid", "are valid");
+    let mut text = share(tally.valid, tally.wanted, "domain", words);
     if let Some(Soonest { end, domain, .. }) = &tally.soonest {
         text.push_str(&format!(
             ", the first ends {} ({})",
@@ -224,21 +277,26 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             )
         };
         let (all, good) = (certificates.len(), certificates.iter().filter(good).count());
-        let words = ("is valid", "are valid");
         text.push_str(&format!("; {}", share(good, all, "certificate", words)));
     }
-    text.push_str(&persistent::counted(&records));
-    // One line: the gravest first, and not more than fit on a screen.
-    findings
-        .iter()
-        .take(3)
-        .for_each(|(_, finding)| text.push_str(&format!("; {finding}")));
+    text
+}
+
+/// One line: the gravest first, and not more than fit on a screen.
+fn gravest(findings: &[(Word, String)]) -> String {
+    let first = findings.iter().take(3);
+    let mut text: String = first.map(|(_, finding)| format!("; {finding}")).collect();
     if findings.len() > 3 {
         text.push_str(&format!("; and {} more", findings.len() - 3));
     }
-    let mut performance = format!("'valid'={valid};;;0;{wanted}");
+    text
+}
+
+/// The performance data of the plug-in interface.
+fn performance(tally: &Tally<'_>, oldest: Option<SignedDuration>, now: Timestamp) -> String {
+    let mut performance = format!("'valid'={};;;0;{}", tally.valid, tally.wanted);
     if let Some(Soonest { end, made, .. }) = &tally.soonest {
-        let (warning, critical) = tally.margins(*end, *made);
+        let (end, (warning, critical)) = (*end, tally.margins(*end, *made));
         let left = end.duration_since(now).as_secs();
         let (warning, critical) = (warning.as_secs(), critical.as_secs());
         // `20:` alerts below 20.
@@ -252,12 +310,16 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
             DEAD.as_secs()
         ));
     }
-    let status = findings.first().map_or(Word::Ok, |(word, _)| *word);
-    Ok(Report {
-        status,
-        text,
-        performance,
-    })
+    performance
+}
+
+/// A registration that ends soon or has ended.
+fn ending_judged(ending: &rdap::Ending, now: Timestamp) -> (Word, String) {
+    let word = match ending.has_ended(now) {
+        true => Word::Critical,
+        false => Word::Warning,
+    };
+    (word, ending.said(now))
 }
 
 /// What is left of a certificate that the configuration does not name any more.

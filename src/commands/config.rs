@@ -70,45 +70,7 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
             "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",
         ));
     }
-    let requests = settings.certificates.unusable.iter();
-    let requests: Vec<String> = requests
-        .flat_map(|one| {
-            let named = |fault: &Fault| format!("{fault} (the certificate {})", one.name);
-            one.faults.iter().map(named).collect::<Vec<_>>()
-        })
-        .collect();
-    if !requests.is_empty() && !read_secrets {
-        return Err(Failed::new(Exit::Usage, requests.join("\n")));
-    }
-    let faults = if read_secrets {
-        [
-            requests,
-            unreadable_secrets(settings),
-            wire::unfit_directories(settings),
-        ]
-        .concat()
-    } else {
-        Vec::new()
-    };
-    if !faults.is_empty() {
-        let failed = Failed::new(Exit::Usage, faults.join("\n"));
-        // Another user may be able to read what this one cannot.
-        let unreadable = [
-            "cannot be read",
-            "cannot be found",
-            "is not set",
-            "its mode is",
-            "cannot write in",
-        ];
-        let is_unreadable = |fault: &String| unreadable.iter().any(|words| fault.contains(words));
-        return Err(if faults.iter().any(is_unreadable) {
-            failed.with_hint(
-                "run it as the user of the service; on another machine, with --without-secrets",
-            )
-        } else {
-            failed
-        });
-    }
+    refuse_faults(settings, read_secrets)?;
     let doubts = if read_secrets {
         doubtful_keys(settings)
     } else {
@@ -152,6 +114,50 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         "providers": settings.providers.len(), "persistent": persistent, "notices": notices,
     }));
     Ok(Exit::Done)
+}
+
+/// Certificates that cannot be ordered so, and, unless they are left out, secrets and directories.
+fn refuse_faults(settings: &Settings, read_secrets: bool) -> Result<(), Failed> {
+    let requests = settings.certificates.unusable.iter();
+    let requests: Vec<String> = requests
+        .flat_map(|one| {
+            let named = |fault: &Fault| format!("{fault} (the certificate {})", one.name);
+            one.faults.iter().map(named).collect::<Vec<_>>()
+        })
+        .collect();
+    if !requests.is_empty() && !read_secrets {
+        return Err(Failed::new(Exit::Usage, requests.join("\n")));
+    }
+    let faults = if read_secrets {
+        [
+            requests,
+            unreadable_secrets(settings),
+            wire::unfit_directories(settings),
+        ]
+        .concat()
+    } else {
+        Vec::new()
+    };
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let failed = Failed::new(Exit::Usage, faults.join("\n"));
+    // Another user may be able to read what this one cannot.
+    let unreadable = [
+        "cannot be read",
+        "cannot be found",
+        "is not set",
+        "its mode is",
+        "cannot write in",
+    ];
+    let is_unreadable = |fault: &String| unreadable.iter().any(|words| fault.contains(words));
+    Err(if faults.iter().any(is_unreadable) {
+        failed.with_hint(
+            "run it as the user of the service; on another machine, with --without-secrets",
+        )
+    } else {
+        failed
+    })
 }
 
 /// The API keys that can be read and do not look like the CA's.

@@ -11,10 +11,11 @@ use super::order::{Order, Which};
 use super::reasons::Cut;
 use super::summary::{Look, Scope, verdict};
 use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned, wire};
+use crate::config::Settings;
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;
-use crate::prevalidation::{Mode, Plan, PlannedStep, State, Step};
-use crate::worker::{Intake, Options, Worker};
+use crate::prevalidation::{DomainName, Mode, Plan, PlannedStep, Policy, State, Step};
+use crate::worker::{Intake, Options, Target, Worker};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -40,31 +41,14 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
 
     let is_whole = names.is_empty() && args.which.part == asked::Part::default();
     let only = (!names.is_empty()).then_some(names);
-    let order = Order {
-        command: "plan",
-        targets,
-        only,
-        wait: SignedDuration::ZERO,
-        force: false,
-        intake: Intake::default(),
-        certificates: false,
-        registries: false,
-        persistent: false,
-        left_out: Vec::new(),
-    };
+    let order = order(targets, only);
     let scope = Scope::read(&settings, &*store, &order).await?;
     scope.warn(output);
     let options = Options {
         only: scope.only.filter(|_| order.only.is_some()),
         ..Options::new("plan", "plan")
     };
-    let mut policy = wire::policy(&settings);
-    if policy.mode == Mode::Observe {
-        output.notice(
-            "the mode is `observe`: this is the plan of `manage`, and nothing of it is done",
-        );
-        policy = policy.in_mode(Mode::Manage);
-    }
+    let policy = managing(&settings, output);
     let standing = planned::persistent(&settings, &ports, order.only.clone()).await?;
     let worker = Worker::new(
         ports,
@@ -103,11 +87,36 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         }
         standing.text(now, output);
     }
-    Ok(if plan.is_refused() || standing.alarm.is_some() {
-        Exit::Guard
-    } else {
-        verdict(&looks, std::iter::empty())
+    Ok(match plan.is_refused() || standing.alarm.is_some() {
+        true => Exit::Guard,
+        false => verdict(&looks, std::iter::empty()),
     })
+}
+
+/// Nothing is done for it.
+fn order(targets: Vec<Target>, only: Option<Vec<DomainName>>) -> Order {
+    Order {
+        command: "plan",
+        targets,
+        only,
+        wait: SignedDuration::ZERO,
+        force: false,
+        intake: Intake::default(),
+        certificates: false,
+        registries: false,
+        persistent: false,
+        left_out: Vec::new(),
+    }
+}
+
+/// The policy of the configuration, as if the program wrote in DNS.
+fn managing(settings: &Settings, output: &Output) -> Policy {
+    let policy = wire::policy(settings);
+    if policy.mode != Mode::Observe {
+        return policy;
+    }
+    output.notice("the mode is `observe`: this is the plan of `manage`, and nothing of it is done");
+    policy.in_mode(Mode::Manage)
 }
 
 fn headline(plan: &Plan) -> String {

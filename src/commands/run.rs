@@ -8,11 +8,12 @@ use super::by_hand::signed;
 use super::order::{Order, Which};
 use super::work::{passed, work};
 use super::{Exit, Failed, Global, asked, notify, plan, wire};
-use crate::config;
+use crate::config::{self, Settings};
 use crate::output::Output;
 use crate::overview::machines::{LastRun, host, note_run};
 use crate::prevalidation::{DomainName, Mode};
-use crate::store::{Event, tidy};
+use crate::store::{Event, Store, tidy};
+use crate::worker::Target;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -39,19 +40,7 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
     let only = (!names.is_empty()).then_some(names);
     if let Some(only) = &only {
-        // Before the store is made: a wrong name must leave no trace.
-        let mut rows = asked::inventory(
-            wire::store_read_only(&settings).await?.domains().await?,
-            &settings,
-        );
-        rows.retain(|row| targets.iter().any(|target| target.key == row.client));
-        // A domain may have a persistent record and nothing else.
-        let kept = wire::persistent(&settings);
-        let is_kept = |name: &DomainName| kept.iter().any(|one| one.domain == *name);
-        let others = only.iter().filter(|name| !is_kept(name)).cloned();
-        asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
-        rows.retain(|row| only.contains(&row.domain));
-        targets.retain(|target| rows.iter().any(|row| row.client == target.key));
+        refuse_unknown(&settings, only, &mut targets).await?;
     }
     let (store, intake) = match wire::open_or_make(&settings, args.force, output).await {
         Err(failed) if failed.exit == Exit::Guard => {
@@ -85,29 +74,12 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         left_out: left_out.collect(),
     };
     if args.force {
-        let event = Event {
-            at: wire::clock().now(),
-            run: "run".to_owned(),
-            domain: None,
-            client: None,
-            kind: "forced".to_owned(),
-            detail: signed("the guard is overruled in this run"),
-        };
-        store.note(&[event]).await?;
+        note_force(&*store).await?;
     }
     let mut done = work(&settings, Arc::clone(&store), order, output).await?;
     let exit = done.exit;
     let rest = async {
-        let now = wire::clock().now();
-        tidy(&*store, now).await?;
-        let run = LastRun {
-            host: host(),
-            ended_at: now,
-            exit: exit as u8,
-        };
-        note_run(&*store, &run).await?;
-        notify::tell(&settings, Arc::clone(&store), output).await;
-        store.close().await;
+        finish(&settings, store, exit, output).await?;
         Ok(exit)
     };
     tokio::select! {
@@ -116,4 +88,59 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
         () = passed(done.deadline) => Ok(exit),
         code = done.signals.end_of_command() => std::process::exit(code),
     }
+}
+
+/// Before the store is made: a wrong name must leave no trace. What is left of `targets` are the
+/// clients of these domains.
+async fn refuse_unknown(
+    settings: &Settings,
+    only: &[DomainName],
+    targets: &mut Vec<Target>,
+) -> Result<(), Failed> {
+    let mut rows = asked::inventory(
+        wire::store_read_only(settings).await?.domains().await?,
+        settings,
+    );
+    rows.retain(|row| targets.iter().any(|target| target.key == row.client));
+    // A domain may have a persistent record and nothing else.
+    let kept = wire::persistent(settings);
+    let is_kept = |name: &DomainName| kept.iter().any(|one| one.domain == *name);
+    let others = only.iter().filter(|name| !is_kept(name)).cloned();
+    asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
+    rows.retain(|row| only.contains(&row.domain));
+    targets.retain(|target| rows.iter().any(|row| row.client == target.key));
+    Ok(())
+}
+
+async fn note_force(store: &dyn Store) -> Result<(), Failed> {
+    let event = Event {
+        at: wire::clock().now(),
+        run: "run".to_owned(),
+        domain: None,
+        client: None,
+        kind: "forced".to_owned(),
+        detail: signed("the guard is overruled in this run"),
+    };
+    store.note(&[event]).await?;
+    Ok(())
+}
+
+/// What follows the pass: old rows go, the run is noted, and who has to know is told.
+async fn finish(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    exit: Exit,
+    output: &Output,
+) -> Result<(), Failed> {
+    let now = wire::clock().now();
+    tidy(&*store, now).await?;
+    let run = LastRun {
+        host: host(),
+        ended_at: now,
+        exit: exit as u8,
+    };
+    note_run(&*store, &run).await?;
+    notify::tell(settings, Arc::clone(&store), output).await;
+    store.close().await;
+    Ok(())
 }

@@ -7,19 +7,21 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Ground;
 use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
 use super::{Exit, Failed, Global, ages, asked, certificate, compare, wire};
-use crate::config;
+use crate::config::{self, Settings};
 use crate::output::{Cell, JsonList, Output, moment, relative};
 use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
 use crate::prevalidation::{DomainName, State};
 use crate::rdap::{self, Book};
-use crate::worker::{Options, Worker};
+use crate::store::Store;
+use crate::worker::{Covering, Options, Target, Worker};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct StatusArgs {
@@ -55,6 +57,14 @@ fn state(word: String) -> State {
         .unwrap_or(State::New)
 }
 
+/// The store, the looks at the clients, what covers what, and the folder of a copy.
+type Refreshed = (
+    Arc<dyn Store>,
+    Vec<Look>,
+    BTreeMap<String, Covering>,
+    Option<TempDir>,
+);
+
 pub(super) async fn status(
     global: &Global,
     args: StatusArgs,
@@ -67,59 +77,17 @@ pub(super) async fn status(
     if !args.compare.is_empty() {
         return compare::compare(&settings, &args.compare, &names, output).await;
     }
-    let _copy;
-    let (store, looks, covered) = if args.refresh {
-        let (store, folder, is_ours) = wire::open_to_look(&settings).await?;
-        let run = format!("status-{}", wire::clock().now().strftime("%Y%m%dT%H%M%SZ"));
-        let worker = Worker::new(
-            wire::ports(&settings, Arc::clone(&store))?,
-            wire::policy(&settings),
-            clients.clone(),
-            Options {
-                remembers_failures: false,
-                ..Options::new("status", run)
-            },
-            CancellationToken::new(),
-            Arc::new(|_| {}),
-        );
-        worker.refresh().await?;
-        _copy = folder;
-        if !is_ours {
-            output.notice(
-                "the inventory of this configuration is not the store's yet: what the CA says is shown and not stored; \
-                 `prevalidate run` takes the inventory over",
-            );
+    // The copy of a store that is not to be changed goes when all of it was shown.
+    let (store, looks, covered, _copy) = match args.refresh {
+        true => refreshed(&settings, &clients, output).await?,
+        false => {
+            let store = wire::store_read_only(&settings).await?;
+            (store, Vec::new(), BTreeMap::new(), None)
         }
-        (
-            store,
-            worker.looks().into_iter().map(Look::from).collect(),
-            worker.covered(),
-        )
-    } else {
-        (
-            wire::store_read_only(&settings).await?,
-            Vec::new(),
-            BTreeMap::new(),
-        )
     };
     looks.iter().for_each(|look: &Look| look.tell(output));
 
     let now = wire::clock().now();
-    let is_shown = |view: &DomainView| {
-        let by_name = names.is_empty() || names.contains(&view.domain);
-        let by_client = asked.contain(&view.client);
-        let by_state = args.state.map_or(
-            args.all || !names.is_empty() || view.is_managed(),
-            |state| view.state == state,
-        );
-        let by_end = args.expiring_within.is_none_or(|within| {
-            view.is_managed()
-                && view
-                    .usable_until()
-                    .map_or(!view.with_margin, |end| end.duration_since(now) <= within)
-        });
-        by_name && by_client && by_state && by_end
-    };
     let ground = Ground::of(&settings, &wire::policy(&settings));
     let mut verdict = Verdict::new(&looks);
     let mut pages = ground.walk(&*store, covered, now).await?;
@@ -133,7 +101,7 @@ pub(super) async fn status(
     while let Some(page) = pages.next().await? {
         for view in page {
             list.met(&view);
-            if is_shown(&view) {
+            if asked.contain(&view.client) && args.shows(&view, &names, now) {
                 if view.is_managed() {
                     verdict.take(&view);
                 }
@@ -161,6 +129,54 @@ pub(super) async fn status(
         Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
         exit => exit,
     })
+}
+
+/// What the CAs say now, and a store that has it.
+async fn refreshed(
+    settings: &Settings,
+    clients: &[Target],
+    output: &Output,
+) -> Result<Refreshed, Failed> {
+    let (store, folder, is_ours) = wire::open_to_look(settings).await?;
+    let run = format!("status-{}", wire::clock().now().strftime("%Y%m%dT%H%M%SZ"));
+    let worker = Worker::new(
+        wire::ports(settings, Arc::clone(&store))?,
+        wire::policy(settings),
+        clients.to_vec(),
+        Options {
+            remembers_failures: false,
+            ..Options::new("status", run)
+        },
+        CancellationToken::new(),
+        Arc::new(|_| {}),
+    );
+    worker.refresh().await?;
+    if !is_ours {
+        output.notice(
+            "the inventory of this configuration is not the store's yet: what the CA says is shown and not stored; \
+             `prevalidate run` takes the inventory over",
+        );
+    }
+    let looks = worker.looks().into_iter().map(Look::from).collect();
+    Ok((store, looks, worker.covered(), folder))
+}
+
+impl StatusArgs {
+    /// Whether a domain of a client that is asked about is shown.
+    fn shows(&self, view: &DomainView, names: &[DomainName], now: Timestamp) -> bool {
+        let by_name = names.is_empty() || names.contains(&view.domain);
+        let by_state = self.state.map_or(
+            self.all || !names.is_empty() || view.is_managed(),
+            |state| view.state == state,
+        );
+        let by_end = self.expiring_within.is_none_or(|within| {
+            view.is_managed()
+                && view
+                    .usable_until()
+                    .map_or(!view.with_margin, |end| end.duration_since(now) <= within)
+        });
+        by_name && by_state && by_end
+    }
 }
 
 /// A domain in JSON, with what the API says of it.

@@ -326,6 +326,19 @@ impl Summary {
             return;
         }
         output.line(&self.headline());
+        self.print_attention(output);
+        self.print_records(output);
+        if let Some(certificates) = &self.certificates {
+            certificates.print(output);
+        }
+        if !self.persistent.is_empty() {
+            persistent::attention(&self.persistent, self.at, output);
+        }
+        self.print_orphaned(output);
+    }
+
+    /// The domains that are not simply valid.
+    fn print_attention(&self, output: &Output) {
         if !self.attention.is_empty() {
             let mut headers = vec!["DOMAIN", "STATE", "NEXT", "WHEN", "REASON"];
             let with_ca = self
@@ -371,10 +384,12 @@ impl Summary {
                 Some("`prevalidate diagnose DOMAIN` says what stands in the way"),
             );
         }
-        let (orphaned, ours): (Vec<_>, Vec<_>) =
-            self.in_dns.iter().partition(|entry| entry.orphaned);
-        let (failed, waiting): (Vec<_>, Vec<_>) =
-            ours.into_iter().partition(|entry| entry.error.is_some());
+    }
+
+    /// What stays in DNS, by who has to do something about it.
+    fn print_records(&self, output: &Output) {
+        let ours = self.in_dns.iter().filter(|entry| !entry.orphaned);
+        let (failed, waiting): (Vec<_>, Vec<_>) = ours.partition(|entry| entry.error.is_some());
         let (others, waiting): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|entry| entry.by_others);
         if !others.is_empty() {
@@ -403,13 +418,10 @@ impl Summary {
                 .iter()
                 .for_each(|error| output.line(&format!("    {error}")));
         }
-        if let Some(certificates) = &self.certificates {
-            certificates.print(output);
-        }
-        if !self.persistent.is_empty() {
-            persistent::attention(&self.persistent, self.at, output);
-        }
-        for entry in orphaned {
+    }
+
+    fn print_orphaned(&self, output: &Output) {
+        for entry in self.in_dns.iter().filter(|entry| entry.orphaned) {
             let provider = &entry.provider;
             output.error(
                 &format!(

@@ -18,6 +18,7 @@ use super::{Exit, Failed, Global, asked, by_hand, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
+use crate::store::persistent::PersistentRow;
 use crate::store::{DomainRow, Store};
 use crate::worker::{Options, Worker};
 
@@ -70,48 +71,21 @@ pub(super) async fn withdraw(
         .collect();
     refuse_strangers(&strangers, &rows, &ours)?;
     let of_orders = ordered(&*store, &names).await?;
-    let nothing = BTreeMap::new();
-    for value in standing(&settings, theirs, &nothing) {
+    for value in standing(&settings, theirs, &BTreeMap::new()) {
         output.notice(&format!(
             "{} stood there before us and is not ours to remove",
             value.place()
         ));
     }
-    let (with, without): (Vec<DomainName>, Vec<DomainName>) = names.into_iter().partition(|name| {
-        let is_ordered = of_orders.iter().any(|one| one.domain == *name);
-        is_ordered || ours.iter().any(|entry| entry.key.domain() == name)
-    });
-    let is_kept = |name: &DomainName| {
-        let mut rows = kept.iter().filter(|row| row.domain == *name);
-        rows.any(|row| !row.kept.records.is_empty())
-    };
-    let without: Vec<DomainName> = without.into_iter().filter(|name| !is_kept(name)).collect();
-    if !without.is_empty() {
-        output.notice(&format!(
-            "nothing of ours is in DNS at {}",
-            several(&without)
-        ));
-    }
+    let with = with_records(names, &ours, &of_orders, &kept, output);
     if (with.is_empty() && kept.is_empty()) || args.dry_run {
         let report = Report {
             dry_run: args.dry_run,
-            withdrawn: standing(&settings, ours, &nothing),
+            withdrawn: standing(&settings, ours, &BTreeMap::new()),
             left: Vec::new(),
             of_orders,
         };
-        output.json(&report);
-        report.withdrawn.iter().for_each(|value| {
-            output.line(&format!("would be taken out of DNS: {}", value.place()))
-        });
-        for record in kept.iter().flat_map(|row| &row.kept.records) {
-            let (owner, value) = (&record.owner, &record.value);
-            output.line(&format!(
-                "would be taken out of DNS: {owner} TXT \"{value}\""
-            ));
-        }
-        for one in &report.of_orders {
-            output.line(&format!("would be taken out of DNS by the next run: {one}"));
-        }
+        report.foretell(&kept, output);
         return Ok(Exit::Done);
     }
     let standing: usize = kept.iter().map(|row| row.kept.records.len()).sum();
@@ -123,14 +97,7 @@ pub(super) async fn withdraw(
     ask(&asked, count, args.yes, output)?;
 
     let (store, _) = wire::open(&settings, false).await?;
-    let keys: Vec<RowKey> = rows
-        .into_iter()
-        .map(|row| row.key)
-        .filter(|key| {
-            let is_ordered = of_orders.iter().any(|one| one.domain == *key.domain());
-            is_ordered || ours.iter().any(|entry| entry.key == *key)
-        })
-        .collect();
+    let keys = keys_with_records(rows, &ours, &of_orders);
     order(&*store, &keys).await?;
     remove(&settings, &store, &keys, args.wait).await?;
     let exit = report(&settings, &*store, &keys, (ours, of_orders), output).await?;
@@ -138,19 +105,83 @@ pub(super) async fn withdraw(
         return Ok(exit);
     }
     let left = persistent::withdraw_all(&settings, &store, &kept, args.wait).await?;
+    tell_kept(&kept, &left, output);
+    Ok(if left.is_empty() { exit } else { Exit::Dns })
+}
+
+/// The domains that have a record of ours; says which have none, persistent ones included.
+fn with_records(
+    names: Vec<DomainName>,
+    ours: &[LedgerEntry],
+    of_orders: &[Ordered],
+    kept: &[PersistentRow],
+    output: &Output,
+) -> Vec<DomainName> {
+    let (with, mut without): (Vec<DomainName>, Vec<DomainName>) =
+        names.into_iter().partition(|name| {
+            let is_ordered = of_orders.iter().any(|one| one.domain == *name);
+            is_ordered || ours.iter().any(|entry| entry.key.domain() == name)
+        });
+    without.retain(|name| {
+        let mut rows = kept.iter().filter(|row| row.domain == *name);
+        !rows.any(|row| !row.kept.records.is_empty())
+    });
+    if !without.is_empty() {
+        output.notice(&format!(
+            "nothing of ours is in DNS at {}",
+            several(&without)
+        ));
+    }
+    with
+}
+
+fn keys_with_records(
+    rows: Vec<DomainRow>,
+    ours: &[LedgerEntry],
+    of_orders: &[Ordered],
+) -> Vec<RowKey> {
+    rows.into_iter()
+        .map(|row| row.key)
+        .filter(|key| {
+            let is_ordered = of_orders.iter().any(|one| one.domain == *key.domain());
+            is_ordered || ours.iter().any(|entry| entry.key == *key)
+        })
+        .collect()
+}
+
+/// What came of the persistent records; `left` are those that are still in DNS.
+fn tell_kept(kept: &[PersistentRow], left: &[String], output: &Output) {
     for record in kept.iter().flat_map(|row| &row.kept.records) {
         let shown = format!("{} TXT \"{}\"", record.owner, record.value);
         if !left.contains(&shown) && !record.foreign {
             output.line(&format!("withdrawn: {shown}"));
         }
     }
-    for record in &left {
+    for record in left {
         output.error(&format!("{record} is still in DNS"), None);
     }
     output.line(
         "persistent records stay away until `prevalidate persistent resume DOMAIN` lets them back",
     );
-    Ok(if left.is_empty() { exit } else { Exit::Dns })
+}
+
+impl Report {
+    /// What would be taken out of DNS.
+    fn foretell(&self, kept: &[PersistentRow], output: &Output) {
+        output.json(self);
+        self.withdrawn.iter().for_each(|value| {
+            output.line(&format!("would be taken out of DNS: {}", value.place()))
+        });
+        for record in kept.iter().flat_map(|row| &row.kept.records) {
+            let (owner, value) = (&record.owner, &record.value);
+            output.line(&format!(
+                "would be taken out of DNS: {owner} TXT \"{value}\""
+            ));
+        }
+        for one in &self.of_orders {
+            output.line(&format!("would be taken out of DNS by the next run: {one}"));
+        }
+    }
 }
 
 /// The open values of the rows: ours, and those that stood there before.

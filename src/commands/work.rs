@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
@@ -15,14 +16,16 @@ use super::signals::Signals;
 use super::summary::{Scope, Summary};
 use super::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use super::{Exit, Failed, asked, certificate, held, persistent, wire};
+use crate::clock::Clock;
 use crate::config::Settings;
 use crate::output::{Output, Progress};
 use crate::overview::trouble;
 use crate::prevalidation::{DomainName, RowKey};
-use crate::rdap::{self, ask_due};
-use crate::store::{Event, Store};
-use crate::worker::persist::Passed;
-use crate::worker::{Options, Target, Worker};
+use crate::rdap::{self, Rdap, ask_due};
+use crate::store::{Event, Store, StoreError};
+use crate::worker::issue::Issuer;
+use crate::worker::persist::{Keeper, Passed};
+use crate::worker::{Options, Ports, Target, Worker};
 
 /// Does what is due for the domains asked for, within the time, and says how they stand then.
 ///
@@ -35,200 +38,50 @@ pub(super) async fn work(
 ) -> Result<Done, Failed> {
     let ports = wire::ports(settings, Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
-    let policy = wire::policy(settings);
     let scope = Scope::read(settings, &*store, &order).await?;
     scope.warn(output);
 
     let run = run_name(order.command, clock.now());
-    let options = Options {
-        only: scope.only.clone(),
-        force: order.force,
-        afresh: order.only.is_some(),
-        intake: order.intake.clone(),
-        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
-        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
-        ..Options::new(format!("{run}/{}", std::process::id()), run.clone())
-    };
+    let options = options(settings, &scope, &order, &run);
     if let Some(only) = scope.only.as_ref().filter(|_| order.only.is_some()) {
         store.wake(only, clock.now()).await?;
     }
     let is_asked = |key: &RowKey| scope.only.as_ref().is_none_or(|only| only.contains(key));
     held::tell_run(&*store, is_asked, clock.now(), output).await?;
-    let ground = asked::Ground::of(settings, &policy);
-    let (mut asked_for, mut valid) = (0, BTreeSet::new());
-    let mut pages = ground
-        .walk(&*store, Default::default(), clock.now())
-        .await?;
-    while let Some(page) = pages.next().await? {
-        for view in page.into_iter().filter(|view| scope.asked(view)) {
-            asked_for += 1;
-            if view.with_margin {
-                valid.insert(view.at());
-            }
-        }
-    }
-    drop(pages);
-    drop(ground);
+    let (asked_for, valid) = asked_and_valid(settings, &*store, &scope, clock.now()).await?;
     let places = Places::of(&wire::targets(settings));
     let mut voice = Voice::new(output, asked_for, valid, places);
 
-    let stop = CancellationToken::new();
     let (sender, mut heard) = mpsc::unbounded_channel();
     let tell: Arc<dyn Fn(&Event) + Send + Sync> =
         Arc::new(move |event: &Event| drop(sender.send(event.clone())));
-    let issue_ports = ports.clone();
     let about = Pass {
         run: &run,
         only: order.only.clone(),
         force: order.force,
         noted_every: NOTED_BY_COMMANDS,
-        stop: stop.clone(),
-        tell: Arc::clone(&tell),
-    };
-    let keeper = keeper(settings, &ports, about);
-    if order.persistent && (order.only.is_some() || order.force) {
-        keeper.wake().await?;
-    }
-    let targets = order.targets.clone();
-    let worker = Worker::new(
-        ports,
-        policy.clone(),
-        order.targets,
-        options,
-        stop.clone(),
+        stop: CancellationToken::new(),
         tell,
-    );
-    let certificates = match order.certificates {
-        true => wire::certificates(settings),
-        false => Vec::new(),
     };
-    let issuer = wire::issuer(
-        settings,
-        &issue_ports,
-        certificates,
-        &run,
-        None,
-        stop.clone(),
-        certificate::voice(output),
-    );
-    let (issuer, unkept) = match issuer {
-        Ok(issuer) => (issuer, None),
-        // The domains go on.
-        Err(failed) if order.certificates => {
-            output.error(&failed.message, failed.hint.as_deref());
-            (wire::looking_issuer(settings, &store), Some(failed.exit))
-        }
-        Err(failed) => return Err(failed),
-    };
-    if order.certificates {
-        let wanted = wire::wanted_certificates(settings);
-        store
-            .orders()
-            .sync_certificates(&wanted, clock.now())
-            .await?;
-    }
-    let registry = match order.registries {
-        true => wire::rdap(settings)?,
-        false => None,
-    };
+    let (crew, unkept) = Crew::new(settings, ports, &order, options, about, output).await?;
     let mut signals = Signals::of_a_command()?;
-    let mut passed_records = Passed::default();
-    let mut deadline: Option<Instant> = None;
-    {
-        let until = clock
-            .now()
-            .saturating_add(order.wait)
-            .unwrap_or(Timestamp::MAX);
-        let upkeep = CancellationToken::new();
-        let pass = async {
-            let proofs = async {
-                let outcome = worker.run(order.wait).await;
-                upkeep.cancel();
-                outcome
-            };
-            let certificates = async {
-                if order.certificates {
-                    issuer.run(until, &upkeep).await
-                } else {
-                    Ok(())
-                }
-            };
-            let goes_on = || !stop.is_cancelled() && clock.now() < until;
-            let registries = async {
-                match &registry {
-                    Some(rdap) => ask_due(rdap, &*store, &*clock, &goes_on).await.map(Some),
-                    None => Ok(None),
-                }
-            };
-            let kept = async {
-                let (proofs, certificates) = tokio::join!(proofs, certificates);
-                proofs.and(certificates)?;
-                match order.persistent {
-                    true => keeper.run(until).await,
-                    false => Ok(Passed::default()),
-                }
-            };
-            let (kept, asked) = tokio::join!(kept, registries);
-            kept.and_then(|kept| Ok((kept, asked?)))
-        };
-        tokio::pin!(pass);
-        loop {
-            tokio::select! {
-                outcome = &mut pass => {
-                    let (kept, asked) = outcome?;
-                    passed_records = kept;
-                    tell_asked(asked, output);
-                    break;
-                }
-                Some(event) = heard.recv() => voice.say(&event),
-                () = passed(deadline) => {
-                    // The next run finds out what became of it.
-                    let drain = settings.worker.drain.as_secs();
-                    output.warn(&format!("what was still under way after {drain} s is cut off"), None);
-                    break;
-                }
-                code = signals.end_of_command() => {
-                    if deadline.is_some() {
-                        std::process::exit(code);
-                    }
-                    stop.cancel();
-                    deadline = Some(Instant::now() + settings.worker.drain);
-                    output.warn("ends after the steps under way; the same signal again ends at once", None);
-                }
-            }
-        }
-    }
+    let drain = settings.worker.drain;
+    let pass = crew.pass(&order);
+    let (passed, deadline) = follow(
+        pass,
+        &mut heard,
+        &mut voice,
+        &mut signals,
+        &crew.stop,
+        drain,
+    )
+    .await?;
     while let Ok(event) = heard.try_recv() {
         voice.say(&event);
     }
     drop(voice);
 
-    let now = clock.now();
-    let views = asked::views(&*store, settings, &policy, worker.covered(), now).await?;
-    let in_dns = store.open_entries(None).await?;
-    let certificates = match order.certificates {
-        true => Some(certificate::Certificates::read(&issuer, None, now).await?),
-        false => None,
-    };
-    let summary = Summary::new(
-        run,
-        &scope,
-        worker.looks(),
-        views,
-        in_dns,
-        stop.is_cancelled(),
-        now,
-    )
-    .with(certificates)
-    .with_warnings(trouble::warnings(&*store, &targets).await?);
-    let summary = match order.persistent {
-        true => {
-            let views = persistent::views(settings, &*store, now).await?;
-            summary.with_persistent(views, passed_records)
-        }
-        false => summary,
-    };
-    let mut summary = summary.without(order.left_out);
+    let mut summary = crew.summary(settings, &scope, order, run, passed).await?;
     if let (Exit::Done | Exit::Incomplete, Some(unkept)) = (summary.exit, unkept) {
         summary.exit = unkept;
     }
@@ -238,6 +91,250 @@ pub(super) async fn work(
         deadline,
         signals,
     })
+}
+
+/// Runs the pass to its end and says what happens in it. After a signal it has `drain` to end; then
+/// it is cut off.
+async fn follow(
+    pass: impl Future<Output = Result<(Passed, Option<rdap::Pass>), StoreError>>,
+    heard: &mut mpsc::UnboundedReceiver<Event>,
+    voice: &mut Voice<'_>,
+    signals: &mut Signals,
+    stop: &CancellationToken,
+    drain: Duration,
+) -> Result<(Passed, Option<Instant>), Failed> {
+    let output = voice.output;
+    let mut deadline: Option<Instant> = None;
+    tokio::pin!(pass);
+    loop {
+        tokio::select! {
+            outcome = &mut pass => {
+                let (kept, asked) = outcome?;
+                tell_asked(asked, output);
+                return Ok((kept, deadline));
+            }
+            Some(event) = heard.recv() => voice.say(&event),
+            () = passed(deadline) => {
+                // The next run finds out what became of it.
+                let drain = drain.as_secs();
+                output.warn(&format!("what was still under way after {drain} s is cut off"), None);
+                return Ok((Passed::default(), deadline));
+            }
+            code = signals.end_of_command() => {
+                if deadline.is_some() {
+                    std::process::exit(code);
+                }
+                stop.cancel();
+                deadline = Some(Instant::now() + drain);
+                output.warn("ends after the steps under way; the same signal again ends at once", None);
+            }
+        }
+    }
+}
+
+/// Who works in one pass.
+struct Crew {
+    worker: Worker,
+    issuer: Issuer,
+    keeper: Keeper,
+    registry: Option<Rdap>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+}
+
+impl Crew {
+    /// Without certificates that could be kept, with the exit status that says so.
+    async fn new(
+        settings: &Settings,
+        ports: Ports,
+        order: &Order,
+        options: Options,
+        about: Pass<'_>,
+        output: &Output,
+    ) -> Result<(Self, Option<Exit>), Failed> {
+        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
+        let (run, stop, tell) = (about.run, about.stop.clone(), Arc::clone(&about.tell));
+        let keeper = keeper(settings, &ports, about);
+        if order.persistent && (order.only.is_some() || order.force) {
+            keeper.wake().await?;
+        }
+        let certificates = order.certificates;
+        let (issuer, unkept) = issuer(settings, &ports, certificates, run, &stop, output)?;
+        if certificates {
+            let wanted = wire::wanted_certificates(settings);
+            store
+                .orders()
+                .sync_certificates(&wanted, clock.now())
+                .await?;
+        }
+        let registry = match order.registries {
+            true => wire::rdap(settings)?,
+            false => None,
+        };
+        let policy = wire::policy(settings);
+        let targets = order.targets.clone();
+        let crew = Self {
+            worker: Worker::new(ports, policy, targets, options, stop.clone(), tell),
+            issuer,
+            keeper,
+            registry,
+            store,
+            clock,
+            stop,
+        };
+        Ok((crew, unkept))
+    }
+
+    /// Proofs and certificates side by side, then persistent records; registries beside all of them.
+    async fn pass(&self, order: &Order) -> Result<(Passed, Option<rdap::Pass>), StoreError> {
+        let until = self
+            .clock
+            .now()
+            .saturating_add(order.wait)
+            .unwrap_or(Timestamp::MAX);
+        let upkeep = CancellationToken::new();
+        let proofs = async {
+            let outcome = self.worker.run(order.wait).await;
+            upkeep.cancel();
+            outcome
+        };
+        let certificates = async {
+            match order.certificates {
+                true => self.issuer.run(until, &upkeep).await,
+                false => Ok(()),
+            }
+        };
+        let goes_on = || !self.stop.is_cancelled() && self.clock.now() < until;
+        let registries = async {
+            match &self.registry {
+                Some(rdap) => ask_due(rdap, &*self.store, &*self.clock, &goes_on)
+                    .await
+                    .map(Some),
+                None => Ok(None),
+            }
+        };
+        let kept = async {
+            let (proofs, certificates) = tokio::join!(proofs, certificates);
+            proofs.and(certificates)?;
+            match order.persistent {
+                true => self.keeper.run(until).await,
+                false => Ok(Passed::default()),
+            }
+        };
+        let (kept, asked) = tokio::join!(kept, registries);
+        kept.and_then(|kept| Ok((kept, asked?)))
+    }
+
+    /// How everything that was asked for is after the pass.
+    async fn summary(
+        &self,
+        settings: &Settings,
+        scope: &Scope,
+        order: Order,
+        run: String,
+        passed: Passed,
+    ) -> Result<Summary, Failed> {
+        let (store, now) = (&*self.store, self.clock.now());
+        let policy = wire::policy(settings);
+        let views = asked::views(store, settings, &policy, self.worker.covered(), now).await?;
+        let in_dns = store.open_entries(None).await?;
+        let certificates = match order.certificates {
+            true => Some(certificate::Certificates::read(&self.issuer, None, now).await?),
+            false => None,
+        };
+        let summary = Summary::new(
+            run,
+            scope,
+            self.worker.looks(),
+            views,
+            in_dns,
+            self.stop.is_cancelled(),
+            now,
+        )
+        .with(certificates)
+        .with_warnings(trouble::warnings(store, &order.targets).await?);
+        let summary = match order.persistent {
+            true => {
+                let views = persistent::views(settings, store, now).await?;
+                summary.with_persistent(views, passed)
+            }
+            false => summary,
+        };
+        Ok(summary.without(order.left_out))
+    }
+}
+
+/// How the worker goes about it.
+fn options(settings: &Settings, scope: &Scope, order: &Order, run: &str) -> Options {
+    Options {
+        only: scope.only.clone(),
+        force: order.force,
+        afresh: order.only.is_some(),
+        intake: order.intake.clone(),
+        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
+        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
+        ..Options::new(format!("{run}/{}", std::process::id()), run.to_owned())
+    }
+}
+
+/// How many domains are asked for, and which of them are valid with their margin.
+async fn asked_and_valid(
+    settings: &Settings,
+    store: &dyn Store,
+    scope: &Scope,
+    now: Timestamp,
+) -> Result<(usize, BTreeSet<(DomainName, String)>), Failed> {
+    let policy = wire::policy(settings);
+    let ground = asked::Ground::of(settings, &policy);
+    let (mut asked_for, mut valid) = (0, BTreeSet::new());
+    let mut pages = ground.walk(store, Default::default(), now).await?;
+    while let Some(page) = pages.next().await? {
+        for view in page.into_iter().filter(|view| scope.asked(view)) {
+            asked_for += 1;
+            if view.with_margin {
+                valid.insert(view.at());
+            }
+        }
+    }
+    Ok((asked_for, valid))
+}
+
+/// The job for certificates. Where it cannot be made, the domains go on, and the exit status says
+/// that the certificates were not kept.
+fn issuer(
+    settings: &Settings,
+    ports: &Ports,
+    keeps_certificates: bool,
+    run: &str,
+    stop: &CancellationToken,
+    output: &Output,
+) -> Result<(Issuer, Option<Exit>), Failed> {
+    let certificates = match keeps_certificates {
+        true => wire::certificates(settings),
+        false => Vec::new(),
+    };
+    let voice = certificate::voice(output);
+    let issuer = wire::issuer(
+        settings,
+        ports,
+        certificates,
+        run,
+        None,
+        stop.clone(),
+        voice,
+    );
+    match issuer {
+        Ok(issuer) => Ok((issuer, None)),
+        Err(failed) if keeps_certificates => {
+            output.error(&failed.message, failed.hint.as_deref());
+            Ok((
+                wire::looking_issuer(settings, &ports.store),
+                Some(failed.exit),
+            ))
+        }
+        Err(failed) => Err(failed),
+    }
 }
 
 /// What came of asking the registries: one line, since nothing that is due hangs on it.
