@@ -274,6 +274,27 @@ async fn open_entries(store: &dyn Store, key: Option<&RowKey>) -> Result<Ledger,
     Ok(ledger)
 }
 
+impl AttemptView {
+    /// `None` where nothing is under way and nothing went wrong.
+    fn of(observed: &Observed) -> Option<Self> {
+        let attempt = &observed.attempt;
+        let is_one =
+            attempt.since.is_some() || attempt.last_error.is_some() || attempt.hold.is_some();
+        is_one.then(|| Self {
+            stage: observed.stage(),
+            since: attempt.since,
+            tries: attempt.tries,
+            next_at: attempt
+                .hold
+                .as_ref()
+                .map(|hold| hold.again_at)
+                .or(attempt.not_before),
+            last_error: attempt.last_error.clone(),
+            withdrawn_at: attempt.withdrawn_at,
+        })
+    }
+}
+
 /// One row; `None` when there is nothing to be said about it any more.
 fn view(
     row: DomainRow,
@@ -356,21 +377,7 @@ fn view(
                 created_at: token.created_at,
                 expires_at: token.expires_at,
             }),
-        attempt: (attempt.since.is_some()
-            || attempt.last_error.is_some()
-            || attempt.hold.is_some())
-        .then(|| AttemptView {
-            stage: observed.stage(),
-            since: attempt.since,
-            tries: attempt.tries,
-            next_at: attempt
-                .hold
-                .as_ref()
-                .map(|hold| hold.again_at)
-                .or(attempt.not_before),
-            last_error: attempt.last_error.clone(),
-            withdrawn_at: attempt.withdrawn_at,
-        }),
+        attempt: AttemptView::of(&observed),
         next: decision.step.as_str(),
         renew_at: registration
             .and_then(|found| found.proof.as_ref())

@@ -12,8 +12,8 @@ use prevalidate_kit::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
 use super::{
-    AUTO, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, ServerSettings, Settings,
-    show_duration,
+    AUTO, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, PolicySettings,
+    PropagationSettings, ServerSettings, Settings, show_duration,
 };
 use crate::ca::ClientSelector;
 use crate::ca::settings::Value as Stated;
@@ -23,32 +23,7 @@ use crate::propagation::{GateMode, Judging};
 /// The whole configuration with all defaults.
 pub(super) fn toml(settings: &Settings) -> String {
     let mut out = Page(String::new());
-    let policy = &settings.policy;
-    out.heading("[policy]");
-    out.text(
-        "mode",
-        if policy.mode == Mode::Manage {
-            "manage"
-        } else {
-            "observe"
-        },
-    );
-    out.text("renew_before", &show_duration(policy.renew_before));
-    out.text("warning", &show_duration(policy.warning));
-    out.text("critical", &show_duration(policy.critical));
-    out.text(
-        "reset_token_before",
-        &show_duration(policy.reset_token_before),
-    );
-    out.plain("max_at_risk", policy.max_at_risk);
-    out.plain("cover", policy.cover);
-    out.plain("accept_idn", policy.accept_idn);
-    for row in &policy.reuse {
-        out.heading("[[policy.reuse]]");
-        out.text("start", &row.start.to_string());
-        out.text("limit", &show_duration(row.limit));
-        out.text("source", &row.source);
-    }
+    out.policy(&settings.policy);
     out.heading("[store]");
     out.text("url", &settings.store_url);
     if let Some(password) = &settings.store_password {
@@ -66,43 +41,7 @@ pub(super) fn toml(settings: &Settings) -> String {
             out.plain(&quote(key), inline(&value));
         }
     }
-    let propagation = &settings.propagation;
-    out.heading("[propagation]");
-    let general = &propagation.general;
-    let general_mode = general.mode.unwrap_or_default();
-    out.duration("poll", propagation.poll);
-    out.duration("settle", propagation.settle);
-    out.judging(general, general.delay.or(default_delay(general_mode)));
-    out.duration("timeout", propagation.timeout);
-    out.text("rate", &propagation.rate.to_string());
-    out.plain(
-        "roots",
-        list(propagation.roots.iter().map(ToString::to_string)),
-    );
-    for (key, path) in [
-        ("trust_anchors", &propagation.trust_anchors),
-        ("extra_ca_file", &propagation.extra_ca_file),
-    ] {
-        if let Some(path) = path {
-            out.text(key, &path.to_string_lossy());
-        }
-    }
-    for (zone, own) in &propagation.zones {
-        out.heading(&format!("[propagation.zone.{}]", quote(zone)));
-        // With its own mode a zone has that mode's delay, which the general section would hide when
-        // this is read again.
-        let delay = own
-            .delay
-            .or(general.delay)
-            .or(default_delay(own.mode.unwrap_or(general_mode)));
-        out.judging(own, delay);
-        if !own.name_servers.is_empty() {
-            out.plain(
-                "name_servers",
-                list(own.name_servers.iter().map(ToString::to_string)),
-            );
-        }
-    }
+    out.propagation(&settings.propagation);
     out.heading("[worker]");
     out.plain("concurrency", settings.worker.concurrency);
     out.duration("wait", settings.worker.wait);
@@ -130,6 +69,73 @@ pub(super) fn toml(settings: &Settings) -> String {
 struct Page(String);
 
 impl Page {
+    fn policy(&mut self, policy: &PolicySettings) {
+        self.heading("[policy]");
+        self.text(
+            "mode",
+            if policy.mode == Mode::Manage {
+                "manage"
+            } else {
+                "observe"
+            },
+        );
+        self.text("renew_before", &show_duration(policy.renew_before));
+        self.text("warning", &show_duration(policy.warning));
+        self.text("critical", &show_duration(policy.critical));
+        self.text(
+            "reset_token_before",
+            &show_duration(policy.reset_token_before),
+        );
+        self.plain("max_at_risk", policy.max_at_risk);
+        self.plain("cover", policy.cover);
+        self.plain("accept_idn", policy.accept_idn);
+        for row in &policy.reuse {
+            self.heading("[[policy.reuse]]");
+            self.text("start", &row.start.to_string());
+            self.text("limit", &show_duration(row.limit));
+            self.text("source", &row.source);
+        }
+    }
+
+    fn propagation(&mut self, propagation: &PropagationSettings) {
+        self.heading("[propagation]");
+        let general = &propagation.general;
+        let general_mode = general.mode.unwrap_or_default();
+        self.duration("poll", propagation.poll);
+        self.duration("settle", propagation.settle);
+        self.judging(general, general.delay.or(default_delay(general_mode)));
+        self.duration("timeout", propagation.timeout);
+        self.text("rate", &propagation.rate.to_string());
+        self.plain(
+            "roots",
+            list(propagation.roots.iter().map(ToString::to_string)),
+        );
+        for (key, path) in [
+            ("trust_anchors", &propagation.trust_anchors),
+            ("extra_ca_file", &propagation.extra_ca_file),
+        ] {
+            if let Some(path) = path {
+                self.text(key, &path.to_string_lossy());
+            }
+        }
+        for (zone, own) in &propagation.zones {
+            self.heading(&format!("[propagation.zone.{}]", quote(zone)));
+            // With its own mode a zone has that mode's delay, which the general section would hide
+            // when this is read again.
+            let delay = own
+                .delay
+                .or(general.delay)
+                .or(default_delay(own.mode.unwrap_or(general_mode)));
+            self.judging(own, delay);
+            if !own.name_servers.is_empty() {
+                self.plain(
+                    "name_servers",
+                    list(own.name_servers.iter().map(ToString::to_string)),
+                );
+            }
+        }
+    }
+
     fn heading(&mut self, heading: &str) {
         let gap = if self.0.is_empty() { "" } else { "\n" };
         self.0.push_str(&format!("{gap}{heading}\n"));

@@ -9,7 +9,7 @@ use super::{Pace, Topic};
 use crate::overview::certificates::{CertificateState, at_stake};
 use crate::overview::clients::Age;
 use crate::overview::danger::{Danger, Gravity};
-use crate::overview::snapshot::{Entry, Snapshot};
+use crate::overview::snapshot::{ClientStanding, Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::{Policy, State};
@@ -56,31 +56,52 @@ impl<'a> Concern<'a> {
 
 /// All that is wrong in a picture and old or frequent enough to be told.
 pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
-    let mut found = Concerns::new();
-    let mut add = |topic: Topic, whom: Cow<'a, str>, concern: Concern<'a>| {
-        found.entry(topic).or_default().insert(whom, concern);
+    let mut finder = Finder {
+        picture,
+        policy,
+        pace,
+        found: Concerns::new(),
     };
-    for (place, entry) in picture
-        .entries
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| is_judged(entry))
-    {
+    let entries = picture.entries.iter().enumerate();
+    for (place, entry) in entries.filter(|(_, entry)| is_judged(entry)) {
+        finder.domain(place, entry);
+    }
+    for client in &picture.clients {
+        finder.client(client);
+    }
+    finder.certificates();
+    finder.others();
+    finder.found
+}
+
+struct Finder<'a, 'p> {
+    picture: &'a Snapshot,
+    policy: &'p Policy,
+    pace: Pace,
+    found: Concerns<'a>,
+}
+
+impl<'a> Finder<'a, '_> {
+    fn add(&mut self, topic: Topic, whom: Cow<'a, str>, concern: Concern<'a>) {
+        self.found.entry(topic).or_default().insert(whom, concern);
+    }
+
+    fn domain(&mut self, place: usize, entry: &'a Entry) {
         let whom = || match entry.further {
             true => Cow::Owned(entry.key().text().to_owned()),
             false => Cow::Borrowed(entry.domain.as_str()),
         };
-        let trouble = picture.troubles.domains.get(&place);
+        let trouble = self.picture.troubles.domains.get(&place);
         if trouble.is_some_and(|trouble| trouble.lapsed) {
-            add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
+            self.add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
         } else if let Some(end) = entry.usable_until {
-            let topic = match Danger::of_proof(end, entry.made_at, policy, picture.at) {
+            let topic = match Danger::of_proof(end, entry.made_at, self.policy, self.picture.at) {
                 Danger::Critical | Danger::Lapsed => Some(Topic::MarginCritical),
                 Danger::Warning => Some(Topic::MarginWarning),
                 Danger::None => None,
             };
             topic.into_iter().for_each(|topic| {
-                add(
+                self.add(
                     topic,
                     whom(),
                     Concern {
@@ -90,45 +111,46 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
                 );
             });
         }
-        let Some(trouble) = trouble else { continue };
+        let Some(trouble) = trouble else { return };
         if trouble.held {
             let domain = entry.domain.as_str();
-            let (all, until) = (&picture.certificates, entry.usable_until);
+            let (all, until) = (&self.picture.certificates, entry.usable_until);
             let why = match at_stake(all, domain, &entry.client, until) {
                 // First: a long reason is cut at its end.
                 Some(stake) => Cow::Owned(format!("{stake}; {}", entry.reason)),
                 None => Cow::Borrowed(&*entry.reason),
             };
-            add(Topic::Held, whom(), Concern::of(why));
+            self.add(Topic::Held, whom(), Concern::of(why));
         }
-        if trouble.failures >= pace.failures {
-            add(Topic::RenewalFailing, whom(), Concern::of(&*entry.reason));
+        if trouble.failures >= self.pace.failures {
+            self.add(Topic::RenewalFailing, whom(), Concern::of(&*entry.reason));
         }
         if let Some(changed) = trouble
             .others_changed
             .as_ref()
-            .filter(|c| picture.at.duration_since(c.at) < NEWS)
+            .filter(|c| self.picture.at.duration_since(c.at) < NEWS)
         {
             let whom = Cow::Owned(format!("{} {}", whom(), changed.at));
-            add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
+            self.add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
         }
     }
-    for client in &picture.clients {
+
+    fn client(&mut self, client: &'a ClientStanding) {
         let whom = || Cow::Borrowed(&*client.key);
         if !client.refusal.is_empty() {
-            add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
+            self.add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
         }
-        let failing = picture.troubles.unreachable.get(&client.key);
+        let failing = self.picture.troubles.unreachable.get(&client.key);
         // A beginning that is still to come was written by a wrong clock, and puts nothing off.
         let failing = failing.filter(|failing| {
-            let lasts = picture.at.duration_since(failing.since);
-            lasts >= pace.doubt || lasts < -CLOCK_TOLERANCE
+            let lasts = self.picture.at.duration_since(failing.since);
+            lasts >= self.pace.doubt || lasts < -CLOCK_TOLERANCE
         });
         let said = match (failing, client.looked_at) {
             (Some(failing), _) => Some(Concern::of(&*failing.error)),
-            (None, Some(at)) => match Age::of(Some(at), picture.at) {
+            (None, Some(at)) => match Age::of(Some(at), self.picture.at) {
                 Age::Stale | Age::Dead => {
-                    let hours = picture.at.duration_since(at).as_hours();
+                    let hours = self.picture.at.duration_since(at).as_hours();
                     Some(Concern::of(format!("it was last asked {hours} hours ago")))
                 }
                 Age::Ahead => Some(Concern::of(
@@ -139,64 +161,70 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
             (None, None) => None,
         };
         if let Some(concern) = said {
-            add(Topic::CaUnreachable, whom(), concern);
+            self.add(Topic::CaUnreachable, whom(), concern);
         }
     }
-    for (whom, said) in &picture.troubles.warnings {
-        add(Topic::CaWarning, Cow::Borrowed(whom), Concern::of(&**said));
-    }
-    for view in &picture.certificates {
-        let topic = match view.state {
-            CertificateState::Unmanaged => continue,
-            // Servers have none that counts.
-            CertificateState::Expired | CertificateState::Revoked => Topic::CertificateExpired,
-            _ if view.held => Topic::CertificateHeld,
-            _ if view.failing || view.late || view.damaged || view.loose => {
-                Topic::CertificateFailing
-            }
-            CertificateState::Missing if view.serial.is_some() => Topic::CertificateFailing,
-            _ => continue,
-        };
-        add(
-            topic,
-            Cow::Borrowed(&view.name),
-            Concern {
-                ends: view.not_after,
-                why: Cow::Borrowed(&view.reason),
-            },
-        );
-    }
-    for ending in &picture.registrations {
-        let concern = Concern::of(ending.said(picture.at));
-        add(
-            Topic::RegistrationEnds,
-            Cow::Borrowed(&ending.domain),
-            concern,
-        );
-    }
-    for view in &picture.persistent {
-        let topic = match view.gravity {
-            Gravity::Ok => continue,
-            Gravity::Warning => Topic::PersistentHeld,
-            Gravity::Critical => Topic::PersistentMissing,
-        };
-        let whom = Cow::Owned(format!("{} {}", view.domain, view.issuer));
-        add(topic, whom, Concern::of(&*view.reason));
-    }
-    let troubles = &picture.troubles;
-    for (whom, said) in [
-        (INVENTORY, &troubles.inventory),
-        (RECORDS, &troubles.persistent),
-    ] {
-        if !said.is_empty() {
-            add(
-                Topic::GuardTripped,
-                Cow::Borrowed(whom),
-                Concern::of(&**said),
+
+    fn certificates(&mut self) {
+        for view in &self.picture.certificates {
+            let topic = match view.state {
+                CertificateState::Unmanaged => continue,
+                // Servers have none that counts.
+                CertificateState::Expired | CertificateState::Revoked => Topic::CertificateExpired,
+                _ if view.held => Topic::CertificateHeld,
+                _ if view.failing || view.late || view.damaged || view.loose => {
+                    Topic::CertificateFailing
+                }
+                CertificateState::Missing if view.serial.is_some() => Topic::CertificateFailing,
+                _ => continue,
+            };
+            self.add(
+                topic,
+                Cow::Borrowed(&view.name),
+                Concern {
+                    ends: view.not_after,
+                    why: Cow::Borrowed(&view.reason),
+                },
             );
         }
     }
-    found
+
+    /// What the CAs warn of, registrations, persistent records, and what the guard refuses.
+    fn others(&mut self) {
+        for (whom, said) in &self.picture.troubles.warnings {
+            self.add(Topic::CaWarning, Cow::Borrowed(whom), Concern::of(&**said));
+        }
+        for ending in &self.picture.registrations {
+            let concern = Concern::of(ending.said(self.picture.at));
+            self.add(
+                Topic::RegistrationEnds,
+                Cow::Borrowed(&ending.domain),
+                concern,
+            );
+        }
+        for view in &self.picture.persistent {
+            let topic = match view.gravity {
+                Gravity::Ok => continue,
+                Gravity::Warning => Topic::PersistentHeld,
+                Gravity::Critical => Topic::PersistentMissing,
+            };
+            let whom = Cow::Owned(format!("{} {}", view.domain, view.issuer));
+            self.add(topic, whom, Concern::of(&*view.reason));
+        }
+        let troubles = &self.picture.troubles;
+        for (whom, said) in [
+            (INVENTORY, &troubles.inventory),
+            (RECORDS, &troubles.persistent),
+        ] {
+            if !said.is_empty() {
+                self.add(
+                    Topic::GuardTripped,
+                    Cow::Borrowed(whom),
+                    Concern::of(&**said),
+                );
+            }
+        }
+    }
 }
 
 /// Whether a domain stands for itself: one below another shares its proof, and its troubles.

@@ -190,6 +190,62 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     Ok(views)
 }
 
+fn state(
+    wanted: Option<&Certificate>,
+    row: &CertificateRow,
+    is_gone: bool,
+    now: Timestamp,
+) -> CertificateState {
+    let installed = row.progress.installed.as_ref();
+    let order = row.progress.order.as_ref();
+    let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
+    match (wanted, installed) {
+        (None, _) => CertificateState::Unmanaged,
+        (Some(_), Some(_)) if counts && is_gone => CertificateState::Missing,
+        (Some(_), Some(_)) if counts && order.is_some() => CertificateState::Renewing,
+        (Some(_), Some(_)) if counts => CertificateState::Valid,
+        (Some(_), Some(one)) if one.revoked_at.is_some() => CertificateState::Revoked,
+        (Some(_), Some(_)) => CertificateState::Expired,
+        (Some(_), None) if order.is_some() => CertificateState::Ordering,
+        (Some(_), None) => CertificateState::Missing,
+    }
+}
+
+/// What is wrong where the certificate is installed, and what went wrong beside it.
+fn at_fault(fault: &str, decision: &Decision, progress: &Progress) -> String {
+    let trouble = progress.trouble.as_ref().map(|why| format!("; {why}"));
+    let why = match decision.why.starts_with(fault) {
+        true => &decision.why,
+        false => fault,
+    };
+    format!("{why}{}", trouble.unwrap_or_default())
+}
+
+/// Why a certificate is as it is, where nothing holds it.
+fn why(
+    row: &CertificateRow,
+    wanted: Option<&Certificate>,
+    decision: &Decision,
+    live: &Live,
+) -> String {
+    let progress = &row.progress;
+    let deployment = progress.deployment.as_ref();
+    let deploy_error = deployment.and_then(|one| one.trouble.as_ref());
+    if let Some(why) = deploy_error {
+        format!("the deploy program failed: {why}")
+    } else if let Some(why) = &progress.trouble {
+        why.clone()
+    } else if let Some(why) = &progress.leftovers_trouble {
+        format!("a record of an order is still in DNS: {why}")
+    } else if let Some(why) = live.loose() {
+        why.to_owned()
+    } else if wanted.is_none() && is_by_hand(row) && progress.order.is_none() {
+        "it was ordered by hand, and nothing renews it".to_owned()
+    } else {
+        decision.why.clone()
+    }
+}
+
 impl CertificateView {
     /// How a certificate stands, by its row, the configuration and what the planner says.
     pub fn new(
@@ -209,17 +265,7 @@ impl CertificateView {
         let is_gone = decision.step == Step::Held && hold.is_none() && !is_foreign;
         // Whatever is under way: servers have nothing until it is installed.
         let is_gone = is_gone || *live == Live::Nothing;
-        let counts = installed.is_some_and(|one| one.not_after > now && one.revoked_at.is_none());
-        let state = match (wanted, installed) {
-            (None, _) => CertificateState::Unmanaged,
-            (Some(_), Some(_)) if counts && is_gone => CertificateState::Missing,
-            (Some(_), Some(_)) if counts && order.is_some() => CertificateState::Renewing,
-            (Some(_), Some(_)) if counts => CertificateState::Valid,
-            (Some(_), Some(one)) if one.revoked_at.is_some() => CertificateState::Revoked,
-            (Some(_), Some(_)) => CertificateState::Expired,
-            (Some(_), None) if order.is_some() => CertificateState::Ordering,
-            (Some(_), None) => CertificateState::Missing,
-        };
+        let state = state(wanted, row, is_gone, now);
         let refused = progress.refused_revocation(now).filter(|_| hold.is_none());
         let deploy_error = progress
             .deployment
@@ -227,33 +273,13 @@ impl CertificateView {
             .and_then(|one| one.trouble.clone());
         let failing = progress.trouble.is_some() || deploy_error.is_some();
         let record_left = progress.leftovers_trouble.clone();
-        let reason = match (&deploy_error, &progress.trouble, hold, refused) {
-            (_, trouble, ..) if live.fault().is_some() => {
-                let trouble = trouble.as_ref().map(|why| format!("; {why}"));
-                let fault = live.fault().unwrap_or_default();
-                let why = match decision.why.starts_with(fault) {
-                    true => &decision.why,
-                    false => fault,
-                };
-                format!("{why}{}", trouble.unwrap_or_default())
-            }
-            (_, _, Some(hold), _) => hold.words.clone(),
-            (_, _, _, Some(refused)) => {
+        let reason = match (live.fault(), hold, refused) {
+            (Some(fault), ..) => at_fault(fault, decision, progress),
+            (None, Some(hold), _) => hold.words.clone(),
+            (None, None, Some(refused)) => {
                 format!("the CA refuses its revocation: {}", refused.words)
             }
-            (Some(why), _, _, _) => format!("the deploy program failed: {why}"),
-            (None, Some(why), _, _) => why.clone(),
-            (None, None, None, None) if record_left.is_some() => {
-                let why = record_left.as_deref().unwrap_or_default();
-                format!("a record of an order is still in DNS: {why}")
-            }
-            (None, None, None, None) if live.loose().is_some() => {
-                live.loose().unwrap_or_default().to_owned()
-            }
-            (None, None, None, None) if wanted.is_none() && is_by_hand(row) && order.is_none() => {
-                "it was ordered by hand, and nothing renews it".to_owned()
-            }
-            (None, None, None, None) => decision.why.clone(),
+            (None, None, None) => why(row, wanted, decision, live),
         };
         let hint = match (hold, refused) {
             _ if is_foreign => {

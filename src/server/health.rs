@@ -236,21 +236,6 @@ fn certificates(registry: &mut Registry, views: &[CertificateView]) {
 /// answer.
 fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     let counts = Counts::of(&picture.entries, &live.policy, picture.at);
-    let moment = |at: Timestamp| {
-        let gauge = Moment::default();
-        gauge.set(seconds(at));
-        gauge
-    };
-    let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    let by_word = |label: &'static str, values: &[(&str, usize)]| {
-        let family = Family::<Label, Gauge>::default();
-        for (word, count) in values {
-            family
-                .get_or_create(&[(label, (*word).to_owned())])
-                .set(number(*count));
-        }
-        family
-    };
     registry.register_with_unit(
         "snapshot_timestamp",
         "When the store was last read",
@@ -266,35 +251,66 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     if !picture.certificates.is_empty() {
         certificates(registry, &picture.certificates);
     }
-    let ending = Gauge::<i64>::default();
-    ending.set(number(picture.registrations.len()));
     registry.register(
         "registrations_ending",
         "Registrations of domains that end within 30 days, or have ended",
-        ending,
+        number(picture.registrations.len()),
     );
     if !picture.persistent.is_empty() {
         records::register(registry, &picture.persistent);
     }
+    dangers(registry, &counts);
+    clients(registry, picture);
+    if live.domain_labels > 0 {
+        let ends = Family::<Label, Moment>::default();
+        for (end, domain) in first_ends(picture, live.domain_labels) {
+            ends.get_or_create(&[("domain", domain.to_string())])
+                .set(seconds(end));
+        }
+        let help = "When the proof of a domain stops counting, for those where it is soonest";
+        registry.register_with_unit("proof_end_timestamp", help, Unit::Seconds, ends);
+    }
+}
+
+fn moment(at: Timestamp) -> Moment {
+    let gauge = Moment::default();
+    gauge.set(seconds(at));
+    gauge
+}
+
+fn number(count: usize) -> Gauge {
+    let gauge = Gauge::default();
+    gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    gauge
+}
+
+fn by_word(label: &'static str, values: &[(&str, usize)]) -> Family<Label, Gauge> {
+    let family = Family::<Label, Gauge>::default();
+    for (word, count) in values {
+        family
+            .get_or_create(&[(label, (*word).to_owned())])
+            .set(i64::try_from(*count).unwrap_or(i64::MAX));
+    }
+    family
+}
+
+/// What may need a person.
+fn dangers(registry: &mut Registry, counts: &Counts) {
     let margins = [
         ("warning", counts.below_margin.warning),
         ("critical", counts.below_margin.critical),
     ];
     let help = "Domains whose proof has ended or ends within the margin";
     registry.register("domains_below_margin", help, by_word("margin", &margins));
-    let lapsed = Gauge::<i64>::default();
-    lapsed.set(number(counts.lapsed));
     registry.register(
         "domains_lapsed",
         "Domains that were proven once and have no proof that counts any more, held ones too",
-        lapsed,
+        number(counts.lapsed),
     );
-    let persons = Gauge::<i64>::default();
-    persons.set(number(counts.needs_a_person));
     registry.register(
         "domains_needing_a_person",
         "Domains that do not come right by themselves",
-        persons,
+        number(counts.needs_a_person),
     );
     let waits = [
         ("late", counts.waiting.late),
@@ -314,6 +330,10 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
             moment(end),
         );
     }
+}
+
+/// When each client was last asked, and what the guard refuses.
+fn clients(registry: &mut Registry, picture: &Snapshot) {
     let (looked, refused) = (
         Family::<Label, Moment>::default(),
         Family::<Label, Gauge>::default(),
@@ -343,15 +363,6 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         "Whether the guard refuses what a client, or the configuration, has become",
         refused,
     );
-    if live.domain_labels > 0 {
-        let ends = Family::<Label, Moment>::default();
-        for (end, domain) in first_ends(picture, live.domain_labels) {
-            ends.get_or_create(&[("domain", domain.to_string())])
-                .set(seconds(end));
-        }
-        let help = "When the proof of a domain stops counting, for those where it is soonest";
-        registry.register_with_unit("proof_end_timestamp", help, Unit::Seconds, ends);
-    }
 }
 
 /// The domains whose proofs end first, at most `most`.
