@@ -65,32 +65,7 @@ pub fn weigh(
         answering.clamp(1, 2)
     };
 
-    for server in &servers {
-        match server.answer {
-            Answer::Lame => warnings.push(format!(
-                "{server} does not answer for the zone: {}",
-                server.detail
-            )),
-            Answer::Unreachable => {
-                warnings.push(format!("{server} gave no answer: {}", server.detail))
-            }
-            Answer::Match | Answer::NoMatch | Answer::CutOff | Answer::NotChecked => {}
-        }
-    }
-    for (name, all) in &by_name {
-        // Its other addresses speak for a server that has some; one that was not asked at all may
-        // be stale.
-        if let (true, Some(one)) = (
-            all.iter().all(|server| server.answer == Answer::NotChecked),
-            all.first(),
-        ) {
-            warnings.push(format!(
-                "{name} was not asked, and the CA may ask it: {}",
-                one.detail
-            ));
-        }
-    }
-
+    warnings.extend(doubts(&servers, &by_name));
     let addresses = servers.len();
     let cause = if stale > 0 && matching == 0 {
         format!(
@@ -143,6 +118,37 @@ pub fn weigh(
         servers,
         ..Verdict::new(GateMode::Authoritative, go, cause)
     }
+}
+
+/// Servers that gave no answer that counts, and those that were not asked.
+fn doubts(servers: &[ServerAnswer], by_name: &BTreeMap<String, Vec<&ServerAnswer>>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for server in servers {
+        match server.answer {
+            Answer::Lame => warnings.push(format!(
+                "{server} does not answer for the zone: {}",
+                server.detail
+            )),
+            Answer::Unreachable => {
+                warnings.push(format!("{server} gave no answer: {}", server.detail))
+            }
+            Answer::Match | Answer::NoMatch | Answer::CutOff | Answer::NotChecked => {}
+        }
+    }
+    for (name, all) in by_name {
+        // Its other addresses speak for a server that has some; one that was not asked at all may
+        // be stale.
+        if let (true, Some(one)) = (
+            all.iter().all(|server| server.answer == Answer::NotChecked),
+            all.first(),
+        ) {
+            warnings.push(format!(
+                "{name} was not asked, and the CA may ask it: {}",
+                one.detail
+            ));
+        }
+    }
+    warnings
 }
 
 /// Holds a second round against a first one that went: everybody was asked again, and a name that

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::covering::{Cover, Covering, above, above_fact, above_text};
 use super::looks::UnderWay;
-use super::survey::Sight;
+use super::survey::{Sight, Survey};
 use super::{LookState, Target, Worker, crashpoint};
 use crate::ca::CaError;
 use crate::prevalidation::{DomainName, Observed};
@@ -91,26 +91,12 @@ impl Worker {
     /// Looks at a client and stores what it saw, unless the guard refuses.
     pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
         if !self.has_domains(target).await? {
-            // Nothing to ask about: an account that only orders may not be allowed to list domains.
-            let (store, now) = (&self.ports.store, self.ports.clock.now());
-            self.remember(&failure_fact(&target.key), "").await?;
-            self.remember(&warning_fact(&target.key), "").await?;
-            store.record_look(&target.key, &[], now).await?;
-            self.looks.looked(&target.key, now);
-            self.look_ended(&target.key, LookState::Done);
-            return Ok(());
+            return self.look_at_nothing(target).await;
         }
         let mut seen: Vec<Seen> = Vec::new();
         let mut dated_earlier: Vec<Event> = Vec::new();
         let mut keep = |sight: Sight| {
-            if let Some([before, now]) = sight.dated_earlier {
-                let detail = format!("the end of the proof was {before:.0}, and is {now:.0} now");
-                dated_earlier.push(Event {
-                    domain: Some(sight.observed.domain.clone()),
-                    client: Some(target.key.clone()),
-                    ..self.event(None, "dated-earlier", detail)
-                });
-            }
+            dated_earlier.extend(self.dated_earlier(target, &sight));
             seen.push(sight.seen());
         };
         let survey = match self.survey(target, &mut keep).await? {
@@ -131,19 +117,7 @@ impl Worker {
             }
         };
         self.remember(&failure_fact(&target.key), "").await?;
-        let mut events: Vec<Event> = survey
-            .unreadable
-            .iter()
-            .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
-            .collect();
-        let of_login = self.login_warnings(target).await?;
-        let of_list = survey.unreadable.iter().chain(&survey.warnings);
-        self.remember(&warning_fact(&target.key), &in_short(of_list))
-            .await?;
-        let warnings = survey.warnings.iter().chain(&of_login);
-        events.extend(
-            warnings.map(|what| self.event(None, "ca-warning", format!("{}: {what}", target.key))),
-        );
+        let mut events = self.told_by_ca(target, &survey).await?;
         if !survey.alarms.is_empty() {
             let word = if self.options.force {
                 "guard-overridden"
@@ -169,7 +143,61 @@ impl Worker {
         }
         events.extend(dated_earlier);
         crashpoint::reach("listed");
-        // Before the look: whoever hears of it finds all that belongs to it.
+        self.store_look(target, &seen, &survey).await?;
+        self.note(events).await?;
+        self.cover(&target.key, survey.covering);
+        self.looks.looked(&target.key, survey.read_at);
+        self.look_ended(&target.key, LookState::Done);
+        Ok(())
+    }
+
+    /// The end of a proof that has become earlier.
+    fn dated_earlier(&self, target: &Target, sight: &Sight) -> Option<Event> {
+        let [before, now] = sight.dated_earlier?;
+        let detail = format!("the end of the proof was {before:.0}, and is {now:.0} now");
+        Some(Event {
+            domain: Some(sight.observed.domain.clone()),
+            client: Some(target.key.clone()),
+            ..self.event(None, "dated-earlier", detail)
+        })
+    }
+
+    /// An account that only orders may not be allowed to list domains.
+    async fn look_at_nothing(&self, target: &Target) -> Result<(), StoreError> {
+        let (store, now) = (&self.ports.store, self.ports.clock.now());
+        self.remember(&failure_fact(&target.key), "").await?;
+        self.remember(&warning_fact(&target.key), "").await?;
+        store.record_look(&target.key, &[], now).await?;
+        self.looks.looked(&target.key, now);
+        self.look_ended(&target.key, LookState::Done);
+        Ok(())
+    }
+
+    /// What the list holds that nobody can read, and what the CA warns of.
+    async fn told_by_ca(&self, target: &Target, survey: &Survey) -> Result<Vec<Event>, StoreError> {
+        let mut events: Vec<Event> = survey
+            .unreadable
+            .iter()
+            .map(|what| self.event(None, "unreadable", format!("{}: {what}", target.key)))
+            .collect();
+        let of_login = self.login_warnings(target).await?;
+        let of_list = survey.unreadable.iter().chain(&survey.warnings);
+        self.remember(&warning_fact(&target.key), &in_short(of_list))
+            .await?;
+        let warnings = survey.warnings.iter().chain(&of_login);
+        events.extend(
+            warnings.map(|what| self.event(None, "ca-warning", format!("{}: {what}", target.key))),
+        );
+        Ok(events)
+    }
+
+    /// Before the look: whoever hears of it finds all that belongs to it.
+    async fn store_look(
+        &self,
+        target: &Target,
+        seen: &[Seen],
+        survey: &Survey,
+    ) -> Result<(), StoreError> {
         self.remember(&refusal_fact(&target.key), "").await?;
         self.remember_unmanaged(&target.key, &survey.unmanaged)
             .await?;
@@ -180,13 +208,9 @@ impl Worker {
         .await?;
         self.ports
             .store
-            .record_look(&target.key, &seen, survey.read_at)
+            .record_look(&target.key, seen, survey.read_at)
             .await?;
         crashpoint::reach("look-stored");
-        self.note(events).await?;
-        self.cover(&target.key, survey.covering);
-        self.looks.looked(&target.key, survey.read_at);
-        self.look_ended(&target.key, LookState::Done);
         Ok(())
     }
 

@@ -40,45 +40,7 @@ pub fn choose(
     candidates: &[Candidate],
     unanswered: &[String],
 ) -> Result<String, ProviderError> {
-    let (proven, fitting): (bool, Vec<&Candidate>) = match live {
-        Some(live) => {
-            let at_apex = || {
-                candidates
-                    .iter()
-                    .filter(|candidate| candidate.zone.apex == live.apex)
-            };
-            let states = |candidate: &&Candidate| !candidate.zone.name_servers.is_empty();
-            let is_live = |candidate: &&Candidate| {
-                states(candidate)
-                    && candidate
-                        .zone
-                        .name_servers
-                        .iter()
-                        .all(|name| live.name_servers.contains(name))
-            };
-            let proven: Vec<_> = at_apex().filter(is_live).collect();
-            match proven.is_empty() {
-                false => (true, proven),
-                true => (
-                    false,
-                    at_apex().filter(|candidate| !states(candidate)).collect(),
-                ),
-            }
-        }
-        None => {
-            let longest = candidates
-                .iter()
-                .map(|candidate| candidate.zone.apex.len())
-                .max();
-            (
-                false,
-                candidates
-                    .iter()
-                    .filter(|candidate| Some(candidate.zone.apex.len()) == longest)
-                    .collect(),
-            )
-        }
-    };
+    let (proven, fitting) = fitting(live, candidates);
     match fitting.as_slice() {
         // Without proof, whoever gave no answer may have the zone.
         [only] if proven || unanswered.is_empty() => return Ok(only.provider.clone()),
@@ -130,6 +92,43 @@ pub fn choose(
         None => named.to_owned(),
     };
     Err(ProviderError::new(kind, text).with_hint(hint))
+}
+
+/// The candidates that may be the one, and whether the live zone proves it.
+fn fitting<'a>(live: Option<&LiveZone>, candidates: &'a [Candidate]) -> (bool, Vec<&'a Candidate>) {
+    match live {
+        Some(live) => {
+            let at_apex = || {
+                candidates
+                    .iter()
+                    .filter(|candidate| candidate.zone.apex == live.apex)
+            };
+            let states = |candidate: &&Candidate| !candidate.zone.name_servers.is_empty();
+            let is_live = |candidate: &&Candidate| {
+                states(candidate)
+                    && candidate
+                        .zone
+                        .name_servers
+                        .iter()
+                        .all(|name| live.name_servers.contains(name))
+            };
+            let proven: Vec<_> = at_apex().filter(is_live).collect();
+            match proven.is_empty() {
+                false => (true, proven),
+                true => (
+                    false,
+                    at_apex().filter(|candidate| !states(candidate)).collect(),
+                ),
+            }
+        }
+        None => {
+            let length = |candidate: &Candidate| candidate.zone.apex.len();
+            let longest = candidates.iter().map(length).max();
+            let all = candidates.iter();
+            let fitting = all.filter(|candidate| Some(length(candidate)) == longest);
+            (false, fitting.collect())
+        }
+    }
 }
 
 fn described(Candidate { provider, zone }: &Candidate) -> String {

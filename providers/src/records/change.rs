@@ -174,41 +174,22 @@ impl<A: RecordApi> Records<A> {
         zone: &Zone,
         plans: Vec<(Open, TxtRrset, Vec<Change>)>,
     ) -> (Vec<Outcome>, Vec<Open>) {
-        let mut names: Vec<_> = plans
-            .into_iter()
-            .map(|(open, rrset, changes)| (open, rrset, changes, None))
-            .collect();
-        let all: Vec<(usize, Change)> = names
-            .iter_mut()
-            .enumerate()
-            .flat_map(|(index, (_, _, changes, _))| {
-                std::mem::take(changes)
-                    .into_iter()
-                    .map(move |change| (index, change))
-            })
-            .collect();
-        let mut calls: Vec<_> = all
-            .chunks(self.api.most())
-            .rev()
-            .map(|call| (call.to_vec(), false))
-            .collect();
-        let mut proved: Vec<(usize, Change)> = Vec::new();
-        let mut stopped: Option<ProviderError> = None;
-        while let Some((call, is_late)) = calls.pop() {
-            if let Some(error) = &stopped {
-                call.iter()
-                    .for_each(|(index, _)| names[*index].3 = Some(error.clone()));
+        let mut sending = Sending::of(plans, self.api.most());
+        while let Some((call, is_late)) = sending.calls.pop() {
+            if let Some(error) = sending.stopped.clone() {
+                sending.fail(&call, &error);
                 continue;
             }
             if let ([(index, Change::Remove(listed))], true) = (call.as_slice(), is_late) {
+                let name = &mut sending.names[*index];
                 match self.is_still(zone, listed).await {
                     Ok(true) => {}
                     Ok(false) => {
-                        names[*index].0.conflicts += 1;
+                        name.open.conflicts += 1;
                         continue;
                     }
                     Err(error) => {
-                        names[*index].3 = Some(error);
+                        name.error = Some(error);
                         continue;
                     }
                 }
@@ -216,74 +197,22 @@ impl<A: RecordApi> Records<A> {
             let changes: Vec<Change> = call.iter().map(|(_, change)| change.clone()).collect();
             let written = self.api.write(zone, &changes).await;
             tracing::debug!(zone = zone.apex, changes = changes.len(), ?written, "write");
-            let touched: BTreeSet<usize> = call.iter().map(|(index, _)| *index).collect();
-            match written {
-                Written::Proved(id) => {
-                    for (index, change) in &call {
-                        self.note(zone, change);
-                        names[*index].0.wrote(change, id.as_ref());
-                    }
-                    proved.extend(call);
-                }
-                Written::Accepted(id) => {
-                    for (index, change) in &call {
-                        self.note(zone, change);
-                        names[*index].0.wrote(change, id.as_ref());
-                    }
-                }
-                // The second time, it is not what others changed meanwhile.
-                Written::Conflict
-                    if call.len() > 1
-                        && touched.iter().any(|index| names[*index].0.conflicts > 0) =>
-                {
-                    calls.extend(call.into_iter().rev().map(|change| (vec![change], true)));
-                }
-                Written::Conflict => {
-                    touched
-                        .iter()
-                        .for_each(|index| names[*index].0.conflicts += 1);
-                    if let [(index, Change::Remove(listed))] = call.as_slice() {
-                        names[*index].0.gone.push(listed.raw.clone());
-                    }
-                }
-                Written::Lost(why) => {
-                    for (index, change) in &call {
-                        names[*index].0.sent.insert(value_of(change));
-                    }
-                    for index in touched {
-                        names[index].0.losses += 1;
-                        names[index].0.why.clone_from(&why);
-                    }
-                }
-                Written::Failed {
-                    error,
-                    everyone: true,
-                } => {
-                    call.iter()
-                        .for_each(|(index, _)| names[*index].3 = Some(error.clone()));
-                    stopped = Some(error);
-                }
-                // One bad change costs only itself: each gets a call of its own.
-                Written::Failed { .. } if call.len() > 1 => {
-                    calls.extend(call.into_iter().rev().map(|change| (vec![change], true)));
-                }
-                Written::Failed { error, .. } => names[call[0].0].3 = Some(error),
+            if let Written::Proved(_) | Written::Accepted(_) = written {
+                changes.iter().for_each(|change| self.note(zone, change));
             }
+            sending.take(call, written);
         }
         let (mut settled, mut again) = (Vec::new(), Vec::new());
-        for (index, (open, rrset, _, error)) in names.into_iter().enumerate() {
-            let mine = |all: &[(usize, Change)]| all.iter().filter(|(of, _)| *of == index).count();
-            if let Some(error) = error {
-                settled.push(open.failed(error));
-            } else if mine(&proved) == mine(&all) {
-                let changes = proved
-                    .iter()
-                    .filter(|(of, _)| *of == index)
-                    .map(|(_, change)| change);
-                let after = self.applied(rrset, changes);
-                settled.push(open.done(after));
+        for (index, name) in sending.names.into_iter().enumerate() {
+            let proved = sending.proved.iter().filter(|(of, _)| *of == index);
+            let proved: Vec<&Change> = proved.map(|(_, change)| change).collect();
+            if let Some(error) = name.error {
+                settled.push(name.open.failed(error));
+            } else if proved.len() == name.changes {
+                let after = self.applied(name.rrset, proved.into_iter());
+                settled.push(name.open.done(after));
             } else {
-                again.push(open);
+                again.push(name.open);
             }
         }
         (settled, again)
@@ -348,5 +277,115 @@ fn as_value(record: &Record) -> TxtValue {
             RecordData::Txt(value) => value.clone(),
             RecordData::Cname(target) => plain_name(target),
         },
+    }
+}
+
+/// The changes of a call, each with the place of its name.
+type Call = Vec<(usize, Change)>;
+
+/// One name while its changes are sent.
+struct Name {
+    open: Open,
+    rrset: TxtRrset,
+    /// How many changes it has.
+    changes: usize,
+    error: Option<ProviderError>,
+}
+
+/// What is still to be sent, and what came of the rest.
+struct Sending {
+    names: Vec<Name>,
+    /// The next one is the last. A call is late where it was made out of one that failed.
+    calls: Vec<(Call, bool)>,
+    proved: Call,
+    stopped: Option<ProviderError>,
+}
+
+impl Sending {
+    fn of(plans: Vec<(Open, TxtRrset, Vec<Change>)>, most: usize) -> Self {
+        let (mut names, mut all) = (Vec::new(), Vec::new());
+        for (index, (open, rrset, changes)) in plans.into_iter().enumerate() {
+            names.push(Name {
+                open,
+                rrset,
+                changes: changes.len(),
+                error: None,
+            });
+            all.extend(changes.into_iter().map(|change| (index, change)));
+        }
+        let calls = all.chunks(most).rev().map(|call| (call.to_vec(), false));
+        Self {
+            names,
+            calls: calls.collect(),
+            proved: Vec::new(),
+            stopped: None,
+        }
+    }
+
+    fn fail(&mut self, call: &[(usize, Change)], error: &ProviderError) {
+        for (index, _) in call {
+            self.names[*index].error = Some(error.clone());
+        }
+    }
+
+    /// Each change gets a call of its own.
+    fn split(&mut self, call: Call) {
+        let single = call.into_iter().rev().map(|change| (vec![change], true));
+        self.calls.extend(single);
+    }
+
+    /// What came of a call.
+    fn take(&mut self, call: Call, written: Written) {
+        let touched: BTreeSet<usize> = call.iter().map(|(index, _)| *index).collect();
+        match written {
+            Written::Proved(id) => {
+                self.wrote(&call, id.as_ref());
+                self.proved.extend(call);
+            }
+            Written::Accepted(id) => self.wrote(&call, id.as_ref()),
+            // The second time, it is not what others changed meanwhile.
+            Written::Conflict
+                if call.len() > 1
+                    && touched
+                        .iter()
+                        .any(|index| self.names[*index].open.conflicts > 0) =>
+            {
+                self.split(call);
+            }
+            Written::Conflict => {
+                for index in touched {
+                    self.names[index].open.conflicts += 1;
+                }
+                if let [(index, Change::Remove(listed))] = call.as_slice() {
+                    self.names[*index].open.gone.push(listed.raw.clone());
+                }
+            }
+            Written::Lost(why) => {
+                for (index, change) in &call {
+                    self.names[*index].open.sent.insert(value_of(change));
+                }
+                for index in touched {
+                    let open = &mut self.names[index].open;
+                    open.losses += 1;
+                    open.why.clone_from(&why);
+                }
+            }
+            Written::Failed {
+                error,
+                everyone: true,
+            } => {
+                self.fail(&call, &error);
+                self.stopped = Some(error);
+            }
+            // One bad change costs only itself.
+            Written::Failed { .. } if call.len() > 1 => self.split(call),
+            Written::Failed { error, .. } => self.fail(&call, &error),
+        }
+    }
+
+    fn wrote(&mut self, call: &[(usize, Change)], id: Option<&String>) {
+        for (index, change) in call {
+            self.names[*index].open.wrote(change, id);
+        }
     }
 }

@@ -159,6 +159,35 @@ pub(super) fn over<'a>(
         .filter(move |signature| signature.input().type_covered == kind)
 }
 
+/// Why a signature cannot count, whatever its key; the higher the number, the nearer it is to being
+/// good.
+fn unfit(
+    signature: &RRSIG,
+    subject: &str,
+    owner: &Name,
+    zone: &Name,
+    now: u32,
+) -> Option<(u8, Fault)> {
+    let input = signature.input();
+    let fault = |kind, detail: String| Fault::new(kind, zone, detail);
+    if input.signer_name != *zone || input.num_labels > owner.num_labels() {
+        let by = text(&input.signer_name);
+        let detail = format!("{subject} is signed by {by}, which may not sign it");
+        return Some((1, fault(FaultKind::BadSignature, detail)));
+    }
+    if is_before(input.sig_expiration, now) {
+        let at = date(input.sig_expiration);
+        let detail = format!("the signature over {subject} expired at {at}");
+        return Some((4, fault(FaultKind::Expired, detail)));
+    }
+    if !is_before(input.sig_inception, now) && input.sig_inception.get() != now {
+        let at = date(input.sig_inception);
+        let detail = format!("the signature over {subject} is not valid before {at}");
+        return Some((3, fault(FaultKind::NotYetValid, detail)));
+    }
+    None
+}
+
 /// Verifies `rrset`, which is not empty, with the signatures among `records`. One good signature is
 /// enough (RFC 6840, section 5.11). Returns its number of labels: fewer than the owner has when the
 /// records come from a wildcard.
@@ -172,13 +201,8 @@ pub(super) fn verify(
     now: u32,
     effort: &Budget,
 ) -> Result<u8, Fault> {
-    let Some(first) = rrset.first() else {
-        return Err(Fault::new(
-            FaultKind::NotSigned,
-            &keys.zone,
-            "nothing to verify",
-        ));
-    };
+    let nothing = || Fault::new(FaultKind::NotSigned, &keys.zone, "nothing to verify");
+    let first = rrset.first().ok_or_else(nothing)?;
     let (owner, kind) = (&first.name, first.record_type());
     let subject = format!("{} {kind}", text(owner));
     let fault = |kind, detail: String| Fault::new(kind, &keys.zone, detail);
@@ -198,37 +222,8 @@ pub(super) fn verify(
     };
     for signature in over(records, owner, kind) {
         let input = signature.input();
-        if input.signer_name != keys.zone || input.num_labels > owner.num_labels() {
-            let by = text(&input.signer_name);
-            note(
-                1,
-                fault(
-                    FaultKind::BadSignature,
-                    format!("{subject} is signed by {by}, which may not sign it"),
-                ),
-            );
-            continue;
-        }
-        if is_before(input.sig_expiration, now) {
-            let at = date(input.sig_expiration);
-            note(
-                4,
-                fault(
-                    FaultKind::Expired,
-                    format!("the signature over {subject} expired at {at}"),
-                ),
-            );
-            continue;
-        }
-        if !is_before(input.sig_inception, now) && input.sig_inception.get() != now {
-            let at = date(input.sig_inception);
-            note(
-                3,
-                fault(
-                    FaultKind::NotYetValid,
-                    format!("the signature over {subject} is not valid before {at}"),
-                ),
-            );
+        if let Some((rank, fault)) = unfit(signature, &subject, owner, &keys.zone, now) {
+            note(rank, fault);
             continue;
         }
         let made_with = |(tag, key): &&(u16, DNSKEY)| {

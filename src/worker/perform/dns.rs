@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use prevalidate_providers::{ErrorKind, Preflight, Provider, ProviderError, Receipt, Record};
 
 use super::super::memory::with_memory;
-use super::super::place::next_owner;
+use super::super::place::{Routed, next_owner};
 use super::super::task::{Task, with_hint};
 use super::super::{Hold, Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
@@ -92,30 +92,7 @@ impl Worker {
             return Ok(());
         }
         let now = self.ports.clock.now();
-        let mut new = BTreeSet::new();
-        for routed in &mut routed {
-            let (task, challenge) = (&mut routed.task, &routed.challenge);
-            let renews = task.shown_proof();
-            let attempt = &mut task.observed.attempt;
-            if attempt.since.is_none() {
-                attempt.restart(None, now, renews);
-            }
-            if !attempt.is_about(challenge) {
-                attempt.change_id = None;
-            }
-            let found = task.observed.sighting.registration();
-            let token = found.and_then(|found| found.token.as_deref());
-            attempt.take(challenge, token);
-            let known = task.observed.ledger.len();
-            let entry = task.entry(&routed.owner, &challenge.data, &routed.provider, now);
-            entry.state = LedgerState::Intended;
-            entry.retry_at = None;
-            let id = entry.id;
-            task.chosen = vec![id];
-            if task.observed.ledger.len() > known {
-                new.insert(id);
-            }
-        }
+        let new = meant(&mut routed, now);
         let mut tasks = self
             .intend(
                 routed.into_iter().map(|routed| routed.task).collect(),
@@ -133,40 +110,50 @@ impl Worker {
         let now = self.ports.clock.now();
         let (mut done, mut by_others) = (Vec::with_capacity(answered.len()), Vec::new());
         for (mut task, answers) in answered {
-            let mut for_others = None;
-            for (id, answer) in answers {
-                match answer {
-                    Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
-                    // There before we came, and nobody of ours ever meant to write it: somebody
-                    // else's (faults D17).
-                    Ok(receipt) => {
-                        let mut entries = task.observed.ledger.iter();
-                        let is_ours = entries.any(|entry| entry.id == id && task.beside.has(entry));
-                        let foreign = !receipt.changed && new.contains(&id) && !is_ours;
-                        self.published(&mut task, id, &receipt, foreign, now);
-                    }
-                    Err(error) => {
-                        // This was the first try and it is certain that nothing was written: there
-                        // is nothing to remember.
-                        let untouched =
-                            !matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
-                        if let Some(entry) = task
-                            .entry_by_id(id)
-                            .filter(|_| untouched && new.contains(&id))
-                        {
-                            entry.state = LedgerState::Removed;
-                        }
-                        self.dns_failed(&mut task, &error, now);
-                    }
-                }
-            }
-            match for_others {
+            match self.took_answers(&mut task, answers, &new, now) {
                 Some(id) => by_others.push((task, id)),
                 None => done.push(task),
             }
         }
         done.extend(self.announce(by_others).await);
         self.finish(done).await
+    }
+
+    /// What the provider answered; the entry that it leaves to others, if any.
+    fn took_answers(
+        &self,
+        task: &mut Task,
+        answers: Vec<(i64, Result<Receipt, ProviderError>)>,
+        new: &BTreeSet<i64>,
+        now: Timestamp,
+    ) -> Option<i64> {
+        let mut for_others = None;
+        for (id, answer) in answers {
+            match answer {
+                Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
+                // There before we came, and nobody of ours ever meant to write it: somebody
+                // else's (faults D17).
+                Ok(receipt) => {
+                    let mut entries = task.observed.ledger.iter();
+                    let is_ours = entries.any(|entry| entry.id == id && task.beside.has(entry));
+                    let foreign = !receipt.changed && new.contains(&id) && !is_ours;
+                    self.published(task, id, &receipt, foreign, now);
+                }
+                Err(error) => {
+                    // This was the first try and it is certain that nothing was written: there
+                    // is nothing to remember.
+                    let untouched = !matches!(error.kind, ErrorKind::Unknown | ErrorKind::Damaged);
+                    if let Some(entry) = task
+                        .entry_by_id(id)
+                        .filter(|_| untouched && new.contains(&id))
+                    {
+                        entry.state = LedgerState::Removed;
+                    }
+                    self.dns_failed(task, &error, now);
+                }
+            }
+        }
+        for_others
     }
 
     fn published(
@@ -430,4 +417,33 @@ pub(super) fn in_words(entry: &LedgerEntry) -> String {
 enum Verb {
     Present,
     Absent,
+}
+
+/// Notes in each ledger what is to be written; the entries that are new.
+fn meant(routed: &mut [Routed], now: Timestamp) -> BTreeSet<i64> {
+    let mut new = BTreeSet::new();
+    for routed in routed {
+        let (task, challenge) = (&mut routed.task, &routed.challenge);
+        let renews = task.shown_proof();
+        let attempt = &mut task.observed.attempt;
+        if attempt.since.is_none() {
+            attempt.restart(None, now, renews);
+        }
+        if !attempt.is_about(challenge) {
+            attempt.change_id = None;
+        }
+        let found = task.observed.sighting.registration();
+        let token = found.and_then(|found| found.token.as_deref());
+        attempt.take(challenge, token);
+        let known = task.observed.ledger.len();
+        let entry = task.entry(&routed.owner, &challenge.data, &routed.provider, now);
+        entry.state = LedgerState::Intended;
+        entry.retry_at = None;
+        let id = entry.id;
+        task.chosen = vec![id];
+        if task.observed.ledger.len() > known {
+            new.insert(id);
+        }
+    }
+    new
 }
