@@ -17,7 +17,7 @@ use prevalidate::prevalidation::{DomainName, RowKey, State};
 use prevalidate::server::access::Access;
 use prevalidate::server::http::app;
 use prevalidate::server::shared::{Live, Shared};
-use prevalidate::store::Store;
+use prevalidate::store::{DomainRow, Store};
 use tower::ServiceExt as _;
 
 use super::world::{SECOND, World, target};
@@ -68,8 +68,8 @@ impl Daemon {
 }
 
 impl World {
-    pub async fn all_five_agree(&self) {
-        let (now, rows) = (self.clock.now(), self.rows().await);
+    pub async fn all_five_agree(&self, rows: Vec<DomainRow>) {
+        let now = self.clock.now();
         let names = ["memory", SECOND].map(str::to_owned);
         let (targets, providers) = (self.targets(), names.into());
         let basis = Basis {

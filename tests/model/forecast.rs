@@ -347,18 +347,19 @@ fn ten_thousand_domains_of_a_real_year_are_foretold_to_the_end_of_2029() {
         ..Policy::new(Mode::Manage)
     };
     let foretold = foretold(&starts, &policy);
+    let (from, until) = (at(START), at(UNTIL));
     let mut happened: BTreeMap<Date, u64> = BTreeMap::new();
     for start in &starts {
         let mut walker = Walker::new(start);
-        let mut night = at(START);
-        while night < at(UNTIL) {
+        let mut night = from;
+        while night < until {
             let (next, proofs) = walker.night(night, &policy);
-            for made in proofs.into_iter().filter(|&made| made < at(UNTIL)) {
+            for made in proofs.into_iter().filter(|&made| made < until) {
                 *happened.entry(monday(made)).or_default() += 1;
             }
             // The nights before have nothing to do.
             night += NIGHT;
-            while night < at(UNTIL) && night + WAIT < next {
+            while night < until && night + WAIT < next {
                 night += NIGHT;
             }
         }
