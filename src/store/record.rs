@@ -213,7 +213,7 @@ pub(super) fn not_empty(place: &str, kind: Kind) -> StoreError {
 }
 
 /// A row with the key it was found by.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(super) struct Found<T> {
     #[sqlx(flatten)]
     row: T,
@@ -234,7 +234,7 @@ pub(super) fn page<T: Serialize>(found: Vec<Found<T>>) -> Result<Page, StoreErro
     })
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct DomainRecord {
     name: String,
     client: String,
@@ -252,7 +252,7 @@ pub(super) struct DomainRecord {
     attempt: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct CertificateRecord {
     name: String,
     ca: String,
@@ -264,7 +264,7 @@ pub(super) struct CertificateRecord {
     progress: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct PersistentRecord {
     name: String,
     domain: String,
@@ -273,27 +273,27 @@ pub(super) struct PersistentRecord {
     kept: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct LookRecord {
     client: String,
     at: i64,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct FactRecord {
     key: String,
     #[serde(serialize_with = "serialize_plain")]
     value: String,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct EffectRecord {
     at: i64,
     domain: String,
     retry: bool,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct HookRecord {
     sender: String,
     message: String,
@@ -301,7 +301,7 @@ pub(super) struct HookRecord {
     at: i64,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(super) struct RawNotice {
     key: String,
     state: String,

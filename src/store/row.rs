@@ -16,7 +16,7 @@ use crate::store::persistent::PersistentRow;
 use crate::store::{DomainRow, Event, Origin, StoreError};
 
 /// A row of `domain_view`.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(in crate::store) struct RawDomain {
     name: String,
     client: String,
@@ -63,7 +63,7 @@ impl TryFrom<RawDomain> for DomainRow {
 }
 
 /// A row of `ledger`.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(in crate::store) struct RawEntry {
     id: i64,
     owner: String,
@@ -158,7 +158,7 @@ impl TryFrom<RawEntry> for LedgerEntry {
 }
 
 /// A row of `history`.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(in crate::store) struct RawEvent {
     at: i64,
     run: String,
@@ -186,7 +186,7 @@ impl TryFrom<RawEvent> for Event {
 }
 
 /// A row of `certificate`.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(in crate::store) struct RawCertificate {
     name: String,
     ca: String,
@@ -213,7 +213,7 @@ impl TryFrom<RawCertificate> for CertificateRow {
 }
 
 /// A row of `certificate_history`.
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(Serialize, sqlx_macros::FromRow)]
 pub(in crate::store) struct RawCertificateEvent {
     at: i64,
     run: String,
@@ -238,7 +238,7 @@ impl TryFrom<RawCertificateEvent> for CertificateEvent {
 }
 
 /// A row of `persistent`.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(in crate::store) struct RawPersistent {
     domain: String,
     issuer: String,

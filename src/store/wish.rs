@@ -21,7 +21,7 @@ pub(super) enum Dropped<'a> {
 }
 
 /// A wish as it is stored.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub(super) struct Held {
     name: String,
     client: String,
