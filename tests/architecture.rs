@@ -6,6 +6,7 @@ mod crates;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
@@ -99,7 +100,7 @@ const LONG_FILES: &[&str] = &[
 ];
 
 /// What one file names, calls and expands, outside its tests unless `with_tests`.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Seen {
     /// The module the visitor is in, `crate::worker::look`.
     module: Vec<String>,
@@ -113,17 +114,24 @@ struct Seen {
 
 impl Seen {
     fn of(file: &Source, with_tests: bool) -> Self {
-        let children = file.syntax.items.iter().filter_map(|item| match item {
+        match with_tests {
+            true => file.seen_with_tests.clone(),
+            false => file.seen.clone(),
+        }
+    }
+
+    fn read(syntax: &File, module: &[String], with_tests: bool) -> Self {
+        let children = syntax.items.iter().filter_map(|item| match item {
             Item::Mod(module) => Some(module.ident.to_string()),
             _ => None,
         });
         let mut seen = Self {
-            module: file.module.clone(),
+            module: module.to_vec(),
             children: children.collect(),
             with_tests,
             ..Self::default()
         };
-        seen.visit_file(&file.syntax);
+        seen.visit_file(syntax);
         seen
     }
 
@@ -229,14 +237,17 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
     })
 }
 
-/// One source file.
+/// One source file, as far as the rules need it: the syntax itself cannot be shared by threads.
 struct Source {
     /// From the repository's root: `src/worker/look.rs`.
     path: String,
     text: String,
-    syntax: File,
     module: Vec<String>,
     is_test: bool,
+    seen: Seen,
+    seen_with_tests: Seen,
+    /// The first words of its imports.
+    imported: BTreeSet<String>,
 }
 
 impl Source {
@@ -262,9 +273,11 @@ impl Source {
         let is_test = path.starts_with("tests/")
             || module.iter().any(|part| part == "tests" || part == "lab");
         Self {
+            seen: Seen::read(&syntax, &module, false),
+            seen_with_tests: Seen::read(&syntax, &module, true),
+            imported: imported(&syntax),
             path,
             text,
-            syntax,
             module,
             is_test,
         }
@@ -305,11 +318,29 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-fn sources(folder: &str) -> Vec<Source> {
-    files(folder, ".rs")
-        .iter()
-        .map(|path| Source::read(path))
-        .collect()
+/// All files of ours, read once for all tests: to parse them is the dear part.
+static ALL: LazyLock<Vec<Source>> = LazyLock::new(|| {
+    let folders = ["kit", "providers", "src", "tests"].into_iter();
+    let paths: Vec<PathBuf> = folders.flat_map(|folder| files(folder, ".rs")).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let read = |paths: &[PathBuf]| -> Vec<Source> {
+        let sources = paths.iter().map(|path| Source::read(path));
+        sources.collect()
+    };
+    std::thread::scope(|scope| {
+        let parts = paths.chunks(paths.len().div_ceil(threads));
+        let parts: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+        let parts = parts.into_iter().flat_map(|part| part.join().unwrap());
+        parts.collect()
+    })
+});
+
+fn sources(folder: &str) -> Vec<&'static Source> {
+    let is_below = |source: &&Source| {
+        let below = source.path.strip_prefix(folder);
+        below.is_some_and(|rest| rest.starts_with('/'))
+    };
+    ALL.iter().filter(is_below).collect()
 }
 
 fn layer(house: &str) -> Option<usize> {
@@ -343,7 +374,7 @@ fn imports_point_down_only_and_modules_of_one_layer_do_not_see_each_other() {
             ));
             continue;
         };
-        for path in Seen::of(&source, true).paths {
+        for path in Seen::of(source, true).paths {
             let Some(other) = path
                 .strip_prefix("crate::")
                 .and_then(|path| path.split("::").next())
@@ -459,7 +490,7 @@ fn the_heart_is_pure() {
         if seen.asynchronous {
             breaches.push(format!("{}: async", source.path));
         }
-        let outside = imported(&source.syntax);
+        let outside = &source.imported;
         let impure = seen.paths.iter().filter(|path| {
             let first = path.split("::").next().unwrap_or_default();
             path.contains("::")
@@ -543,10 +574,10 @@ fn two_places_ask_the_machine_for_the_time_of_day() {
         .flat_map(sources);
     let places: Vec<_> = all
         .filter(|source| !source.is_test && asks(source))
-        .map(|source| source.path)
+        .map(|source| source.path.as_str())
         .collect();
     assert_eq!(
-        places.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        places.into_iter().collect::<BTreeSet<_>>(),
         BTreeSet::from(WALL_CLOCKS)
     );
 }
