@@ -8,10 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use self::functions::Function;
 use syn::visit::{self, Visit};
 use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 mod citations;
+mod functions;
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
 const LAYERS: [&[&str]; 10] = [
@@ -248,6 +250,7 @@ struct Source {
     seen_with_tests: Seen,
     /// The first words of its imports.
     imported: BTreeSet<String>,
+    functions: Vec<Function>,
 }
 
 impl Source {
@@ -276,6 +279,7 @@ impl Source {
             seen: Seen::read(&syntax, &module, false),
             seen_with_tests: Seen::read(&syntax, &module, true),
             imported: imported(&syntax),
+            functions: functions::of(&syntax, &text),
             path,
             text,
             module,
