@@ -208,6 +208,7 @@ pub(super) struct Standing {
 }
 
 impl Summary {
+    #[expect(clippy::too_many_arguments, reason = "the parts of a pass")]
     pub(super) fn new(
         run: String,
         scope: &Scope,

@@ -497,6 +497,7 @@ impl Inside {
         Ok(self.insert(zone, &name, "TXT", ttl, &content, Some(comment)))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the parts of a record")]
     fn insert(
         &mut self,
         zone: &str,

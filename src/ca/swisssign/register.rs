@@ -89,6 +89,7 @@ impl SwissSign {
             .collect())
     }
 
+    #[expect(clippy::too_many_arguments, reason = "a call and its answer")]
     fn one_of(
         &self,
         call: &Call<'_>,

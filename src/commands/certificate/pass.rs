@@ -263,6 +263,10 @@ async fn upkeep(
 }
 
 /// Both lives at once, until nothing is due, the time is over, or a signal comes.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "who works, for how long, and who tells it"
+)]
 pub(super) async fn go(
     worker: Option<&Worker>,
     issuer: &Issuer,

@@ -181,6 +181,7 @@ fn hosts(settings: &Settings) -> BTreeMap<String, String> {
 }
 
 /// The job, for all certificates of the configuration or for some.
+#[expect(clippy::too_many_arguments, reason = "the parts of the job")]
 pub(in crate::commands) fn issuer(
     settings: &Settings,
     ports: &Ports,

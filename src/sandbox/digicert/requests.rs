@@ -31,6 +31,7 @@ impl Orders {
 
     /// A request for a reissue or a duplicate; it is carried out at once unless it waits for its
     /// approval.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a request")]
     pub(super) fn ask_another(
         &mut self,
         order: u64,

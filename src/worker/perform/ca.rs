@@ -545,6 +545,7 @@ impl Worker {
 
     /// Takes the answer to an effect into the task; `well` adds what a good one means. A call for
     /// many names is counted by the caller, once: then `ca` is `None`.
+    #[expect(clippy::too_many_arguments, reason = "an answer and what it is about")]
     fn took(
         &self,
         ca: Option<&str>,
