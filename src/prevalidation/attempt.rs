@@ -76,6 +76,9 @@ pub struct Attempt {
     pub preflight_at: Option<Timestamp>,
     /// A CA effect that was begun and has no stored result: read before anything else.
     pub unanswered: Option<Effect>,
+    /// How many calls in a row had no answer and left nothing at the CA, as a read has shown.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u32,
     /// Failures in a row, for the waiting time.
     pub failures: u32,
     /// The last failure, in words.
@@ -228,6 +231,7 @@ impl Attempt {
             value,
             preflight_at: self.preflight_at,
             effects: std::mem::take(&mut self.effects),
+            lost: self.lost,
             proved_at: self.proved_at,
             waits_since: self.waits_since,
             told: self.told,

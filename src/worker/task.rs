@@ -225,6 +225,7 @@ impl Task {
     pub(super) fn went_well(&mut self) {
         let attempt = &mut self.observed.attempt;
         attempt.failures = 0;
+        attempt.lost = 0;
         self.held_before = attempt.hold.take().or(self.held_before.take());
         attempt.not_before = None;
         attempt.last_error = None;

@@ -1,20 +1,19 @@
 //! Calls whose answer was lost and that left nothing at the CA: a read has shown it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Task;
 use crate::prevalidation::Effect;
 use crate::prevalidation::policy::backoff;
 use crate::worker::Worker;
 
-/// Calls of this time are counted as one series.
-const SERIES: SignedDuration = SignedDuration::from_hours(1);
-
 /// A call whose answer was lost.
 pub(in crate::worker) struct LostCall {
     effect: Effect,
     /// What came in the place of an answer.
     words: Option<String>,
+    /// How many were lost in a row before it.
+    before: u32,
 }
 
 impl Task {
@@ -24,6 +23,7 @@ impl Task {
         Some(LostCall {
             effect: attempt.unanswered?,
             words: attempt.last_error.clone(),
+            before: attempt.lost,
         })
     }
 
@@ -36,22 +36,16 @@ impl Task {
         lost: Option<LostCall>,
         now: Timestamp,
     ) {
-        let Some(LostCall { effect, words }) = lost else {
-            return;
-        };
+        let Some(lost) = lost else { return };
         let next = self.next_step(worker, now);
         let attempt = &mut self.observed.attempt;
-        if next.step.effect() != Some(effect) || attempt.unanswered.is_some() {
+        if next.step.effect() != Some(lost.effect) || attempt.unanswered.is_some() {
             return;
         }
-        attempt.last_error = attempt.last_error.take().or(words);
-        let recent = attempt.effects.iter();
-        let recent = recent
-            .filter(|at| now.duration_since(**at) < SERIES)
-            .count();
-        let again = u32::try_from(recent).unwrap_or(u32::MAX).saturating_sub(1);
-        if again > 0 && attempt.not_before.is_none_or(|at| at <= now) {
-            attempt.not_before = now.saturating_add(backoff(again)).ok();
+        attempt.last_error = attempt.last_error.take().or(lost.words);
+        attempt.lost = lost.before + 1;
+        if lost.before > 0 && attempt.not_before.is_none_or(|at| at <= now) {
+            attempt.not_before = now.saturating_add(backoff(lost.before)).ok();
         }
     }
 }
