@@ -333,7 +333,7 @@ impl Entry {
     fn of(view: DomainView, texts: &mut Shared) -> Self {
         Self {
             usable_until: view.usable_until(),
-            made_at: view.made_at(),
+            made_at: view.usable_until().and(view.made_at()),
             needs_a_person: view.needs_a_person(),
             lateness: view.lateness(),
             gravity: view.gravity(),
