@@ -245,7 +245,7 @@ fn an_order_at_digicert_that_waits_for_its_approval_is_no_failure_and_a_rejected
         cc.waiting_word = "quantum".to_owned();
         cc.issued_after = 6;
     });
-    let again = ["certificate", "issue", "www", "--again", "--wait", "10s"];
+    let again = ["certificate", "issue", "www", "--again", "--wait", "4s"];
     office.site.world.run(&setup, &again).says(&["quantum"]);
     office.run(&setup, "30s").exits(0);
     office.verifies("alpha.test");

@@ -176,7 +176,7 @@ fn a_job_that_fails_is_held_and_takes_its_record_along() {
     let before = office.zones();
     office.robot.change(|robot| robot.look_after = 5);
     let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
-    let wait = ["run", "--wait", "10s"];
+    let wait = ["run", "--wait", "5s"];
     office.lab.world.run(&setup, &wait);
     let job = &office.robot.jobs()[0];
     office.robot.decide(job.id, "FAILED");
