@@ -364,6 +364,21 @@ async fn report(
     for one in &report.of_orders {
         output.line(&format!("the next run takes out of DNS: {one}"));
     }
+    tell_held(keys, &of_values, &report.of_orders, output);
+    Ok(if report.left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Dns
+    })
+}
+
+/// Says of each name what waits until it is taken up again; `of_values` had records of their own.
+fn tell_held(
+    keys: &[RowKey],
+    of_values: &BTreeSet<DomainName>,
+    of_orders: &[Ordered],
+    output: &Output,
+) {
     let names: BTreeSet<_> = keys.iter().map(RowKey::domain).collect();
     for name in names {
         let shown = name.both_forms();
@@ -372,7 +387,7 @@ async fn report(
         if of_values.contains(name) {
             line.push_str(", with the same token");
         }
-        let orders = report.of_orders.iter().filter(|one| one.domain == *name);
+        let orders = of_orders.iter().filter(|one| one.domain == *name);
         let waiting: BTreeSet<_> = orders.map(|one| one.certificate.as_str()).collect();
         for certificate in waiting {
             line.push_str(&format!(
@@ -381,11 +396,6 @@ async fn report(
         }
         output.line(&line);
     }
-    Ok(if report.left.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Dns
-    })
 }
 
 fn standing(

@@ -91,12 +91,23 @@ impl Issuer {
                 .move_certificate(&task.fence, &self.options.home)
                 .await?;
         }
-        // What cannot be done changes nothing: a hold that went with a refusal would order again.
-        if order == ByHand::Afresh {
+        let outcome = self.begin_by_hand(&mut task, &order).await?;
+        task.let_go(now).await?;
+        Ok(outcome)
+    }
+
+    /// Changes what is stored of the certificate as a person wants it. What cannot be done changes
+    /// nothing: a hold that went with a refusal would order again.
+    async fn begin_by_hand(
+        &self,
+        task: &mut Task<'_>,
+        order: &ByHand,
+    ) -> Result<Result<(), String>, StoreError> {
+        if *order == ByHand::Afresh {
             task.accept().await?;
         }
         let mut changed = task.progress().clone();
-        let outcome = change(&mut changed, &order);
+        let outcome = change(&mut changed, order);
         let lacks = match order {
             ByHand::Fetch => task.cannot_fetch(),
             _ => None,
@@ -106,9 +117,8 @@ impl Issuer {
             *task.progress() = changed;
             let person = self.person.as_ref();
             let person = person.map_or_else(String::new, |person| format!(" (user {person})"));
-            task.say("by-hand", format!("{}{person}", words(&order)));
+            task.say("by-hand", format!("{}{person}", words(order)));
         }
-        task.let_go(now).await?;
         Ok(outcome)
     }
 

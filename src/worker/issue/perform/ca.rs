@@ -264,9 +264,7 @@ impl Task<'_> {
             order.look_at = now.saturating_add(FIRST_SEARCH).ok();
         }
         if let Err(trouble) = self.note_order() {
-            if let Some(order) = self.order() {
-                (order.submitted_at, order.look_at) = (None, None);
-            }
+            self.not_submitted();
             self.trouble(trouble);
             return Ok(());
         }
@@ -293,14 +291,18 @@ impl Task<'_> {
                 self.progress().trouble = Some(error.message);
             }
             Err(error) => {
-                // It certainly did not take effect.
-                if let Some(order) = self.order() {
-                    (order.submitted_at, order.look_at) = (None, None);
-                }
+                self.not_submitted();
                 self.refused(&name, &error);
             }
         }
         Ok(())
+    }
+
+    /// The order certainly did not reach the CA, or had no effect there.
+    fn not_submitted(&mut self) {
+        if let Some(order) = self.order() {
+            (order.submitted_at, order.look_at) = (None, None);
+        }
     }
 
     pub(super) async fn look(&mut self) -> Result<(), StoreError> {
