@@ -51,7 +51,7 @@ impl MemoryProvider {
         }
         let befores: Vec<_> = records
             .iter()
-            .map(|record| inside.look(&record.owner, record.kind()))
+            .map(|record| inside.look_to_change(record, present))
             .collect();
         let results: Vec<_> = records
             .iter()
@@ -66,7 +66,7 @@ impl MemoryProvider {
                 let receipt = result?;
                 Ok(Receipt {
                     before: before?,
-                    after: inside.look(&record.owner, record.kind())?,
+                    after: inside.look_to_change(record, present)?,
                     ..receipt
                 })
             })
