@@ -4,6 +4,7 @@
 mod known;
 mod report;
 mod show;
+mod standing;
 
 use futures::StreamExt;
 use futures::stream;

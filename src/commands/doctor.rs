@@ -32,7 +32,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0 all is well · 1 notifications do not get out, or persistent records \
-are held for their end · 2 usage or configuration · 3 CA or authentication · 4 DNS · \
+need attention · 2 usage or configuration · 3 CA or authentication · 4 DNS · \
 75 temporary, try again; of several the gravest, in this order: 2, 3, 4, 75, 1."
 )]
 pub(super) struct DoctorArgs {
@@ -133,6 +133,7 @@ pub(super) async fn doctor(
         let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
         Finding::bad("persistent records", "-", failed)
     }));
+    findings.extend(records(&settings, &*ports.store).await?);
     let unfit = wire::unfit_directories(&settings);
     findings.extend(unfit.into_iter().map(|why| {
         let subject = settings.certificates.directory.display().to_string();
@@ -142,6 +143,16 @@ pub(super) async fn doctor(
     output.json(&findings);
     print(&findings, output);
     Ok(gravest(&findings))
+}
+
+/// The persistent records that need attention, and what the guard refuses for them.
+async fn records(settings: &Settings, store: &dyn Store) -> Result<Vec<Finding>, Failed> {
+    let found = persistent::troubles(settings, store, wire::clock().now()).await?;
+    let bad = found.into_iter().map(|(subject, failed)| {
+        let subject = subject.unwrap_or_else(|| "-".to_owned());
+        Finding::bad("persistent records", subject, failed)
+    });
+    Ok(bad.collect())
 }
 
 /// The store; where it cannot be read, an empty one, so that the rest is tried.

@@ -5,6 +5,7 @@ mod act;
 mod ends;
 mod scan;
 mod show;
+mod troubles;
 
 use jiff::Timestamp;
 
@@ -18,6 +19,7 @@ pub(super) use self::act::{concerned_if_any, withdraw_all};
 pub(super) use self::ends::doubtful_ends;
 pub(super) use self::scan::{ours, whose};
 pub(super) use self::show::{attention, counted, table};
+pub(super) use self::troubles::troubles;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PersistentCommand {

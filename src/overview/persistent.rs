@@ -1,6 +1,9 @@
 //! How every persistent record stands: for tables, JSON, metrics and checks. No name server is
 //! asked.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +27,10 @@ const FRESH: SignedDuration = SignedDuration::from_mins(90);
 /// So long name servers may lack a record before it is critical: the rule gives 10 days between two
 /// looks of a CA, and SwissSign announced 8.
 const LOST: SignedDuration = SignedDuration::from_hours(48);
+
+/// So long a record may be on its way to all name servers before it is reported: zones are transferred
+/// in minutes, and a pipeline or a person that has to write it must know.
+const LATE: SignedDuration = SignedDuration::from_hours(1);
 
 /// How a record stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -225,6 +232,15 @@ fn view(
         Some(until) => format!("it ends on {until:.0} and has no successor"),
         None => reason(kept, &decision, state, now),
     };
+    let reason = match on_its_way(kept).filter(|record| is_late(record, now)) {
+        Some(record) if wanted.is_some() && kept.hold.is_none() && kept.trouble.is_none() => {
+            format!(
+                "{reason}; the first run for it was on {:.0}",
+                record.created_at
+            )
+        }
+        _ => reason,
+    };
     let is_leaving = decision.step == Step::Hold(guard::LEAVING);
     let is_needed = kept.withdrawn_at.is_none() && (wanted.is_some() || is_leaving);
     let account = standing.map(|record| record.account.clone());
@@ -312,14 +328,34 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timesta
     match state {
         PersistentState::Visible => seen(kept, now),
         PersistentState::Missing => "name servers lack it".to_owned(),
-        PersistentState::Publishing if kept.waits_for.is_some() => {
-            kept.waits_for.clone().unwrap_or_default()
+        PersistentState::Publishing | PersistentState::Waiting => {
+            awaited(kept).unwrap_or_else(|| decision.why.clone())
         }
-        PersistentState::Waiting if kept.records.iter().any(|record| record.by_others) => {
-            "others write its zone: `prevalidate records` prints the record".to_owned()
-        }
+        PersistentState::Replacing => awaited(kept).map_or_else(
+            || decision.why.clone(),
+            |what| format!("its successor is not visible yet: {what}"),
+        ),
         _ => decision.why.clone(),
     }
+}
+
+/// What the record on its way waits for, where that is known.
+fn awaited(kept: &Kept) -> Option<String> {
+    let record = on_its_way(kept)?;
+    match record.by_others {
+        true => Some("others write its zone: `prevalidate records` prints the record".to_owned()),
+        false => kept.waits_for.clone(),
+    }
+}
+
+/// The record that is wanted in DNS, and that not every name server had yet.
+fn on_its_way(kept: &Kept) -> Option<&KeptRecord> {
+    let mut records = kept.records.iter().filter(|_| kept.withdrawn_at.is_none());
+    records.find(|record| matches!(record.state, KeptState::Intended | KeptState::Published))
+}
+
+fn is_late(record: &KeptRecord, now: Timestamp) -> bool {
+    now.duration_since(record.created_at) > LATE
 }
 
 /// What the last look found. Evidence has a time, and old evidence says nothing of now.
@@ -372,12 +408,16 @@ fn gravity(
     };
     let is_old = |at: Timestamp, age| now.duration_since(at) > age;
     let lost = kept.missing_since.is_some_and(|since| is_old(since, LOST));
+    let coming = on_its_way(kept);
+    let is_late = coming.is_some_and(|record| is_late(record, now));
+    let never_came =
+        kept.standing().is_none() && coming.is_some_and(|record| is_old(record.created_at, LOST));
     let ending = kept
         .standing()
         .map(|record| ending(wanted, record.until, now));
     // A domain that was validated by its record has none that counts.
     let has_lapsed = ending.is_none() && kept.account.is_some();
-    if lost || ending == Some(Gravity::Critical) {
+    if lost || never_came || ending == Some(Gravity::Critical) {
         return Gravity::Critical;
     }
     let unseen = kept.standing().is_some() && kept.verified_at.is_none_or(|at| is_old(at, STALE));
@@ -386,105 +426,10 @@ fn gravity(
         || stays
         || ending == Some(Gravity::Warning)
         || unseen
+        || is_late
         || (has_lapsed && kept.withdrawn_at.is_none());
     match is_bad {
         true => Gravity::Warning,
         false => Gravity::Ok,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-    use crate::persistent::End;
-
-    const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-    fn now() -> Timestamp {
-        "2026-11-30T12:00:00Z".parse().unwrap()
-    }
-
-    fn wanted(end: End) -> Wanted {
-        Wanted {
-            domain: DomainName::from_a_labels("example.ch").unwrap(),
-            issuer: "ca.example".into(),
-            account: "https://ca.example/1".into(),
-            end,
-            wildcard: false,
-            provider: None,
-            canary: SignedDuration::ZERO,
-            is_canary: true,
-        }
-    }
-
-    fn row(until: Timestamp) -> PersistentRow {
-        let record = KeptRecord {
-            owner: "_validation-persist.example.ch".into(),
-            value: "value".into(),
-            account: "https://ca.example/1".into(),
-            wildcard: false,
-            until,
-            provider: "dns".into(),
-            zone: None,
-            ttl_before: None,
-            state: KeptState::Visible,
-            foreign: false,
-            by_others: false,
-            created_at: now(),
-            published_at: Some(now()),
-            visible_at: Some(now()),
-            change_id: None,
-            retry_at: None,
-        };
-        PersistentRow {
-            domain: DomainName::from_a_labels("example.ch").unwrap(),
-            issuer: "ca.example".into(),
-            kept: Kept {
-                records: vec![record],
-                account: Some(("https://ca.example/1".into(), now())),
-                verified_at: Some(now()),
-                ..Kept::default()
-            },
-        }
-    }
-
-    #[test]
-    fn a_record_that_no_run_has_begun_waits() {
-        let end = End::Fixed(now() + DAY * 100);
-        let views = views(&[wanted(end)], &[], now());
-        assert_eq!(views[0].state, PersistentState::Waiting);
-        assert!(!views[0].needs_attention() && !views[0].is_settled());
-    }
-
-    #[test]
-    fn a_fixed_end_that_is_near_is_told_in_words_that_tables_shorten() {
-        let until = now() + DAY * 9;
-        let views = views(&[wanted(End::Fixed(until))], &[row(until)], now());
-        assert_eq!(views[0].state, PersistentState::Visible);
-        assert_eq!(
-            crate::text::cause(&views[0].reason, now()),
-            "it ends in 9 d and has no successor"
-        );
-    }
-
-    #[test]
-    fn a_record_that_was_withdrawn_and_is_still_in_dns_is_no_good_state() {
-        let until = now() + DAY * 100;
-        let wanted = [wanted(End::Fixed(until))];
-        let mut row = row(until);
-        assert!(!views(&wanted, std::slice::from_ref(&row), now())[0].needs_attention());
-        row.kept.withdrawn_at = Some(now());
-        for wanted in [&wanted[..], &wanted[..0]] {
-            let view = &views(wanted, std::slice::from_ref(&row), now())[0];
-            assert_eq!(view.gravity, Gravity::Warning);
-            assert!(view.reason.contains("still in DNS"), "{}", view.reason);
-        }
-        row.kept.records.clear();
-        let view = &views(&wanted, &[row], now())[0];
-        assert_eq!(
-            (view.state, view.gravity),
-            (PersistentState::Withdrawn, Gravity::Ok)
-        );
     }
 }

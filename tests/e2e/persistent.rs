@@ -7,6 +7,8 @@ mod ready;
 mod records;
 mod refused;
 mod shown;
+#[cfg(feature = "crashpoints")]
+mod stuck;
 mod words;
 
 use prevalidate_providers::TxtRecord;

@@ -11,10 +11,11 @@ use serde::Serialize;
 use crate::ca::{CaError, Validation};
 use crate::clock::Clock;
 use crate::commands::asked;
-use crate::commands::{Exit, Failed, Global, held, wire};
+use crate::commands::{Exit, Failed, Global, held, persistent, wire};
 use crate::config::{self, Settings};
 use crate::output::Output;
 use crate::overview::DomainView;
+use crate::overview::persistent::PersistentView;
 use crate::prevalidation::{DomainName, LedgerEntry, Policy, RecordName, Registration, RowKey};
 use crate::propagation::caa::CA_NAMES;
 use crate::propagation::{Gate, GateSettings};
@@ -46,6 +47,8 @@ pub(super) struct Known {
     pub(super) ledger: Vec<LedgerEntry>,
     /// Which process works on it, in words.
     pub(super) held: Option<String>,
+    /// Its persistent records.
+    pub(super) persistent: Vec<PersistentView>,
 }
 
 /// What the provider of a domain says. Absent parts are `null`.
@@ -182,8 +185,24 @@ impl Surroundings {
             row: inside.store.domain(&key).await?,
             ledger: inside.store.open_entries(Some(&key)).await?,
             held: held::tell_of(&*inside.store, &key, wire::clock().now()).await?,
+            persistent: self.persistent(inside, domain).await?,
             view,
         })
+    }
+
+    /// The persistent records of a domain, as the store knows them.
+    async fn persistent(
+        &self,
+        inside: &Inside,
+        domain: &DomainName,
+    ) -> Result<Vec<PersistentView>, Failed> {
+        let Some(settings) = &self.settings else {
+            return Ok(Vec::new());
+        };
+        let now = wire::clock().now();
+        let mut views = persistent::views(settings, &*inside.store, now).await?;
+        views.retain(|view| view.domain == *domain);
+        Ok(views)
     }
 
     /// What the CA is called in CAA records: the domain's CA, or all of the configuration.

@@ -135,6 +135,8 @@ codes! {
     Held = "held",
     /// A value of ours stands there that has done its work, or could not be removed.
     LeftBehind = "left-behind",
+    /// A persistent record of the domain needs attention.
+    PersistentRecord = "persistent-record",
 }
 
 impl Code {

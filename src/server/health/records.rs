@@ -23,7 +23,7 @@ pub(super) fn register(registry: &mut Registry, views: &[PersistentView]) {
     attention.set(i64::try_from(open).unwrap_or(i64::MAX));
     registry.register(
         "persistent_records_needing_attention",
-        "Persistent records that are held, missing, not seen for long, or end soon",
+        "Persistent records that are held, missing, not visible in time, not seen for long, or end soon",
         attention,
     );
     if let Some(first) = views.iter().filter_map(|view| view.until).min() {
