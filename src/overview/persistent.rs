@@ -143,6 +143,9 @@ pub struct RecordView {
     pub ttl: Option<u32>,
     /// Whether it has to be in DNS.
     pub needed: bool,
+    /// An alias is at its name, so it can neither be there nor be removed.
+    #[serde(skip)]
+    pub is_displaced: bool,
 }
 
 impl PersistentView {
@@ -276,7 +279,8 @@ fn record_view(record: &KeptRecord, is_wanted: bool) -> RecordView {
         foreign: record.foreign,
         zone: record.zone.clone(),
         ttl: record.ttl_before,
-        needed: is_wanted && record.state != KeptState::Removing,
+        needed: is_wanted && record.state != KeptState::Removing && !record.is_displaced,
+        is_displaced: record.is_displaced,
     }
 }
 

@@ -78,6 +78,9 @@ pub struct KeptRecord {
     /// The provider's name for the change that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_id: Option<String>,
+    /// The last look found an alias at its name, so the record cannot be there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_displaced: bool,
     /// Not before this moment is its removal tried again.
     #[serde(default)]
     pub retry_at: Option<Timestamp>,

@@ -143,6 +143,16 @@ impl Known {
         sights.find_map(|spot| Some(self.seen.get(&spot)?.is_by_provider))
     }
 
+    /// Notes of each record whether an alias is at its name now.
+    fn note_displaced(&self, key: &Key, kept: &mut Kept) {
+        for record in &mut kept.records {
+            let sight = self.seen.get(&spot(key, record));
+            if let Some(is_displaced) = sight.and_then(|sight| sight.is_displaced) {
+                record.is_displaced = is_displaced;
+            }
+        }
+    }
+
     /// Where the record must be written now.
     fn place(&self, key: &Key, kept: &Kept) -> Option<String> {
         let mut sights = kept.records.iter().map(|record| spot(key, record));

@@ -22,8 +22,9 @@ impl Records {
                 let value = value(view, record, settings);
                 match record.needed {
                     true => self.must_stand.push(value),
-                    // What was there before us is not ours to take away.
-                    false if record.foreign => {}
+                    // What was there before us is not ours to take away, and beside an alias there
+                    // is no record.
+                    false if record.foreign || record.is_displaced => {}
                     false => self.may_go.push(value),
                 }
             }

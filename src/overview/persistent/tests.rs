@@ -40,6 +40,7 @@ fn row(until: Timestamp) -> PersistentRow {
         published_at: Some(now()),
         visible_at: Some(now()),
         change_id: None,
+        is_displaced: false,
         retry_at: None,
     };
     PersistentRow {

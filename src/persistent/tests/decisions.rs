@@ -49,6 +49,7 @@ fn record(state: KeptState, until: Timestamp) -> KeptRecord {
         published_at: Some(now()),
         visible_at: None,
         change_id: None,
+        is_displaced: false,
         retry_at: None,
     }
 }

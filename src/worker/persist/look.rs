@@ -13,6 +13,8 @@ pub(super) struct Sight {
     pub(super) seen: Seen,
     /// Where the aliases of the label lead, where that was found out.
     pub(super) end: Option<String>,
+    /// Whether an alias is at the record's own name, where that was found out.
+    pub(super) is_displaced: Option<bool>,
     /// The provider was asked, and no name server.
     pub(super) is_by_provider: bool,
 }
@@ -22,6 +24,7 @@ impl Sight {
         Self {
             seen,
             end: None,
+            is_displaced: None,
             is_by_provider: true,
         }
     }
@@ -57,10 +60,30 @@ impl Keeper {
             };
         }
         Sight {
+            is_displaced: self.is_displaced(domain, record, end.as_ref()).await,
             seen,
             end: end.map(|end| end.to_string()),
             is_by_provider: false,
         }
+    }
+
+    /// Whether an alias is at the record's own name; `end` is where the label leads.
+    async fn is_displaced(
+        &self,
+        domain: &DomainName,
+        record: &KeptRecord,
+        end: Option<&RecordName>,
+    ) -> Option<bool> {
+        let end = end?;
+        if end.as_str() == record.owner {
+            return Some(false);
+        }
+        if owner_of(domain).is_some_and(|label| label.as_str() == record.owner) {
+            return Some(true);
+        }
+        let owner = RecordName::parse(&record.owner).ok()?;
+        let leads = self.ports.lookout.target(&owner).await.ok()?;
+        Some(leads != owner)
     }
 
     /// Whether no name server has the record at its own name any more, or an alias took its place.

@@ -82,6 +82,7 @@ impl<'a> Task<'a> {
         if let Some(is_by_provider) = known.is_by_provider(&key, &row.kept) {
             row.kept.is_by_provider = is_by_provider;
         }
+        known.note_displaced(&key, &mut row.kept);
         Self {
             keeper,
             wanted,
@@ -147,6 +148,9 @@ impl<'a> Task<'a> {
         let sight = self.keeper.look(&self.domain, &self.kept.records[at]).await;
         self.seen.resize(self.kept.records.len(), None);
         self.seen[at] = Some(sight.seen);
+        if let Some(is_displaced) = sight.is_displaced {
+            self.kept.records[at].is_displaced = is_displaced;
+        }
         self.kept.is_by_provider = sight.is_by_provider;
         self.place = sight.end.or(self.place.take());
     }
@@ -199,6 +203,7 @@ impl<'a> Task<'a> {
             published_at: None,
             visible_at: None,
             change_id: None,
+            is_displaced: false,
             retry_at: None,
         });
         self.seen.resize(self.kept.records.len(), None);

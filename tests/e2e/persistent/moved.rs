@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock as _, SystemClock};
 
-use super::{ACCOUNT, section, stage};
+use super::{ACCOUNT, quoted, section, stage};
 use crate::support::NameServer;
 
 /// The values of persistent records in a zone, with their owners.
@@ -112,4 +112,71 @@ fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
         world.run(&setup, &asked).exits(0).says(&[rule, zone]);
     }
     assert_eq!(values(&server, "one.test"), [""; 0]);
+}
+
+#[test]
+fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
+    let (server, world, mut setup) = stage(&[("a.test", ""), ("one.test", "")]);
+    setup.provider = None;
+    setup.more = "[provider.gitops]\nkind = \"manual\"\n".to_owned();
+    let setup = setup.without("one.test");
+    let told = || {
+        let told = world.run(&setup, &["records", "--output", "json"]);
+        let told = told.exits(0).json();
+        ["must_stand", "may_go"].map(|list| {
+            let all = told[list].as_array().unwrap().iter();
+            let owner = |value: &serde_json::Value| value["owner"].as_str().unwrap().to_owned();
+            let mut owners: Vec<String> = all.map(owner).collect();
+            owners.sort();
+            owners
+        })
+    };
+    let value = || {
+        let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
+        let records = listed.json()["persistent"][0]["records"].clone();
+        let last = records.as_array().unwrap().last().unwrap().clone();
+        quoted(last["value"].as_str().unwrap())
+    };
+    let keeps = || {
+        let file = world.path("a.test.zone");
+        std::fs::write(&file, server.axfr("a.test").join("\n")).unwrap();
+        let file = file.display().to_string();
+        world.run(&setup, &["records", "--check", &file]).exits(0);
+    };
+    let look = || {
+        world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+    };
+    const LABEL: &str = "_validation-persist.a.test";
+    world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+    server.nsupdate(&format!("update add {LABEL}. 60 TXT {}", value()));
+    world.run(&setup, &["run", "--wait", "0s"]).exits(0);
+    assert_eq!(told(), [vec![LABEL], vec![]]);
+
+    // An alias takes the place of the record.
+    server.nsupdate(&format!(
+        "update delete {LABEL}. TXT\nupdate add {LABEL}. 60 CNAME q.one.test."
+    ));
+    look();
+    assert_eq!(told(), [vec!["q.one.test"], vec![]]);
+    keeps();
+    server.nsupdate(&format!("update add q.one.test. 60 TXT {}", value()));
+    world.run(&setup, &["run", "--wait", "0s"]);
+    assert_eq!(told(), [vec!["q.one.test"], vec![]]);
+    world.run(&setup, &["run", "--wait", "0s"]).exits(0);
+
+    // The target of the alias becomes an alias too.
+    server.nsupdate("update delete q.one.test. TXT\nupdate add q.one.test. 60 CNAME r.one.test.");
+    look();
+    assert_eq!(told(), [vec!["r.one.test"], vec![]]);
+    server.nsupdate(&format!("update add r.one.test. 60 TXT {}", value()));
+    world.run(&setup, &["run", "--wait", "0s"]);
+
+    // The alias goes: what it led to stays until the label has the record.
+    server.nsupdate(&format!("update delete {LABEL}. CNAME"));
+    look();
+    assert_eq!(told(), [vec![LABEL, "r.one.test"], vec![]]);
+    server.nsupdate(&format!("update add {LABEL}. 60 TXT {}", value()));
+    world.run(&setup, &["run", "--wait", "0s"]);
+    assert_eq!(told(), [vec![LABEL], vec!["r.one.test"]]);
+    keeps();
 }
