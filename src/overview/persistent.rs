@@ -321,8 +321,17 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timesta
         let seen = kept
             .verified_at
             .filter(|_| state == PersistentState::Missing);
+        // The hint goes last.
+        let (words, hint) = match trouble.find(" (hint: ") {
+            Some(at) => trouble.split_at(at),
+            None => (trouble.as_str(), ""),
+        };
+        let lacks = match state {
+            PersistentState::Missing if kept.is_refused() => "it cannot be written: ",
+            _ => "",
+        };
         return match seen {
-            Some(at) => format!("{trouble}; every name server had it on {at:.0}"),
+            Some(at) => format!("{lacks}{words}; every name server had it on {at:.0}{hint}"),
             None => trouble.clone(),
         };
     }

@@ -148,6 +148,11 @@ impl Kept {
         }
     }
 
+    /// Whether the last try to write it failed.
+    pub fn is_refused(&self) -> bool {
+        self.failures > 0 && self.not_before.is_some() && self.trouble.is_some()
+    }
+
     /// Whether something waits for its time.
     pub fn sleeps(&self) -> bool {
         let mut records = self.records.iter();

@@ -18,6 +18,9 @@ const HELD: SignedDuration = SignedDuration::from_hours(1);
 /// that fails for long must not keep a successor away.
 const MOST: usize = 4;
 
+/// Why nothing is to be done for a record that is as it is wanted.
+pub const VISIBLE: &str = "it is visible everywhere";
+
 /// What name servers said of one record in this pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
@@ -327,7 +330,7 @@ fn with(
                         End::Fixed(_) => record.until,
                         End::Rolling { .. } => wanted.replace_at(record.until),
                     };
-                    Decision::new(Step::Rest, "it is visible everywhere", next)
+                    Decision::new(Step::Rest, VISIBLE, next)
                 }
             }
         }

@@ -113,3 +113,73 @@ fn a_withdrawn_record_keeps_no_trouble_of_before() {
     let names_it = checked.contains("the persistent record of a.test");
     assert!(!names_it, "{checked}");
 }
+
+/// A key that may write one zone and not the other, and a key for all.
+fn stage_of_two() -> (NameServer, World, Setup) {
+    let keys = Keys::of(&["strong", "weak"]);
+    let names = ["a.test", "one.test"];
+    let zones = names.map(|apex| Zone::new(apex, ""));
+    let files = names.map(|apex| format!("{apex}.zone"));
+    let stanza = |(apex, grant): (&str, &str)| {
+        format!(
+            "zone \"{apex}\" {{ type primary; file \"{apex}.zone\"; update-policy {{ \
+             grant strong. zonesub ANY; {grant} }}; }};\n"
+        )
+    };
+    let grants = [("a.test", "grant weak. zonesub ANY;"), ("one.test", "")];
+    let stanzas: String = grants.map(stanza).concat();
+    let files: Vec<(&str, &Zone)> = files.iter().map(String::as_str).zip(&zones).collect();
+    let server = NameServer::bind_as(&zones, &keys, &stanzas, &files);
+    let world = World::new(&[&server]);
+    let path = world.path("weak.key");
+    let key: Key = keys.key("weak").clone();
+    write_secret(&path, &Keys(vec![key]).file_text());
+    let setup = section(world.setup(&server, &names), ACCOUNT, "canary = \"0s\"");
+    let setup = Setup {
+        provider: Some((server.address(), path)),
+        ..setup.without("one.test")
+    };
+    (server, world, setup)
+}
+
+#[test]
+fn an_alias_to_a_name_that_the_key_may_not_write_is_told_with_the_refusal() {
+    let (server, world, setup) = stage_of_two();
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let value = standing(&server, "a.test").remove(0);
+    server.nsupdate(
+        "update delete _validation-persist.a.test. TXT\n\
+         update add _validation-persist.a.test. 60 CNAME a.one.test.",
+    );
+    let words = ["missing", "it cannot be written: ", "REFUSED"];
+    let hint = "grant weak. name a.one.test. TXT";
+    // The second run tries nothing, and knows the cause all the same.
+    for _ in 0..2 {
+        let said = world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+        said.says(&words).says(&[hint]);
+        world.run(&setup, &["check"]).exits(1).says(&words);
+    }
+    let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
+    let reason = listed.exits(1).json()["persistent"][0]["reason"].to_string();
+    assert!(
+        reason.contains("REFUSED") && reason.contains(hint),
+        "{reason}"
+    );
+    let blocked = [
+        "BLOCKED: its persistent record at ca.example is missing",
+        "REFUSED",
+    ];
+    let said = world.run(&setup, &["diagnose", "a.test"]).exits(4);
+    said.says(&blocked).says(&[hint]);
+    let said = world.run(&setup, &["doctor"]);
+    said.says(&["a.test: its record at ca.example is missing", "REFUSED"]);
+
+    // The alias goes, the record is brought back by hand, and nothing of it stays.
+    let value = super::quoted(&value);
+    server.nsupdate(&format!(
+        "update delete _validation-persist.a.test. CNAME\n\
+         update add _validation-persist.a.test. 60 TXT {value}"
+    ));
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    world.run(&setup, &["check"]).exits(0);
+}

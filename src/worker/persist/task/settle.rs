@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::Task;
+use super::{CANNOT_REMOVE, Task};
+use crate::persistent::planner::VISIBLE;
 use crate::persistent::{Decision, KeptHold, KeptState, Seen, Step};
 
 impl Task<'_> {
@@ -29,6 +30,11 @@ impl Task<'_> {
             None => self.kept.hold = None,
         }
         self.note_sight(now);
+        let trouble = self.kept.trouble.as_deref().unwrap_or_default();
+        if decision.why == VISIBLE && !trouble.starts_with(CANNOT_REMOVE) {
+            // What could not be written is not wanted any more.
+            self.well();
+        }
     }
 
     /// What name servers said in this pass of the record that was visible.
@@ -43,6 +49,8 @@ impl Task<'_> {
         };
         // Of two, the new one counts.
         let visible = sights.rfind(|(record, _)| record.state == KeptState::Visible);
+        // Why it cannot be written is the cause of what name servers lack.
+        let is_refused = self.kept.is_refused();
         match visible.and_then(|(_, seen)| seen.as_ref()) {
             Some(Seen::Everywhere) => {
                 self.kept.verified_at = Some(now);
@@ -53,11 +61,15 @@ impl Task<'_> {
             }
             Some(Seen::Gone) => {
                 self.kept.missing_since.get_or_insert(now);
-                self.kept.trouble = Some("no name server has the record".to_owned());
+                if !is_refused {
+                    self.kept.trouble = Some("no name server has the record".to_owned());
+                }
             }
             Some(Seen::Unclear(why)) => {
                 self.kept.missing_since.get_or_insert(now);
-                self.kept.trouble = Some(why.clone());
+                if !is_refused {
+                    self.kept.trouble = Some(why.clone());
+                }
             }
             None => {}
         }
