@@ -156,8 +156,10 @@ impl Crew {
         let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
         let (run, stop, tell) = (about.run, about.stop.clone(), Arc::clone(&about.tell));
         let keeper = keeper(settings, &ports, about);
-        if order.persistent && (order.only.is_some() || order.force) {
-            keeper.wake().await?;
+        match order.persistent {
+            true if order.only.is_some() || order.force => keeper.wake().await?,
+            true => keeper.wake_looks().await?,
+            false => {}
         }
         let certificates = order.certificates;
         let (issuer, unkept) = issuer(settings, &ports, certificates, run, &stop, output)?;

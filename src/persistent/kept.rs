@@ -148,6 +148,19 @@ impl Kept {
         }
     }
 
+    /// What the writers of a zone have to remove is looked for now.
+    pub fn wake_looks(&mut self) {
+        for record in self.records.iter_mut().filter(|record| record.by_others) {
+            record.retry_at = None;
+        }
+    }
+
+    /// Whether the next look for what the writers of a zone have to remove waits for its time.
+    pub fn looks_later(&self) -> bool {
+        let mut records = self.records.iter();
+        records.any(|record| record.by_others && record.retry_at.is_some())
+    }
+
     /// Whether the last try to write it failed.
     pub fn is_refused(&self) -> bool {
         self.failures > 0 && self.not_before.is_some() && self.trouble.is_some()

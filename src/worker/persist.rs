@@ -235,9 +235,10 @@ impl Keeper {
         let mut decided = Vec::new();
         for key in self.subjects(&known) {
             let mut kept = known.rows.get(&key).cloned().unwrap_or_default();
-            if self.options.only.is_some() {
-                // As a run for these domains does.
-                kept.wake();
+            // As a run does.
+            match self.options.only.is_some() {
+                true => kept.wake(),
+                false => kept.wake_looks(),
             }
             let wanted = self.wanted(&key);
             let caa = self.caa(wanted, &kept).await;

@@ -100,7 +100,9 @@ pub(in crate::commands) async fn withdraw(
         ));
     }
     for record in &left {
-        let hint = "each run tries again; `prevalidate records` tells the writers of the zone";
+        let hint = "where others write its zone, `prevalidate records` tells them, and each run \
+                    looks; else a later run tries again, and `prevalidate run --domain DOMAIN` at \
+                    once";
         output.error(&format!("{record} is still in DNS"), Some(hint));
     }
     output.line("`prevalidate persistent resume DOMAIN` lets a record come back");
@@ -271,7 +273,13 @@ pub(in crate::commands) async fn resume(
              tried by the next run"
         ));
     }
-    output.line("the next run publishes what is wanted");
+    match views.iter().any(|view| view.is_guarded) {
+        true => output.warn(
+            "the guard refuses, and `resume` does not answer it: a run puts no record back",
+            Some("find what dropped them first; `prevalidate run --force` puts them back"),
+        ),
+        false => output.line("the next run publishes what is wanted"),
+    }
     Ok(Exit::Done)
 }
 

@@ -403,6 +403,7 @@ impl<'a> Task<'a> {
             return;
         }
         let record = &mut self.kept.records[at];
+        record.by_others = true;
         record.retry_at = now.saturating_add(GONE_AGAIN).ok();
         let words = format!(
             "{} at {} is done with; others may remove it",

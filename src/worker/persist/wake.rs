@@ -1,6 +1,7 @@
 //! A person's word: what waits for its time is tried now.
 
 use super::Keeper;
+use crate::persistent::Kept;
 use crate::store::StoreError;
 use crate::store::persistent::{PersistentClaim, PersistentWrite};
 
@@ -11,6 +12,23 @@ impl Keeper {
     /// # Errors
     /// What the store says.
     pub async fn wake(&self) -> Result<(), StoreError> {
+        self.change(Kept::sleeps, Kept::wake).await
+    }
+
+    /// Ends the waits between two looks whether the writers of a zone have removed a record: a person
+    /// who runs a command may have removed it just now, and a look changes nothing.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn wake_looks(&self) -> Result<(), StoreError> {
+        self.change(Kept::looks_later, Kept::wake_looks).await
+    }
+
+    async fn change(
+        &self,
+        is_concerned: impl Fn(&Kept) -> bool,
+        change: impl Fn(&mut Kept),
+    ) -> Result<(), StoreError> {
         let (options, store) = (&self.options, &self.ports.store);
         if options.observes {
             return Ok(());
@@ -18,7 +36,7 @@ impl Keeper {
         let only = options.only.as_ref();
         for row in store.persistent_rows().await? {
             let is_asked = only.is_none_or(|only| only.contains(&row.domain));
-            if !is_asked || !row.kept.sleeps() {
+            if !is_asked || !is_concerned(&row.kept) {
                 continue;
             }
             let claim = PersistentClaim {
@@ -32,7 +50,7 @@ impl Keeper {
                 continue;
             };
             let mut kept = lease.row.kept;
-            kept.wake();
+            change(&mut kept);
             let write = PersistentWrite {
                 fence: lease.fence,
                 kept,

@@ -18,6 +18,11 @@ fn many_records_that_vanish_are_put_back_by_force_only() {
         .says(&["4 of 4 persistent records vanished", "--force"]);
     assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
     world
+        .run(&setup, &["persistent", "resume", "a.test"])
+        .says(&["the guard refuses", "`prevalidate run --force`"]);
+    let words = ["the guard refuses: 4 of 4 persistent records vanished"];
+    world.run(&setup, &["doctor"]).exits(1).says(&words);
+    world
         .run(&setup, &["check"])
         .exits(2)
         .says(&["the guard refuses: 4 of 4 persistent records vanished"]);
