@@ -259,9 +259,13 @@ impl One<'_> {
                 section.fault_hint("accounturi", words, hint);
             }
             Belonging::Unknown => {
+                let why = match host_of(account) {
+                    None => "the account names no host that could be compared",
+                    Some(_) => "this CA is not known here",
+                };
                 let words = format!(
                     "issuer {issuer}, account {account}: compare both with the CA's own page, \
-                     because this CA is not known here"
+                     because {why}"
                 );
                 let line = section.line_of("accounturi");
                 section

@@ -104,6 +104,9 @@ pub struct PersistentView {
     pub is_guarded: bool,
     /// Why, in words.
     pub reason: String,
+    /// A refusal is not tried again before this moment.
+    #[serde(skip)]
+    pub retry_at: Option<Timestamp>,
     /// Until when the record that counts is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -261,6 +264,7 @@ fn view(
         replace_at: until.and_then(|until| Some(wanted?.replace_at(until))),
         verified_at: kept.verified_at,
         missing_since: kept.missing_since,
+        retry_at: kept.not_before.filter(|at| kept.is_refused() && *at > now),
         put_back: kept.put_back,
         records: kept
             .records

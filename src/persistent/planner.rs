@@ -397,9 +397,9 @@ pub fn waits_for_canary(wanted: &Wanted, all: &[(&Wanted, &Kept)], now: Timestam
              it out of `domains` and the next domain goes first"
         ),
         false => format!(
-            "waits until the record of {name} was visible for {} h without a break: one domain \
+            "waits until the record of {name} was visible for {} without a break: one domain \
              changes its method first",
-            wanted.canary.as_hours()
+            spoken(wanted.canary)
         ),
     };
     let until = since.unwrap_or(now).saturating_add(wanted.canary);
@@ -408,6 +408,15 @@ pub fn waits_for_canary(wanted: &Wanted, all: &[(&Wanted, &Kept)], now: Timestam
         until: until.unwrap_or(Timestamp::MAX),
         passes_by_itself: !is_withdrawn,
     })
+}
+
+/// A length of time in its largest whole unit.
+fn spoken(time: SignedDuration) -> String {
+    match time.as_secs() {
+        secs if secs % 3600 == 0 => format!("{} h", secs / 3600),
+        secs if secs % 60 == 0 => format!("{} min", secs / 60),
+        secs => format!("{secs} s"),
+    }
 }
 
 /// Since when a record of `account` is visible without a break; `None` where it is not now.

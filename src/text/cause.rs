@@ -65,7 +65,14 @@ fn without_moments(text: &str, now: Timestamp) -> String {
             Ok(at) => {
                 // `on MOMENT` is a day; a distance has no such word before it.
                 words.pop_if(|last| last == "on");
-                words.push(format!("{}{}", relative(at, now), &word[bare.len()..]));
+                let said = relative(at, now);
+                let since = words.pop_if(|last| last == "since").is_some();
+                // `since` takes a moment, and a distance is a length of time.
+                let said = match said.strip_suffix(" ago").filter(|_| since) {
+                    Some(length) => format!("for {length}"),
+                    None => said,
+                };
+                words.push(format!("{said}{}", &word[bare.len()..]));
             }
             Err(_) => words.push(word.to_owned()),
         }
@@ -95,6 +102,11 @@ mod tests {
                 "renewed then, and ends on 2026-12-29T04:55:00Z",
                 "renewed then, and ends in 30 d",
             ),
+            (
+                "refused since 2026-11-29T01:55:00Z, and waits",
+                "refused for 3 h, and waits",
+            ),
+            ("refused since 2026-11-29T04:55:00Z", "refused now"),
             ("one\ntwo", "one"),
             ("", ""),
         ] {

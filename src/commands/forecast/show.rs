@@ -35,10 +35,16 @@ pub(super) fn text(report: &Report, by_week: bool, output: &Output) {
         let lapses = counted(report.lapses(), "domain lapses", "domains lapse");
         output.warn(
             &format!("{lapses} in this time"),
-            Some(
-                "mend the domains that wait for a person; run the daemon (`--daemon` shows the \
-                 difference); raise `worker.wait`, `policy.max_at_risk` or the CA's `rate`",
-            ),
+            Some(match report.daemon {
+                false => {
+                    "mend the domains that wait for a person; run the daemon (`--daemon` shows the \
+                     difference); raise `worker.wait`, `policy.max_at_risk` or the CA's `rate`"
+                }
+                true => {
+                    "mend the domains that wait for a person; raise `policy.max_at_risk` or the \
+                     CA's `rate`"
+                }
+            }),
         );
     }
 }

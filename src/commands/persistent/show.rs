@@ -72,10 +72,14 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     for view in told.iter().take(MOST_TOLD) {
         let shown = view.domain.both_forms();
         let words = view.reason.split(" (hint: ").next().unwrap_or_default();
-        output.error(
-            &format!("{shown} at {}: {words}", view.issuer),
-            hint(&view.reason),
-        );
+        let mut words = format!("{shown} at {}: {words}", view.issuer);
+        let mut next = hint(&view.reason).map(str::to_owned);
+        if let Some(at) = view.retry_at {
+            words.push_str(&format!("; it is tried again {}", relative(at, now)));
+            let once = format!("`prevalidate run --domain {}` tries at once", view.domain);
+            next = Some(next.map_or(once.clone(), |next| format!("{next}; then {once}")));
+        }
+        output.error(&words, next.as_deref());
     }
     if let Some(more) = told.len().checked_sub(MOST_TOLD).filter(|more| *more > 0) {
         output.notice(&format!(
