@@ -92,6 +92,7 @@ pub(super) async fn doctor(
     let mut findings = vec![configuration(&settings)];
     let store = store(&settings, &mut findings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);
+    let withdrawn = persistent::withdrawn(&*store).await?;
     // What cannot be used is said once; the rest is tried.
     let Usable {
         ports,
@@ -105,7 +106,7 @@ pub(super) async fn doctor(
     };
     let mut targets = wire::targets(&settings);
     targets.retain(|target| !is_unusable("ca", &target.ca));
-    let mut wanted = providers::asked_about(&rows, &settings);
+    let mut wanted = providers::asked_about(&rows, &withdrawn, &settings);
     wanted.retain(|wish| {
         !wish
             .provider()
@@ -128,11 +129,6 @@ pub(super) async fn doctor(
     findings.extend(tables.iter().map(of_provider));
     let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
     findings.extend(name_servers(&gate, zones.collect()).await);
-    let ends = persistent::doubtful_ends(&settings, wire::clock().now());
-    findings.extend(ends.into_iter().map(|(words, hint)| {
-        let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
-        Finding::bad("persistent records", "-", failed)
-    }));
     findings.extend(records(&settings, &*ports.store).await?);
     let unfit = wire::unfit_directories(&settings);
     findings.extend(unfit.into_iter().map(|why| {
@@ -145,10 +141,17 @@ pub(super) async fn doctor(
     Ok(gravest(&findings))
 }
 
-/// The persistent records that need attention, and what the guard refuses for them.
+/// The persistent records that need attention, those whose end is no good, and what the guard refuses
+/// for them.
 async fn records(settings: &Settings, store: &dyn Store) -> Result<Vec<Finding>, Failed> {
-    let found = persistent::troubles(settings, store, wire::clock().now()).await?;
-    let bad = found.into_iter().map(|(subject, failed)| {
+    let now = wire::clock().now();
+    let ends = persistent::doubtful_ends(settings, now).into_iter();
+    let ends = ends.map(|(words, hint)| {
+        let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
+        (None, failed)
+    });
+    let found = persistent::troubles(settings, store, now).await?;
+    let bad = ends.chain(found).map(|(subject, failed)| {
         let subject = subject.unwrap_or_else(|| "-".to_owned());
         Finding::bad("persistent records", subject, failed)
     });

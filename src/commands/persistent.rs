@@ -7,12 +7,15 @@ mod scan;
 mod show;
 mod troubles;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::{Exit, Failed, Global, wire};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::overview::persistent::{self, PersistentView};
+use crate::prevalidation::DomainName;
 use crate::store::{Store, StoreError};
 
 pub(super) use self::act::{concerned_if_any, withdraw_all};
@@ -74,6 +77,15 @@ pub(super) async fn views(
 ) -> Result<Vec<PersistentView>, StoreError> {
     let rows = store.persistent_rows().await?;
     Ok(persistent::views(&wire::persistent(settings), &rows, now))
+}
+
+/// The records that a person withdrew, by domain and issuer: no run writes them.
+pub(super) async fn withdrawn(
+    store: &dyn Store,
+) -> Result<BTreeSet<(DomainName, String)>, StoreError> {
+    let rows = store.persistent_rows().await?.into_iter();
+    let withdrawn = rows.filter(|row| row.kept.withdrawn_at.is_some());
+    Ok(withdrawn.map(|row| (row.domain, row.issuer)).collect())
 }
 
 /// How a command ends that shows these.

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use prevalidate_providers::{ErrorKind, Preflight, ProviderError};
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked, persistent, wire};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::persistent::LABEL;
@@ -16,6 +16,7 @@ use crate::prevalidation::name::is_within;
 use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName, RecordType};
 use crate::store::DomainRow;
 use crate::worker::place::{next_owner, route_owner};
+use crate::worker::route::route_record;
 use crate::worker::{Ports, Target};
 
 /// Domains that are asked about at once.
@@ -93,8 +94,9 @@ pub(super) async fn providers(
     let store = wire::store_read_only(&settings).await?;
     let ports = wire::ports(&settings, Arc::clone(&store))?;
     let rows = asked::inventory(store.domains().await?, &settings);
+    let withdrawn = persistent::withdrawn(&*store).await?;
     let all = args.verb.as_ref().map(|Verb::Check { all }| *all);
-    let wanted = asked_about(&rows, &settings);
+    let wanted = asked_about(&rows, &withdrawn, &settings);
     let table = tried(&ports, &wire::policy(&settings), wanted, all).await;
     output.json(&table);
     print(&table, args.verb.is_some(), output);
@@ -121,9 +123,14 @@ impl Wish {
     }
 }
 
-/// The domains of the inventory, those of persistent records, and the names of certificates whose orders may want records of their
-/// own: those that hang on no domain of their client.
-pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> {
+/// The domains of the inventory, those of persistent records that nobody withdrew, and the names of
+/// certificates whose orders may want records of their own: those that hang on no domain of their
+/// client.
+pub(super) fn asked_about(
+    rows: &[DomainRow],
+    withdrawn: &BTreeSet<(DomainName, String)>,
+    settings: &Settings,
+) -> Vec<Wish> {
     let rows: Vec<_> = rows.iter().filter(|row| !row.origins.is_empty()).collect();
     let of_row = |row: &&DomainRow| Wish {
         domain: row.domain.clone(),
@@ -164,7 +171,9 @@ pub(super) fn asked_about(rows: &[DomainRow], settings: &Settings) -> Vec<Wish> 
         }
     }
     wishes.extend(settings.persistent.iter().flat_map(|one| {
-        one.domains.iter().map(|domain| Wish {
+        let is_kept =
+            |domain: &&DomainName| !withdrawn.contains(&((*domain).clone(), one.issuer.clone()));
+        one.domains.iter().filter(is_kept).map(|domain| Wish {
             domain: domain.clone(),
             ca: String::new(),
             provider: one.provider.clone(),
@@ -229,7 +238,14 @@ async fn zone_of(
     let policy = if row.is_persistent { &kept } else { policy };
     let owner = next_owner(policy, gate, &row.domain).await?;
     let named = row.provider.as_deref();
-    let name = route_owner(&ports.providers, gate, &row.domain, &owner, named).await?;
+    let name = match row.is_persistent {
+        // The named provider writes it wherever its alias leads.
+        true => {
+            let shown = row.domain.both_forms();
+            route_record(&ports.providers, gate, &owner, &shown, named).await?
+        }
+        false => route_owner(&ports.providers, gate, &row.domain, &owner, named).await?,
+    };
     let Some(writer) = ports.providers.get(provider.insert(name)) else {
         let text = format!(
             "provider `{}` is not in the configuration",

@@ -59,7 +59,7 @@ pub(super) struct ReadinessArgs {
 }
 
 const LONG_HELP: &str = "\
-Asks DNS about every managed domain, one question to each name server, and reads the store. Asks no CA, and changes \
+Asks DNS about every managed domain, a few questions to each name server, and reads the store. Asks no CA, and changes \
 nothing anywhere.
 
 `--output json` prints one object:
@@ -168,6 +168,7 @@ pub(super) async fn readiness(
     };
     let store = wire::store_read_only(&settings).await?;
     findings.extend(looker.look(&kept, &*store).await?);
+    findings.extend(looker.look_beside(&views, &kept, &*store).await?);
     drop(progress);
     findings.sort_by(|one, other| {
         let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);

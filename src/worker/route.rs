@@ -162,7 +162,10 @@ pub async fn route(
 }
 
 /// The same for the owner of a record.
-pub(super) async fn route_record(
+///
+/// # Errors
+/// As [`route`].
+pub async fn route_record(
     providers: &BTreeMap<String, Arc<dyn Provider>>,
     lookout: &dyn Lookout,
     owner: &RecordName,

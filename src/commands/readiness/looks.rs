@@ -10,9 +10,10 @@ use prevalidate_providers::{Provider, RecordKind};
 
 use super::judge::{Judged, Seen, judge};
 use super::{AT_ONCE, Providers};
-use crate::commands::persistent::{ours, whose};
+use crate::commands::persistent::{ours, whose, withdrawn};
 use crate::config::Settings;
-use crate::persistent::lint::allows;
+use crate::overview::DomainView;
+use crate::persistent::lint::{accepted, allows};
 use crate::persistent::{Wanted, owner_of};
 use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::finding::Severity;
@@ -20,7 +21,7 @@ use crate::propagation::survey::{CaaSets, Survey};
 use crate::propagation::{Gate, Lookout as _};
 use crate::rdap::{self, Book};
 use crate::store::{Store, StoreError};
-use crate::worker::place::route_owner;
+use crate::worker::route::route_record;
 
 /// By what is asked, and about when.
 pub(super) struct Looker<'a> {
@@ -46,9 +47,14 @@ impl Looker<'_> {
         store: &dyn Store,
     ) -> Result<Vec<Judged>, StoreError> {
         let ours = ours(store).await?;
+        let withdrawn = withdrawn(store).await?;
         let mut domains: BTreeMap<&DomainName, Vec<&Wanted>> = BTreeMap::new();
         for one in wanted {
-            domains.entry(&one.domain).or_default().push(one);
+            let of_domain = domains.entry(&one.domain).or_default();
+            // No run writes what a person withdrew.
+            if !withdrawn.contains(&(one.domain.clone(), one.issuer.clone())) {
+                of_domain.push(one);
+            }
         }
         let ours = &ours;
         let found = stream::iter(domains)
@@ -80,7 +86,7 @@ impl Looker<'_> {
             found.extend(self.caa(one).await);
             found.extend(self.provider(one).await);
         }
-        found.extend(self.foreign(domain, &issuers, ours).await);
+        found.extend(self.foreign(domain, &issuers, ours, |_| true).await);
         found
     }
 
@@ -161,11 +167,12 @@ impl Looker<'_> {
             .iter()
             .filter_map(|(name, made)| Some((name.clone(), Arc::clone(made.as_ref().ok()?))))
             .collect();
-        let named = one.provider.as_deref();
+        // As a run does, which writes by the named provider wherever the alias leads.
+        let (named, shown) = (one.provider.as_deref(), one.domain.both_forms());
         let final_word = |error: prevalidate_providers::ProviderError| {
             (!error.is_retryable()).then(|| error.to_string())
         };
-        let name = match route_owner(&usable, &**self.gate, &one.domain, owner, named).await {
+        let name = match route_record(&usable, &**self.gate, owner, &shown, named).await {
             Ok(name) => name,
             Err(error) => return final_word(error),
         };
@@ -178,19 +185,59 @@ impl Looker<'_> {
         }
     }
 
-    /// Records of another hand that let an account have certificates.
+    /// Records of another hand at our own issuers, for the domains of clients that have no record of
+    /// ours.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(super) async fn look_beside(
+        &self,
+        views: &[DomainView],
+        wanted: &[&Wanted],
+        store: &dyn Store,
+    ) -> Result<Vec<Judged>, StoreError> {
+        let ours = ours(store).await?;
+        let of_sections = self.settings.persistent.iter().map(|one| &one.issuer);
+        let of_sections: BTreeSet<&String> = of_sections.collect();
+        let mut domains: BTreeMap<&DomainName, (&str, BTreeSet<&String>)> = BTreeMap::new();
+        for view in views {
+            if wanted.iter().any(|one| one.domain == view.domain) {
+                continue;
+            }
+            let (_, issuers) = domains
+                .entry(&view.domain)
+                .or_insert_with(|| (&view.ca, of_sections.clone()));
+            let ca = self.settings.cas.get(&view.ca);
+            issuers.extend(ca.into_iter().flat_map(|ca| &ca.caa_names));
+        }
+        let ours = &ours;
+        let found = stream::iter(domains)
+            .map(async |(domain, (ca, issuers))| {
+                let is_ours = |name: &str| issuers.iter().any(|issuer| *issuer == name);
+                self.foreign(domain, ca, ours, is_ours).await
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<_>>()
+            .await;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Records of another hand that let an account of these issuers have certificates.
     async fn foreign(
         &self,
         domain: &DomainName,
         issuers: &str,
         ours: &BTreeSet<(DomainName, String)>,
+        is_asked_about: impl Fn(&str) -> bool,
     ) -> Vec<Judged> {
         let Some(owner) = owner_of(domain) else {
             return Vec::new();
         };
         let records = self.gate.texts(&owner).await.unwrap_or_default();
         let foreign = records.iter().filter_map(|record| {
-            let is_foreign = whose(self.settings, ours, domain, record) == "foreign";
+            let read = accepted(record);
+            let is_foreign = whose(self.settings, ours, domain, record) == "foreign"
+                && read.iter().any(|one| is_asked_about(&one.issuer));
             let allowed = allows(record, domain.as_str(), self.now).filter(|_| is_foreign)?;
             let text = format!("a foreign persistent record is at {owner}: {allowed}");
             let warns = Severity::Warns;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::judge::Judged;
-use crate::overview::persistent::PersistentView;
+use crate::overview::persistent::{PersistentState, PersistentView};
 use crate::persistent::{End, Wanted};
 use crate::propagation::finding::Severity;
 
@@ -20,6 +20,9 @@ pub(super) fn persistent(
         let Some(one) = wanted.iter().find(is_one) else {
             continue;
         };
+        if view.state == PersistentState::Withdrawn {
+            continue;
+        }
         let mut add = |severity, code, text: String, next: &str| {
             found.push(Judged {
                 next: Some(next.to_owned()),

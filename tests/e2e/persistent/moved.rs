@@ -3,6 +3,7 @@
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock as _, SystemClock};
 
+use super::super::world::{Setup, World};
 use super::{ACCOUNT, quoted, section, stage};
 use crate::support::NameServer;
 
@@ -114,23 +115,26 @@ fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
     assert_eq!(values(&server, "one.test"), [""; 0]);
 }
 
+/// The names that `records` says must have a record, and those that may lose one.
+fn told(world: &World, setup: &Setup) -> [Vec<String>; 2] {
+    let told = world.run(setup, &["records", "--output", "json"]);
+    let told = told.exits(0).json();
+    ["must_stand", "may_go"].map(|list| {
+        let all = told[list].as_array().unwrap().iter();
+        let owner = |value: &serde_json::Value| value["owner"].as_str().unwrap().to_owned();
+        let mut owners: Vec<String> = all.map(owner).collect();
+        owners.sort();
+        owners
+    })
+}
+
 #[test]
 fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
     let (server, world, mut setup) = stage(&[("a.test", ""), ("one.test", "")]);
     setup.provider = None;
     setup.more = "[provider.gitops]\nkind = \"manual\"\n".to_owned();
     let setup = setup.without("one.test");
-    let told = || {
-        let told = world.run(&setup, &["records", "--output", "json"]);
-        let told = told.exits(0).json();
-        ["must_stand", "may_go"].map(|list| {
-            let all = told[list].as_array().unwrap().iter();
-            let owner = |value: &serde_json::Value| value["owner"].as_str().unwrap().to_owned();
-            let mut owners: Vec<String> = all.map(owner).collect();
-            owners.sort();
-            owners
-        })
-    };
+    let told = || told(&world, &setup);
     let value = || {
         let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
         let records = listed.json()["persistent"][0]["records"].clone();

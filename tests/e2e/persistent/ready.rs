@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{ACCOUNT, Setup, section, stage};
+use super::super::world::World;
+use super::{ACCOUNT, SPF, Setup, section, stage};
+use crate::support::{Keys, NameServer, Zone};
 
 const LONG: &str = "canary = \"0s\"\nuntil = \"300d\"";
 
@@ -122,6 +124,33 @@ fn a_record_that_waits_in_vain_and_a_foreign_account_are_findings() {
         said.contains("is waiting") && said.contains("other"),
         "{said}"
     );
+}
+
+#[test]
+fn a_foreign_account_is_told_for_the_domains_of_clients_too() {
+    let record = |issuer: &str, account: u32| {
+        format!("_validation-persist 60 TXT \"{issuer}; accounturi=acct:{account}@{issuer}\"\n")
+    };
+    // Of the client's CA, and of one that is not ours.
+    let both = record("swisssign.com", 7) + &record("other.example", 8);
+    let zone = Zone::new("a.test", &format!("{SPF}\n{both}"));
+    let server = NameServer::bind(&[zone], &Keys::of(&["prevalidate"]));
+    let world = World::new(&[&server]);
+    let setup = world.setup(&server, &["a.test"]);
+    world.run(&setup, &["run", "--wait", "30s"]);
+    let asked = ["readiness", "--output", "json"];
+    let report = world.run(&setup, &asked).json();
+    assert_eq!(findings(&report), ["a.test warns persistent-foreign"]);
+    assert!(report.to_string().contains("acct:7@swisssign.com"));
+    // With a section of the other issuer for another domain, both are ours.
+    let mut setup = setup;
+    setup.more = "[[persistent]]\nissuer = \"other.example\"\n\
+                  accounturi = \"acct:9@other.example\"\ndomains = [\"b.a.test\"]\n"
+        .to_owned();
+    let report = world.run(&setup, &asked).json();
+    let of_domain = findings(&report);
+    let of_domain = of_domain.iter().filter(|it| it.starts_with("a.test"));
+    assert_eq!(of_domain.count(), 2, "{report}");
 }
 
 #[test]

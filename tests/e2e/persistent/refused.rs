@@ -56,7 +56,14 @@ fn a_refusal_that_was_mended_is_tried_again_at_a_persons_word() {
     assert_eq!(there(), [0, 0, 0]);
 
     // A run that nobody ordered keeps to the wait.
-    world.run(&strong, &["run", "--wait", "0s"]).exits(1);
+    world
+        .run(&strong, &["run", "--wait", "0s"])
+        .exits(1)
+        .says(&[
+            "REFUSED",
+            "it is tried again in ",
+            "`prevalidate run --domain a.test` tries at once",
+        ]);
     assert_eq!(there(), [0, 0, 0]);
     world.run(&strong, &["run", "--domain", "a.test", "--wait", "30s"]);
     assert_eq!(there(), [1, 0, 0]);
@@ -182,4 +189,45 @@ fn an_alias_to_a_name_that_the_key_may_not_write_is_told_with_the_refusal() {
     ));
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     world.run(&setup, &["check"]).exits(0);
+}
+
+/// What would be written and is refused.
+fn refusals(world: &World, setup: &Setup) -> Vec<String> {
+    let report = world.run(setup, &["readiness", "--output", "json"]).json();
+    let all = report["findings"].as_array().unwrap().iter();
+    let refused = all.filter(|it| it["code"] == "provider-refuses");
+    refused.map(|it| it["text"].to_string()).collect()
+}
+
+#[test]
+fn what_others_write_behind_an_alias_is_not_said_to_be_refused() {
+    let (server, world, mut setup) = stage_of_two();
+    server.nsupdate("update add _validation-persist.a.test. 60 CNAME a.one.test.");
+    let (address, key) = setup.provider.take().unwrap();
+    setup.more = format!(
+        "provider = \"gitops\"\n[provider.gitops]\nkind = \"manual\"\n[provider.bind]\n\
+         kind = \"rfc2136\"\nserver = \"{address}\"\nkey_file = \"{}\"\nzones = [\"one.test\"]\n",
+        key.display()
+    );
+    let words = ["waiting", "others write its zone"];
+    world
+        .run(&setup, &["run", "--wait", "0s"])
+        .exits(1)
+        .says(&words);
+    assert_eq!(refusals(&world, &setup), [""; 0]);
+    world.run(&setup, &["doctor"]).exits(0);
+    world.run(&setup, &["providers", "check"]).exits(0);
+}
+
+#[test]
+fn what_a_person_withdrew_is_not_said_to_be_refused() {
+    let (_server, world, weak, _) = stage();
+    world.run(&weak, &["run", "--wait", "0s"]).exits(1);
+    assert_eq!(refusals(&world, &weak).len(), 3);
+    world.run(&weak, &["doctor"]).exits(4);
+    let withdraw = ["persistent", "withdraw", "--yes"];
+    let withdraw: Vec<&str> = withdraw.into_iter().chain(ZONES).collect();
+    world.run(&weak, &withdraw).exits(0);
+    assert_eq!(refusals(&world, &weak), [""; 0]);
+    world.run(&weak, &["doctor"]).exits(0);
 }
