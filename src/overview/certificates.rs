@@ -202,6 +202,11 @@ fn state(
     match (wanted, installed) {
         (None, _) => CertificateState::Unmanaged,
         (Some(_), Some(_)) if counts && is_gone => CertificateState::Missing,
+        // What servers read is for other names: it is no certificate for these.
+        (Some(wanted), Some(one)) if counts && wanted.is_not_for(&one.names) => match order {
+            Some(_) => CertificateState::Ordering,
+            None => CertificateState::Missing,
+        },
         (Some(_), Some(_)) if counts && order.is_some() => CertificateState::Renewing,
         (Some(_), Some(_)) if counts => CertificateState::Valid,
         (Some(_), Some(one)) if one.revoked_at.is_some() => CertificateState::Revoked,

@@ -89,6 +89,20 @@ impl Certificate {
         matches!(self.key, KeySource::Made(_))
     }
 
+    /// Whether a certificate with these names is for none of those that are wanted.
+    pub fn is_not_for(&self, names: &[String]) -> bool {
+        let serves = |name: &String| {
+            let above = name.split_once('.').map(|(_, above)| format!("*.{above}"));
+            names.iter().any(|own| {
+                let is_above = above
+                    .as_ref()
+                    .is_some_and(|one| own.eq_ignore_ascii_case(one));
+                own.eq_ignore_ascii_case(name) || is_above
+            })
+        };
+        !names.is_empty() && !self.names().iter().any(serves)
+    }
+
     /// Its names, for people and programs.
     pub fn names(&self) -> Vec<String> {
         match &self.subject {
