@@ -367,11 +367,17 @@ impl Folder {
 
     /// Removes old versions beyond `keep`, from the oldest on. What counts stays, and so does what
     /// is younger: an order may be under way for it. So does an older one without a certificate where
-    /// `is_open` says of its note that the order may still bring one: it may be another store's.
+    /// `is_open` says of its note that the order may still bring one: it may be another store's. So
+    /// does one with a certificate of which `is_needed` says that it is still to be taken from there.
     ///
     /// # Errors
     /// When one cannot be removed.
-    pub fn prune(&self, keep: u32, is_open: impl Fn(&str) -> bool) -> Result<(), Trouble> {
+    pub fn prune(
+        &self,
+        keep: u32,
+        is_open: impl Fn(&str) -> bool,
+        is_needed: impl Fn(u32) -> bool,
+    ) -> Result<(), Trouble> {
         let Some(current) = self.current() else {
             return Ok(());
         };
@@ -379,7 +385,11 @@ impl Folder {
         old.retain(|&version| {
             let is_bare = || !self.version(version).join(CERTIFICATE).exists();
             let note = || self.noted(version).unwrap_or_default();
-            version < current && !(is_bare() && note().is_some_and(|note| is_open(&note)))
+            let stays = || match is_bare() {
+                true => note().is_some_and(|note| is_open(&note)),
+                false => is_needed(version),
+            };
+            version < current && !stays()
         });
         let excess = old
             .len()

@@ -61,6 +61,13 @@ impl Folder {
         noted.collect()
     }
 
+    /// Whether a version has a certificate, as far as can be seen from here.
+    pub fn has_certificate(&self, version: u32) -> bool {
+        let path = self.version(version).join(CERTIFICATE);
+        let gone = |error: std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+        !fs::symlink_metadata(path).is_err_and(gone)
+    }
+
     /// What the certificate of a version says of itself; `None`: there is none that can be read.
     pub fn facts_of(&self, version: u32) -> Option<crate::certificates::Facts> {
         self.facts(version).ok()

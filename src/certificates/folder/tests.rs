@@ -52,7 +52,7 @@ fn a_version_counts_only_once_it_is_whole_and_old_ones_are_kept() {
     assert_eq!((folder.current(), folder.live().unwrap()), (None, None));
     for version in 1..=4 {
         assert_eq!(installed(&folder, None), version);
-        folder.prune(2, |_| false).unwrap();
+        folder.prune(2, |_| false, |_| false).unwrap();
     }
     assert_eq!(folder.versions().unwrap(), [2, 3, 4]);
     assert_eq!(folder.live().unwrap().unwrap().version, 4);
@@ -61,7 +61,7 @@ fn a_version_counts_only_once_it_is_whole_and_old_ones_are_kept() {
     folder.begin(5, Some(&key)).unwrap();
     folder.switch(5, KeyPlace::Here).unwrap_err();
     assert_eq!(folder.current(), Some(4));
-    folder.prune(0, |_| false).unwrap();
+    folder.prune(0, |_| false, |_| false).unwrap();
     assert_eq!(folder.versions().unwrap(), [4, 5]);
 }
 
@@ -75,9 +75,9 @@ fn a_version_that_is_there_is_never_taken_and_an_open_order_never_removed() {
     fs::create_dir(folder.path().join("0007")).unwrap();
     assert_eq!(folder.new_version(7).unwrap(), 8);
     installed(&folder, None);
-    folder.prune(0, |note| note == "open").unwrap();
+    folder.prune(0, |note| note == "open", |_| false).unwrap();
     assert_eq!(folder.versions().unwrap(), [1, 9]);
-    folder.prune(0, |_| false).unwrap();
+    folder.prune(0, |_| false, |_| false).unwrap();
     assert_eq!(folder.versions().unwrap(), [9]);
 }
 

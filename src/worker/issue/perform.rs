@@ -11,12 +11,14 @@ mod nearby;
 mod owner;
 mod renamed;
 mod repair;
+mod rest;
 mod revocation;
 mod search;
 mod spelled;
 
 pub use self::dns::Against;
 pub use self::repair::way_out;
+pub(super) use self::rest::with_orders;
 use super::task::Task;
 use crate::issuance::Step;
 use crate::store::StoreError;

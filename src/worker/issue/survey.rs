@@ -1,6 +1,7 @@
 //! The look at all certificates: what has become due without a moment of its own.
 
 use super::Issuer;
+use super::perform::with_orders;
 use crate::issuance::Step;
 use crate::store::StoreError;
 
@@ -10,7 +11,9 @@ impl Issuer {
     pub async fn survey(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         let mut due = Vec::new();
-        for row in self.rows().await? {
+        let rows = self.rows().await?;
+        let open: Vec<_> = with_orders(&rows).collect();
+        for row in &rows {
             if !self.concerns(&row.name)
                 || row
                     .home
@@ -19,9 +22,9 @@ impl Issuer {
             {
                 continue;
             }
-            self.mark_what_is_ours(&row);
+            self.mark_what_is_ours(row);
             let is_fresh = !self.state().asked.contains(&row.name);
-            let decision = self.decide(&row, is_fresh, now).await?;
+            let decision = self.decide(row, is_fresh, now).await?;
             let is_due_in_store = row.due_at.is_some_and(|at| at <= now);
             let waits = decision.step == Step::Prove;
             if waits {
@@ -29,12 +32,15 @@ impl Issuer {
                     .waiting
                     .insert(row.name.clone(), decision.why.clone());
             }
-            if (decision.is_due(now) || waits) && !is_due_in_store {
-                due.push(row.name);
+            let acts = decision.is_due(now) || waits || self.is_unquiet(row, &open).await?;
+            if acts && !is_due_in_store {
+                due.push(row.name.clone());
             } else if row.due_at.is_none() && decision.is_due(decision.at) {
                 // It left the configuration, and what is left of it has a next moment.
                 let orders = self.ports.store.orders();
-                orders.wake_certificates(&[row.name], decision.at).await?;
+                orders
+                    .wake_certificates(std::slice::from_ref(&row.name), decision.at)
+                    .await?;
             }
         }
         if !due.is_empty() {

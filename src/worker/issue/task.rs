@@ -86,6 +86,7 @@ impl<'a> Task<'a> {
         if is_fresh && self.issuer.options.orders {
             self.try_again_what_is_local();
         }
+        self.rest(is_fresh).await?;
         loop {
             let now = self.now();
             let decision = self.issuer.decide(&self.row, is_fresh, now).await?;

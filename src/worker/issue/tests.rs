@@ -20,6 +20,7 @@ mod renamed;
 mod renewals;
 mod stands;
 mod stores;
+mod taken;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};

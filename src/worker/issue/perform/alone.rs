@@ -77,8 +77,8 @@ impl Task<'_> {
             return Ok(true);
         }
         let has_one = self.has_one_in_folder(certificate, &folder).await?;
-        if has_one && self.row.progress.hold.is_none() {
-            folder.discard(order.version);
+        if has_one {
+            self.discard_unless_in_hand(&folder, order.version);
         }
         Ok(has_one)
     }
@@ -90,7 +90,16 @@ impl Task<'_> {
         if let Some(begun) = progress.order.take_if(|one| is_own(one)) {
             progress.leave_behind(begun.records);
         }
-        self.issuer.folder(certificate).discard(order.version);
+        self.discard_unless_in_hand(&self.issuer.folder(certificate), order.version);
+    }
+
+    /// Removes a version that was begun for an order which is not made, unless the order in hand is
+    /// still the one of this version: it is tried again, or waits for a person.
+    pub(super) fn discard_unless_in_hand(&self, folder: &Folder, version: u32) {
+        let order = self.row.progress.order.as_ref();
+        if order.is_none_or(|order| order.version != version) {
+            folder.discard(version);
+        }
     }
 }
 

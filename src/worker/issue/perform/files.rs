@@ -37,7 +37,7 @@ impl Task<'_> {
     }
 
     /// The version that has the key of an order; `None`: it is in none.
-    fn version_with_key(&self, folder: &Folder, order: &Order) -> Option<u32> {
+    pub(super) fn version_with_key(&self, folder: &Folder, order: &Order) -> Option<u32> {
         folder.version_of_key(Known {
             version: order.version,
             serial: "",
@@ -46,7 +46,7 @@ impl Task<'_> {
         })
     }
 
-    fn lacks_key(&self, folder: &Folder, version: u32) -> String {
+    pub(super) fn lacks_key(&self, folder: &Folder, version: u32) -> String {
         format!(
             "the key of version {version:04} is in no version of {}: a certificate without its key serves nobody. Put it back, or {} orders a new one",
             folder.path().display(),
@@ -142,7 +142,8 @@ impl Task<'_> {
         }
         // Its own folder first.
         Ok(self.has_one_in_folder(certificate, folder).await?
-            || is_lacking && self.has_an_order_nearby(certificate, folder, fits).await?)
+            || self.has_an_order_nearby(certificate, folder, fits).await?
+            || is_lacking && self.is_revoked_there(certificate, fits).await?)
     }
 
     /// A key in a new version of the files, and the request that it signs. Nobody but this program
@@ -352,10 +353,17 @@ impl Task<'_> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(());
         };
-        if self.is_of_another(&folder).await? || self.is_occupied(certificate, &folder, &order) {
+        if self.lacks_files(&folder, &order)
+            || self.is_of_another(&folder).await?
+            || self.is_occupied(certificate, &folder, &order)
+        {
             return Ok(());
         }
+        let was_taken_over = order.is_fetched_again && !order.is_again;
         self.switch(certificate, &folder, order);
+        if was_taken_over && self.row.progress.order.is_none() {
+            self.takes_an_open_order(certificate, &folder).await?;
+        }
         let is_done = self.row.progress.order.is_none() && self.row.progress.installed.is_some();
         let duplicates = self.issuer.duplicates_of(&self.row.name);
         if is_done && !duplicates.is_empty() {
@@ -382,7 +390,8 @@ impl Task<'_> {
         reach("certificate-switched");
         let now = self.now();
         let is_open = |note: &str| may_be_open(note, now);
-        if let Err(trouble) = folder.prune(certificate.keep, is_open) {
+        let is_needed = |version: u32| self.is_for_another(folder, version);
+        if let Err(trouble) = folder.prune(certificate.keep, is_open, is_needed) {
             tracing::warn!(%trouble, "an old version could not be removed");
         }
         self.stepped();

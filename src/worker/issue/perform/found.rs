@@ -48,6 +48,15 @@ fn compared(
     Some(folder.found(sought, now))
 }
 
+/// Whether this program installed what lies there for something else than what is wanted.
+pub(super) fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
+    let note = folder.noted(live.version).ok().flatten();
+    note.as_deref().and_then(read_note).is_some_and(|noted| {
+        let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
+        is_its && !certificate.wanted.is_met_by(&noted.print)
+    })
+}
+
 /// What lies there, if it is what is wanted.
 pub(super) fn is_wanted_there(
     certificate: &Certificate,
@@ -99,7 +108,14 @@ impl Task<'_> {
                 let why = format!("it was issued by \"{}\"", live.facts.issuer);
                 Ok(self.is_unfit(folder, why))
             }
-            Ok(Found::Unfit(why)) => Ok(self.is_unfit(folder, why)),
+            Ok(Found::Unfit(why)) => {
+                let wanted = &certificate.wanted;
+                let fits = |print: &str| print == wanted.print;
+                let live = folder.live().ok().flatten();
+                let is_other = live.is_some_and(|live| is_for_other(certificate, folder, &live));
+                let has_one = is_other && self.has_a_pair_nearby(certificate, folder, fits).await?;
+                Ok(has_one || self.is_unfit(folder, why))
+            }
             Err(trouble) => {
                 self.trouble(trouble);
                 Ok(true)

@@ -12,12 +12,14 @@ use super::super::task::Task;
 use super::alone::may_be_open;
 use super::lost::{begun_words, is_beginning, read_note};
 use super::renamed::brought;
-use crate::certificates::Folder;
+use super::spelled::respelled;
 use crate::certificates::folder::Live;
-use crate::issuance::BY_HAND;
-use crate::issuance::progress::{Installed, Order};
+use crate::certificates::{Facts, Folder};
+use crate::issuance::progress::{HoldKind, Installed, Order};
+use crate::issuance::{BY_HAND, again};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateEvent, CertificateRow};
+use crate::worker::issue::Issuer;
 
 /// A version of a folder, and the order that it was begun for.
 struct Version {
@@ -74,11 +76,7 @@ impl Task<'_> {
         let facts = version.folder.facts_of(number)?;
         let mut names = facts.dns_names.clone();
         names.extend(facts.emails.iter().cloned());
-        let wanted = certificate.names();
-        let has_all = wanted.iter().all(|name| {
-            let mut names = names.iter();
-            names.any(|own| own.eq_ignore_ascii_case(name))
-        });
+        let has_all = is_named(&facts, certificate);
         let counts = facts.not_before <= now && facts.not_after > now;
         let is_its_key = facts.fingerprint == order.fingerprint;
         let is_revoked = version.folder.revoked(number).is_some();
@@ -175,10 +173,15 @@ impl Task<'_> {
             return Ok(false);
         }
         let now = self.now();
+        let installed = self.row.progress.installed.as_ref();
+        let is_renewal = installed.is_some_and(|one| certificate.wanted.is_met_by(&one.print));
         let is_open = |one: &Version| {
             let note = super::lost::noted(&one.order);
             let is_of_another = one.name != self.row.name;
+            // What is installed came after an older one.
+            let is_newest = one.folder.current().is_none_or(|live| one.number > live);
             is_of_another
+                && (is_newest || !is_renewal)
                 && !one.has_certificate
                 && !one.order.is_fetched_again
                 && may_be_open(&note, now)
@@ -189,6 +192,13 @@ impl Task<'_> {
             return Ok(false);
         }
         let orders = self.issuer.ports.store.orders();
+        let rows = orders.certificates().await?;
+        let in_hand: BTreeSet<_> = rows
+            .iter()
+            .filter_map(|row| row.progress.order.as_ref())
+            .map(|order| order.tag.as_str())
+            .collect();
+        versions.retain(|one| !in_hand.contains(one.order.tag.as_str()));
         let own = orders.certificate_history(&self.row.name).await?;
         for version in versions {
             let tag = version.order.tag.as_str();
@@ -204,6 +214,7 @@ impl Task<'_> {
             let has_key = version.order.has_key.unwrap_or(made_here);
             let order = Order {
                 version: version.number,
+                print: respelled(&certificate.wanted, &version.order.print),
                 ended_at: Some(now),
                 look_at: None,
                 is_recovered: true,
@@ -237,6 +248,101 @@ impl Task<'_> {
         }
         Ok(false)
     }
+}
+
+impl Task<'_> {
+    /// Whether what is wanted was there under another name, or in an older version, and was revoked. A
+    /// person decides on the next one, as under the name of before. True: it is held.
+    pub(super) async fn is_revoked_there(
+        &mut self,
+        certificate: &Certificate,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<bool, StoreError> {
+        if self.row.name.starts_with(BY_HAND) {
+            return Ok(false);
+        }
+        let now = self.now();
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let of_row = |row: &CertificateRow| {
+            let installed = row.progress.installed.as_ref();
+            let installed = installed.filter(|one| self.issuer.is_left(row, &one.print))?;
+            let is_revoked = installed.revoked_at.is_some() && installed.not_after > now;
+            let is_it = installed.ca == certificate.ca && fits(&installed.print);
+            (is_revoked && is_it).then(|| (row.name.clone(), installed.serial.clone()))
+        };
+        let of_version = |one: Version| {
+            one.folder.revoked(one.number)?;
+            let facts = one.folder.facts_of(one.number)?;
+            (facts.not_after > now).then_some((one.name, facts.serial))
+        };
+        let there = rows.iter().find_map(of_row);
+        let lying = || self.fitting(certificate, &fits).into_iter();
+        let Some((name, serial)) = there.or_else(|| lying().find_map(of_version)) else {
+            return Ok(false);
+        };
+        let words = format!(
+            "{name} had a certificate for the same (serial number {serial}), which is revoked"
+        );
+        let hint = format!("{} orders a new one", again(&self.row.name));
+        self.hold(HoldKind::Ended, words, Some(hint));
+        Ok(true)
+    }
+
+    /// Whether another section of the configuration wants the certificate of a version of this folder,
+    /// or may want it, and does not have it yet: it takes it from here.
+    pub(super) fn is_for_another(&self, folder: &Folder, version: u32) -> bool {
+        let now = self.now();
+        let facts = folder.facts_of(version);
+        let Some(facts) = facts.filter(|facts| facts.not_after > now) else {
+            return false;
+        };
+        if folder.revoked(version).is_some() {
+            return false;
+        }
+        let note = folder.noted(version).ok().flatten();
+        let order = note.as_deref().and_then(read_note);
+        let suits = |one: &Certificate| match &order {
+            Some(order) => {
+                let (wanted, print) = (&one.wanted, order.print.as_str());
+                let is_it = wanted.is_met_by(print) || wanted.differs_in_product_from(print);
+                order.ca == one.ca && is_it
+            }
+            // An older program installed it.
+            None => is_named(&facts, one),
+        };
+        let mut others = self.issuer.certificates();
+        let needs_it = |one: &Certificate| {
+            one.wanted.name != self.row.name && suits(one) && !self.issuer.serves(one, now)
+        };
+        // What a section with a fault wants is not known.
+        let is_own = self.certificate().is_some_and(suits);
+        others.any(needs_it) || !self.issuer.options.faults.is_empty() && !is_own
+    }
+}
+
+impl Issuer {
+    /// Whether what servers read in the folder of a certificate is what is wanted of it.
+    fn serves(&self, certificate: &Certificate, now: Timestamp) -> bool {
+        let folder = self.folder(certificate);
+        let Some(live) = folder.live().ok().flatten() else {
+            return false;
+        };
+        let note = folder.noted(live.version).ok().flatten();
+        let counts = live.facts.not_after > now;
+        counts
+            && match note.as_deref().and_then(read_note) {
+                Some(order) => certificate.wanted.is_met_by(&order.print),
+                None => is_named(&live.facts, certificate),
+            }
+    }
+}
+
+/// Whether a certificate has all names that are wanted of another.
+fn is_named(facts: &Facts, certificate: &Certificate) -> bool {
+    certificate.names().iter().all(|name| {
+        let mut own = facts.dns_names.iter().chain(&facts.emails);
+        own.any(|own| own.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Whether an order is for the names of a certificate.

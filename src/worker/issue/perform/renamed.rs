@@ -7,6 +7,7 @@ use super::super::certificate::Certificate;
 use super::super::live::known;
 use super::super::task::Task;
 use super::lost::{as_noted, begun_words, noted, read_note};
+use super::spelled::respelled;
 use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
 use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::issuance::{OrderState, again};
@@ -14,13 +15,16 @@ use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::issue::Issuer;
 
+/// How long a certificate whose open order is about to be taken over is left alone.
+const LATER: SignedDuration = SignedDuration::from_secs(2);
+
 /// How long the other certificate is left to the worker that has it.
 const SOON: SignedDuration = SignedDuration::from_millis(200);
 
 impl Issuer {
     /// Whether nothing wants what was ordered by `print` under the name of a row any more: the
     /// configuration does not have the name, or has it for something else.
-    fn is_left(&self, row: &CertificateRow, print: &str) -> bool {
+    pub(super) fn is_left(&self, row: &CertificateRow, print: &str) -> bool {
         let is_here = row.home.as_deref() == Some(self.home());
         let is_unknown = self.options.faults.contains_key(&row.name);
         let wants_it = match self.certificate(&row.name) {
@@ -32,7 +36,7 @@ impl Issuer {
 
     /// The order of a certificate that the configuration calls otherwise now, where `fits` says of its
     /// print that it is what is wanted, and its key is in this directory.
-    fn left_order<'a>(
+    pub(in crate::worker::issue) fn left_order<'a>(
         &self,
         row: &'a CertificateRow,
         fits: impl Fn(&str) -> bool,
@@ -122,7 +126,10 @@ impl<'a> Task<'a> {
             self.take_pair(certificate, folder, &mut before, pair)
                 .await?;
         }
-        before.let_go(now).await?;
+        // An order of it that is open is taken over once the pair is installed.
+        let is_open = self.issuer.left_order(&before.row, &fits).is_some();
+        let later = now.saturating_add(LATER).ok().filter(|_| is_open);
+        before.let_go(later.unwrap_or(now)).await?;
         Ok(true)
     }
 
@@ -351,6 +358,10 @@ impl<'a> Task<'a> {
         let name = before.row.name.clone();
         let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
         let has_key = order.has_key.unwrap_or(certificate.makes_key());
+        let order = Order {
+            print: respelled(&certificate.wanted, &order.print),
+            ..order
+        };
         let reference = order.reference.clone();
         let told = reference.unwrap_or_else(|| "an order without an answer yet".to_owned());
         let version = match brought(&there, folder, &order, has_key) {

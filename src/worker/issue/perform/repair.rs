@@ -6,9 +6,9 @@ use super::super::certificate::Certificate;
 use super::super::live::{is_of, known};
 use super::super::task::Task;
 use super::alone::is_installed;
-use super::found::is_wanted_there;
+use super::found::{is_for_other, is_wanted_there};
 use crate::certificates::Folder;
-use crate::certificates::folder::Standing;
+use crate::certificates::folder::{self, Standing};
 use crate::issuance::Live;
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Order};
@@ -57,6 +57,39 @@ impl Task<'_> {
         }
     }
 
+    /// Whether what was fetched or taken over is not in its version any more: it is fetched, or
+    /// looked for, once more.
+    pub(super) fn lacks_files(&mut self, folder: &Folder, order: &Order) -> bool {
+        if !folder.path().is_dir() || folder.has_certificate(order.version) {
+            return false;
+        }
+        let has_key = self.version_with_key(folder, order).is_some();
+        if !has_key && !order.is_fetched_again {
+            let why = self.lacks_key(folder, order.version);
+            self.hold(HoldKind::Key, why, None);
+            return true;
+        }
+        self.stepped();
+        self.say(
+            "failed",
+            format!(
+                "version {:04} has no certificate any more; it is looked for again",
+                order.version
+            ),
+        );
+        let progress = self.progress();
+        match has_key {
+            true => {
+                if let Some(order) = progress.order.as_mut() {
+                    order.is_fetched = false;
+                }
+            }
+            // It was taken over from a place that still has it.
+            false => progress.order = None,
+        }
+        true
+    }
+
     /// Whether a certificate that this program did not install lies where the new one is to count.
     /// True: it is held.
     pub(super) fn is_occupied(
@@ -77,6 +110,11 @@ impl Task<'_> {
             None => {
                 let live = folder.live().ok().flatten();
                 let live = live.filter(|live| live.facts.not_after > now);
+                // This program installed it for other names, and what is wanted was found and copied.
+                let is_ours = |live: &folder::Live| {
+                    order.is_fetched_again && is_for_other(certificate, folder, live)
+                };
+                let live = live.filter(|live| !is_ours(live));
                 live.map(|live| {
                     let (serial, path) = (live.facts.serial, folder.path().display());
                     format!("{path} has a certificate that was not installed by this store (serial number {serial})")

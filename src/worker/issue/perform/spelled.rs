@@ -4,6 +4,7 @@
 
 use super::super::task::Task;
 use crate::ca::issuing::Product;
+use crate::issuance::Wanted;
 use crate::issuance::wanted::{as_duplicate, duplicate_of, product_of};
 use crate::store::StoreError;
 
@@ -42,33 +43,38 @@ impl Task<'_> {
                 progress.leave_behind(order.records);
             }
             if let Some(installed) = progress.installed.as_mut() {
-                // A duplicate that is to be a certificate of its own is one until its renewal.
-                let first = duplicate_of(&installed.print);
-                let first = first.filter(|_| duplicate_of(&wanted.print).is_none());
-                installed.print = match first {
-                    Some(first) => as_duplicate(&wanted.print, first),
-                    None => wanted.print.clone(),
-                };
+                installed.print = respelled(wanted, &installed.print);
             }
             folder.discard(version);
             return Ok(true);
         }
-        if installed.is_some_and(|one| wanted.is_met_by(&one.print)) {
-            // It is a renewal.
-            return Ok(false);
-        }
-        let has_one = self
-            .has_a_pair_of_before(certificate, &folder, fits)
-            .await?
+        // A renewal wants no pair that is there, but may be ordered already.
+        let is_renewal = installed.is_some_and(|one| wanted.is_met_by(&one.print));
+        let has_one = !is_renewal
+            && self
+                .has_a_pair_of_before(certificate, &folder, fits)
+                .await?
             || self
                 .has_an_order_of_before(certificate, &folder, fits)
                 .await?
-            || self.has_a_pair_nearby(certificate, &folder, fits).await?
-            || self.has_an_order_nearby(certificate, &folder, fits).await?;
+            || !is_renewal && self.has_a_pair_nearby(certificate, &folder, fits).await?
+            || self.has_an_order_nearby(certificate, &folder, fits).await?
+            || !is_renewal && self.is_revoked_there(certificate, fits).await?;
         if has_one {
-            folder.discard(version);
+            self.discard_unless_in_hand(&folder, version);
         }
         Ok(has_one)
+    }
+}
+
+/// The print of what was ordered by another spelling, in that of the configuration. A duplicate that
+/// is to be a certificate of its own is one until its renewal.
+pub(super) fn respelled(wanted: &Wanted, print: &str) -> String {
+    let first = duplicate_of(print);
+    let first = first.filter(|_| duplicate_of(&wanted.print).is_none());
+    match first {
+        Some(first) => as_duplicate(&wanted.print, first),
+        None => wanted.print.clone(),
     }
 }
 

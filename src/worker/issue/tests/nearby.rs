@@ -17,7 +17,7 @@ impl World {
     }
 
     /// That these names have their own certificates, and so many were ordered.
-    async fn have(&self, wanted: &[Certificate], orders: usize) {
+    pub(super) async fn have(&self, wanted: &[Certificate], orders: usize) {
         for one in wanted {
             let name = &one.wanted.name;
             let facts = self.live(name).unwrap().facts;
@@ -189,6 +189,12 @@ async fn what_is_revoked_or_of_another_ca_or_has_no_key_is_not_taken() {
             _ => {}
         }
         world.run(&wanted, 60).await;
+        if case == "revoked" {
+            // A person decides on the next one.
+            assert_eq!(world.ca.held().len(), 1, "{case}");
+            world.by_hand(&wanted, ByHand::Again).await.unwrap();
+            world.run(&wanted, 60).await;
+        }
         world.have(&wanted[..1], 2).await;
     }
 }

@@ -137,6 +137,12 @@ async fn another_certificate_takes_nothing_over_that_is_revoked_or_ended_or_want
             _ => wanted = vec![world.named("web", BY_NAME, NEW)],
         }
         world.run(&wanted, 60).await;
+        if case == "revoked" {
+            // A person decides on the next one.
+            assert_eq!(world.ca.held().len(), 1, "{case}");
+            world.by_hand(&wanted, ByHand::Again).await.unwrap();
+            world.run(&wanted, 60).await;
+        }
         assert_eq!(world.ca.held().len(), 2, "{case}");
     }
 }
