@@ -325,7 +325,7 @@ impl Folder {
                 "{shown}: key and certificate do not match"
             )));
         }
-        self.restore(version)?;
+        self.settle(version)?;
         let next = self.path.join(NEXT);
         let _ = fs::remove_file(&next);
         std::os::unix::fs::symlink(format!("{version:04}"), &next)

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prevalidate_kit::trust;
 
@@ -63,57 +63,184 @@ pub(super) const MODES: [(&str, u32); 5] = [
     (super::FULL_CHAIN, 0o444),
 ];
 
-impl Access {
-    /// Why a file or folder is not as it should be; `None`: it is, or nobody can tell.
-    fn differs(self, path: &Path, mode: u32) -> Option<String> {
-        let metadata = fs::metadata(path).ok()?;
-        let (shown, own) = (path.display(), mode_of(&metadata));
-        if own != mode {
-            return Some(match own & !mode & 0o077 {
-                0 => format!("{shown} has the mode {own:04o} in the place of {mode:04o}"),
-                _ => format!("other users can use {shown} (mode {own:04o}, not {mode:04o})"),
-            });
+/// Whom the files of a certificate may belong to.
+struct Owners {
+    /// The users of whom each may be the owner.
+    users: Vec<u32>,
+    /// The groups, where the group may read the key.
+    groups: Vec<u32>,
+}
+
+impl Owners {
+    fn have(&self, metadata: &fs::Metadata) -> Result<(), String> {
+        let (user, group) = (metadata.uid(), metadata.gid());
+        if !self.users.contains(&user) {
+            return Err(format!("belongs to the user {user}"));
         }
-        let is_other = |wanted: Option<u32>, own: u32| wanted.is_some_and(|wanted| wanted != own);
-        if is_other(self.owner, metadata.uid()) {
-            let owner = metadata.uid();
-            return Some(format!("{shown} belongs to the user {owner}"));
+        match self.groups.is_empty() || self.groups.contains(&group) {
+            true => Ok(()),
+            false => Err(format!("belongs to the group {group}")),
         }
-        is_other(self.group, metadata.gid()).then(|| {
-            let group = metadata.gid();
-            format!("{shown} belongs to the group {group}")
-        })
     }
 }
 
 impl Folder {
-    /// Why owner, group or mode of a version's files are not those of the settings; `None`: they are,
-    /// or nobody can tell from here.
+    /// Whom the files of the version that counts may belong to. Without a setting it is the user that
+    /// the program runs as: the owner of the directory of all certificates, or this user.
+    fn owners(&self) -> Owners {
+        let users = match self.access.owner {
+            Some(owner) => vec![owner],
+            None => self.workers(),
+        };
+        let groups = match self.access.group {
+            Some(group) => vec![group],
+            None if self.access.mode & 0o070 != 0 => {
+                let of_folder = fs::metadata(&self.path).ok().map(|one| one.gid());
+                let own = rustix::process::getegid().as_raw();
+                of_folder.into_iter().chain([own]).collect()
+            }
+            None => Vec::new(),
+        };
+        Owners { users, groups }
+    }
+
+    /// Why owner, group or mode of files are not those of the settings: of the version that counts, and
+    /// of every other key, which may be the same one. `None`: they are, or nobody can tell from here.
     pub fn loose(&self, version: u32) -> Option<String> {
-        let folder = self.version(version);
+        let (folder, owners) = (self.version(version), self.owners());
         let files = MODES.iter();
         let found = files.filter_map(|(name, more)| {
             let mode = self.access.mode | more;
-            self.access.differs(&folder.join(name), mode)
+            differs(&folder.join(name), mode, &owners)
         });
-        let own = self.access.differs(&folder, self.access.folder_mode());
-        found.chain(own).next()
+        let own = differs(&folder, self.access.folder_mode(), &owners);
+        let others = self.other_keys(version).into_iter();
+        let others = others.filter_map(|path| self.exposed(&path, &owners));
+        found.chain(own).chain(others).next()
+    }
+
+    /// Keys, and bundles with a key, of all versions but this one.
+    fn other_keys(&self, version: u32) -> Vec<PathBuf> {
+        let all = self.versions().unwrap_or_default().into_iter();
+        all.filter(|&one| one != version)
+            .flat_map(|one| [super::KEY, super::BUNDLE].map(|name| self.version(one).join(name)))
+            .filter(|path| fs::symlink_metadata(path).is_ok())
+            .collect()
+    }
+
+    /// Whether more users may read a key that does not count than the settings say. One of an order
+    /// that is under way has not got its owner yet.
+    fn exposed(&self, path: &Path, owners: &Owners) -> Option<String> {
+        let metadata = fs::metadata(path).ok()?;
+        let (shown, mode) = (path.display(), mode_of(&metadata));
+        let wanted = self.access.mode;
+        if mode & !wanted & 0o077 != 0 {
+            return Some(open_to_others(path, mode, wanted));
+        }
+        let is_begun = self.workers().contains(&metadata.uid()) && mode & 0o077 == 0;
+        match owners.have(&metadata) {
+            Err(why) if !is_begun => Some(format!("{shown} {why}")),
+            _ => None,
+        }
+    }
+
+    /// The users that the program may run as: the owner of the directory of all certificates, and this
+    /// one.
+    fn workers(&self) -> Vec<u32> {
+        let of_directory = self.path.parent().map(fs::metadata);
+        let of_directory = of_directory.and_then(Result::ok).map(|one| one.uid());
+        let own = rustix::process::geteuid().as_raw();
+        of_directory.into_iter().chain([own]).collect()
+    }
+
+    /// Gives the files of a version, and all other keys, owner, group and mode of the settings. A
+    /// link is not followed: what it leads to is no file of this folder.
+    ///
+    /// # Errors
+    /// When the system refuses it, or a file is a link.
+    pub fn restore(&self, version: u32) -> Result<(), Trouble> {
+        let mut wrong = self.settle(version).err();
+        let owners = self.owners();
+        for path in self.other_keys(version) {
+            if self.exposed(&path, &owners).is_some() {
+                let own = fs::metadata(&path).map_or(0, |one| mode_of(&one));
+                let mode = self.access.mode & (own | 0o700);
+                wrong = wrong.or(self.give(&path, mode, &owners).err());
+            }
+        }
+        wrong.map_or(Ok(()), Err)
     }
 
     /// Gives the files of a version owner, group and mode of the settings.
-    ///
-    /// # Errors
-    /// When the system refuses it.
-    pub fn restore(&self, version: u32) -> Result<(), Trouble> {
-        let folder = self.version(version);
+    pub(super) fn settle(&self, version: u32) -> Result<(), Trouble> {
+        let (folder, owners) = (self.version(version), self.owners());
+        let mut wrong = None;
         for (name, more) in MODES {
             let path = folder.join(name);
-            if path.exists() {
-                self.access.apply(&path, self.access.mode | more)?;
+            if fs::symlink_metadata(&path).is_ok() {
+                let given = self.give(&path, self.access.mode | more, &owners);
+                wrong = wrong.or(given.err());
             }
         }
-        self.access.apply(&folder, self.access.folder_mode())
+        let given = self.give(&folder, self.access.folder_mode(), &owners);
+        wrong.or(given.err()).map_or(Ok(()), Err)
     }
+
+    /// Gives a file or folder of a version its owner, its group and its mode.
+    fn give(&self, path: &Path, mode: u32, owners: &Owners) -> Result<(), Trouble> {
+        if differs(path, mode, owners).is_none() {
+            return Ok(());
+        }
+        let metadata =
+            fs::symlink_metadata(path).map_err(|error| Trouble::io("read", path, &error))?;
+        if metadata.is_symlink() {
+            return Err(linked(path));
+        }
+        let own = |allowed: &[u32], own: u32, is: u32| {
+            (!allowed.is_empty() && !allowed.contains(&is)).then_some(own)
+        };
+        let user = rustix::process::geteuid().as_raw();
+        let group = rustix::process::getegid().as_raw();
+        let access = Access {
+            owner: self
+                .access
+                .owner
+                .or(own(&owners.users, user, metadata.uid())),
+            group: self
+                .access
+                .group
+                .or(own(&owners.groups, group, metadata.gid())),
+            ..self.access
+        };
+        access.apply(path, mode)
+    }
+}
+
+/// Why a file or folder is not as it should be; `None`: it is, or nobody can tell.
+fn differs(path: &Path, mode: u32, owners: &Owners) -> Option<String> {
+    let metadata = fs::metadata(path).ok()?;
+    let (shown, own) = (path.display(), mode_of(&metadata));
+    if own != mode {
+        return Some(match own & !mode & 0o077 {
+            0 => format!("{shown} has the mode {own:04o} in the place of {mode:04o}"),
+            _ => open_to_others(path, own, mode),
+        });
+    }
+    let other = owners.have(&metadata).err()?;
+    Some(format!("{shown} {other}"))
+}
+
+fn open_to_others(path: &Path, own: u32, mode: u32) -> String {
+    let shown = path.display();
+    format!("other users can use {shown} (mode {own:04o}, not {mode:04o})")
+}
+
+/// A link in the place of a file is not followed: a person has put it there.
+fn linked(path: &Path) -> Trouble {
+    let shown = path.display();
+    Trouble::lasting(format!(
+        "{shown} is a link, and what it leads to is not changed: put the file itself there, or give that one its owner and mode"
+    ))
 }
 
 /// Whether this user may make something in a folder, or in the next one above it that is there.

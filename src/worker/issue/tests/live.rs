@@ -8,9 +8,9 @@ use crate::issuance::progress::HoldKind;
 
 /// What is found in the place that servers read, and what is next.
 #[derive(Debug)]
-struct Standing {
-    live: Live,
-    decision: Decision,
+pub(super) struct Standing {
+    pub(super) live: Live,
+    pub(super) decision: Decision,
 }
 
 impl Standing {
@@ -32,7 +32,7 @@ impl World {
         self.folder.path().join("certificates").join(file)
     }
 
-    async fn stands(&self, wanted: &[Certificate]) -> Standing {
+    pub(super) async fn stands(&self, wanted: &[Certificate]) -> Standing {
         let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
         let issuer = self.issuer(ca, wanted.to_vec());
         let (row, now) = (self.row(&wanted[0].wanted.name).await, self.clock.now());
