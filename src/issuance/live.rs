@@ -12,6 +12,11 @@ pub enum Live {
     Unknown,
     /// Nothing.
     Nothing,
+    /// Nothing, and what was installed is gone with its key.
+    Gone {
+        /// The reason in words, with the place.
+        why: String,
+    },
     /// What was installed, with these dates, by its serial number.
     There {
         /// Its serial number.
@@ -41,7 +46,7 @@ impl Live {
     /// What is wrong with it, in words.
     pub fn fault(&self) -> Option<&str> {
         match self {
-            Self::Damaged { why, .. } | Self::Foreign { why } => Some(why),
+            Self::Damaged { why, .. } | Self::Foreign { why } | Self::Gone { why } => Some(why),
             _ => None,
         }
     }
@@ -101,6 +106,10 @@ pub(super) fn obstacle(
     match observed.live {
         Live::Nothing => Some(format!(
             "its files are gone; {} orders a new one",
+            again(name)
+        )),
+        Live::Gone { why } => Some(format!(
+            "{why}: put them back, or {} orders a new one",
             again(name)
         )),
         Live::Foreign { why } => Some(why.clone()),

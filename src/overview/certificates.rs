@@ -1,5 +1,7 @@
 //! How every certificate stands: for tables, JSON, the page, metrics and notices. It asks no CA.
 
+mod kept;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -10,7 +12,7 @@ use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::text::moment;
-use crate::worker::issue::{Certificate, Issuer, way_out};
+use crate::worker::issue::{Certificate, Issuer, Keeper, way_out};
 
 /// So long after its end people hear of one that nothing renews.
 const TOLD_AFTER_ITS_END: SignedDuration = SignedDuration::from_hours(24 * 30);
@@ -179,9 +181,15 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
         let live = issuer.live(&row, now).await?;
+        let keeper = issuer.keeper(&row, now).await?;
         let decision = issuer.decide_by(&row, &live, false, now).await?;
         let wanted = issuer.certificate(&row.name);
-        let view = CertificateView::new(&row, wanted, &decision, &live, issuer.home(), now);
+        let view = CertificateView::new(&row, wanted, &decision, &live, now);
+        let view = view.kept_by(&keeper);
+        let view = match keeper {
+            Keeper::Other(_) => view,
+            _ => view.without_its_key(issuer.lost_key(&row)),
+        };
         views.push(match faults.get(&row.name) {
             Some(why) => view.held_for(why, now),
             None => view,
@@ -258,7 +266,6 @@ impl CertificateView {
         wanted: Option<&Certificate>,
         decision: &Decision,
         live: &Live,
-        home: &str,
         now: Timestamp,
     ) -> Self {
         let progress = &row.progress;
@@ -269,7 +276,7 @@ impl CertificateView {
         // Nothing else has a person wait without a hold.
         let is_gone = decision.step == Step::Held && hold.is_none() && !is_foreign;
         // Whatever is under way: servers have nothing until it is installed.
-        let is_gone = is_gone || *live == Live::Nothing;
+        let is_gone = is_gone || matches!(live, Live::Nothing | Live::Gone { .. });
         let state = state(wanted, row, is_gone, now);
         let refused = progress.refused_revocation(now).filter(|_| hold.is_none());
         let deploy_error = progress
@@ -345,7 +352,7 @@ impl CertificateView {
             revoked_at: installed.and_then(|one| one.revoked_at),
             deploy_error,
             record_left,
-            elsewhere: row.home.as_deref().is_some_and(|own| own != home),
+            elsewhere: false,
             damaged: matches!(live, Live::Damaged { .. }),
             loose: live.loose().is_some(),
             late,

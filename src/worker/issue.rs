@@ -7,6 +7,7 @@
 
 mod by_hand;
 mod certificate;
+mod home;
 mod live;
 mod options;
 mod perform;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
+pub use self::home::{Keeper, Other};
 pub use self::options::{IssueOptions, IssuePorts};
 pub use self::perform::{Against, way_out};
 use self::task::Task;
@@ -77,6 +79,9 @@ struct State {
     /// When the calls ended that brought no answer, by tag and by a clock that nobody can set; or when
     /// this process first saw that they had ended.
     ended: BTreeMap<String, Duration>,
+    /// What machines noted of the directories that they keep, by the name of the directory, and when it
+    /// was read.
+    homes: BTreeMap<String, (Timestamp, Option<home::Noted>)>,
 }
 
 impl fmt::Debug for Issuer {

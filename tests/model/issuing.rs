@@ -163,6 +163,8 @@ impl World {
             lease: LEASE,
             directory: self.directory(),
             home: "here".to_owned(),
+            host: "machine".to_owned(),
+            shares: true,
             hosts: BTreeMap::new(),
             faults: BTreeMap::new(),
             lanes: 1,

@@ -114,6 +114,8 @@ impl Inventory {
             lease: SignedDuration::from_mins(5),
             directory: std::env::temp_dir().join("prevalidate-no-such-directory"),
             home: "here".to_owned(),
+            host: "machine".to_owned(),
+            shares: true,
             hosts: BTreeMap::new(),
             faults: BTreeMap::from([(names[1].to_owned(), fault)]),
             lanes: 1,

@@ -95,6 +95,19 @@ impl Folder {
         std::iter::once(known.version).chain(all).find(is_it)
     }
 
+    /// Whether this user may not see what lies here: then nobody can tell whether a key is there.
+    pub fn keeps_from_us(&self) -> bool {
+        let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        let is_denied = |path: &Path| fs::read_dir(path).is_err_and(|error| denied(&error));
+        let versions = self.versions().unwrap_or_default();
+        let mut versions = versions.into_iter().map(|one| self.version(one));
+        is_denied(&self.path)
+            || versions.any(|folder| {
+                let key = fs::File::open(folder.join(KEY));
+                key.is_err_and(|error| denied(&error))
+            })
+    }
+
     /// The version that the link leads to.
     fn target(&self) -> Result<u32, End> {
         let link = self.path.join(CURRENT);

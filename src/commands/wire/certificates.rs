@@ -14,6 +14,7 @@ use super::{Exit, Failed, policy};
 use crate::certificates::Folder;
 use crate::config::{CertificateSettings, KeySettings, Settings};
 use crate::issuance::Wanted;
+use crate::overview::machines::host;
 use crate::prevalidation::Mode;
 use crate::store::Store;
 use crate::store::orders::{CertificateEvent, WantedCertificate};
@@ -206,6 +207,8 @@ pub(in crate::commands) fn issuer(
         hosts: hosts(settings),
         faults: faults(settings),
         home,
+        host: host(),
+        shares: ports.store.is_shared(),
         lanes: LANES,
         observes,
         orders: true,
@@ -240,6 +243,8 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         hosts: hosts(settings),
         faults: faults(settings),
         home: home(settings).unwrap_or_default(),
+        host: host(),
+        shares: store.is_shared(),
         lanes: 1,
         observes: true,
         orders: false,

@@ -113,7 +113,7 @@ fn view_of(progress: Progress, live: &Live, proofs: &Proofs) -> CertificateView 
         due_at: None,
         progress,
     };
-    CertificateView::new(&row, Some(&certificate), &decision, live, "here", now())
+    CertificateView::new(&row, Some(&certificate), &decision, live, now())
 }
 
 /// Ways in which a certificate may be: what to call it, how it looks, and whether a person must hear
@@ -359,7 +359,7 @@ fn unnamed(name: &str, progress: Progress, at: Timestamp) -> CertificateView {
         due_at: None,
         progress,
     };
-    CertificateView::new(&row, None, &decision, &Live::Unknown, "here", at)
+    CertificateView::new(&row, None, &decision, &Live::Unknown, at)
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Certificate, IssuePorts, Issuer, KeySource, Task};
+use super::{Certificate, IssuePorts, Issuer, Keeper, KeySource, Task};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
@@ -54,16 +54,11 @@ impl Issuer {
             let home = row.home.clone();
             home.filter(|home| *home != self.options.home)
         };
-        let elsewhere = || {
-            format!(
-                "the files of {name} are kept by another machine, or in another directory; {} orders a new one here",
-                again(name)
-            )
-        };
         let row = orders.certificate(name).await?;
         let home = row.as_ref().and_then(foreign);
-        if home.is_some() && order != ByHand::Again {
-            return Ok(Err(elsewhere()));
+        let elsewhere = self.elsewhere(row.as_ref(), now).await?;
+        if let Some(why) = elsewhere.clone().filter(|_| order != ByHand::Again) {
+            return Ok(Err(why));
         }
         orders.wake_certificates(&names, now).await?;
         let claim = CertificateClaim {
@@ -83,9 +78,9 @@ impl Issuer {
         let mut task = Task::new(self, lease);
         if foreign(&task.row).is_some() {
             // Under the lease: nobody at the other directory is at work, or begins to be.
-            if task.row.progress.order.is_some() {
+            if let Some(why) = elsewhere.filter(|_| task.row.progress.order.is_some()) {
                 task.let_go(now).await?;
-                return Ok(Err(elsewhere()));
+                return Ok(Err(why));
             }
             orders
                 .move_certificate(&task.fence, &self.options.home)
@@ -120,6 +115,26 @@ impl Issuer {
             task.say("by-hand", format!("{}{person}", words(order)));
         }
         Ok(outcome)
+    }
+
+    /// What is said of a certificate that another machine keeps, or another directory. What no machine
+    /// keeps is kept here.
+    async fn elsewhere(
+        &self,
+        row: Option<&CertificateRow>,
+        now: Timestamp,
+    ) -> Result<Option<String>, StoreError> {
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let Keeper::Other(other) = self.keeper(row, now).await? else {
+            return Ok(None);
+        };
+        let (name, place) = (&row.name, other.words());
+        Ok(Some(format!(
+            "the files of {name} are kept {place}; {} orders a new one here",
+            again(name)
+        )))
     }
 
     /// Why the proofs of a certificate's domains are not enough for an order now; `None`: they are.

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Certificate, Issuer};
+use super::{Certificate, Issuer, Keeper};
 use crate::certificates::Folder;
 use crate::certificates::folder::{Known, Standing};
 use crate::issuance::Live;
@@ -16,7 +16,10 @@ impl Issuer {
     /// # Errors
     /// What the store says.
     pub async fn live(&self, row: &CertificateRow, now: Timestamp) -> Result<Live, StoreError> {
-        let live = self.seen(row, now);
+        let live = match self.keeper(row, now).await? {
+            Keeper::Other(_) => Live::Unknown,
+            Keeper::Here | Keeper::Nobody => self.seen(row, now),
+        };
         if live.fault().is_none() {
             return Ok(live);
         }
@@ -38,10 +41,6 @@ impl Issuer {
         let Some((certificate, installed)) = certificate.zip(installed) else {
             return Live::Nothing;
         };
-        let home = row.home.as_ref();
-        if home.is_some_and(|home| *home != self.options.home) {
-            return Live::Unknown;
-        }
         let (folder, known) = (self.folder(certificate), known(installed, certificate));
         match folder.standing(known, now) {
             Ok(Standing::Whole(_)) => Live::There {
@@ -53,7 +52,9 @@ impl Issuer {
             // One that cannot be read is no proof that it is gone: the memory of it counts.
             Err(_) => Live::Unknown,
             Ok(Standing::Damaged(why)) => match folder.version_of_key(known) {
-                None if folder.current().is_none() => Live::Nothing,
+                None if folder.current().is_none() => Live::Gone {
+                    why: format!("its files are gone from {}", folder.path().display()),
+                },
                 key => Live::Damaged { why, key },
             },
             Ok(Standing::Foreign(why)) => {
@@ -65,6 +66,32 @@ impl Issuer {
                 }
             }
         }
+    }
+}
+
+impl Issuer {
+    /// Why the certificate of an open order would serve nobody: its key is in no version of the folder.
+    pub fn lost_key(&self, row: &CertificateRow) -> Option<String> {
+        let certificate = self.certificate(&row.name)?;
+        let order = row.progress.order.as_ref();
+        let order = order.filter(|one| one.submitted_at.is_some() && !one.is_fetched_again)?;
+        let has_key = order.has_key.unwrap_or(certificate.makes_key());
+        let folder = self.folder(certificate);
+        let sought = Known {
+            version: order.version,
+            serial: "",
+            fingerprint: &order.fingerprint,
+            has_key,
+        };
+        if folder.keeps_from_us() || folder.version_of_key(sought).is_some() {
+            return None;
+        }
+        let reference = order.reference.as_deref();
+        let reference = reference.map_or_else(String::new, |order| format!(" {order}"));
+        let (folder, version) = (folder.path().display(), order.version);
+        Some(format!(
+            "{folder}/{version:04}/privkey.pem is gone, and the key of its order{reference} is in no version of {folder}: the certificate would serve nobody"
+        ))
     }
 }
 

@@ -61,6 +61,10 @@ pub struct IssueOptions {
     pub directory: PathBuf,
     /// What the directory is called in the store: the same on every machine that shares it.
     pub home: String,
+    /// The name of this machine.
+    pub host: String,
+    /// Whether other machines may use the store, with directories of their own.
+    pub shares: bool,
     /// The host of each `[ca.NAME]`: its certificates are not put in the place of those of a CA at
     /// another one.
     pub hosts: BTreeMap<String, String>,

@@ -9,6 +9,7 @@ mod found;
 mod lost;
 mod nearby;
 mod owner;
+mod ready;
 mod renamed;
 mod repair;
 mod rest;

@@ -10,16 +10,12 @@ impl Issuer {
     /// orders, what the configuration changed, what a proof now allows.
     pub async fn survey(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
+        self.note_home(now).await?;
         let mut due = Vec::new();
         let rows = self.rows().await?;
         let open: Vec<_> = with_orders(&rows).collect();
         for row in &rows {
-            if !self.concerns(&row.name)
-                || row
-                    .home
-                    .as_ref()
-                    .is_some_and(|home| *home != self.options.home)
-            {
+            if !self.concerns(&row.name) || !self.keeps(row, now).await? {
                 continue;
             }
             self.mark_what_is_ours(row);

@@ -8,6 +8,7 @@ mod answers;
 mod by_hand;
 mod deaths;
 mod found;
+mod home;
 mod left;
 mod live;
 mod lost;
@@ -130,6 +131,8 @@ impl World {
             lease: LEASE,
             directory: self.folder.path().join("certificates"),
             home: "here".to_owned(),
+            host: "machine".to_owned(),
+            shares: true,
             hosts: BTreeMap::new(),
             faults: BTreeMap::new(),
             lanes: 1,

@@ -238,7 +238,7 @@ impl Task<'_> {
     /// The one step that costs money. Its intent is stored before; a call without an answer is
     /// never made again before the order was looked for.
     pub(super) async fn submit(&mut self) -> Result<(), StoreError> {
-        if self.is_forestalled().await? {
+        if self.is_forestalled().await? || !self.may_be_installed() {
             return Ok(());
         }
         let Some((ca, mut intent)) = self.call().await? else {
@@ -309,6 +309,9 @@ impl Task<'_> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(());
         };
+        if self.is_without_its_key() {
+            return Ok(());
+        }
         let Some(key) = key_of(&order) else {
             return Ok(());
         };

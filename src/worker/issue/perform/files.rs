@@ -107,7 +107,7 @@ impl Task<'_> {
         let has_one = self.is_of_another(&folder).await?
             || self.has_found(certificate, &folder).await?
             || self.has_one_of_before(certificate, &folder).await?;
-        if !has_one {
+        if !has_one && self.has_password() {
             self.begin_order(certificate, &folder).await;
         }
         Ok(())

@@ -27,6 +27,13 @@ impl Standing {
     }
 }
 
+/// A secret that only its owner may read.
+pub(super) fn write_secret(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, "a password").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
 impl World {
     pub(super) fn at(&self, file: &str) -> PathBuf {
         self.folder.path().join("certificates").join(file)
@@ -350,11 +357,14 @@ async fn what_fails_here_after_the_ca_answered_is_left_to_the_next_run() {
         password.clone(),
     ));
     let wanted = [one];
+    write_secret(&password);
+    world.ca.change(|ca| ca.becomes = OrderState::Working);
+    world.run(&wanted, 10).await;
+    std::fs::remove_file(&password).unwrap();
+    world.ca.change(|ca| ca.becomes = OrderState::Issued);
     world.run(&wanted, 600).await;
     assert_eq!(world.ca.count(Verb::Fetch), 3, "three times in a run");
-    std::fs::write(&password, "a password").unwrap();
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+    write_secret(&password);
     world.run(&wanted, 60).await;
     assert!(world.live("joe").is_some());
     assert_eq!(world.ca.held().len(), 1);
