@@ -243,6 +243,12 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             format!("{place}: {error}")
         }));
     }
+    let certificates = wire::certificates(settings).into_iter();
+    faults.extend(certificates.filter_map(|one| {
+        let place = settings.place("certificate");
+        let (why, name) = (one.unreadable_password()?, one.wanted.name);
+        Some(format!("{place}: {why} (the certificate {name})"))
+    }));
     faults.extend(wire::access(settings).err().unwrap_or_default());
     faults.extend(wire::hook_keys(settings).err().unwrap_or_default());
     faults.extend(wire::tls(settings).err());

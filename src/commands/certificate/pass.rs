@@ -405,6 +405,7 @@ pub(super) async fn rehearse(
         let name = one.wanted.name.clone();
         let (mut warnings, mut product, mut fault) = (Vec::new(), None, None);
         let mut against = None;
+        let password = one.unreadable_password();
         let mut missing = looking.lacking_proofs(&one, now).await?;
         match looking.rehearse(&issue, &one, PrivateKey::generate).await? {
             Ok(found) => {
@@ -419,6 +420,10 @@ pub(super) async fn rehearse(
             exit = exit.graver(refusal(settings, &one, error).await);
             output.error(&format!("{name}: {error}"), error.hint.as_deref());
         }
+        if let Some(why) = &password {
+            exit = exit.graver(Exit::Usage);
+            output.error(&format!("{name}: {why}"), None);
+        }
         let against = against.map(|against| match against {
             Against::Configuration(words) => (words, Exit::Incomplete),
             Against::Dns(words) => (format!("its record cannot be written: {words}"), Exit::Dns),
@@ -426,7 +431,7 @@ pub(super) async fn rehearse(
         if let Some((_, end)) = &against {
             exit = exit.graver(*end);
         }
-        let against = against.map(|(words, _)| words);
+        let against = password.or(against.map(|(words, _)| words));
         let verdict = match (&fault, &against, &missing) {
             (Some(error), ..) if error.is_retryable() => {
                 "it is not known whether the CA would take the order".to_owned()
