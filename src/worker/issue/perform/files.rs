@@ -375,6 +375,16 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// Removes the old versions that nothing needs any more.
+    fn prune(&self, certificate: &Certificate, folder: &Folder) {
+        let now = self.now();
+        let is_open = |note: &str| may_be_open(note, now);
+        let is_needed = |version: u32| self.is_for_another(folder, version);
+        if let Err(trouble) = folder.prune(certificate.keep, is_open, is_needed) {
+            tracing::warn!(%trouble, "an old version could not be removed");
+        }
+    }
+
     fn switch(&mut self, certificate: &Certificate, folder: &Folder, order: Order) {
         let ca = self.ca_of_order();
         let switched = self
@@ -389,11 +399,7 @@ impl Task<'_> {
         };
         reach("certificate-switched");
         let now = self.now();
-        let is_open = |note: &str| may_be_open(note, now);
-        let is_needed = |version: u32| self.is_for_another(folder, version);
-        if let Err(trouble) = folder.prune(certificate.keep, is_open, is_needed) {
-            tracing::warn!(%trouble, "an old version could not be removed");
-        }
+        self.prune(certificate, folder);
         self.stepped();
         let deploys = certificate.wanted.deploys;
         let facts = live.facts;

@@ -161,17 +161,12 @@ impl Task<'_> {
         barred
     }
 
-    /// Looks in the folders of other names for an order that this store does not know, before one is
-    /// made. True: it is looked for at its CA now, or held.
-    pub(super) async fn has_an_order_nearby(
-        &mut self,
+    /// The versions in the folders of other names whose orders may be open, and that nobody has in hand.
+    async fn open_nearby(
+        &self,
         certificate: &Certificate,
-        folder: &Folder,
-        fits: impl Fn(&str) -> bool,
-    ) -> Result<bool, StoreError> {
-        if self.row.name.starts_with(BY_HAND) {
-            return Ok(false);
-        }
+        fits: &impl Fn(&str) -> bool,
+    ) -> Result<Vec<Version>, StoreError> {
         let now = self.now();
         let installed = self.row.progress.installed.as_ref();
         let is_renewal = installed.is_some_and(|one| certificate.wanted.is_met_by(&one.print));
@@ -186,19 +181,37 @@ impl Task<'_> {
                 && !one.order.is_fetched_again
                 && may_be_open(&note, now)
         };
-        let mut versions = self.fitting(certificate, &fits);
+        let mut versions = self.fitting(certificate, fits);
         versions.retain(is_open);
+        if versions.is_empty() {
+            return Ok(versions);
+        }
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let in_hand = |tag: &str| {
+            let mut orders = rows.iter().filter_map(|row| row.progress.order.as_ref());
+            orders.any(|order| order.tag == tag)
+        };
+        versions.retain(|one| !in_hand(&one.order.tag));
+        Ok(versions)
+    }
+
+    /// Looks in the folders of other names for an order that this store does not know, before one is
+    /// made. True: it is looked for at its CA now, or held.
+    pub(super) async fn has_an_order_nearby(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        fits: impl Fn(&str) -> bool,
+    ) -> Result<bool, StoreError> {
+        if self.row.name.starts_with(BY_HAND) {
+            return Ok(false);
+        }
+        let versions = self.open_nearby(certificate, &fits).await?;
         if versions.is_empty() {
             return Ok(false);
         }
+        let now = self.now();
         let orders = self.issuer.ports.store.orders();
-        let rows = orders.certificates().await?;
-        let in_hand: BTreeSet<_> = rows
-            .iter()
-            .filter_map(|row| row.progress.order.as_ref())
-            .map(|order| order.tag.as_str())
-            .collect();
-        versions.retain(|one| !in_hand.contains(one.order.tag.as_str()));
         let own = orders.certificate_history(&self.row.name).await?;
         for version in versions {
             let tag = version.order.tag.as_str();
