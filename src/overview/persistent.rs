@@ -238,7 +238,7 @@ fn view(
         Some(until) => format!("it ends on {until:.0} and has no successor"),
         None => reason(kept, &decision, state, now),
     };
-    let reason = match on_its_way(kept).filter(|record| is_late(record, now)) {
+    let reason = match late(kept, LATE, now) {
         Some(record) if wanted.is_some() && kept.hold.is_none() && kept.trouble.is_none() => {
             format!(
                 "{reason}; the first run for it was on {:.0}",
@@ -371,8 +371,11 @@ fn on_its_way(kept: &Kept) -> Option<&KeptRecord> {
     records.find(|record| matches!(record.state, KeptState::Intended | KeptState::Published))
 }
 
-fn is_late(record: &KeptRecord, now: Timestamp) -> bool {
-    now.duration_since(record.created_at) > LATE
+/// The record that is on its way for longer than `age`. One that every name server had is missing,
+/// which has a time of its own.
+fn late(kept: &Kept, age: SignedDuration, now: Timestamp) -> Option<&KeptRecord> {
+    let is_old = |record: &&KeptRecord| now.duration_since(record.created_at) > age;
+    on_its_way(kept).filter(|record| kept.missing_since.is_none() && is_old(record))
 }
 
 /// What the last look found. Evidence has a time, and old evidence says nothing of now.
@@ -425,10 +428,7 @@ fn gravity(
     };
     let is_old = |at: Timestamp, age| now.duration_since(at) > age;
     let lost = kept.missing_since.is_some_and(|since| is_old(since, LOST));
-    let coming = on_its_way(kept);
-    let is_late = coming.is_some_and(|record| is_late(record, now));
-    let never_came =
-        kept.standing().is_none() && coming.is_some_and(|record| is_old(record.created_at, LOST));
+    let never_came = kept.standing().is_none() && late(kept, LOST, now).is_some();
     let ending = kept
         .standing()
         .map(|record| ending(wanted, record.until, now));
@@ -443,7 +443,8 @@ fn gravity(
         || stays
         || ending == Some(Gravity::Warning)
         || unseen
-        || is_late
+        || (kept.missing_since.is_some() && kept.withdrawn_at.is_none())
+        || late(kept, LATE, now).is_some()
         || (has_lapsed && kept.withdrawn_at.is_none());
     match is_bad {
         true => Gravity::Warning,

@@ -139,6 +139,28 @@ fn a_record_that_does_not_become_visible_is_reported() {
 }
 
 #[test]
+fn what_was_visible_for_long_and_is_gone_is_critical_after_two_days_and_not_at_once() {
+    let until = now() + DAY * 100;
+    let mut one = row(until);
+    let record = &mut one.kept.records[0];
+    (record.state, record.created_at) = (KeptState::Published, now() - DAY * 100);
+    one.kept.missing_since = Some(now());
+    for by_others in [false, true] {
+        one.kept.records[0].by_others = by_others;
+        for (age, gravity) in [
+            (SignedDuration::ZERO, Gravity::Warning),
+            (DAY * 2, Gravity::Warning),
+            (DAY * 3, Gravity::Critical),
+        ] {
+            let wanted = [wanted(End::Fixed(until))];
+            let view = &views(&wanted, std::slice::from_ref(&one), now() + age)[0];
+            assert_eq!(view.gravity, gravity, "{age}");
+            assert!(!view.reason.contains("first run"), "{}", view.reason);
+        }
+    }
+}
+
+#[test]
 fn a_successor_that_does_not_become_visible_is_a_warning_while_the_old_one_counts() {
     let until = now() + DAY * 100;
     let mut one = row(until);
