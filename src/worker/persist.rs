@@ -405,7 +405,11 @@ impl Keeper {
             poll: self.options.poll,
         };
         let decision = next_step(wanted, &as_stored, &around, now);
-        let is_quiet = task::is_quiet(&as_stored, &decision, self.options.noted_every, now);
+        // What nobody can verify now is told now, however young the last good look is.
+        let is_unclear = |seen: &Seen| matches!(seen, Seen::Unclear(_));
+        let is_clear = as_stored.withdrawn_at.is_some() || !seen.iter().flatten().any(is_unclear);
+        let noted_every = self.options.noted_every;
+        let is_quiet = is_clear && task::is_quiet(&as_stored, &decision, noted_every, now);
         if self.options.observes || is_quiet || self.stop.is_cancelled() {
             let (domain, issuer) = key;
             return Ok(Some(Decided {
