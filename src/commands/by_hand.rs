@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Exit, Failed, wire};
+use crate::output::Output;
 use crate::prevalidation::RowKey;
 use crate::store::{Claim, Event, Lease, Store, Write};
 
@@ -13,6 +14,28 @@ const LEASE: SignedDuration = SignedDuration::from_secs(30);
 /// What was ordered, with the name of the person.
 pub(super) fn signed(detail: &str) -> String {
     format!("{detail} (user {})", person())
+}
+
+/// Asks whether to go on, unless `--yes` has said so. What is not agreed to ends as a wrong use:
+/// `nothing` says what was not done, `hint` what else there is where nobody can be asked.
+pub(super) fn agreed(
+    question: &str,
+    yes: bool,
+    nothing: &str,
+    hint: &str,
+    output: &Output,
+) -> Result<(), Failed> {
+    if yes {
+        return Ok(());
+    }
+    match output.confirm(question) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failed::new(Exit::Usage, nothing)),
+        None => {
+            let message = format!("standard input is not a terminal, so {nothing}");
+            Err(Failed::new(Exit::Usage, message).with_hint(hint))
+        }
+    }
 }
 
 /// The one who called sudo, or the user.

@@ -173,16 +173,10 @@ fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> R
             risked.push(row.domain.both_forms());
         }
     }
-    if risked.is_empty() || yes {
+    if risked.is_empty() {
         return Ok(());
     }
-    match output.confirm(&format!("Reset the token of {}?", risked.join(", "))) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failed::new(Exit::Usage, "nothing was reset")),
-        None => Err(Failed::new(
-            Exit::Usage,
-            "standard input is not a terminal, so nothing was reset",
-        )
-        .with_hint("use `--yes` to reset without a question")),
-    }
+    let question = format!("Reset the token of {}?", risked.join(", "));
+    let hint = "use `--yes` to reset without a question";
+    by_hand::agreed(&question, yes, "nothing was reset", hint, output)
 }

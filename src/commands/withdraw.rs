@@ -217,9 +217,6 @@ fn ask(
     yes: bool,
     output: &Output,
 ) -> Result<(), Failed> {
-    if yes {
-        return Ok(());
-    }
     let later = match of_orders {
         0 => String::new(),
         count => format!(
@@ -232,17 +229,8 @@ fn ask(
         counted(count, "value", "values"),
         several(names)
     );
-    match output.confirm(&question) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failed::new(Exit::Usage, "nothing was withdrawn")),
-        None => Err(Failed::new(
-            Exit::Usage,
-            "standard input is not a terminal, so nothing was withdrawn",
-        )
-        .with_hint(
-            "use `--yes` to withdraw without a question; `--dry-run` says what would be done",
-        )),
-    }
+    let hint = "use `--yes` to withdraw without a question; `--dry-run` says what would be done";
+    by_hand::agreed(&question, yes, "nothing was withdrawn", hint, output)
 }
 
 async fn order(store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{known, pass, reason};
-use crate::commands::by_hand::person;
+use crate::commands::by_hand::{agreed, person};
 use crate::commands::name::run_name;
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{self, Settings};
@@ -65,20 +65,12 @@ pub(super) async fn revoke(
         output.line(&format!("{name} is revoked already"));
         return Ok(Exit::Done);
     }
-    if !args.yes {
-        let question = format!(
-            "{name} ({}), serial number {serial}, is revoked for ever; servers that use it fail.",
-            view.names.join(", ")
-        );
-        match output.confirm(&question) {
-            Some(true) => {}
-            Some(false) => return Err(Failed::new(Exit::Usage, "nothing was revoked")),
-            None => {
-                let why = "standard input is not a terminal, so nothing was revoked";
-                return Err(Failed::new(Exit::Usage, why).with_hint("use `--yes`"));
-            }
-        }
-    }
+    let question = format!(
+        "{name} ({}), serial number {serial}, is revoked for ever; servers that use it fail.",
+        view.names.join(", ")
+    );
+    let nothing = "nothing was revoked";
+    agreed(&question, args.yes, nothing, "use `--yes`", output)?;
     let ca = settings.cas.get(&view.ca);
     let kind = ca.and_then(|ca| ca.kind.issuing);
     if kind.is_some_and(|kind| !kind.takes_reason) && args.reason != RevocationReason::Unspecified {

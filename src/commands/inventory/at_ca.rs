@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
 use crate::ca::{CaError, ClientSelector, Failure, Listing, Validation};
-use crate::commands::{Exit, Failed, wire};
+use crate::commands::{Exit, Failed, by_hand, wire};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{Attempt, DomainName, Mode, Registration, RowKey, Sighting};
@@ -127,19 +127,8 @@ pub(super) async fn remove(
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        match if yes {
-            Some(true)
-        } else {
-            output.confirm(&question)
-        } {
-            Some(true) => {}
-            Some(false) => return Err(Failed::new(Exit::Usage, "nothing was deleted")),
-            None => {
-                let message = "standard input is not a terminal, so nothing was deleted";
-                return Err(Failed::new(Exit::Usage, message)
-                    .with_hint("use `--yes` to delete without a question"));
-            }
-        }
+        let hint = "use `--yes` to delete without a question";
+        by_hand::agreed(&question, yes, "nothing was deleted", hint, output)?;
     }
     let (store, _) = wire::open(settings, false).await?;
     // First the wish, or the next run would register again what is deleted here.

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::show::table;
-use crate::commands::by_hand::signed;
+use crate::commands::by_hand::{agreed, signed};
 use crate::commands::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use crate::commands::{Exit, Failed, Global, asked, wire};
 use crate::config::Settings;
@@ -126,20 +126,8 @@ fn must_manage(settings: &Settings) -> Result<(), Failed> {
 fn confirm(count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
     let count = counted(count, "persistent record", "persistent records");
     let question = format!("Remove {count} from DNS until `resume`?");
-    if yes {
-        return Ok(());
-    }
-    match output.confirm(&question) {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failed::new(Exit::Usage, "nothing was withdrawn")),
-        None => Err(Failed::new(
-            Exit::Usage,
-            "standard input is not a terminal, so nothing was withdrawn",
-        )
-        .with_hint(
-            "use `--yes` to withdraw without a question; `--dry-run` says what would be done",
-        )),
-    }
+    let hint = "use `--yes` to withdraw without a question; `--dry-run` says what would be done";
+    agreed(&question, yes, "nothing was withdrawn", hint, output)
 }
 
 async fn all(settings: &Settings, store: &dyn Store) -> Result<Vec<PersistentRow>, Failed> {
