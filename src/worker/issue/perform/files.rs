@@ -7,6 +7,7 @@ use super::super::live::{is_of, known};
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::ca::key_of;
+use super::found::installed;
 use super::lost::{begun_words, noted, read_note};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
@@ -402,36 +403,28 @@ impl Task<'_> {
         self.prune(certificate, folder);
         self.stepped();
         let deploys = certificate.wanted.deploys;
-        let facts = live.facts;
+        let (version, began_at, ends_at) =
+            (live.version, live.facts.not_before, live.facts.not_after);
         self.say(
             "installed",
-            format!("version {:04}, until {}", live.version, facts.not_after),
+            format!("version {version:04}, until {ends_at}"),
         );
-        let mut names = facts.dns_names;
-        names.extend(facts.emails);
         let progress = self.progress();
         // Installed once more, a certificate is as revoked as it was.
         let before = progress.installed.take();
-        let before = before.filter(|one| one.serial == facts.serial);
+        let before = before.filter(|one| one.serial == live.facts.serial);
         progress.installed = Some(Installed {
             ca: order.ca,
-            version: live.version,
-            serial: facts.serial,
-            issuer: facts.issuer,
-            not_before: facts.not_before,
-            not_after: facts.not_after,
-            names,
-            fingerprint: facts.fingerprint,
             print: order.print,
             reference: order.reference.unwrap_or_default(),
             certificate: order.certificate,
-            at: now,
             revoked_at: before.and_then(|one| one.revoked_at),
             paid_until: order.paid_until,
             has_key: order.has_key,
+            ..installed(live, now)
         });
         progress.deployment = deploys.then_some(Deployment {
-            version: live.version,
+            version,
             failures: 0,
             at: now,
             trouble: None,
@@ -442,8 +435,8 @@ impl Task<'_> {
         progress.order = None;
         if !order.is_fetched_again {
             let renewal = certificate.wanted.renew_before;
-            let renewal = renewal.renew_at(facts.not_before, facts.not_after);
-            self.judge_life(&ca, renewal, facts.not_after, order.submitted_at);
+            let renewal = renewal.renew_at(began_at, ends_at);
+            self.judge_life(&ca, renewal, ends_at, order.submitted_at);
         }
     }
 

@@ -69,6 +69,31 @@ pub(super) fn is_wanted_there(
     }
 }
 
+/// What the files of a version say of its certificate. What it came of, its CA and its order, is for
+/// the caller to add.
+pub(super) fn installed(live: Live, at: Timestamp) -> Installed {
+    let facts = live.facts;
+    let mut names = facts.dns_names;
+    names.extend(facts.emails);
+    Installed {
+        ca: String::new(),
+        version: live.version,
+        serial: facts.serial,
+        issuer: facts.issuer,
+        not_before: facts.not_before,
+        not_after: facts.not_after,
+        names,
+        fingerprint: facts.fingerprint,
+        print: String::new(),
+        reference: String::new(),
+        certificate: None,
+        at,
+        revoked_at: None,
+        paid_until: None,
+        has_key: None,
+    }
+}
+
 impl Task<'_> {
     /// Looks at what servers read, before a first order. True: nothing is ordered now.
     pub(super) async fn has_found(
@@ -190,7 +215,7 @@ impl Task<'_> {
         let folder = self.issuer.folder(certificate);
         let revoked_at = folder.revoked(live.version);
         let noted = self.noted_order(certificate, &folder, &live).await?;
-        let (now, facts) = (self.now(), live.facts);
+        let (now, facts) = (self.now(), &live.facts);
         let before = self.left_by_serial(&facts.serial).await?;
         self.stepped();
         let of = before.as_ref().map(|(name, _)| format!(" of {name}"));
@@ -204,8 +229,6 @@ impl Task<'_> {
                 facts.not_after
             ),
         );
-        let mut names = facts.dns_names;
-        names.extend(facts.emails);
         let before = before.map(|(_, one)| Paid {
             reference: one.reference,
             certificate: one.certificate,
@@ -216,23 +239,16 @@ impl Task<'_> {
         progress.hold = None;
         progress.installed = Some(Installed {
             ca: certificate.ca.clone(),
-            version: live.version,
-            serial: facts.serial,
-            issuer: facts.issuer,
-            not_before: facts.not_before,
-            not_after: facts.not_after,
-            names,
-            fingerprint: facts.fingerprint,
             print: certificate.wanted.print.clone(),
             reference: before
                 .as_ref()
                 .map(|one| one.reference.clone())
                 .unwrap_or_default(),
             certificate: before.as_ref().and_then(|one| one.certificate.clone()),
-            at: now,
             revoked_at,
             paid_until: before.as_ref().and_then(|one| one.paid_until),
             has_key: Some(has_key),
+            ..installed(live, now)
         });
         Ok(())
     }

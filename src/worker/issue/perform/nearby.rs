@@ -10,6 +10,7 @@ use super::super::certificate::{Certificate, KeySource};
 use super::super::live::known;
 use super::super::task::Task;
 use super::alone::may_be_open;
+use super::found::installed;
 use super::lost::{begun_words, is_beginning, read_note};
 use super::renamed::brought;
 use super::spelled::respelled;
@@ -74,8 +75,6 @@ impl Task<'_> {
     fn whole(&self, certificate: &Certificate, version: &Version) -> Option<Installed> {
         let (now, number, order) = (self.now(), version.number, &version.order);
         let facts = version.folder.facts_of(number)?;
-        let mut names = facts.dns_names.clone();
-        names.extend(facts.emails.iter().cloned());
         let has_all = is_named(&facts, certificate);
         let counts = facts.not_before <= now && facts.not_after > now;
         let is_its_key = facts.fingerprint == order.fingerprint;
@@ -88,23 +87,14 @@ impl Task<'_> {
         if is_unfit || self.is_of_a_rehearsal(certificate, &live) {
             return None;
         }
-        let facts = live.facts;
         let pair = Installed {
             ca: order.ca.clone(),
-            version: number,
-            serial: facts.serial,
-            issuer: facts.issuer,
-            not_before: facts.not_before,
-            not_after: facts.not_after,
-            names,
-            fingerprint: facts.fingerprint,
             print: order.print.clone(),
             reference: order.reference.clone().unwrap_or_default(),
             certificate: order.certificate.clone(),
-            at: order.submitted_at.unwrap_or(now),
-            revoked_at: None,
             paid_until: order.paid_until,
             has_key: Some(certificate.makes_key()),
+            ..installed(live, order.submitted_at.unwrap_or(now))
         };
         let whole = version.folder.pair(known(&pair, certificate), now);
         whole.is_ok_and(|whole| whole.is_ok()).then_some(pair)
