@@ -125,3 +125,14 @@ fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
     let words = ["waits for", "every name server had it"];
     assert!(words.iter().all(|word| reason.contains(word)), "{one}");
 }
+
+#[test]
+fn what_nobody_can_verify_is_told_within_a_minute_of_a_good_look() {
+    let (mut server, world, setup) = stage(&[("a.test", "")]);
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    server.stop();
+    world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+    let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
+    let one = listed.exits(1).json()["persistent"][0].clone();
+    assert_eq!(one["state"], "missing", "{one}");
+}
