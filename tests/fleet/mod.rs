@@ -24,7 +24,7 @@ use crate::support::{Keys, NameServer, Zone, process};
 /// For each call to the CA.
 const LATENCY_MS: u64 = 50;
 
-/// For everything to come to its end, on a busy machine.
+/// As long as nothing moves, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A CA that takes its time, one BIND, one database, and domains that are new to all three.
@@ -149,23 +149,26 @@ impl Fleet {
             .count()
     }
 
-    fn is_valid(&self, domain: &str) -> bool {
-        self.world
-            .ca
-            .domain(domain)
-            .is_some_and(|shown| shown.status == "VALID")
+    fn valid(&self) -> usize {
+        let is_valid = |domain: &&String| {
+            let shown = self.world.ca.domain(domain);
+            shown.is_some_and(|shown| shown.status == "VALID")
+        };
+        self.domains.iter().filter(is_valid).count()
     }
 
-    /// Waits until so many domains are valid: the machines are in the middle of it.
+    /// Waits until so many domains are valid, as long as there are more and more of them: the
+    /// machines are in the middle of it.
     #[track_caller]
     pub fn until_valid(&self, count: usize) {
-        self.until(&format!("that {count} domains are valid"), || {
-            self.domains
-                .iter()
-                .filter(|domain| self.is_valid(domain))
-                .count()
-                >= count
-        });
+        let mut valid = self.valid();
+        while valid < count {
+            let before = valid;
+            self.until(&format!("that {count} domains are valid"), || {
+                self.valid() > before
+            });
+            valid = self.valid();
+        }
     }
 
     /// Waits until everything is proven, and nothing of it is left in DNS or under a lease.
@@ -216,11 +219,7 @@ impl Fleet {
     }
 
     fn standing(&self) -> String {
-        let valid = self
-            .domains
-            .iter()
-            .filter(|domain| self.is_valid(domain))
-            .count();
+        let valid = self.valid();
         let rows = "SELECT string_agg(name || ' due ' || coalesce(due_at::text, '-') || ' until '
                 || coalesce(lease_until::text, '-') || ' claims ' || claims || ' ' || attempt, E'\\n')
             FROM (SELECT * FROM domain WHERE lease_until IS NOT NULL OR attempt::json ->> 'hold' IS NOT NULL
