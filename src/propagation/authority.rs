@@ -1,9 +1,8 @@
 //! One question to one address, and what that very address says: uncached, unretried elsewhere
 //! (rule 2).
 //!
-//! The sockets are our own: `hickory-net`'s client keeps connections, retries and matches answers
-//! for a resolver's needs, and hides which of UDP, TCP or the plain try spoke. Messages are
-//! `hickory-proto`'s.
+//! The sockets are our own: docs/architecture.md names what `hickory-net`'s client would lose.
+//! Messages are `hickory-proto`'s.
 
 use std::fmt;
 use std::io::ErrorKind;
