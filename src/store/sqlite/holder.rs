@@ -21,8 +21,13 @@ const SINCE: &str = "since";
 
 /// `name` as this process writes it into the store.
 pub(super) fn here(name: &str) -> String {
+    format!("{name}{}", process())
+}
+
+/// What stands behind the name of this process.
+fn process() -> &'static str {
     static HERE: OnceLock<String> = OnceLock::new();
-    let here = HERE.get_or_init(|| {
+    HERE.get_or_init(|| {
         let (Some(boot), Some(namespace)) = (boot(), namespace()) else {
             return String::new();
         };
@@ -31,8 +36,7 @@ pub(super) fn here(name: &str) -> String {
             return String::new();
         };
         format!(" {PID}={pid} {START}={start} {BOOT}={boot} {NAMESPACE}={namespace}")
-    });
-    format!("{name}{here}")
+    })
 }
 
 /// The same for a lease that begins at `now`.
@@ -50,6 +54,9 @@ pub(super) fn read(holder: &str) -> (&str, Option<Timestamp>) {
 
 /// Whether the process is known to be gone.
 pub(super) fn is_gone(holder: &str) -> bool {
+    if !process().is_empty() && holder.contains(process()) {
+        return false;
+    }
     let parts = [PID, START, BOOT, NAMESPACE].map(|key| part(holder, key));
     let [Some(pid), Some(start), Some(then), Some(home)] = parts else {
         return false;
@@ -60,7 +67,7 @@ pub(super) fn is_gone(holder: &str) -> bool {
     if then != now {
         return true;
     }
-    if namespace().as_deref() != Some(home) {
+    if namespace() != Some(home) {
         return false;
     }
     match state(pid) {
@@ -97,15 +104,25 @@ fn state(pid: u32) -> Option<State> {
     Some(State::Runs { start })
 }
 
-fn boot() -> Option<String> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(id.trim().to_owned())
+/// Which boot of the machine this is.
+fn boot() -> Option<&'static str> {
+    static BOOT: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
+    };
+    BOOT.get_or_init(read).as_deref()
 }
 
-fn namespace() -> Option<String> {
-    let link = fs::read_link("/proc/self/ns/pid").ok()?;
-    let link = link.to_str()?;
-    Some(link.trim_matches(|c: char| !c.is_ascii_digit()).to_owned())
+/// The namespace of process numbers, which a process never leaves.
+fn namespace() -> Option<&'static str> {
+    static NAMESPACE: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        let link = fs::read_link("/proc/self/ns/pid").ok()?;
+        let link = link.to_str()?;
+        Some(link.trim_matches(|c: char| !c.is_ascii_digit()).to_owned())
+    };
+    NAMESPACE.get_or_init(read).as_deref()
 }
 
 #[cfg(test)]
@@ -128,15 +145,15 @@ mod tests {
         };
         let me = std::process::id();
         child.wait().unwrap();
-        assert!(is_gone(&of(pid, "1", &boot, &ns)));
+        assert!(is_gone(&of(pid, "1", boot, ns)));
         assert!(
-            is_gone(&of(me, "1", &boot, &ns)),
+            is_gone(&of(me, "1", boot, ns)),
             "the number was given again"
         );
-        assert!(is_gone(&of(me, &start, "another", &ns)), "before a boot");
-        assert!(!is_gone(&of(me, &start, &boot, &ns)));
+        assert!(is_gone(&of(me, &start, "another", ns)), "before a boot");
+        assert!(!is_gone(&of(me, &start, boot, ns)));
         assert!(
-            !is_gone(&of(pid, "1", &boot, "1")),
+            !is_gone(&of(pid, "1", boot, "1")),
             "another container's process cannot be seen"
         );
         for old in ["run-x/1", "host/1", "", "run-x/1 pid=1"] {

@@ -116,16 +116,20 @@ pub(super) const LONGEST: i64 = 2 * 3_600_000_000;
 pub(super) async fn free_the_gone(db: &mut SqliteConnection, now: Timestamp) -> Result<(), Fault> {
     let now = now.as_microsecond();
     // Both go along the index of leases, which is empty most of the time.
-    let mut holders: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT lease_holder FROM domain WHERE lease_until IS NOT NULL AND lease_holder IS NOT NULL",
+    let held: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT lease_holder, max(lease_until) FROM domain
+         WHERE lease_until IS NOT NULL AND lease_holder IS NOT NULL GROUP BY lease_holder",
     )
     .fetch_all(&mut *db)
     .await?;
-    if holders.is_empty() {
+    let longest = now.saturating_add(LONGEST);
+    let is_too_long = held.iter().any(|&(_, until)| until > longest);
+    let held: Vec<String> = held.into_iter().map(|(holder, _)| holder).collect();
+    let is_gone = |holder: &&String| holder::is_gone(holder);
+    let gone: Vec<&String> = held.iter().filter(is_gone).collect();
+    if gone.is_empty() && !is_too_long {
         return Ok(());
     }
-    let held = holders.clone();
-    holders.retain(|holder| holder::is_gone(holder));
     sqlx::query(
         "UPDATE domain SET lease_until = ?1 WHERE lease_until IS NOT NULL AND lease_until > ?1
              AND lease_holder IN (SELECT value FROM json_each(?2))
@@ -133,8 +137,8 @@ pub(super) async fn free_the_gone(db: &mut SqliteConnection, now: Timestamp) -> 
     )
     .bind(now)
     .bind(row::encode(&held)?)
-    .bind(now.saturating_add(LONGEST))
-    .bind(row::encode(&holders)?)
+    .bind(longest)
+    .bind(row::encode(&gone)?)
     .execute(db)
     .await?;
     Ok(())
