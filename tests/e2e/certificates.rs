@@ -12,6 +12,7 @@ mod files;
 mod internetx;
 mod lost;
 mod proofs;
+mod ready;
 mod refusals;
 mod requests;
 mod sectigo;
