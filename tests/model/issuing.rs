@@ -158,6 +158,7 @@ impl World {
         };
         let options = IssueOptions {
             holder: "model/1".to_owned(),
+            configuration: Default::default(),
             run: "model".to_owned(),
             only: None,
             lease: LEASE,

@@ -109,6 +109,7 @@ impl Inventory {
         let fault = "its request has an RSA key of 1024 bits".to_owned();
         let options = IssueOptions {
             holder: "test".to_owned(),
+            configuration: Default::default(),
             run: "test".to_owned(),
             only: None,
             lease: SignedDuration::from_mins(5),

@@ -14,7 +14,7 @@ use super::{Folder, Trouble};
 const LOCK: &str = ".lock";
 
 /// As much is read of what the holder wrote there.
-const SHOWN: u64 = 200;
+const SHOWN: u64 = 500;
 
 /// The folder is this process's until it is dropped.
 #[derive(Debug)]

@@ -200,6 +200,7 @@ pub(in crate::commands) fn issuer(
     };
     let options = IssueOptions {
         holder: format!("{run}/{}", std::process::id()),
+        configuration: settings.file.clone(),
         run: run.to_owned(),
         only,
         lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
@@ -236,6 +237,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
     };
     let options = IssueOptions {
         holder: String::new(),
+        configuration: settings.file.clone(),
         run: String::new(),
         only: None,
         lease: SignedDuration::from_mins(5),

@@ -51,6 +51,8 @@ impl IssuePorts {
 pub struct IssueOptions {
     /// Names this worker in leases.
     pub holder: String,
+    /// The file of the configuration, for the people who find this worker at work.
+    pub configuration: PathBuf,
     /// Names this run in the history.
     pub run: String,
     /// Only these certificates.

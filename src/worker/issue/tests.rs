@@ -126,6 +126,7 @@ impl World {
         };
         let options = IssueOptions {
             holder: "test/1".to_owned(),
+            configuration: "/etc/prevalidate/prevalidate.toml".into(),
             run: "test".to_owned(),
             only: None,
             lease: LEASE,

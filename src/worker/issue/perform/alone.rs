@@ -34,7 +34,13 @@ impl Task<'_> {
             _ if !folder.path().is_dir() => return Alone::Yes,
             _ => Ok(()),
         };
-        let locked = ready.and_then(|()| folder.lock(&self.issuer.options.holder));
+        let options = &self.issuer.options;
+        let who = format!(
+            "{} with {}",
+            options.holder,
+            options.configuration.display()
+        );
+        let locked = ready.and_then(|()| folder.lock(&who));
         match locked {
             Ok(Ok(held)) => {
                 self.held = Some(held);
@@ -42,7 +48,7 @@ impl Task<'_> {
             }
             Ok(Err(who)) => {
                 let words = format!(
-                    "another process works in {} ({who}); nothing is ordered or changed there before it has ended",
+                    "another process works in {} ({who}); nothing is ordered or changed there before it has ended; if that is another installation, give this configuration a `directory` of its own in [certificates]",
                     folder.path().display()
                 );
                 let at = self.now().saturating_add(AGAIN).ok();

@@ -139,7 +139,9 @@ async fn a_folder_in_which_another_process_works_is_waited_for_and_nothing_is_bo
     world.run(&wanted, 5).await;
     let progress = world.row("joe").await.progress;
     let trouble = progress.trouble.unwrap();
-    for part in ["another process works in", "run-9/4711 on "] {
+    let place = format!("another process works in {}", world.at("joe").display());
+    let way_out = "`directory` of its own";
+    for part in [&place, "run-9/4711 on ", "before it has ended", way_out] {
         assert!(trouble.contains(part), "{trouble}");
     }
     assert_eq!((progress.order, progress.hold), (None, None));
@@ -149,4 +151,15 @@ async fn a_folder_in_which_another_process_works_is_waited_for_and_nothing_is_bo
     assert!(world.live("joe").is_some());
     assert_eq!(world.row("joe").await.progress.trouble, None);
     assert_eq!(world.ca.held().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_works_in_a_folder_names_its_configuration() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.change(|ca| ca.becomes = OrderState::Working);
+    world.run(&wanted, 10).await;
+    let who = std::fs::read_to_string(world.at("joe/.lock")).unwrap();
+    let own = "test/1 with /etc/prevalidate/prevalidate.toml on ";
+    assert!(who.starts_with(own), "{who}");
 }
