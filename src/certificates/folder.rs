@@ -12,6 +12,7 @@
 
 mod access;
 mod found;
+mod link;
 mod lock;
 mod note;
 mod owner;
@@ -324,6 +325,9 @@ impl Folder {
             return Err(Trouble::lasting(format!(
                 "{shown}: key and certificate do not match"
             )));
+        }
+        if let Some(why) = self.blocked() {
+            return Err(Trouble::lasting(why));
         }
         self.settle(version)?;
         let next = self.path.join(NEXT);

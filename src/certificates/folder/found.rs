@@ -48,8 +48,8 @@ impl Folder {
             Ok(_) => {}
         }
         let Some(version) = self.current() else {
-            let shown = link.display();
-            return Ok(Found::Unfit(format!("{shown} is no link to a version")));
+            let why = || format!("{} is no link to a version", link.display());
+            return Ok(Found::Unfit(self.blocked().unwrap_or_else(why)));
         };
         match self.examined(version, sought, now) {
             Ok(found) => Ok(found),

@@ -126,7 +126,8 @@ impl Folder {
             }),
             Err(error) if is_absent(&error) => Err(End::Damaged(format!("{shown} is not there"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                Err(End::Foreign(format!("{shown} is no link to a version")))
+                let why = || format!("{shown} is no link to a version");
+                Err(End::Foreign(self.blocked().unwrap_or_else(why)))
             }
             Err(error) => Err(End::Unknown(Trouble::io("read", &link, &error))),
         }

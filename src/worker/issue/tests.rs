@@ -10,6 +10,7 @@ mod deaths;
 mod found;
 mod home;
 mod left;
+mod links;
 mod live;
 mod lost;
 mod machines;

@@ -108,7 +108,7 @@ impl Task<'_> {
         let has_one = self.is_of_another(&folder).await?
             || self.has_found(certificate, &folder).await?
             || self.has_one_of_before(certificate, &folder).await?;
-        if !has_one && self.has_password() {
+        if !has_one && self.has_password() && self.has_place_for_link(&folder) {
             self.begin_order(certificate, &folder).await;
         }
         Ok(())

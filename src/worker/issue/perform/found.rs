@@ -155,6 +155,14 @@ impl Task<'_> {
     }
 
     fn is_unfit(&mut self, folder: &Folder, why: String) -> bool {
+        if let Some(why) = folder.blocked() {
+            let hint = format!(
+                "nothing is ordered before; after that, {} orders a new one whatever lies there",
+                again(&self.row.name)
+            );
+            self.hold(HoldKind::Folder, why, Some(hint));
+            return true;
+        }
         let words = format!(
             "a certificate that this store does not know lies in the directory, and is not what is wanted: {why}"
         );

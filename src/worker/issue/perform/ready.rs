@@ -2,6 +2,7 @@
 
 use super::super::certificate::Certificate;
 use super::super::task::Task;
+use crate::certificates::Folder;
 use crate::issuance::again;
 use crate::issuance::progress::HoldKind;
 
@@ -28,8 +29,18 @@ impl Task<'_> {
         false
     }
 
+    /// Whether a version could be made to count in a folder. False: it is held.
+    pub(super) fn has_place_for_link(&mut self, folder: &Folder) -> bool {
+        let Some(why) = folder.blocked() else {
+            return true;
+        };
+        let hint = "nothing is ordered before";
+        self.hold(HoldKind::Folder, why, Some(hint.to_owned()));
+        false
+    }
+
     /// Whether what an order in hand would bring can be installed: the secret for its bundle can be
-    /// read, and its key is still there. False: nothing is ordered.
+    /// read, its version can be made to count, and its key is still there. False: nothing is ordered.
     pub(super) fn may_be_installed(&mut self) -> bool {
         if !self.has_password() {
             return false;
@@ -39,6 +50,9 @@ impl Task<'_> {
             return true;
         };
         let folder = self.issuer.folder(certificate);
+        if !self.has_place_for_link(&folder) {
+            return false;
+        }
         let needs_key = order.has_key.unwrap_or(certificate.makes_key());
         if !needs_key || !matches!(folder.key(order.version), Ok(None)) {
             return true;
