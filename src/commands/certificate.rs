@@ -2,6 +2,7 @@
 
 mod ad_hoc;
 mod at_ca;
+mod before;
 mod pass;
 mod product;
 mod revoke;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 
+use super::before::{self, ordered};
 use super::{pass, product};
 use crate::ca::ClientSelector;
 use crate::ca::csr::Csr;
@@ -14,12 +15,10 @@ use crate::ca::issuing::Subject;
 use crate::certificates::{Access, fingerprint, folder};
 use crate::commands::{Exit, Failed, wire};
 use crate::config::{self, CertificateSettings, KeySettings, MEMORY, Settings, names_of, weakness};
-use crate::issuance::{BY_HAND, Lead, Progress};
+use crate::issuance::{BY_HAND, Lead};
 use crate::output::Output;
 use crate::prevalidation::Mode;
 
-/// Which line of [`CertificateSettings::print`] has the product.
-const PRODUCT: usize = 2;
 /// The largest request that is read.
 const LARGEST: u64 = 1 << 20;
 
@@ -111,18 +110,28 @@ pub(super) async fn order(
     let key = KeySettings::Request(file.path().to_owned(), fingerprint(csr.public_key()));
     let mut one = by_request(ca, client, args.product.clone(), subject, key);
     one.contact.clone_from(&args.contact);
-    one.name = name_of(&settings, &mut one, csr.public_key()).await?;
-    let name = one.name.clone();
+    let named = before::name_of(&settings, &mut one, csr.public_key()).await?;
+    let name = named.name;
+    one.name.clone_from(&name);
     settings.certificates.certificates.push(one);
     let only = [name.clone()];
     if args.dry_run {
         return pass::rehearse(&settings, &only, output).await;
+    }
+    if let Some(why) = named.other.filter(|_| !args.again) {
+        return Err(usage(format!("{why}; nothing was ordered"))
+            .with_hint("`--again` orders another one: it may cost money"));
     }
     let mut all = wire::certificates(&settings).into_iter();
     if let Some(one) = all.find(|one| one.wanted.name == name) {
         product::check(&settings, &one).await?;
     }
     output.notice(&format!("the certificate is called {name}"));
+    if let Some(words) = named.same.filter(|_| !args.again) {
+        output.notice(&format!(
+            "it is ordered already, and {words}; `--again` orders a new one"
+        ));
+    }
     let wish = match args.again {
         true => pass::Wish::Again,
         false => pass::Wish::Afresh,
@@ -167,59 +176,6 @@ fn by_request(
         fields: Default::default(),
         contact: None,
     }
-}
-
-/// What it is called: by its key, as older programs called it, or by all that was ordered where
-/// another order with the same key has that name. What was ordered before by another name of the same
-/// product is that order, and gets its spelling.
-async fn name_of(
-    settings: &Settings,
-    one: &mut CertificateSettings,
-    public_key: &[u8],
-) -> Result<String, Failed> {
-    let short = |text: &str| format!("{BY_HAND}{}", &text[..16]);
-    let (by_key, print) = (short(&fingerprint(public_key)), one.print());
-    let rows = match wire::store_if_there(settings).await? {
-        Some(store) => store.orders().certificates().await?,
-        None => Vec::new(),
-    };
-    let by_hand = rows.iter().filter(|row| row.name.starts_with(BY_HAND));
-    let known = by_hand.filter_map(|row| Some((&row.name, ordered(&row.progress)?)));
-    let known: Vec<(&String, &str)> = known.collect();
-    if let Some((name, _)) = known.iter().find(|(_, before)| *before == print) {
-        return Ok((*name).clone());
-    }
-    for (name, before) in &known {
-        let Some(product) = but_for_the_product(before, &print) else {
-            continue;
-        };
-        let spellings = [product, &one.product];
-        if product::is_same(settings, &one.ca, one.client.as_ref(), spellings).await? {
-            one.product = product.to_owned();
-            return Ok((*name).clone());
-        }
-    }
-    Ok(match known.iter().any(|(name, _)| **name == by_key) {
-        true => short(&fingerprint(print.as_bytes())),
-        false => by_key,
-    })
-}
-
-/// The product of a print that says the same as another one, but for the product.
-fn but_for_the_product<'a>(before: &'a str, print: &str) -> Option<&'a str> {
-    let (before, print): (Vec<&str>, Vec<&str>) =
-        (before.split('\n').collect(), print.split('\n').collect());
-    let is_same = before.len() == print.len()
-        && (0..print.len()).all(|at| at == PRODUCT || before[at] == print[at]);
-    before.get(PRODUCT).copied().filter(|_| is_same)
-}
-
-/// What a row was ordered by, as [`CertificateSettings::print`] says it.
-fn ordered(progress: &Progress) -> Option<&str> {
-    let order = progress.order.as_ref().map(|order| order.print.as_str());
-    let installed = || progress.installed.as_ref().map(|one| one.print.as_str());
-    let held = || progress.hold.as_ref().map(|hold| hold.print.as_str());
-    order.or_else(installed).or_else(held)
 }
 
 /// Takes what was ordered by hand among the certificates of the configuration, where `name` is one,

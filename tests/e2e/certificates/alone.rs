@@ -173,3 +173,61 @@ fn a_check_warns_before_an_order_by_hand_ends_because_nothing_renews_it() {
     let ran = later("180000");
     assert!(ran.said().contains(words), "{}", ran.said());
 }
+
+#[test]
+fn a_request_that_is_ordered_already_is_ordered_again_by_hand_only() {
+    let lab = Lab::new();
+    let csr = request(&lab, "alpha.csr", "one.key", "alpha.test");
+    let section = lab.setup(&[("own", &format!("csr = \"{csr}\""))]);
+    let setup = lab.setup(&[]);
+    lab.world.run(&setup, &WAIT).exits(0);
+    let order = |setup: &Setup, product: &str, more: &[&str]| {
+        let product = lab.product(product);
+        let order = ["certificate", "order", "--product", &product, "--csr", &csr];
+        let order = [&order[..], &["--wait", "30s"], more].concat();
+        lab.world.run(setup, &order)
+    };
+    let (x, y) = (lab.world.path("x"), lab.world.path("y"));
+    let [x, y] = [&x, &y].map(|path| path.display().to_string());
+    order(&setup, "OV SSL Gold Single", &["--out", &x]).exits(0);
+    let leaf = std::fs::read(lab.world.path("x/cert.pem")).unwrap();
+    let list = ["certificate", "list", "--output", "json"];
+    let listed = lab.world.run(&setup, &list).exits(0).json();
+    let name = listed[0]["name"].as_str().unwrap().to_owned();
+    let place = lab.directory().join(&name).display().to_string();
+
+    // The same once more goes on with what is there.
+    order(&setup, "OV SSL Gold Single", &["--out", &y])
+        .exits(0)
+        .says(&["is ordered already", &name, &place, "--again"]);
+    assert_eq!(std::fs::read(lab.world.path("y/cert.pem")).unwrap(), leaf);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+
+    // Another product is another order, which costs money.
+    let other = "OV SSL Gold Multi";
+    order(&setup, other, &["--out", &y]).exits(2).says(&[
+        "is ordered already",
+        &name,
+        &place,
+        "--again",
+    ]);
+    order(&setup, other, &["--dry-run"]).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 1);
+    order(&setup, other, &["--again", "--out", &y]).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 2);
+    assert_ne!(std::fs::read(lab.world.path("y/cert.pem")).unwrap(), leaf);
+    order(&setup, other, &["--out", &y]).exits(0);
+    assert_eq!(lab.world.ca.orders().len(), 2);
+
+    // A section of the configuration has it.
+    let mut section = section;
+    section.name = "section".to_owned();
+    lab.world.run(&section, &WAIT).exits(0);
+    let count = lab.world.ca.orders().len();
+    for product in [other, "OV SSL Gold Single"] {
+        order(&section, product, &[])
+            .exits(2)
+            .says(&["is ordered already", "own"]);
+    }
+    assert_eq!(lab.world.ca.orders().len(), count);
+}
