@@ -101,6 +101,11 @@ impl Issuer {
         if *order == ByHand::Afresh {
             task.accept().await?;
         }
+        if *order == ByHand::Fetch
+            && let Err(why) = task.fetch_of_before().await?
+        {
+            return Ok(Err(why));
+        }
         let mut changed = task.progress().clone();
         let outcome = change(&mut changed, order);
         let lacks = match order {

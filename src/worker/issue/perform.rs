@@ -10,6 +10,7 @@ mod lost;
 mod nearby;
 mod owner;
 mod ready;
+mod refetch;
 mod renamed;
 mod repair;
 mod rest;

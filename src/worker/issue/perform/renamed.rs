@@ -77,6 +77,26 @@ impl<'a> Task<'a> {
         Ok(found)
     }
 
+    /// What is installed under names of before and is nobody's yet, from the newest on.
+    pub(super) fn left_pairs(&self, rows: &[CertificateRow]) -> Vec<(String, Installed)> {
+        let now = self.now();
+        let is_taken = |serial: &str| {
+            rows.iter().any(|row| {
+                let installed = row.progress.installed.as_ref();
+                let has_it = installed.is_some_and(|one| one.serial == serial);
+                has_it && self.issuer.left_pair(row, now).is_none()
+            })
+        };
+        let pairs = rows.iter().filter_map(|row| {
+            let pair = self.issuer.left_pair(row, now)?;
+            let is_free = row.name != self.row.name && !is_taken(&pair.serial);
+            is_free.then(|| (row.name.clone(), pair.clone()))
+        });
+        let mut pairs: Vec<_> = pairs.collect();
+        pairs.sort_by_key(|(_, pair)| std::cmp::Reverse(pair.not_after));
+        pairs
+    }
+
     /// Looks for a certificate that is installed under a name of before, before one is ordered: `fits`
     /// says of its print whether it is what is wanted. True: nothing is ordered now.
     pub(super) async fn has_a_pair_of_before(
@@ -87,31 +107,17 @@ impl<'a> Task<'a> {
     ) -> Result<bool, StoreError> {
         let now = self.now();
         let rows = self.issuer.ports.store.orders().certificates().await?;
-        let is_taken = |serial: &str| {
-            rows.iter().any(|row| {
-                let installed = row.progress.installed.as_ref();
-                let has_it = installed.is_some_and(|one| one.serial == serial);
-                has_it && self.issuer.left_pair(row, now).is_none()
-            })
-        };
-        let mut left: Vec<_> = rows
-            .iter()
-            .filter_map(|row| {
-                let pair = self.issuer.left_pair(row, now)?;
-                let is_free = row.name != self.row.name && !is_taken(&pair.serial);
-                (is_free && fits(&pair.print)).then_some((&row.name, pair))
-            })
-            .collect();
+        let mut left = self.left_pairs(&rows);
+        left.retain(|(_, pair)| fits(&pair.print));
         // The newest that is whole: the folder of an older name may have been moved.
-        left.sort_by_key(|(_, pair)| std::cmp::Reverse(pair.not_after));
-        let is_whole = |(name, pair): &&(&String, &Installed)| {
+        let is_whole = |(name, pair): &&(String, Installed)| {
             let there = Folder::at(&self.issuer.options.directory, name, certificate.access);
             let whole = there.pair(known(pair, certificate), now);
             whole.is_ok_and(|whole| whole.is_ok())
         };
         let whole = left.iter().find(is_whole);
         let (has_whole, chosen) = (whole.is_some(), whole.or(left.first()));
-        let chosen = chosen.map(|(name, pair)| ((*name).clone(), pair.serial.clone()));
+        let chosen = chosen.map(|(name, pair)| (name.clone(), pair.serial.clone()));
         let Some((name, serial)) = chosen else {
             return Ok(false);
         };
@@ -201,6 +207,9 @@ impl<'a> Task<'a> {
         (there, name): (&Folder, &str),
         pair: Installed,
     ) -> Result<bool, StoreError> {
+        if !self.has_password() {
+            return Ok(false);
+        }
         let version = match self.copied(certificate, there, folder, &pair) {
             Ok(version) => version,
             Err(NotTaken::Trouble(trouble)) => {
@@ -208,16 +217,7 @@ impl<'a> Task<'a> {
                 return Ok(false);
             }
             Err(NotTaken::Unfit(why)) => {
-                let words = format!(
-                    "{name}, as it was called before, has a certificate for the same (serial number {}), and it cannot be taken over: {why}",
-                    pair.serial
-                );
-                let hint = format!(
-                    "mend {}, and the next run goes on; {} orders a new one",
-                    there.path().display(),
-                    again(&self.row.name)
-                );
-                self.hold(HoldKind::Folder, words, Some(hint));
+                self.cannot_take(certificate, (there, name), &pair, &why);
                 return Ok(false);
             }
         };

@@ -231,3 +231,67 @@ async fn a_duplicate_that_becomes_its_own_certificate_is_ordered_at_its_renewal(
     let follows = |one: &&crate::ca::in_memory::Held| one.intent.after.is_some();
     assert_eq!(held[orders..].iter().filter(follows).count(), 1, "only www");
 }
+
+#[tokio::test]
+async fn a_damaged_pair_under_the_name_of_before_is_fetched_for_the_new_name() {
+    for product in [BY_NAME, BY_KEY] {
+        let world = World::new().await;
+        world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
+        let before = world.live("www").unwrap().facts;
+        std::fs::write(world.at("www/0001/fullchain.pem"), "").unwrap();
+        let wanted = [world.named("web", product, OLD)];
+        for _ in 0..2 {
+            world.run(&wanted, 60).await;
+            let hold = world.row("web").await.progress.hold.unwrap();
+            assert!(
+                hold.words.contains("fullchain.pem is empty"),
+                "{}",
+                hold.words
+            );
+            let hint = hold.hint.unwrap();
+            assert!(hint.contains("certificate fetch web`"), "{hint}");
+        }
+        world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+        for _ in 0..2 {
+            world.run(&wanted, 60).await;
+            assert_eq!(world.live("web").unwrap().facts, before);
+            world.have(&wanted, 1).await;
+        }
+        assert_eq!(world.ca.count(Verb::Submit), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_fetch_for_a_new_name_that_fails_orders_nothing() {
+    let world = World::new().await;
+    world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
+    std::fs::write(world.at("www/0001/fullchain.pem"), "").unwrap();
+    let wanted = [world.named("web", BY_NAME, OLD)];
+    world.run(&wanted, 60).await;
+    world.ca.change(|ca| ca.for_another_key = true);
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    for _ in 0..2 {
+        world.run(&wanted, 60).await;
+        assert!(world.row("web").await.progress.hold.is_some());
+        assert_eq!(world.ca.count(Verb::Submit), 1);
+    }
+    world.ca.change(|ca| ca.for_another_key = false);
+    world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
+    world.run(&wanted, 60).await;
+    world.have(&wanted, 1).await;
+}
+
+#[tokio::test]
+async fn what_has_no_key_under_the_name_of_before_is_not_fetched() {
+    let world = World::new().await;
+    world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
+    std::fs::remove_file(world.at("www/0001/privkey.pem")).unwrap();
+    let wanted = [world.named("web", BY_NAME, OLD)];
+    world.run(&wanted, 60).await;
+    let held = world.row("web").await.progress;
+    let hint = held.hold.as_ref().unwrap().hint.clone().unwrap();
+    assert!(!hint.contains("certificate fetch"), "{hint}");
+    let why = world.by_hand(&wanted, ByHand::Fetch).await.unwrap_err();
+    assert!(why.contains("is in no version of"), "{why}");
+    assert_eq!(world.row("web").await.progress, held);
+}
