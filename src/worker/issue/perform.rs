@@ -17,6 +17,7 @@ mod rest;
 mod revocation;
 mod search;
 mod spelled;
+mod unnoted;
 
 pub use self::dns::Against;
 pub use self::repair::way_out;

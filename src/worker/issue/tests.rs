@@ -24,6 +24,7 @@ mod renewals;
 mod stands;
 mod stores;
 mod taken;
+mod unnoted;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};

@@ -144,7 +144,8 @@ impl Task<'_> {
         // Its own folder first.
         Ok(self.has_one_in_folder(certificate, folder).await?
             || self.has_an_order_nearby(certificate, folder, fits).await?
-            || is_lacking && self.is_revoked_there(certificate, fits).await?)
+            || is_lacking && self.is_revoked_there(certificate, fits).await?
+            || self.has_an_unnoted_pair(certificate).await?)
     }
 
     /// A key in a new version of the files, and the request that it signs. Nobody but this program

@@ -139,6 +139,7 @@ impl Task<'_> {
     /// A person says that what lies in the place of the installed certificate is right: it is taken
     /// over where it is what is wanted.
     pub(in crate::worker::issue) async fn accept(&mut self) -> Result<(), StoreError> {
+        self.accept_unnoted().await?;
         let Some(certificate) = self.certificate() else {
             return Ok(());
         };
