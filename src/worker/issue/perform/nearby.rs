@@ -151,7 +151,35 @@ impl Task<'_> {
         barred
     }
 
-    /// The versions in the folders of other names whose orders may be open, and that nobody has in hand.
+    /// Whether what counts in a folder is what was ordered, and cannot be taken from there because a file
+    /// of it is damaged: its order brings it once more.
+    fn is_damaged(
+        &self,
+        certificate: &Certificate,
+        version: &Version,
+        barred: &BTreeSet<String>,
+    ) -> bool {
+        let (folder, number) = (&version.folder, version.number);
+        if folder.current() != Some(number) || folder.revoked(number).is_some() {
+            return false;
+        }
+        let Some(facts) = folder.facts_of(number) else {
+            return true;
+        };
+        let is_it = facts.fingerprint == version.order.fingerprint
+            && facts.not_after > self.now()
+            && !barred.contains(&facts.serial);
+        let live = Live {
+            version: number,
+            facts,
+        };
+        is_it
+            && !self.is_of_a_rehearsal(certificate, &live)
+            && self.whole(certificate, version).is_none()
+    }
+
+    /// The versions in the folders of other names whose orders may be open, or brought a pair that is
+    /// damaged, and that nobody has in hand.
     async fn open_nearby(
         &self,
         certificate: &Certificate,
@@ -160,23 +188,21 @@ impl Task<'_> {
         let now = self.now();
         let installed = self.row.progress.installed.as_ref();
         let is_renewal = installed.is_some_and(|one| certificate.wanted.is_met_by(&one.print));
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let barred = self.barred(&rows, now);
         let is_open = |one: &Version| {
             let note = super::lost::noted(&one.order);
             let is_of_another = one.name != self.row.name;
+            let may_bring_one = match one.has_certificate {
+                true => !is_renewal && self.is_damaged(certificate, one, &barred),
+                false => !one.order.is_fetched_again,
+            };
             // What is installed came after an older one.
             let is_newest = one.folder.current().is_none_or(|live| one.number > live);
-            is_of_another
-                && (is_newest || !is_renewal)
-                && !one.has_certificate
-                && !one.order.is_fetched_again
-                && may_be_open(&note, now)
+            is_of_another && (is_newest || !is_renewal) && may_bring_one && may_be_open(&note, now)
         };
         let mut versions = self.fitting(certificate, fits);
         versions.retain(is_open);
-        if versions.is_empty() {
-            return Ok(versions);
-        }
-        let rows = self.issuer.ports.store.orders().certificates().await?;
         let in_hand = |tag: &str| {
             let mut orders = rows.iter().filter_map(|row| row.progress.order.as_ref());
             orders.any(|order| order.tag == tag)
@@ -221,6 +247,8 @@ impl Task<'_> {
                 ended_at: Some(now),
                 look_at: None,
                 is_recovered: true,
+                is_fetched: false,
+                is_fetched_again: false,
                 ..version.order
             };
             match brought(&version.folder, folder, &order, has_key) {

@@ -218,3 +218,33 @@ async fn a_duplicate_that_is_taken_out_and_spelled_otherwise_at_once_orders_noth
     let why = issuer.decide(&row, false, world.clock.now()).await.unwrap();
     assert!(why.why.contains("it is a duplicate of www"), "{}", why.why);
 }
+
+#[tokio::test]
+async fn a_damaged_pair_under_another_name_is_fetched_after_the_store_was_lost() {
+    for (file, product) in [
+        ("fullchain.pem", BY_NAME),
+        ("cert.pem", BY_NAME),
+        ("chain.pem", BY_KEY),
+    ] {
+        for is_copied in [false, true] {
+            let world = World::new().await;
+            world.run(&[world.named("old", BY_NAME, OLD)], 60).await;
+            let mut damaged = "old";
+            if is_copied {
+                world.run(&[world.named("www", BY_NAME, OLD)], 60).await;
+                std::fs::remove_dir_all(world.at("old")).unwrap();
+                damaged = "www";
+            }
+            let facts = world.live(damaged).unwrap().facts;
+            std::fs::write(world.at(&format!("{damaged}/0001/{file}")), "").unwrap();
+            let world = world.with_lost_store().await;
+            let wanted = [world.named("web", product, OLD)];
+            for _ in 0..2 {
+                world.run(&wanted, 600).await;
+                world.have(&wanted, 1).await;
+                assert_eq!(world.live("web").unwrap().facts, facts);
+            }
+            assert_eq!(world.ca.count(Verb::Submit), 1, "{file}, {is_copied}");
+        }
+    }
+}
