@@ -17,6 +17,7 @@ mod refusals;
 mod requests;
 mod sectigo;
 mod serve;
+mod shared;
 mod shown;
 
 use std::os::unix::fs::PermissionsExt as _;
