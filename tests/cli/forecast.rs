@@ -1,5 +1,7 @@
 //! `forecast` as people and scripts meet it.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::Bench;
@@ -64,9 +66,8 @@ fn a_rate_that_is_too_low_leaves_domains_without_a_proof_and_says_so() {
     let names: Vec<String> = (0..60).map(|n| format!("\"d{n}.example.ch\"")).collect();
     let names = format!("[{}]", names.join(", "));
     bench.write("prevalidate.toml", bench.configuration(&names));
-    let said = bench
-        .run(&["forecast", "--rate", "3/h", "--until", "2029-12-31"])
-        .ends(1);
+    let asked = ["forecast", "--rate", "3/h", "--until", "2029-12-31"];
+    let said = bench.run(&asked).ends(1);
     assert!(
         said.out.contains("the limits leave no room"),
         "{}",
@@ -77,6 +78,26 @@ fn a_rate_that_is_too_low_leaves_domains_without_a_proof_and_says_so() {
         "{}",
         said.err
     );
+    // Each of them lapses again and again.
+    let found = bench.run(&[&asked[..], &["-o", "json"]].concat()).ends(1);
+    let found: Value = serde_json::from_str(&found.out).unwrap();
+    let lapses = found["cas"][0]["lapses"].as_array().unwrap();
+    let domains: BTreeSet<&str> = lapses
+        .iter()
+        .map(|lapse| lapse["domain"].as_str().unwrap())
+        .collect();
+    assert!(lapses.len() > domains.len(), "{found}");
+    let words = format!(
+        "{} domains lapse in this time, {} times in all",
+        domains.len(),
+        lapses.len()
+    );
+    assert!(said.err.contains(&words), "{words}: {}", said.err);
+    let title = format!(
+        "lab: lapses (the first 20; {} more in JSON)",
+        lapses.len() - 20
+    );
+    assert!(said.out.contains(&title), "{title}: {}", said.out);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The forecast as a document: what `--output json` prints, and what the tables are made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -84,7 +84,7 @@ pub(super) struct WeekReport {
     pub(super) calls: u64,
 }
 
-/// One domain that is without a proof for a time.
+/// A time in which one domain is without a proof.
 #[derive(Debug, Serialize)]
 pub(super) struct LapseReport {
     pub(super) domain: DomainName,
@@ -125,9 +125,16 @@ impl Report {
         }
     }
 
-    /// How many domains are without a proof for a time.
+    /// How often a domain is without a proof for a time.
     pub(super) fn lapses(&self) -> usize {
         self.cas.iter().map(|ca| ca.lapses.len()).sum()
+    }
+
+    /// How many domains lapse, once or more often.
+    pub(super) fn lapsing(&self) -> usize {
+        let lapses = self.cas.iter().flat_map(|ca| &ca.lapses);
+        let domains: BTreeSet<&DomainName> = lapses.map(|lapse| &lapse.domain).collect();
+        domains.len()
     }
 }
 

@@ -32,9 +32,13 @@ pub(super) fn text(report: &Report, by_week: bool, output: &Output) {
         );
     }
     if report.lapses() > 0 {
-        let lapses = counted(report.lapses(), "domain lapses", "domains lapse");
+        let domains = counted(report.lapsing(), "domain lapses", "domains lapse");
+        let times = match report.lapses() {
+            all if all == report.lapsing() => String::new(),
+            all => format!(", {all} times in all"),
+        };
         output.warn(
-            &format!("{lapses} in this time"),
+            &format!("{domains} in this time{times}"),
             Some(match report.daemon {
                 false => {
                     "mend the domains that wait for a person; run the daemon (`--daemon` shows the \
@@ -265,7 +269,7 @@ fn lapses(ca: &CaReport) -> Table {
         more => format!(" (the first {LISTED}; {more} more in JSON)"),
     };
     Table {
-        title: format!("{}: domains that could not make it{more}", ca.ca),
+        title: format!("{}: lapses{more}", ca.ca),
         headers: vec!["DOMAIN", "SINCE", "UNTIL", "WHY"],
         rows: ca.lapses.iter().take(LISTED).map(row).collect(),
     }
