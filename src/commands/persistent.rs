@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 pub(super) use self::act::{concerned_if_any, withdraw_all};
 pub(super) use self::ends::doubtful_ends;
 pub(super) use self::scan::{ours, whose};
-pub(super) use self::show::{attention, counted, table};
+pub(super) use self::show::{attention, counted};
 pub(super) use self::troubles::troubles;
 
 #[derive(Debug, clap::Subcommand)]
@@ -65,7 +65,7 @@ async fn list(global: &Global, output: &Output) -> Result<Exit, Failed> {
         output.notice("no [[persistent]] record is wanted, and none is in DNS because of us");
         return Ok(Exit::Done);
     }
-    table(&views, now, output);
+    show::listing(&views, now, output);
     Ok(verdict(&views))
 }
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::show::table;
+use super::show::listing;
 use crate::commands::by_hand::{agreed, signed};
 use crate::commands::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
 use crate::commands::{Exit, Failed, Global, asked, wire};
@@ -253,7 +253,7 @@ pub(in crate::commands) async fn resume(
     let mut views = super::views(&settings, &*store, now).await?;
     views.retain(|view| names.contains(&view.domain));
     output.json(&json!({ "persistent": views }));
-    table(&views, now, output);
+    listing(&views, now, output);
     for row in rows.iter().filter(|row| row.kept.withdrawn_at.is_none()) {
         let (shown, issuer) = (row.domain.both_forms(), &row.issuer);
         output.notice(&format!(

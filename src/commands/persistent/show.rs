@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::commands::reasons::Cut;
 use crate::output::{Cell, Output, Tone, cause, relative, share};
 use crate::overview::danger::Gravity;
 use crate::overview::persistent::{PersistentState, PersistentView};
@@ -20,8 +21,22 @@ fn tone(view: &PersistentView) -> Tone {
     }
 }
 
+/// A row for each record, and below them what is cut from the reasons.
+pub(super) fn listing(views: &[PersistentView], now: Timestamp, output: &Output) {
+    table(views, now, output);
+    cut(&views.iter().collect::<Vec<_>>(), now).tell(output);
+}
+
+fn cut(views: &[&PersistentView], now: Timestamp) -> Cut {
+    let mut cut = Cut::default();
+    for view in views {
+        cut.take_reason(&view.domain, &view.reason, now);
+    }
+    cut
+}
+
 /// A row for each record.
-pub(in crate::commands) fn table(views: &[PersistentView], now: Timestamp, output: &Output) {
+fn table(views: &[PersistentView], now: Timestamp, output: &Output) {
     let when = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(at, now));
     let rows = views.iter().map(|view| {
         vec![
@@ -67,8 +82,11 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     let is_told = |view: &&PersistentView| {
         view.state == PersistentState::Held || hint(&view.reason).is_some()
     };
-    let told: Vec<&PersistentView> = open.iter().filter(|view| !view.is_guarded).collect();
-    let told: Vec<&&PersistentView> = told.iter().filter(|view| is_told(view)).collect();
+    let (told, untold): (Vec<_>, Vec<_>) = open
+        .iter()
+        .filter(|view| !view.is_guarded)
+        .partition(is_told);
+    cut(&untold, now).tell(output);
     for view in told.iter().take(MOST_TOLD) {
         let shown = view.domain.both_forms();
         let words = view.reason.split(" (hint: ").next().unwrap_or_default();

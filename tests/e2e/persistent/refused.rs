@@ -231,3 +231,22 @@ fn what_a_person_withdrew_is_not_said_to_be_refused() {
     assert_eq!(refusals(&world, &weak), [""; 0]);
     world.run(&weak, &["doctor"]).exits(0);
 }
+
+#[test]
+fn a_refusal_is_one_line_of_the_table_and_whole_with_v() {
+    let (_server, world, weak, _strong) = stage();
+    world.run(&weak, &["run", "--wait", "0s"]).exits(1);
+    let listed = world.run(&weak, &["persistent", "list", "--output", "json"]);
+    let one = listed.exits(1).json()["persistent"][0].clone();
+    let reason = one["reason"].as_str().unwrap();
+    let (_, hint) = reason.split_once(" (hint: ").unwrap();
+    let hint = hint.trim_end_matches(')');
+    let short = world.run(&weak, &["persistent", "list"]).exits(1).says(&[
+        &format!("Hint for a.test: {hint}"),
+        "-v shows the whole reasons",
+    ]);
+    assert!(!short.said().contains(reason), "{}", short.said());
+    let long = world.run(&weak, &["-v", "persistent", "list"]).exits(1);
+    let long = long.says(&[&format!("a.test: {reason}")]).said();
+    assert!(!long.contains("-v shows"), "{long}");
+}
