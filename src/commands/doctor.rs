@@ -150,12 +150,15 @@ async fn records(settings: &Settings, store: &dyn Store) -> Result<Vec<Finding>,
         let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
         (None, failed)
     });
+    const WHAT: &str = "persistent records";
     let found = persistent::troubles(settings, store, now).await?;
     let bad = ends.chain(found).map(|(subject, failed)| {
         let subject = subject.unwrap_or_else(|| "-".to_owned());
-        Finding::bad("persistent records", subject, failed)
+        Finding::bad(WHAT, subject, failed)
     });
-    Ok(bad.collect())
+    let way = persistent::on_their_way(settings, store, now).await?;
+    let good = way.map(|(subject, said)| Finding::good(WHAT, subject, said));
+    Ok(bad.chain(good).collect())
 }
 
 /// The store; where it cannot be read, an empty one, so that the rest is tried.

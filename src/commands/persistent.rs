@@ -22,7 +22,7 @@ pub(super) use self::act::{concerned_if_any, withdraw_all};
 pub(super) use self::ends::doubtful_ends;
 pub(super) use self::scan::{ours, whose};
 pub(super) use self::show::{attention, counted};
-pub(super) use self::troubles::troubles;
+pub(super) use self::troubles::{on_their_way, troubles};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum PersistentCommand {

@@ -70,7 +70,8 @@ nothing anywhere.
 severity is blocks (certificates stop), warns (somebody should look) or info.
 Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
 caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
-provider-refuses, registration-ends, persistent-caa, persistent-ends, persistent-foreign, persistent-trouble.
+provider-refuses, registration-ends, persistent-caa, persistent-ends, persistent-foreign, persistent-on-its-way, \
+persistent-trouble.
 
 Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
 

@@ -119,6 +119,9 @@ pub struct PersistentView {
     /// Since when name servers lack it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
+    /// Since when a record is on its way to all name servers: the first one, or the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_its_way_since: Option<Timestamp>,
     /// How often it was put back.
     pub put_back: u32,
     /// The records that are in DNS, or may be, because of us.
@@ -264,6 +267,10 @@ fn view(
         replace_at: until.and_then(|until| Some(wanted?.replace_at(until))),
         verified_at: kept.verified_at,
         missing_since: kept.missing_since,
+        on_its_way_since: wanted
+            .and(on_its_way(kept))
+            .filter(|_| state != PersistentState::Held)
+            .map(|record| record.created_at),
         retry_at: kept.not_before.filter(|at| kept.is_refused() && *at > now),
         put_back: kept.put_back,
         records: kept

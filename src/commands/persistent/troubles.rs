@@ -1,11 +1,12 @@
-//! What `doctor` says of persistent records: those that need attention, and what the guard refuses.
+//! What `doctor` says of persistent records: those that need attention, what the guard refuses, and
+//! those on their way.
 
 use jiff::Timestamp;
 
 use super::views;
 use crate::commands::{Exit, Failed};
 use crate::config::Settings;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::text::hint;
 use crate::worker::persist::RECORDS;
 use crate::worker::refusal_fact;
@@ -43,4 +44,36 @@ pub(in crate::commands) async fn troubles(
         .collect();
     found.extend(open);
     Ok(found)
+}
+
+/// The records that not every name server has yet, which is no trouble in their first hour: which
+/// one, and since when.
+pub(in crate::commands) async fn on_their_way(
+    settings: &Settings,
+    store: &dyn Store,
+    now: Timestamp,
+) -> Result<Option<(String, String)>, StoreError> {
+    let views = views(settings, store, now).await?;
+    let way = views.iter().filter(|view| !view.needs_attention());
+    let way = way.filter_map(|view| Some((view.on_its_way_since?, view)));
+    let way: Vec<_> = way.collect();
+    let Some((since, first)) = way.iter().min_by_key(|(since, _)| *since) else {
+        return Ok(None);
+    };
+    let list = "`prevalidate persistent list`";
+    Ok(Some(match way.len() {
+        1 => (
+            first.domain.both_forms(),
+            format!(
+                "its record at {} has been on its way since {since:.0}: {list} shows what it waits for",
+                first.issuer
+            ),
+        ),
+        count => (
+            "-".to_owned(),
+            format!(
+                "{count} records are on their way, the first since {since:.0}: {list} shows all"
+            ),
+        ),
+    }))
 }

@@ -46,6 +46,13 @@ pub(super) fn persistent(
             );
             let next = "`prevalidate persistent list` shows how it stands";
             add(Severity::Warns, "persistent-trouble", text, next);
+        } else if let Some(since) = view.on_its_way_since {
+            let (issuer, reason) = (&view.issuer, &view.reason);
+            let text = format!(
+                "its persistent record at {issuer} has been on its way since {since:.0}: {reason}"
+            );
+            let next = "nothing, unless it is not visible an hour after that";
+            add(Severity::Info, "persistent-on-its-way", text, next);
         }
     }
     found

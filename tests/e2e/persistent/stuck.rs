@@ -56,3 +56,46 @@ fn a_record_that_nobody_writes_is_an_alarm() {
     ahead(&world, &setup, "7200", &["run", "--wait", "0s"]).exits(1);
     ahead(&world, &setup, "180000", &["check"]).exits(2);
 }
+
+#[test]
+fn a_record_on_its_way_is_information_for_an_hour() {
+    let (_server, world, mut setup) = stage(&[("a.test", ""), ("b.test", "")]);
+    setup.provider = None;
+    setup.more =
+        "[provider.gitops]\nkind = \"manual\"\nzones = [\"a.test\", \"b.test\"]\n".to_owned();
+    world.run(&setup, &["run", "--wait", "0s"]).exits(1);
+    let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);
+    let listed = listed.json();
+    let since = listed["persistent"][0]["on_its_way_since"].as_str();
+    let since = since.unwrap_or_else(|| panic!("{listed}"));
+    let since: jiff::Timestamp = since.parse().unwrap();
+    let words =
+        format!("its persistent record at ca.example has been on its way since {since:.0}: others");
+    world.run(&setup, &["readiness"]).exits(0).says(&[
+        "Good to know",
+        &format!("a.test: {words}"),
+        "b.test: its persistent",
+    ]);
+    let report = world.run(&setup, &["readiness", "--output", "json"]);
+    let report = report.exits(0).json();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let codes = findings.map(|it| (&it["severity"], &it["code"]));
+    let way = ("info".into(), "persistent-on-its-way".into());
+    assert_eq!(
+        codes.filter(|it| *it == (&way.0, &way.1)).count(),
+        2,
+        "{report}"
+    );
+    world.run(&setup, &["doctor"]).exits(0).says(&[
+        "2 records are on their way, the first since",
+        "`prevalidate persistent list`",
+        "all is well",
+    ]);
+    // After the hour it is a warning, and no more than that.
+    let late = ahead(&world, &setup, "7200", &["readiness", "--output", "json"]).exits(1);
+    assert!(
+        !late.stdout.contains("persistent-on-its-way"),
+        "{}",
+        late.said()
+    );
+}
