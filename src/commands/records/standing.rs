@@ -90,21 +90,7 @@ pub(super) fn ignore_rules(
     }
     let mut text = String::new();
     match format {
-        Format::Octodns => {
-            // Name patterns of octoDNS are without the zone.
-            text.push_str(
-                "# config.yaml: name this processor in `processors` of each zone below\n\
-                 processors:\n  prevalidate-persistent:\n    \
-                 class: octodns.processor.filter.NameRejectlistFilter\n    rejectlist:\n",
-            );
-            let _ = writeln!(text, "      - /^{LABEL}(\\..+)?$/");
-            for name in zones.values().flatten().collect::<BTreeSet<_>>() {
-                let _ = writeln!(text, "      - /^{}$/", name.replace('.', "\\."));
-            }
-            for zone in zones.keys() {
-                let _ = writeln!(text, "# {zone}.");
-            }
-        }
+        Format::Octodns => octodns_rules(&zones, &mut text),
         Format::Dnscontrol => {
             for (zone, names) in zones {
                 let _ = writeln!(
@@ -122,4 +108,41 @@ pub(super) fn ignore_rules(
         Format::Zone | Format::Nsupdate | Format::Terraform | Format::Json => return None,
     }
     Some(text)
+}
+
+/// octoDNS lists processors by zone, and its patterns are of names without the zone: a zone with
+/// names of its own has a processor of its own (`octodns.processor.filter`).
+fn octodns_rules(zones: &BTreeMap<String, BTreeSet<String>>, text: &mut String) {
+    const SHARED: &str = "prevalidate-persistent";
+    let of = |zone: &str, names: &BTreeSet<String>| match names.is_empty() {
+        true => SHARED.to_owned(),
+        false => format!("{SHARED}-{zone}"),
+    };
+    let (none, own) = (BTreeSet::new(), zones.iter());
+    let own = own.map(|(zone, names)| (of(zone, names), names));
+    let mut processors: BTreeMap<String, &BTreeSet<String>> = own.collect();
+    if processors.is_empty() {
+        processors.insert(SHARED.to_owned(), &none);
+    }
+    text.push_str(
+        "# config.yaml: merge these into what is there; every type at these names is left alone\n\
+         processors:\n",
+    );
+    for (processor, names) in processors {
+        let _ = writeln!(
+            text,
+            "  {processor}:\n    class: octodns.processor.filter.NameRejectlistFilter\n    \
+             rejectlist:\n      - /^{LABEL}(\\..+)?$/"
+        );
+        for name in names {
+            let _ = writeln!(text, "      - /^{}$/", name.replace('.', "\\."));
+        }
+    }
+    if !zones.is_empty() {
+        text.push_str("zones:\n");
+    }
+    for (zone, names) in zones {
+        let processor = of(zone, names);
+        let _ = writeln!(text, "  {zone}.:\n    processors:\n      - {processor}");
+    }
 }

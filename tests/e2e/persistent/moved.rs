@@ -83,6 +83,7 @@ fn a_record_whose_name_becomes_an_alias_goes_there_and_nothing_is_left() {
 fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
     let (server, world, mut setup) = stage(&[
         ("a.test", "_validation-persist 60 CNAME a.dcv.one.test."),
+        ("b.test", ""),
         ("one.test", ""),
     ]);
     setup.provider = None;
@@ -107,11 +108,34 @@ fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
             "IGNORE(\"a.dcv\", \"TXT\")",
             "D_EXTEND(\"one.test\",",
         ),
-        ("octodns", "- /^a\\.dcv$/", "# one.test."),
+        ("octodns", "- /^a\\.dcv$/", "  one.test.:"),
     ] {
         let asked = ["records", "--format", format, "--ignore-rules"];
         world.run(&setup, &asked).exits(0).says(&[rule, zone]);
     }
+    // octoDNS lists processors by zone: the name in one zone is managed in the others.
+    let asked = ["records", "--format", "octodns", "--ignore-rules"];
+    let printed = world.run(&setup, &asked).exits(0).stdout;
+    let expected = r"# config.yaml: merge these into what is there; every type at these names is left alone
+processors:
+  prevalidate-persistent:
+    class: octodns.processor.filter.NameRejectlistFilter
+    rejectlist:
+      - /^_validation-persist(\..+)?$/
+  prevalidate-persistent-one.test:
+    class: octodns.processor.filter.NameRejectlistFilter
+    rejectlist:
+      - /^_validation-persist(\..+)?$/
+      - /^a\.dcv$/
+zones:
+  b.test.:
+    processors:
+      - prevalidate-persistent
+  one.test.:
+    processors:
+      - prevalidate-persistent-one.test
+";
+    assert_eq!(printed, expected);
     assert_eq!(values(&server, "one.test"), [""; 0]);
 }
 
