@@ -1,6 +1,7 @@
 //! `records`: what must stand in DNS now and what may go, for pipelines that write zones; `--check`
 //! holds a planned zone against it. Reads the store only.
 
+mod alias;
 mod format;
 mod planned;
 mod standing;
@@ -68,6 +69,9 @@ pub(super) struct Value {
     provider: String,
     /// Whether it is known to stand in DNS.
     seen: bool,
+    /// The name that the CA asks for: the owner, or one from which aliases lead there.
+    #[serde(skip)]
+    asked: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -160,22 +164,23 @@ impl Records {
             may_go: Vec::new(),
         };
         for entry in entries {
-            let is_current =
-                wanted
-                    .get(&entry.key)
-                    .is_some_and(|attempt| match &attempt.challenge {
-                        Some(challenge) => entry.carries(challenge),
-                        None => attempt.value.as_ref() == Some(&entry.value),
-                    });
+            let attempt = wanted.get(&entry.key);
+            let challenge = attempt.and_then(|attempt| attempt.challenge.as_ref());
+            let is_current = attempt.is_some_and(|attempt| match challenge {
+                Some(challenge) => entry.carries(challenge),
+                None => attempt.value.as_ref() == Some(&entry.value),
+            });
+            let asked = challenge.map_or_else(|| entry.key.text(), |it| it.owner.as_str());
+            let asked = asked.to_owned();
             let needed = is_current
                 && matches!(
                     entry.state,
                     LedgerState::Intended | LedgerState::Published | LedgerState::Foreign
                 );
             if needed {
-                records.must_stand.push(Value::new(entry, settings));
+                records.must_stand.push(Value::new(entry, asked, settings));
             } else if entry.state.is_open() {
-                records.may_go.push(Value::new(entry, settings));
+                records.may_go.push(Value::new(entry, asked, settings));
             }
         }
         // What one client is done with may be needed at another.
@@ -195,7 +200,7 @@ impl Records {
 }
 
 impl Value {
-    fn new(entry: LedgerEntry, settings: &Settings) -> Self {
+    fn new(entry: LedgerEntry, asked: String, settings: &Settings) -> Self {
         let zones = settings
             .providers
             .get(&entry.provider)
@@ -216,6 +221,7 @@ impl Value {
                 .unwrap_or_else(|| entry.owner.clone()),
             ttl: entry.ttl_before.unwrap_or(NEW_TTL),
             seen: entry.published_at.is_some(),
+            asked,
             owner: entry.owner,
             kind: entry.kind,
             value: entry.value,
@@ -252,28 +258,22 @@ fn check(
     records: &Records,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let shown = if file == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        file.display().to_string()
-    };
-    let text = read(file).map_err(|fault| Failed::new(Exit::Usage, format!("{shown} {fault}")))?;
-    let planned = Planned::read(&text, zone).map_err(|fault| {
-        Failed::new(Exit::Usage, format!("{shown}: {fault}")).with_hint(
-            "`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form",
-        )
-    })?;
+    let planned = plan(file, zone)?;
+    let aliases = alias::needed(&records.must_stand, &planned);
+    let lost = aliases.iter().filter(|one| !one.is_kept);
+    let lost: Vec<&Value> = lost.map(|one| &one.record).collect();
     let leaves = |value: &Value| planned.gives_away(&value.owner, &value.zone);
-    let needed: Vec<&Value> = records
+    let mut needed: Vec<&Value> = records
         .must_stand
         .iter()
         .filter(|value| planned.decides(&value.owner) || leaves(value))
         .collect();
-    let missing: Vec<&Value> = needed
-        .iter()
-        .copied()
+    let dropped = needed.iter().copied();
+    let dropped: Vec<&Value> = dropped
         .filter(|value| leaves(value) || !value.is_in(&planned))
         .collect();
+    needed.extend(aliases.iter().map(|one| &one.record));
+    let missing: Vec<&Value> = dropped.iter().chain(&lost).copied().collect();
     let may_go: Vec<&Value> = records
         .may_go
         .iter()
@@ -288,7 +288,11 @@ fn check(
             value.place()
         ));
     }
-    for value in &missing {
+    for value in lost {
+        let what = "leads to a record that is needed, and the planned zone drops it";
+        output.error(&format!("{} {what}", value.place()), None);
+    }
+    for value in dropped {
         let what = if leaves(value) {
             "is still needed, and the planned zone delegates its name to others"
         } else if value.seen {
@@ -312,6 +316,20 @@ fn check(
         needed.len()
     ));
     Ok(Exit::Dns)
+}
+
+fn plan(file: &Path, zone: Option<String>) -> Result<Planned, Failed> {
+    let shown = if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    };
+    let text = read(file).map_err(|fault| Failed::new(Exit::Usage, format!("{shown} {fault}")))?;
+    Planned::read(&text, zone).map_err(|fault| {
+        Failed::new(Exit::Usage, format!("{shown}: {fault}")).with_hint(
+            "`named-compilezone -F text -o - ZONE FILE` writes any zone file in its plainest form",
+        )
+    })
 }
 
 fn read(file: &Path) -> Result<String, String> {

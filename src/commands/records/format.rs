@@ -259,6 +259,7 @@ mod tests {
             value: text(value),
             provider: text("p"),
             seen: false,
+            asked: text(owner),
         }
     }
 

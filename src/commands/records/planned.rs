@@ -119,6 +119,15 @@ impl Planned {
         self.cname.get(owner).is_some_and(|there| there == target)
     }
 
+    /// Where an alias at `name` would lead, also one by a wildcard above it.
+    pub(super) fn alias(&self, name: &str) -> Option<&str> {
+        let above = name
+            .match_indices('.')
+            .map(|(at, _)| format!("*{}", &name[at..]));
+        let mut names = std::iter::once(name.to_owned()).chain(above);
+        names.find_map(|name| self.cname.get(&name).map(String::as_str))
+    }
+
     /// Whether `value` would stand at `owner`, compared by joined octets.
     pub(super) fn holds(&self, owner: &str, value: &str) -> bool {
         self.txt

@@ -10,7 +10,7 @@ use super::format::relative;
 use super::{Format, Records, Value};
 use crate::config::Settings;
 use crate::overview::persistent::{PersistentView, RecordView};
-use crate::persistent::LABEL;
+use crate::persistent::{LABEL, owner_of};
 use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
 use crate::rdap::registrable_of;
 
@@ -51,7 +51,9 @@ fn value(view: &PersistentView, record: &RecordView, settings: &Settings) -> Val
         removal_tries: 0,
         retry_at: None,
     };
-    let value = Value::new(entry, settings);
+    // The label was not too long for the record that is there.
+    let asked = owner_of(&view.domain).map_or_else(|| record.owner.clone(), |it| it.to_string());
+    let value = Value::new(entry, asked, settings);
     if value.zone != value.owner {
         return value;
     }

@@ -208,3 +208,59 @@ fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
     assert_eq!(told(), [vec![LABEL], vec!["r.one.test"]]);
     keeps();
 }
+
+#[test]
+fn a_plan_without_the_alias_of_a_record_lacks_it() {
+    const LABEL: &str = "_validation-persist.a.test.";
+    let (server, world, setup) = stage(&[
+        ("a.test", "_validation-persist 60 CNAME a.one.test."),
+        ("one.test", ""),
+    ]);
+    let setup = setup.without("one.test");
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    let value = &values(&server, "one.test")[0];
+    let (_, value) = value.split_once("TXT").unwrap();
+    let without = server.axfr("a.test").into_iter();
+    let without: Vec<String> = without.filter(|line| !line.starts_with(LABEL)).collect();
+    let file = world.path("a.test.zone").display().to_string();
+    for (more, exit, words) in [
+        (
+            format!("{LABEL} 60 CNAME a.one.test."),
+            0,
+            "keeps all of 1 values",
+        ),
+        (
+            String::new(),
+            4,
+            "_validation-persist.a.test CNAME a.one.test. leads to a record that is needed, and \
+             the planned zone drops it",
+        ),
+        // Through a name of the same zone, or to one that has no record.
+        (
+            format!("{LABEL} 60 CNAME x.a.test.\nx.a.test. 60 CNAME a.one.test."),
+            0,
+            "keeps all of 1 values",
+        ),
+        (format!("{LABEL} 60 CNAME x.a.test."), 4, "lacks 1 of 1"),
+        (format!("{LABEL} 60 CNAME {LABEL}"), 4, "lacks 1 of 1"),
+        // Where another zone's alias leads, this plan does not say.
+        (format!("{LABEL} 60 CNAME a.two.test."), 0, "keeps all of 1"),
+        (
+            "*.a.test. 60 CNAME a.one.test.".to_owned(),
+            0,
+            "keeps all of 1",
+        ),
+        (format!("{LABEL} 60 TXT {value}"), 0, "keeps all of 1"),
+    ] {
+        std::fs::write(&file, without.join("\n") + "\n" + &more + "\n").unwrap();
+        let checked = world.run(&setup, &["records", "--check", &file]);
+        checked.exits(exit).says(&[words]);
+    }
+    std::fs::write(&file, without.join("\n")).unwrap();
+    let checked = world.run(&setup, &["records", "--check", &file, "--output", "json"]);
+    let missing = checked.exits(4).json()["missing"][0].clone();
+    assert_eq!(
+        [&missing["owner"], &missing["type"], &missing["value"]],
+        ["_validation-persist.a.test", "CNAME", "a.one.test"]
+    );
+}
