@@ -149,23 +149,8 @@ impl<'a> Clients<'a> {
     pub(super) fn read(mut self) -> Vec<ClientSettings> {
         let reader = self.top.reader;
         let sections = self.top.tables("client", &ANY_CLIENT);
-        // A CA that only issues has no clients.
-        let only_issues =
-            |account: &CaSettings| account.kind.issuing.is_some_and(|kind| !kind.has_clients);
-        let need_none = !self.cas.is_empty()
-            && self
-                .cas
-                .values()
-                .all(|ca| ca.as_ref().is_some_and(only_issues));
-        let need_none = need_none || (self.cas.is_empty() && self.top.has("persistent"));
-        if sections.is_empty() && !need_none {
-            let hint = "write [[client]] with `name` or `reference`, and its `domains`";
-            reader.absent(
-                None,
-                "client",
-                "no client is configured",
-                Some(hint.to_owned()),
-            );
+        if sections.is_empty() {
+            self.without_clients();
         }
         let mut used = Vec::new();
         let clients: Vec<_> = sections
@@ -208,6 +193,34 @@ impl<'a> Clients<'a> {
             );
         }
         clients
+    }
+
+    /// No `[[client]]` is a fault, unless nothing needs one.
+    fn without_clients(&self) {
+        let reader = self.top.reader;
+        // A CA that only issues has no clients.
+        let only_issues = |account: &Option<CaSettings>| {
+            let issuing = account.as_ref().and_then(|account| account.kind.issuing);
+            issuing.is_some_and(|kind| !kind.has_clients)
+        };
+        let idle: Vec<&String> = self
+            .cas
+            .iter()
+            .filter(|(_, account)| !only_issues(account))
+            .map(|(name, _)| name)
+            .collect();
+        // Nor does a standing record need one, which needs no account at all.
+        if self.top.has("persistent") {
+            for name in idle {
+                let words = "no [[client]] belongs to it, so no domain is validated there; \
+                             [[persistent]] needs no [ca.NAME]";
+                reader.notice(None, &format!("ca.{}", shown_key(name)), words);
+            }
+        } else if self.cas.is_empty() || !idle.is_empty() {
+            let hint = "write [[client]] with `name` or `reference`, and its `domains`";
+            let words = "no client is configured";
+            reader.absent(None, "client", words, Some(hint.to_owned()));
+        }
     }
 
     fn client(&mut self, section: &Section<'_>, used: &mut Vec<String>) -> Option<ClientSettings> {

@@ -58,6 +58,26 @@ fn a_persistent_record_is_kept_without_any_ca() {
 }
 
 #[test]
+fn an_account_without_a_client_stops_no_persistent_record() {
+    let (server, world, mut setup) = stage(&[("a.test", "")]);
+    // Nobody listens there.
+    let key = world.path("api.key").display().to_string();
+    let account = format!(
+        "[ca.idle]\nkind = \"swisssign\"\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\n\
+         api_key = {{ file = \"{key}\" }}\n"
+    );
+    let (_, persistent) = setup.instead.take().unwrap();
+    setup.instead = Some((account, persistent));
+    world.run(&setup, &["config", "check"]).exits(0).says(&[
+        "ca.idle: no [[client]] belongs to it, so no domain is validated there; [[persistent]] \
+         needs no [ca.NAME]",
+    ]);
+    world.run(&setup, &["run", "--wait", "30s"]).exits(0);
+    assert_eq!(standing(&server, "a.test").len(), 1);
+    world.run(&setup, &["check"]).exits(0);
+}
+
+#[test]
 fn a_record_that_a_pipeline_drops_comes_back_and_a_new_account_replaces_it() {
     let other = "_validation-persist 1800 TXT \"other.example; accounturi=acct:1@other.example\"";
     let (server, world, setup) = stage(&[("a.test", other)]);
