@@ -169,6 +169,15 @@ pub fn evaluate(
     }
 }
 
+impl CaaAdvice {
+    /// Whether a line to add lets every account at the CA issue, where a record of now names one.
+    pub fn admits_other_accounts(&self) -> bool {
+        let names_one = |text: &String| text.to_ascii_lowercase().contains("accounturi=");
+        let mut added = self.changes.iter().filter_map(|change| change.add.as_ref());
+        self.records.iter().any(names_one) && added.any(|add| !names_one(add))
+    }
+}
+
 impl Property {
     fn is(&self, tag: &str) -> bool {
         self.tag.eq_ignore_ascii_case(tag)
@@ -276,6 +285,11 @@ impl Judge<'_> {
             let narrow = own
                 .clone()
                 .find(|property| self.names_us_for_other_methods(property));
+            // Whoever limits one issuer wants no line without a limit.
+            let limit = match own.clone().any(is_limited) {
+                true => format!("; validationmethods={METHOD}"),
+                false => String::new(),
+            };
             changes.push(match narrow {
                 Some(property) => Change {
                     remove: Some(line(property)),
@@ -283,21 +297,27 @@ impl Judge<'_> {
                 },
                 None => Change {
                     remove: None,
-                    add: Some(format!("{at}. CAA 0 {tag} \"{ca}\"")),
+                    add: Some(format!("{at}. CAA 0 {tag} \"{ca}{limit}\"")),
                 },
             });
         }
         changes
     }
 
-    /// Whether a property is well-formed, names the CA without an account, and not our method.
+    /// Whether a property is well-formed, names the CA without an account or with one that may be
+    /// ours, and not our method.
     fn names_us_for_other_methods(&self, property: &Property) -> bool {
         Issuer::read(&property.value).is_some_and(|issuer| {
             let methods = issuer.values("validationmethods");
+            let may_be_ours = match issuer.values("accounturi")[..] {
+                [] => true,
+                [account] => of_account(account).may(),
+                _ => false,
+            };
             self.ca_names
                 .iter()
                 .any(|name| name.eq_ignore_ascii_case(issuer.name))
-                && issuer.values("accounturi").is_empty()
+                && may_be_ours
                 && methods.len() == 1
                 && of_methods(&methods) > Permission::Allowed
         })
@@ -353,26 +373,30 @@ fn of_methods(values: &[&str]) -> Permission {
     }
 }
 
+/// Whether a property names an issuer and limits it by RFC 8657.
+fn is_limited(property: &Property) -> bool {
+    Issuer::read(&property.value).is_some_and(|issuer| {
+        let mut limits = ["accounturi", "validationmethods"].into_iter();
+        limits.any(|parameter| !issuer.values(parameter).is_empty())
+    })
+}
+
 /// The same property with our method among its methods.
 fn with_our_method(property: &Property) -> Property {
-    let value = String::from_utf8_lossy(&property.value).into_owned();
-    let lower = value.to_ascii_lowercase();
-    let Some(begin) = lower.find("validationmethods") else {
-        return property.clone();
-    };
-    let end = lower[begin..]
-        .find(';')
-        .map_or(value.len(), |length| begin + length);
-    let (parameter, rest) = (value[begin..end].trim_end(), &value[end..]);
-    let (key, list) = parameter.split_once('=').unwrap_or((parameter, ""));
-    // What is no label makes some CAs refuse the whole list.
-    let labels = list.split(',').map(str::trim);
-    let labels = labels.filter(|label| issuer::is_label(label) && *label != METHOD);
-    let labels: Vec<&str> = labels.chain([METHOD]).collect();
-    let labels = labels.join(",");
-    let value = format!("{}{key}={labels}{rest}", &value[..begin]);
+    let value = String::from_utf8_lossy(&property.value);
+    let parts = value.split(';').map(|part| {
+        let is_methods = |key: &str| key.trim().eq_ignore_ascii_case("validationmethods");
+        let Some((key, list)) = part.split_once('=').filter(|(key, _)| is_methods(key)) else {
+            return part.to_owned();
+        };
+        // What is no label makes some CAs refuse the whole list.
+        let labels = list.split(',').map(str::trim);
+        let labels = labels.filter(|label| issuer::is_label(label) && *label != METHOD);
+        let labels: Vec<&str> = labels.chain([METHOD]).collect();
+        format!("{key}={}", labels.join(","))
+    });
     Property {
-        value: value.into_bytes(),
+        value: parts.collect::<Vec<_>>().join(";").into_bytes(),
         ..property.clone()
     }
 }

@@ -277,9 +277,20 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
         ];
         let missing = tags.iter().filter(|(_, permission)| !permission.may());
         let ca = caa.ca.first().map_or("", String::as_str);
-        let records: Vec<_> = missing
-            .map(|(tag, _)| format!("{at}. CAA 0 {tag} \"{ca}\""))
+        let added: Vec<&String> = caa
+            .changes
+            .iter()
+            .filter_map(|it| it.add.as_ref())
             .collect();
+        let record = |tag: &str| {
+            let is_of_tag = |line: &&&String| line.split(' ').nth(3) == Some(tag);
+            let narrow = added.iter().find(is_of_tag);
+            narrow.map_or_else(
+                || format!("{at}. CAA 0 {tag} \"{ca}\""),
+                ToString::to_string,
+            )
+        };
+        let records: Vec<_> = missing.map(|(tag, _)| record(tag)).collect();
         found.push(
             Finding::new(Code::CaaForbids, severity, text).with_next(format!(
                 "If they are wanted, add: {}",

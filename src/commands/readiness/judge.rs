@@ -162,9 +162,13 @@ impl Findings<'_> {
         let text = format!("CAA at {at} {why}: {}", caa.records.join(", "));
         let added = self.add(severity, code, text);
         added.changes.clone_from(&caa.changes);
-        if severity == Severity::Warns {
-            added.next = Some("Ask the CA, or make the change.".to_owned());
-        }
+        let ask = (severity == Severity::Warns).then_some("Ask the CA, or make the change.");
+        let admits = caa.admits_other_accounts().then_some(
+            "The line to add lets every account at the CA issue after this validation: write your \
+             account into it as `accounturi`, if the CA has told you its URI.",
+        );
+        let next: Vec<&str> = ask.into_iter().chain(admits).collect();
+        added.next = (!next.is_empty()).then(|| next.join(" "));
     }
 
     /// Where certificates are allowed, whoever forbids the rest mostly means it.

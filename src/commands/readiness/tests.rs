@@ -123,6 +123,9 @@ fn each_verdict_on_caa_has_its_weight_its_code_and_its_change() {
         };
         let found = judged(&survey, good(), None);
         assert_eq!(codes(&found), *expected, "{records:?}");
+        let admits = |it: &Judged| it.next.iter().any(|next| next.contains("every account"));
+        let names_one = records.iter().any(|text| text.contains("accounturi"));
+        assert_eq!(found.iter().any(admits), names_one, "{records:?}");
         for finding in found.iter().filter(|it| it.code != "caa-mail") {
             let added = finding.changes.iter().filter_map(|it| it.add.as_ref());
             let removed = finding.changes.iter().filter_map(|it| it.remove.as_ref());

@@ -12,7 +12,7 @@ use super::*;
 use crate::prevalidation::DomainName;
 use crate::propagation::Answer::{self, CutOff, Lame, Match, NoMatch, NotChecked, Unreachable};
 use crate::propagation::Wanted;
-use crate::propagation::caa::{CA_NAMES, Property, evaluate};
+use crate::propagation::caa::{CA_NAMES, METHODS_COUNT_FROM, Property, evaluate};
 use crate::propagation::dnssec::{self, FaultKind, Trust, Unsigned};
 use crate::propagation::examine::{DelegationReport, Edns, Fault, ServerReport, Subject, Wildcard};
 use crate::propagation::resolver::{ResolverAnswer, weigh};
@@ -673,4 +673,24 @@ proptest! {
         prop_assert!(!found.is_empty() && found[0].next.is_some());
         prop_assert!(found.is_sorted_by_key(|finding| finding.severity));
     }
+}
+
+#[test]
+fn a_caa_line_to_add_keeps_the_limits_of_the_line_of_now() {
+    let mut narrow = seen(&[Match, Match]);
+    let value = b"ca.example; validationmethods=http-01".to_vec();
+    let property = Property {
+        critical: false,
+        tag: "issue".to_owned(),
+        value,
+    };
+    let (at, names) = (Some("example.ch".to_owned()), ["ca.example".to_owned()]);
+    narrow.caa = Some(evaluate(at, &[property], &names, METHODS_COUNT_FROM));
+    let mut found = findings(&narrow).into_iter();
+    let next = found.find_map(|it| it.next.filter(|_| it.code == Code::CaaForbids));
+    let line = "CAA 0 issue \"ca.example; validationmethods=http-01,ca-tbr-7\"";
+    assert!(
+        next.as_ref().is_some_and(|next| next.ends_with(line)),
+        "{next:?}"
+    );
 }

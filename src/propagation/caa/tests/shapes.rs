@@ -307,6 +307,7 @@ fn the_changes_that_are_proposed_let_the_ca_issue() {
         &["0 issue swisssign.com; validationmethods=ca-tbr-7,"],
         &["0 issue swisssign.com; validationmethods=dns_01,,http-01"],
         &["0 issue swisssign.com; accounturi=https://a.example/1"],
+        &["0 issue other.example; accounturi=https://a.example/1; validationmethods=dns-01"],
         &["0 issue swisssign.com.", "128 future x"],
         &[
             "0 issue swisssign.com",
@@ -340,6 +341,73 @@ fn the_changes_that_are_proposed_let_the_ca_issue() {
         assert!(after.changes.is_empty(), "{after:?}");
     }
     assert_eq!(advice(&["0 issue swisssign.com"], BEFORE).changes, []);
+}
+
+/// A set that limits issuers by RFC 8657 gets no line without a limit, and keeps what it says.
+#[test]
+fn a_line_to_paste_widens_no_more_than_it_must() {
+    let ours = "0 issue \"swisssign.com; validationmethods=ca-tbr-7\"";
+    for (records, remove, add) in [
+        (
+            &["0 issue swisssign.com; accounturi=https://a.example/1"][..],
+            None,
+            ours,
+        ),
+        (
+            &["0 issue swisssign.com; accounturi=https://a/1; validationmethods=http-01"],
+            None,
+            ours,
+        ),
+        (
+            &["0 issue other.example; accounturi=https://a.example/1"],
+            None,
+            ours,
+        ),
+        (
+            &[
+                "0 issue other.example; validationmethods=dns-01",
+                "0 iodef x",
+            ],
+            None,
+            ours,
+        ),
+        (
+            &["0 issue other.example"],
+            None,
+            "0 issue \"swisssign.com\"",
+        ),
+        (
+            &["0 issue other.example; policy=ev"],
+            None,
+            "0 issue \"swisssign.com\"",
+        ),
+        // The account may be ours, so the line goes on to name it.
+        (
+            &[
+                "0 issue swisssign.com; accounturi=acct:validationmethods@a; validationmethods=http-01",
+            ],
+            Some(
+                "0 issue \"swisssign.com; accounturi=acct:validationmethods@a; validationmethods=http-01\"",
+            ),
+            "0 issue \"swisssign.com; accounturi=acct:validationmethods@a; validationmethods=http-01,ca-tbr-7\"",
+        ),
+    ] {
+        let changes = advice(records, METHODS_COUNT_FROM).changes;
+        let line = |text: &str| format!("example.ch. CAA {text}");
+        let expected = Change {
+            remove: remove.map(line),
+            add: Some(line(add)),
+        };
+        assert_eq!(changes, [expected], "{records:?}");
+    }
+    // `issuewild` has limits of its own.
+    let records = [
+        "0 issue swisssign.com",
+        "0 issuewild other.example; accounturi=acct:1@a",
+    ];
+    let add = "example.ch. CAA 0 issuewild \"swisssign.com; validationmethods=ca-tbr-7\"";
+    let changes = advice(&records, METHODS_COUNT_FROM).changes;
+    assert_eq!(changes[0].add.as_deref(), Some(add));
 }
 
 #[test]
