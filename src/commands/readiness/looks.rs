@@ -131,7 +131,11 @@ impl Looker<'_> {
                     "its persistent record at {} does not count: {}",
                     one.issuer, stop.words
                 );
-                let next = (!stop.is_certain).then_some("Ask the CA, or make the change.");
+                let next = match (stop.is_certain, stop.changes.is_empty()) {
+                    (true, _) => None,
+                    (false, true) => Some("Compare both with the account at the CA."),
+                    (false, false) => Some("Ask the CA, or make the change."),
+                };
                 Some(Judged {
                     changes: stop.changes,
                     next: next.map(str::to_owned),

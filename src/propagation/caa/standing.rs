@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::issuer::is_label;
 use super::{Change, KNOWN, METHODS_COUNT_FROM, Property, issuer::Issuer, shown};
-use crate::persistent::METHOD;
+use crate::persistent::{AccountForm, METHOD};
 
 /// ACME's name for the same method.
 const SYNONYM: &str = "dns-persist-01";
@@ -99,6 +99,10 @@ pub fn stops(
             changes: vec![add(issuer.to_owned())],
         });
     };
+    let named = Issuer::read(&first.value).map_or(Vec::new(), |read| {
+        let accounts = read.values("accounturi").into_iter();
+        accounts.map(str::to_owned).collect()
+    });
     let shown = shown(first);
     let why = match verdict {
         _ if on < METHODS_COUNT_FROM => return None,
@@ -106,6 +110,10 @@ pub fn stops(
         Judged::OtherSpelling => {
             format!("CAA at {at} names the method by another word than {METHOD}: `{shown}`")
         }
+        Judged::OtherForm => format!(
+            "CAA at {at} names an account at {issuer}, and only the CA can say whether it is the \
+             account of the record, which has a hash of it: `{shown}`"
+        ),
         Judged::OtherMethods => {
             format!("CAA at {at} allows {issuer} other methods than {METHOD}: `{shown}`")
         }
@@ -114,13 +122,21 @@ pub fn stops(
              `{shown}`"
         ),
     };
+    // CAA has no hash of an account, so the account that is named there stays.
+    let account = match (AccountForm::of(account), &named[..]) {
+        (AccountForm::Hash, [named]) => format!("; accounturi={named}"),
+        (AccountForm::Hash, _) => String::new(),
+        _ => format!("; accounturi={account}"),
+    };
+    // One property that lets the CA issue is enough (RFC 8659, section 4.2).
+    let change = add(format!("{issuer}{account}; validationmethods={METHOD}"));
     Some(Stop {
-        is_certain: *verdict != Judged::OtherSpelling,
+        is_certain: !matches!(verdict, Judged::OtherSpelling | Judged::OtherForm),
         words: why,
-        // One property that lets the CA issue is enough (RFC 8659, section 4.2).
-        changes: vec![add(format!(
-            "{issuer}; accounturi={account}; validationmethods={METHOD}"
-        ))],
+        changes: match verdict {
+            Judged::OtherForm => Vec::new(),
+            _ => vec![change],
+        },
     })
 }
 
@@ -129,16 +145,20 @@ pub fn stops(
 enum Judged {
     Allowed,
     OtherSpelling,
+    /// CAA names the account by its URL (RFC 8657), and the record by a hash (draft-02).
+    OtherForm,
     OtherMethods,
     OtherAccount,
 }
 
 impl Judged {
     fn of(read: &Issuer<'_>, account: &str) -> Self {
-        let accounts = read.values("accounturi");
-        if !matches!(accounts[..], []) && accounts != [account] {
-            return Self::OtherAccount;
-        }
+        let named = match read.values("accounturi")[..] {
+            [] => Self::Allowed,
+            [one] if one == account => Self::Allowed,
+            [_] if AccountForm::of(account) == AccountForm::Hash => Self::OtherForm,
+            _ => return Self::OtherAccount,
+        };
         let lists = read.values("validationmethods");
         let judged = lists.iter().map(|list| {
             let mut methods = list.split(',');
@@ -154,12 +174,13 @@ impl Judged {
                 Self::OtherMethods
             }
         });
-        judged.max().unwrap_or(Self::Allowed)
+        judged.max().unwrap_or(Self::Allowed).max(named)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn property(tag: &str, value: &str) -> Property {
@@ -199,6 +220,37 @@ mod tests {
             property("issue", "ca.example; validationmethods=ca-tbr-22"),
         ];
         assert_eq!(refuses("example.ch", &two, "ca.example"), None);
+    }
+
+    /// A CAA record has the account's URL (RFC 8657), and a record of draft-02 a hash of it.
+    #[test]
+    fn a_hash_of_an_account_is_not_compared_with_the_account_in_caa() {
+        let hash = format!("https://ca.example/sha256/{}", "a".repeat(43));
+        let found = |value: &str| {
+            let set = [property("issue", value)];
+            stops("example.ch", &set, "ca.example", &hash, METHODS_COUNT_FROM)
+        };
+        let methods = "validationmethods=ca-tbr-22";
+        assert_eq!(found(&format!("ca.example; {methods}")), None);
+        let one = "ca.example; accounturi=https://ca.example/1";
+        let stop = found(&format!("{one}; {methods}")).unwrap();
+        assert!(!stop.is_certain && stop.changes.is_empty(), "{stop:?}");
+        assert!(stop.words.contains("which has a hash of it"), "{stop:?}");
+        for (value, add) in [
+            (
+                format!("{one}; validationmethods=ca-tbr-7"),
+                format!("{one}; {methods}"),
+            ),
+            (
+                "ca.example; validationmethods=ca-tbr-7".to_owned(),
+                format!("ca.example; {methods}"),
+            ),
+        ] {
+            let stop = found(&value).unwrap();
+            let line = format!("example.ch. CAA 0 issue \"{add}\"");
+            assert!(stop.is_certain, "{stop:?}");
+            assert_eq!(stop.changes[0].add, Some(line), "{value}");
+        }
     }
 
     #[test]
