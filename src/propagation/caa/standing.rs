@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::issuer::is_label;
-use super::{Change, KNOWN, METHODS_COUNT_FROM, Property, issuer::Issuer, shown};
+use super::{Change, KNOWN, METHODS_COUNT_FROM, Property, is_limited, issuer::Issuer, shown};
 use crate::persistent::{AccountForm, METHOD};
 
 /// ACME's name for the same method.
@@ -24,8 +24,12 @@ pub fn refuses(at: &str, set: &[Property], issuer: &str) -> Option<String> {
         .filter(|(_, read)| read.name.eq_ignore_ascii_case(issuer))
         .collect();
     let Some((first, _)) = of_issuer.first() else {
+        let limit = match issue.iter().any(|one| is_limited(one)) {
+            true => format!("; validationmethods={METHOD}"),
+            false => String::new(),
+        };
         return Some(format!(
-            "CAA at {at} does not let {issuer} issue: add `{at}. CAA 0 issue \"{issuer}\"`"
+            "CAA at {at} does not let {issuer} issue: add `{at}. CAA 0 issue \"{issuer}{limit}\"`"
         ));
     };
     let is_allowed = |read: &Issuer<'_>| {
@@ -66,19 +70,8 @@ pub fn stops(
     account: &str,
     on: Timestamp,
 ) -> Option<Stop> {
-    let is_unknown = |one: &&Property| one.critical && !KNOWN.iter().any(|tag| one.is(tag));
-    if let Some(unknown) = set.iter().find(is_unknown) {
-        return Some(Stop {
-            is_certain: true,
-            words: format!(
-                "CAA at {at} has a critical tag that no CA knows: {}",
-                unknown.tag
-            ),
-            changes: vec![Change {
-                remove: Some(format!("{at}. CAA {}", shown(unknown))),
-                add: None,
-            }],
-        });
+    if let Some(unknown) = unknown(at, set) {
+        return Some(unknown);
     }
     let issue: Vec<&Property> = set.iter().filter(|one| one.is("issue")).collect();
     let of_issuer = issue
@@ -93,13 +86,18 @@ pub fn stops(
         add: Some(format!("{at}. CAA 0 issue \"{value}\"")),
     };
     let Some((first, verdict)) = judged.iter().min_by_key(|(_, verdict)| *verdict) else {
+        // Whoever limits one issuer wants no line without a limit.
+        let limit = match issue.iter().any(|one| is_limited(one)) {
+            true => limit(account, &[]),
+            false => String::new(),
+        };
         return (!issue.is_empty()).then(|| Stop {
             is_certain: true,
             words: format!("CAA at {at} does not let {issuer} issue"),
-            changes: vec![add(issuer.to_owned())],
+            changes: vec![add(format!("{issuer}{limit}"))],
         });
     };
-    let named = Issuer::read(&first.value).map_or(Vec::new(), |read| {
+    let named = Issuer::read(&first.value).map_or_else(Vec::new, |read| {
         let accounts = read.values("accounturi").into_iter();
         accounts.map(str::to_owned).collect()
     });
@@ -122,14 +120,8 @@ pub fn stops(
              `{shown}`"
         ),
     };
-    // CAA has no hash of an account, so the account that is named there stays.
-    let account = match (AccountForm::of(account), &named[..]) {
-        (AccountForm::Hash, [named]) => format!("; accounturi={named}"),
-        (AccountForm::Hash, _) => String::new(),
-        _ => format!("; accounturi={account}"),
-    };
     // One property that lets the CA issue is enough (RFC 8659, section 4.2).
-    let change = add(format!("{issuer}{account}; validationmethods={METHOD}"));
+    let change = add(format!("{issuer}{}", limit(account, &named)));
     Some(Stop {
         is_certain: !matches!(verdict, Judged::OtherSpelling | Judged::OtherForm),
         words: why,
@@ -138,6 +130,34 @@ pub fn stops(
             _ => vec![change],
         },
     })
+}
+
+/// A critical tag that no CA knows stops every certificate.
+fn unknown(at: &str, set: &[Property]) -> Option<Stop> {
+    let is_unknown = |one: &&Property| one.critical && !KNOWN.iter().any(|tag| one.is(tag));
+    let unknown = set.iter().find(is_unknown)?;
+    Some(Stop {
+        is_certain: true,
+        words: format!(
+            "CAA at {at} has a critical tag that no CA knows: {}",
+            unknown.tag
+        ),
+        changes: vec![Change {
+            remove: Some(format!("{at}. CAA {}", shown(unknown))),
+            add: None,
+        }],
+    })
+}
+
+/// The parameters by which only this account may issue, and only by persistent records. CAA has no
+/// hash of an account, so the account that is named there stays.
+fn limit(account: &str, named: &[String]) -> String {
+    let account = match (AccountForm::of(account), named) {
+        (AccountForm::Hash, [named]) => format!("; accounturi={named}"),
+        (AccountForm::Hash, _) => String::new(),
+        _ => format!("; accounturi={account}"),
+    };
+    format!("{account}; validationmethods={METHOD}")
 }
 
 /// What one property of the issuer says; the better, the earlier.
@@ -250,6 +270,27 @@ mod tests {
             let line = format!("example.ch. CAA 0 issue \"{add}\"");
             assert!(stop.is_certain, "{stop:?}");
             assert_eq!(stop.changes[0].add, Some(line), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_line_for_a_new_issuer_is_limited_where_the_others_are() {
+        const OURS: &str = "https://ca.example/1";
+        for (value, word, line) in [
+            ("other.example", "ca.example", "ca.example"),
+            (
+                "other.example; accounturi=https://other.example/7",
+                "ca.example; validationmethods=ca-tbr-22",
+                "ca.example; accounturi=https://ca.example/1; validationmethods=ca-tbr-22",
+            ),
+        ] {
+            let set = [property("issue", value)];
+            let on = METHODS_COUNT_FROM;
+            let stop = stops("a.ch", &set, "ca.example", OURS, on).unwrap();
+            let expected = format!("a.ch. CAA 0 issue \"{line}\"");
+            assert_eq!(stop.changes[0].add, Some(expected), "{value}");
+            let said = refuses("a.ch", &set, "ca.example").unwrap();
+            assert!(said.ends_with(&format!("issue \"{word}\"`")), "{said}");
         }
     }
 
