@@ -136,7 +136,8 @@ pub fn host_of(account: &str) -> Option<String> {
     (!host.is_empty()).then_some(host)
 }
 
-/// Why a text is no URI that an account may have; `None` where it is one (RFC 3986).
+/// Why a text is no URI that an account may have; `None` where it is one (RFC 3986). Every scheme may
+/// be an account's: CAs without ACME assign URIs of their own (RFC 8657, section 3.2).
 pub fn why_no_uri(account: &str) -> Option<&'static str> {
     let Some((scheme, rest)) = account.split_once(':') else {
         return Some("it has no scheme such as `https:`");

@@ -453,6 +453,8 @@ fn an_account_is_its_issuers_or_is_told_to_be_anothers() {
         why_no_uri("https://a.example/1;x=2"),
         Some("it holds a semicolon, which ends it in the record")
     );
+    // CAs without ACME assign URIs of any scheme.
+    assert_eq!(why_no_uri("x-ca:account:1"), None);
 }
 
 #[test]
