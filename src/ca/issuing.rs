@@ -198,6 +198,22 @@ pub struct Intent {
 }
 
 impl Intent {
+    /// The names that a CA may list the order under, each once: some take it from the request, some from
+    /// the order. A list by one of them alone is no proof that the order does not exist.
+    pub(in crate::ca) fn listed_names(&self) -> Vec<String> {
+        let own = self.csr.common_name().map(str::trim);
+        // Without one, the first name of the request may be taken in its place.
+        let own = own.filter(|name| !name.is_empty());
+        let own = own.or_else(|| self.csr.names().first().map(String::as_str));
+        let mut names: Vec<String> = Vec::new();
+        for name in own.into_iter().chain([self.subject.common_name()]) {
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+
     /// From when on an empty search shows that the order does not exist: `span` after the call to
     /// `submit` ended or was cut off. Where that is not known, nothing is sure before the time limit
     /// of the call is over. `None`: it was not submitted.

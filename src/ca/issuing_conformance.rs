@@ -53,6 +53,7 @@ pub async fn all(stage: &dyn Stage) {
     refuses_a_product_that_does_not_exist_and_buys_nothing(stage).await;
     delivers_a_certificate_for_the_key_of_the_request(stage).await;
     finds_an_order_whose_answer_was_lost(stage).await;
+    finds_an_order_whichever_name_its_request_begins_with(stage).await;
     finds_an_order_by_its_key_where_its_tag_is_lost(stage).await;
     says_no_for_an_order_that_never_arrived(stage).await;
     is_sure_only_some_time_after_the_call_has_ended(stage).await;
@@ -64,14 +65,20 @@ pub async fn all(stage: &dyn Stage) {
 
 /// An intent for these names with a fresh key.
 pub fn intent(stage: &dyn Stage, tag: &str, names: &[&str]) -> Intent {
+    intent_as(stage, tag, names, Some(names[0]))
+}
+
+/// The same, with this common name in the request.
+fn intent_as(stage: &dyn Stage, tag: &str, names: &[&str], common_name: Option<&str>) -> Intent {
     let (client, product) = stage.client_and_product();
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(names.clone()).unwrap();
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(rcgen::DnType::CommonName, names[0].as_str());
+    if let Some(name) = common_name {
+        let kind = rcgen::DnType::CommonName;
+        params.distinguished_name.push(kind, name);
+    }
     let request = params.serialize_request(&key).unwrap();
     Intent {
         tag: format!("prevalidate:{tag}"),
@@ -260,6 +267,21 @@ async fn finds_an_order_whose_answer_was_lost(stage: &dyn Stage) {
     let order = wait(stage, order).await;
     assert_eq!(order.state, OrderState::Issued);
     fetch(stage, &order, &intent).await;
+}
+
+async fn finds_an_order_whichever_name_its_request_begins_with(stage: &dyn Stage) {
+    let names = ["www.cn.test", "cn.test"];
+    names.iter().for_each(|name| stage.make_ready(name));
+    for (tag, common_name) in [("cn", Some("cn.test")), ("no-cn", None)] {
+        let mut intent = intent_as(stage, tag, &names, common_name);
+        prepare(stage, &mut intent).await;
+        let before = stage.held();
+        stage.lose_the_answer_to_submit();
+        submit(stage, &mut intent).await.unwrap_err();
+        let found = looked_for(stage, &intent).await;
+        assert!(found.is_some(), "{common_name:?}: it would be made again");
+        assert_eq!(stage.held(), before + 1);
+    }
 }
 
 async fn says_no_for_an_order_that_never_arrived(stage: &dyn Stage) {

@@ -2,6 +2,8 @@
 //! certificates. It is known by our transaction id or by the public key of its request, never by its
 //! name alone.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -29,8 +31,14 @@ impl InterNetX {
         let running = ["job", "_search"];
         let finished = ["job", "history", "_search"];
         let paths: [&[&str]; 2] = [&running, &finished];
-        for path in paths {
-            let (jobs, is_whole) = self.jobs(intent, path).await?;
+        let names = intent.listed_names();
+        let lists = names
+            .iter()
+            .flat_map(|name| paths.map(|path| (name.as_str(), path)));
+        let mut seen = BTreeSet::new();
+        for (name, path) in lists {
+            let (mut jobs, is_whole) = self.jobs(intent, name, path).await?;
+            jobs.retain(|job| seen.insert(job.clone()));
             unclear |= !is_whole;
             for reference in jobs {
                 let entry = match self.job(&reference).await {
@@ -52,11 +60,13 @@ impl InterNetX {
                 }
             }
         }
-        let (found, is_whole) = self.certificate_with_key(intent).await?;
-        if let Some(order) = found {
-            return Ok(Found::Order(Box::new(order)));
+        for name in &names {
+            let (found, is_whole) = self.certificate_with_key(intent, name).await?;
+            if let Some(order) = found {
+                return Ok(Found::Order(Box::new(order)));
+            }
+            unclear |= !is_whole;
         }
-        unclear |= !is_whole;
         let now = self.http.clock.now();
         let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
         if unclear {
@@ -69,8 +79,12 @@ impl InterNetX {
 
     /// Jobs about the name, not older than the order, the newest first; false where some may be
     /// missing.
-    async fn jobs(&self, intent: &Intent, path: &[&str]) -> Result<(Vec<String>, bool), CaError> {
-        let name = intent.subject.common_name();
+    async fn jobs(
+        &self,
+        intent: &Intent,
+        name: &str,
+        path: &[&str],
+    ) -> Result<(Vec<String>, bool), CaError> {
         let mut call = Call::new(Kind::Read, "look for the order", clean(&intent.tag), path);
         call.body = Body::Json(json!({
             "filters": [{"key": "object", "value": name, "operator": "EQUAL"}],
@@ -116,8 +130,8 @@ impl InterNetX {
     async fn certificate_with_key(
         &self,
         intent: &Intent,
+        name: &str,
     ) -> Result<(Option<Order>, bool), CaError> {
-        let name = intent.subject.common_name();
         let filters = json!([{"key": "name", "value": name, "operator": "EQUAL"}]);
         let (rows, is_whole) = self
             .certificates("look for the certificate", name, filters)

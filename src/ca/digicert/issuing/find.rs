@@ -44,20 +44,24 @@ impl DigiCert {
             }
             _ => {}
         }
-        let name = intent.subject.common_name();
+        let names = intent.listed_names();
         // How DigiCert writes an internationalised name is not known: then every order is looked at.
-        let by_name = [("filters[common_name]", name.to_owned())];
-        let filters: &[_] = match name.contains("xn--") {
-            true => &[],
-            false => &by_name,
+        let is_plain = |name: &String| name.is_ascii() && !name.contains("xn--");
+        let by_name = |name: String| vec![("filters[common_name]", name)];
+        let lists: Vec<Vec<_>> = match names.iter().all(is_plain) {
+            true => names.into_iter().map(by_name).collect(),
+            false => vec![Vec::new()],
         };
-        let subject = clean(&intent.tag);
-        let listed = self
-            .order_rows("look for the order", subject, filters)
-            .await?;
-        let (keys, unreadable) = candidates(&listed.rows, intent);
+        let (mut rows, mut is_whole) = (Vec::new(), true);
+        for filters in lists {
+            let (verb, subject) = ("look for the order", clean(&intent.tag));
+            let listed = self.order_rows(verb, subject, &filters).await?;
+            rows.extend(listed.rows);
+            is_whole &= listed.is_whole;
+        }
+        let (keys, unreadable) = candidates(&rows, intent);
         // What cannot be read may be the order.
-        let mut unclear = unreadable > 0 || !listed.is_whole;
+        let mut unclear = unreadable > 0 || !is_whole;
         for (key, age) in keys {
             let details = self.order_details("look for the order", &key).await?;
             if age == Age::Older && !wire::has_tag(intent, &details) {
@@ -163,7 +167,8 @@ fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<(OrderKey
         .submitted_at
         .and_then(|at| at.checked_sub(A_DAY).ok());
     let before = intent.after.as_ref().map(|one| one.key.reference.as_str());
-    let wanted = intent.subject.common_name();
+    let wanted = intent.listed_names();
+    let is_wanted = |name: &String| wanted.iter().any(|one| one.eq_ignore_ascii_case(name));
     let (mut found, mut unreadable) = (Vec::new(), 0);
     for row in rows {
         let Ok(row) = row else {
@@ -177,7 +182,7 @@ fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<(OrderKey
         };
         match wire::order(row) {
             Ok(order) if before == Some(&*order.key.reference) => {}
-            Ok(order) if order.names.is_empty() || order.names.iter().any(|one| one == wanted) => {
+            Ok(order) if order.names.is_empty() || order.names.iter().any(is_wanted) => {
                 found.push((made, OrderKey::new(order.key.reference), age));
             }
             Err(_) if age == Age::Fits => unreadable += 1,
@@ -188,6 +193,8 @@ fn candidates(rows: &[Result<Value, String>], intent: &Intent) -> (Vec<(OrderKey
         std::cmp::Reverse((*made, key.reference.parse::<u64>().ok()))
     };
     found.sort_by_key(newest_first);
+    // Two lists may show the same one.
+    found.dedup_by(|one, other| one.1 == other.1);
     let keys = found.into_iter().map(|(_, key, age)| (key, age));
     (keys.collect(), unreadable)
 }

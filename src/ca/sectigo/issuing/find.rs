@@ -47,10 +47,15 @@ impl Sectigo {
         {
             return self.replaced(intent, key).await;
         }
-        let wanted = vec![("commonName", intent.subject.common_name().to_owned())];
-        let (rows, broken) = self
-            .rows("look for the order", &intent.client, wanted)
-            .await?;
+        // SCM lists an order under the common name of its request, and others under the first name.
+        let (mut rows, mut broken) = (Vec::new(), 0);
+        for name in intent.listed_names() {
+            let wanted = vec![("commonName", name)];
+            let verb = "look for the order";
+            let (more, bad) = self.rows(verb, &intent.client, wanted).await?;
+            rows.extend(more);
+            broken += bad;
+        }
         let before = intent.after.as_ref().map(|one| number(&one.key));
         let (keys, unreadable) = candidates(&rows, before, since(intent));
         // What cannot be read may be the order.
@@ -225,6 +230,8 @@ fn candidates(
     }
     keys.retain(|key| before.is_none_or(|before| number(key) > before));
     keys.sort_by_key(|key| std::cmp::Reverse(number(key)));
+    // Two lists may show the same one.
+    keys.dedup();
     (keys, unreadable)
 }
 
