@@ -351,7 +351,11 @@ impl Issuing for InMemory {
         if is_lost {
             return Err(lost(&intent.tag));
         }
-        self.order(&reference)
+        let mut order = self.order(&reference)?;
+        if self.state().behaviour.garbles_keys {
+            order.key.reference = "0".to_owned();
+        }
+        Ok(order)
     }
 
     async fn find(&self, intent: &Intent) -> Result<Found, CaError> {

@@ -184,6 +184,9 @@ pub struct Order {
     /// When it answered last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
+    /// Since when the CA says that it does not know it, in every answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gone_since: Option<Timestamp>,
     /// The certificate came, was checked, and lies in its version.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_fetched: bool,

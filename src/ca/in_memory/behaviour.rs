@@ -38,6 +38,8 @@ pub struct Behaviour {
     pub clock_ahead: SignedDuration,
     /// Whether it shows the keys of no order.
     pub hides_keys: bool,
+    /// Whether the answer to an order has a key that is not its own.
+    pub garbles_keys: bool,
     /// It goes on with an open order after so long, and says so.
     pub goes_on_after: Option<SignedDuration>,
     /// Whether it takes the name of a product in any letters.
@@ -62,6 +64,7 @@ impl Default for Behaviour {
             brings_records: false,
             clock_ahead: SignedDuration::ZERO,
             hides_keys: false,
+            garbles_keys: false,
             goes_on_after: None,
             takes_any_letters: false,
         }

@@ -139,7 +139,13 @@ impl InterNetX {
         let (ids, is_all) = newest(rows.iter(), since(intent));
         let mut is_clear = is_whole && is_all;
         for id in &ids {
-            let value = self.certificate(id).await?;
+            let value = match self.certificate(id).await {
+                Err(error) if error.failure == Failure::NotFound => {
+                    is_clear = false;
+                    continue;
+                }
+                other => other?,
+            };
             match (has_key(&value, intent), wire::certificate(&value)) {
                 (Some(true), Some(order)) => return Ok((Some(order), true)),
                 (Some(true), None) => is_clear = false,

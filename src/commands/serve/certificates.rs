@@ -24,7 +24,7 @@ const LATE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// What somebody may have to look after.
-const TROUBLE: [&str; 7] = [
+const TROUBLE: [&str; 8] = [
     "held",
     "failed",
     "unanswered",
@@ -32,6 +32,7 @@ const TROUBLE: [&str; 7] = [
     "warning",
     "damaged",
     "lost",
+    "missed",
 ];
 
 /// The job for these settings, which ends when the process does. One that cannot be made does nothing,

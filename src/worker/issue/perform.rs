@@ -6,6 +6,7 @@ mod deploy;
 mod dns;
 mod files;
 mod found;
+mod gone;
 mod lost;
 mod nearby;
 mod owner;

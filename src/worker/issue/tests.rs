@@ -8,6 +8,7 @@ mod answers;
 mod by_hand;
 mod deaths;
 mod found;
+mod gone;
 mod home;
 mod left;
 mod links;

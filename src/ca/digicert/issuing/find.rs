@@ -9,12 +9,12 @@ use super::super::DigiCert;
 use super::super::entry::number;
 use super::SURE_AFTER;
 use super::wire::{self, Kinship};
-use crate::ca::CaError;
 use crate::ca::csr::Sight;
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Call, Kind};
 use crate::ca::issuing::{Fetched, Found, Intent, Issuing, OrderKey, Predecessor, Succession};
 use crate::ca::json;
+use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
 
 /// A list that goes on for more rows is answered wrongly.
@@ -63,7 +63,14 @@ impl DigiCert {
         // What cannot be read may be the order.
         let mut unclear = unreadable > 0 || !is_whole;
         for (key, age) in keys {
-            let details = self.order_details("look for the order", &key).await?;
+            let details = match self.order_details("look for the order", &key).await {
+                // It is listed, and its details are not there yet.
+                Err(error) if error.failure == Failure::NotFound => {
+                    unclear = true;
+                    continue;
+                }
+                other => other?,
+            };
             if age == Age::Older && !wire::has_tag(intent, &details) {
                 continue;
             }

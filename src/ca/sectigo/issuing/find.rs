@@ -62,7 +62,14 @@ impl Sectigo {
         let mut unclear = broken > 0 || unreadable > 0;
         let mut ended = None;
         for key in keys {
-            let details = self.details("look for the order", &key).await?;
+            let details = match self.details("look for the order", &key).await {
+                // It is listed, and its details are not there yet.
+                Err(error) if error.failure == Failure::NotFound => {
+                    unclear = true;
+                    continue;
+                }
+                other => other?,
+            };
             let order = wire::details(key.clone(), &details);
             let both = since(intent).zip(order.ordered_at);
             let is_older = both.is_some_and(|(since, made)| made < since);
@@ -70,7 +77,11 @@ impl Sectigo {
             if is_older && !is_tagged(intent, &details) {
                 continue;
             }
-            match self.kinship(intent, &order, &details).await? {
+            let kinship = self.kinship(intent, &order, &details).await;
+            match kinship.or_else(|error| match error.failure {
+                Failure::NotFound => Ok(Kinship::Unclear),
+                _ => Err(error),
+            })? {
                 Kinship::Ours => return Ok(Found::Order(Box::new(order))),
                 Kinship::NotOurs => {}
                 Kinship::Unclear => unclear = true,

@@ -285,7 +285,7 @@ impl Task<'_> {
                 self.issuer.state().ended.insert(intent.tag, steady);
                 self.say("unanswered", error.message.clone());
                 if let Some(order) = self.order() {
-                    order.ended_at = Some(now);
+                    (order.ended_at, order.words) = (Some(now), Some(error.message.clone()));
                     order.look_at = now.saturating_add(FIRST_SEARCH).ok();
                 }
                 self.progress().trouble = Some(error.message);
@@ -334,12 +334,7 @@ impl Task<'_> {
                 let wants = wants && self.certificate().is_some();
                 self.see_records(wants && shown.state.is_open()).await?;
             }
-            Err(error) if error.failure == Failure::NotFound => {
-                self.end(format!(
-                    "the CA does not know the order {key} any more: {}",
-                    error.message
-                ));
-            }
+            Err(error) if error.failure == Failure::NotFound => self.missed(&key, &error).await,
             Err(error) => self.unread(&name, &error),
         }
         Ok(())
@@ -363,7 +358,7 @@ impl Task<'_> {
         if shown.key.certificate.is_some() {
             order.certificate.clone_from(&shown.key.certificate);
         }
-        order.state = Some(shown.state.clone());
+        (order.state, order.gone_since) = (Some(shown.state.clone()), None);
         order.words.clone_from(&shown.words);
         order.look_at_is_the_cas = shown.look_at.is_some_and(|at| at > now);
         let own = order.next_look(now);

@@ -9,6 +9,7 @@ use super::alone::may_be_open;
 use super::ca::key_of;
 use super::found::installed;
 use super::lost::{begun_words, noted, read_note};
+use crate::ca::Failure;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};
 use crate::certificates::folder::Known;
@@ -260,6 +261,9 @@ impl Task<'_> {
                     order.looks += 1;
                 }
                 return;
+            }
+            Err(error) if error.failure == Failure::NotFound && !order.is_fetched_again => {
+                return self.missed(&key, &error).await;
             }
             Err(error) => return self.unread(&name, &error),
         };

@@ -102,8 +102,10 @@ impl Task<'_> {
                 "the CA does not have the order: it is made again",
             );
         }
+        let last = order.words.as_ref();
+        let last = last.map_or_else(String::new, |last| format!("; the last one: {last}"));
         let words = format!(
-            "the order was sent {ORDERS} times without an answer, and the CA shows none; ask the CA whether it has the order {}",
+            "the order was sent {ORDERS} times without an answer that says yes or no, and the CA shows none; ask the CA whether it has the order {}{last}",
             order.tag
         );
         self.say("not-found", "the CA does not have the order");
