@@ -185,7 +185,9 @@ impl Http {
                 ));
             }
             self.pace.turn().await.map_err(NoAnswer::Unpaced)?;
-            address::turn_at(&self.address).await;
+            address::turn_at(&self.address)
+                .await
+                .map_err(NoAnswer::Unpaced)?;
             let outcome = tokio::time::timeout(self.timeout, self.transfer(ask)).await;
             let outcome = outcome.unwrap_or_else(|_| {
                 Err(NoAnswer::Lost(format!(

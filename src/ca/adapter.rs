@@ -39,6 +39,9 @@ pub struct Adapter {
     pub check_client: fn(&str) -> Result<(), &'static str>,
     /// Who calls, of these settings: calls of one account share one rate.
     pub caller: fn(&Values) -> &str,
+    /// Whether the CA counts calls by the address that they come from, and allows no burst: then all
+    /// processes take turns.
+    pub paces_addresses: bool,
     /// Why the secret of a key may not be the CA's, where its form tells.
     pub doubt: fn(&str, &SecretString) -> Option<String>,
     /// Makes the adapter for an account.

@@ -30,7 +30,7 @@ use secrecy::ExposeSecret;
 use secrecy::SecretString;
 
 use self::envelope::Envelope;
-use super::http::{self, Call, Http, Permit, Reach, SecretReader};
+use super::http::{self, Call, Http, Reach, SecretReader};
 use super::validation;
 use super::{
     CaError, Client, ClientSelector, Failure, Issuing, Listing, Started, Submission, Validation,
@@ -98,8 +98,13 @@ impl InterNetX {
         let apart = settings
             .apart
             .max(Duration::from_secs_f64(1.0 / reach.rate.max(0.001)));
-        let address = Address::keep(&name, apart);
-        reach.permit = Some(paced(Arc::clone(&address), reach.permit.take()));
+        // Others in this process call the address too, and other processes.
+        let address = Address::keep(&name, apart, reach.permit.take());
+        let kept = Arc::clone(&address);
+        reach.permit = Some(Arc::new(move || {
+            let address = Arc::clone(&kept);
+            Box::pin(async move { address.turn().await })
+        }));
         // The pace of the address is the slower one, and knows no burst.
         reach.rate = 1000.0;
         Ok(Self {
@@ -164,20 +169,6 @@ impl InterNetX {
         Err(CaError::new(Failure::Refused, what)
             .with_hint("An order brings its own record; remove the [[client]] of this CA."))
     }
-}
-
-/// The pace of the address after that of all machines.
-fn paced(address: Arc<Address>, permit: Option<Permit>) -> Permit {
-    Arc::new(move || {
-        let (address, permit) = (Arc::clone(&address), permit.clone());
-        Box::pin(async move {
-            if let Some(permit) = permit {
-                permit().await?;
-            }
-            address.turn().await;
-            Ok(())
-        })
-    })
 }
 
 #[async_trait]

@@ -23,11 +23,13 @@ pub(super) use self::hooks::hook_keys;
 pub(super) use self::inventory::{alarm, differs, pretend, sync, wanted};
 pub(super) use self::notify::notifier;
 pub(super) use self::persistent::persistent;
-pub(super) use self::ports::{Usable, ca, gate, ports, ports_at, provider, usable_ports};
+pub(super) use self::ports::{
+    Usable, ca, ca_in_turn, gate, ports, ports_at, provider, usable_ports,
+};
 pub(super) use self::server::{access, tls};
 pub(super) use self::store::{
-    Named, memory, open, open_as_it_is, open_or_make, open_to_look, open_to_serve, store_copy,
-    store_if_there, store_read_only,
+    Named, memory, open, open_as_it_is, open_or_make, open_to_call, open_to_look, open_to_serve,
+    store_copy, store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
 use crate::ca::CaError;

@@ -45,6 +45,7 @@ pub static ADAPTER: Adapter = Adapter {
     check_client,
     // Whose key it is, only DigiCert knows: all keys of an instance share one rate.
     caller: |_| "",
+    paces_addresses: false,
     doubt: |_, _: &SecretString| None,
     connect,
 };

@@ -32,7 +32,7 @@ struct Row {
 
 /// The orders of every account. One that refuses is named, and the others are listed all the same.
 pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::store_read_only(settings).await?;
+    let store = wire::open_to_call(settings).await?;
     let known = super::views(settings, &store, wire::clock().now()).await?;
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
     let issuing = settings
@@ -72,7 +72,7 @@ struct Found {
 
 /// The orders of an account, client by client.
 async fn at(settings: &Settings, store: &Arc<dyn Store>, ca: &str) -> Vec<Result<Found, Failed>> {
-    let account = match wire::ca(settings, ca, wire::clock()) {
+    let account = match wire::ca_in_turn(settings, ca, store) {
         Ok(account) => account,
         Err(failed) => return vec![Err(failed)],
     };

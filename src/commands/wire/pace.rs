@@ -42,15 +42,7 @@ impl fmt::Debug for FleetPace {
 }
 
 impl FleetPace {
-    /// `None` where no other machine can be at work: then each process keeps to its own rate, and
-    /// no call costs a write.
-    pub(super) fn of(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Option<Arc<Self>> {
-        store
-            .is_shared()
-            .then(|| Arc::new(Self::new(Arc::clone(store), Arc::clone(clock))))
-    }
-
-    fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
             clock,
@@ -69,8 +61,8 @@ impl FleetPace {
 
     /// For the client of a CA.
     pub(super) fn permit(self: &Arc<Self>, whose: String, per_second: f64) -> Permit {
-        let fleet = Arc::clone(self);
         // As its own limiter: a second's worth at once, no more.
+        let fleet = Arc::clone(self);
         let allowance = Arc::new(Allowance {
             whose,
             per_second,
@@ -79,6 +71,26 @@ impl FleetPace {
         Arc::new(move || {
             let (fleet, allowance) = (Arc::clone(&fleet), Arc::clone(&allowance));
             Box::pin(async move { fleet.turn(&allowance).await })
+        })
+    }
+
+    /// For all processes that call one address, whose calls keep a distance. A command that may not write
+    /// the store keeps its own.
+    pub(super) fn turns(self: &Arc<Self>, address: &str, per_second: f64) -> Permit {
+        let fleet = Arc::clone(self);
+        let allowance = Arc::new(Allowance {
+            whose: format!("{address} (address)"),
+            per_second,
+            burst: 1,
+        });
+        Arc::new(move || {
+            let (fleet, allowance) = (Arc::clone(&fleet), Arc::clone(&allowance));
+            Box::pin(async move {
+                if let Err(why) = fleet.turn(&allowance).await {
+                    tracing::debug!(why, "other processes are not waited for");
+                }
+                Ok(())
+            })
         })
     }
 
@@ -176,6 +188,24 @@ mod tests {
             whose: "host robot".to_owned(),
             per_second,
             burst,
+        }
+    }
+
+    #[tokio::test]
+    async fn processes_at_one_address_take_turns_without_a_burst() {
+        let (clock, _store, machines) = machines(3).await;
+        let turns: Vec<_> = machines
+            .iter()
+            .map(|one| one.turns("ca.test", 2.5))
+            .collect();
+        let mut at = Vec::new();
+        for call in 0..30 {
+            turns[call % 3]().await.unwrap();
+            at.push(clock.now());
+        }
+        for (first, fourth) in at.iter().zip(&at[3..]) {
+            let span = fourth.duration_since(*first);
+            assert!(span > SignedDuration::from_secs(1), "{span}: {at:?}");
         }
     }
 

@@ -14,7 +14,8 @@ use secrecy::ExposeSecret;
 
 use super::clock;
 use super::pace::FleetPace;
-use crate::ca::http::Reach;
+use crate::ca::http::{Permit, Reach};
+use crate::ca::internetx::APART;
 use crate::ca::settings::Account;
 use crate::ca::{CaError, Failure, Validation};
 use crate::clock::Clock;
@@ -37,6 +38,22 @@ pub(in crate::commands) fn ca(
         .get(name)
         .ok_or_else(|| Failed::new(Exit::Usage, format!("there is no [ca.{name}]")))?;
     (from.kind.connect)(account(settings, name, from, None)?, clock).map_err(unfit)
+}
+
+/// The same for a command that looks while others are at work: with them it keeps the pace of the
+/// account and of its address.
+pub(in crate::commands) fn ca_in_turn(
+    settings: &Settings,
+    name: &str,
+    store: &Arc<dyn Store>,
+) -> Result<Arc<dyn Validation>, Failed> {
+    let clock = clock();
+    let missing = || Failed::new(Exit::Usage, format!("there is no [ca.{name}]"));
+    let from = settings.cas.get(name).ok_or_else(missing)?;
+    let pace = Arc::new(FleetPace::new(Arc::clone(store), Arc::clone(&clock)));
+    let fleet = store.is_shared().then_some(&pace);
+    let account = account(settings, name, from, permit(from, &pace, fleet))?;
+    (from.kind.connect)(account, clock).map_err(unfit)
 }
 
 /// A setting that no call can be made with is wrong here, whatever the CA says.
@@ -103,7 +120,10 @@ pub(in crate::commands) fn usable_ports(settings: &Settings, store: Arc<dyn Stor
 }
 
 fn usable_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Usable {
-    let fleet = FleetPace::of(&store, &clock);
+    let pace = Arc::new(FleetPace::new(Arc::clone(&store), Arc::clone(&clock)));
+    // Where no other machine can be at work, each process keeps to its own rate, and no call costs a
+    // write; but for addresses that several processes call.
+    let fleet = store.is_shared().then(|| Arc::clone(&pace));
     let mut unusable = Vec::new();
     let mut refuse = |what, name: &str, failed| {
         let name = name.to_owned();
@@ -111,7 +131,7 @@ fn usable_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) 
     };
     let mut cas: BTreeMap<String, Arc<dyn Validation>> = BTreeMap::new();
     for (name, from) in &settings.cas {
-        let account = account(settings, name, from, fleet.as_ref());
+        let account = account(settings, name, from, permit(from, &pace, fleet.as_ref()));
         let connected = account
             .and_then(|account| (from.kind.connect)(account, Arc::clone(&clock)).map_err(unfit));
         match connected {
@@ -250,23 +270,33 @@ fn gate_as_far(settings: &Settings, clock: Arc<dyn Clock>) -> (Gate, Vec<Failed>
     (Gate::new(settings, clock), faults)
 }
 
+/// What the calls of an account wait for beside their own rate.
+fn permit(
+    from: &CaSettings,
+    pace: &Arc<FleetPace>,
+    fleet: Option<&Arc<FleetPace>>,
+) -> Option<Permit> {
+    let per_second = from.rate.per_second();
+    let authority = from.url.authority();
+    if from.kind.paces_addresses {
+        let most = 1.0 / APART.as_secs_f64();
+        return Some(pace.turns(authority, per_second.min(most)));
+    }
+    let caller = (from.kind.caller)(&from.values);
+    fleet.map(|fleet| fleet.permit(format!("{authority} {caller}"), per_second))
+}
+
 /// An account as its kind of CA wants it.
 fn account<'a>(
     settings: &'a Settings,
     name: &str,
     from: &'a CaSettings,
-    fleet: Option<&Arc<FleetPace>>,
+    permit: Option<Permit>,
 ) -> Result<Account<'a>, Failed> {
-    let caller = (from.kind.caller)(&from.values);
     Ok(Account {
         reach: Reach {
             rate: from.rate.per_second(),
-            permit: fleet.map(|fleet| {
-                fleet.permit(
-                    format!("{} {caller}", from.url.authority()),
-                    from.rate.per_second(),
-                )
-            }),
+            permit,
             ca_file: from.ca_file.clone(),
             proxy: proxy(name, from)?,
             ..Reach::new(name, from.url.clone())

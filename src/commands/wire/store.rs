@@ -138,6 +138,23 @@ pub(in crate::commands) async fn store_if_there(
         .await
 }
 
+/// Opens the store for a command that only looks, and calls CAs while others may be at work: where calls
+/// of one address take turns, it is written for that, if it may be.
+pub(in crate::commands) async fn open_to_call(
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, Failed> {
+    let named = Named::of(settings);
+    let takes_turns = settings.cas.values().any(|ca| ca.kind.paces_addresses);
+    if takes_turns
+        && named.is_there().await?
+        && !named.is_older().await?
+        && let Ok(store) = named.open(Some(&fingerprint(settings))).await
+    {
+        return Ok(store);
+    }
+    store_read_only(settings).await
+}
+
 /// Opens the store for reading; while there is none, an empty one in memory.
 pub(in crate::commands) async fn store_read_only(
     settings: &Settings,
