@@ -41,6 +41,9 @@ const TRIES: u32 = 3;
 /// half at random.
 const PAUSE: Duration = Duration::from_millis(800);
 
+/// Before a person hears that something is not there, it is asked for again after these pauses.
+pub(in crate::ca) const SETTLING: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
+
 /// What an answer may weigh after decompression.
 const CAP: usize = 1024 * 1024;
 /// The same for the list of a client's domains: a hundred thousand of them at 0.8 kB each, measured
@@ -97,7 +100,7 @@ impl Http {
         Ok(Self {
             ca: reach.name.clone(),
             clock,
-            redactor: Redactor::default(),
+            redactor: Redactor::of(&reach.numbers),
             base: base.as_str().trim_end_matches('/').to_owned(),
             host: base.host_str().unwrap_or_default().to_owned(),
             peer: connect::peer(base, reach.proxy.as_ref()),
@@ -116,6 +119,14 @@ impl Http {
     /// Our clock minus the CA's, as the last success that named a time showed it.
     pub(super) fn clock_skew(&self) -> Option<SignedDuration> {
         *self.skew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits, by the clock.
+    pub(super) async fn rest(&self, span: Duration) {
+        let until = self.clock.now().saturating_add(span);
+        self.clock
+            .sleep_until(until.unwrap_or(Timestamp::MAX))
+            .await;
     }
 
     fn note_skew(&self, answer: &Answer) {
@@ -189,12 +200,7 @@ impl Http {
             }
             let pause =
                 PAUSE.mul_f64(f64::from(1_u32 << (attempt - 1)) * rand::random_range(0.5..=1.0));
-            let until = self
-                .clock
-                .now()
-                .saturating_add(pause)
-                .unwrap_or(Timestamp::MAX);
-            self.clock.sleep_until(until).await;
+            self.rest(pause).await;
         }
         unreachable!("the loop ends by its last try")
     }

@@ -33,6 +33,8 @@ pub struct Reach {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// An HTTP proxy; the environment's is never used.
     pub proxy: Option<Url>,
+    /// Telephone numbers of people, which no answer brings into a log or a store.
+    pub numbers: Vec<SecretString>,
     /// `User-Agent`
     pub user_agent: String,
     /// How long to wait.
@@ -78,6 +80,7 @@ impl Reach {
             ca_file: None,
             identity: None,
             proxy: None,
+            numbers: Vec::new(),
             user_agent: concat!("prevalidate/", env!("CARGO_PKG_VERSION")).to_owned(),
             timeouts: Timeouts::default(),
         }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
 /// So much of the CA's free text is kept.
@@ -31,31 +33,68 @@ pub(in crate::ca) fn clean(text: &str) -> String {
 /// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody
 /// looks at it (faults C22, J07).
 #[derive(Default)]
-pub(in crate::ca) struct Redactor(RwLock<Vec<SecretString>>);
+pub(in crate::ca) struct Redactor {
+    secrets: RwLock<Vec<SecretString>>,
+    /// The digits by which a telephone number is known.
+    numbers: RwLock<Vec<SecretString>>,
+}
 
 const REDACTED: &str = "[REDACTED]";
 
+/// A number of fewer digits would be found in much that is none.
+const LEAST_DIGITS: usize = 6;
+
 impl Redactor {
-    /// Remembers a secret.
+    /// One that knows these telephone numbers.
+    pub(super) fn of(numbers: &[SecretString]) -> Self {
+        let redactor = Self::default();
+        for number in numbers {
+            redactor.learn_number(number.expose_secret());
+        }
+        redactor
+    }
+
+    /// Remembers a secret, as it is and in Base64.
     pub(in crate::ca) fn learn(&self, secret: &SecretString) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if !secret.expose_secret().is_empty()
-            && !known
-                .iter()
-                .any(|k| k.expose_secret() == secret.expose_secret())
-        {
-            known.push(secret.clone());
+        let plain = secret.expose_secret();
+        if plain.is_empty() {
+            return;
+        }
+        let encoded = [STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base| base.encode(plain));
+        learn(&self.secrets, plain);
+        for text in encoded.iter().filter(|_| plain.len() >= LEAST_DIGITS) {
+            learn(&self.secrets, text);
+        }
+    }
+
+    /// Remembers a telephone number. It is known by its last digits, without those of a country: others
+    /// write them with `+` or `00`, or not at all, and anything between the digits.
+    pub(in crate::ca) fn learn_number(&self, number: &str) {
+        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+        let country = match digits.len() {
+            0..=8 => 0,
+            9 => 2,
+            _ => 3,
+        };
+        let kept = &digits[country..];
+        if kept.len() >= LEAST_DIGITS {
+            learn(&self.numbers, kept);
         }
     }
 
     /// The text without the known secrets.
     pub(in crate::ca) fn strike_keys(&self, mut text: String) -> String {
-        for secret in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        for secret in secrets.iter() {
             if text.contains(secret.expose_secret()) {
                 text = text.replace(secret.expose_secret(), REDACTED);
             }
         }
-        text
+        let numbers = self.numbers.read().unwrap_or_else(PoisonError::into_inner);
+        match numbers.is_empty() {
+            true => text,
+            false => strike_numbers(&text, &numbers),
+        }
     }
 
     /// The text without the known secrets and without anything that has the shape of a JWT.
@@ -65,6 +104,43 @@ impl Redactor {
             Cow::Owned(struck) => struck,
         }
     }
+}
+
+fn learn(known: &RwLock<Vec<SecretString>>, text: &str) {
+    let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+    if !known.iter().any(|one| one.expose_secret() == text) {
+        known.push(SecretString::from(text));
+    }
+}
+
+/// Replaces every run of digits, with what is written between digits, that holds one of these numbers.
+fn strike_numbers(text: &str, numbers: &[SecretString]) -> String {
+    let is_between = |c: char| " \u{a0}+-./()".contains(c);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(from) = rest.find(|c: char| c.is_ascii_digit() || c == '+') {
+        let (before, run) = rest.split_at(from);
+        let end = run.find(|c: char| !c.is_ascii_digit() && !is_between(c));
+        let run = &run[..end.unwrap_or(run.len())];
+        let kept = run.trim_end_matches(is_between);
+        let kept = if kept.is_empty() { run } else { kept };
+        let digits: String = kept.chars().filter(char::is_ascii_digit).collect();
+        let is_one = numbers
+            .iter()
+            .any(|one| digits.contains(one.expose_secret()));
+        // A bare number of JSON stays a value of JSON.
+        let is_bare = kept.bytes().all(|b| b.is_ascii_digit())
+            && before.trim_end().ends_with([':', '[', ',']);
+        out.push_str(before);
+        out.push_str(match (is_one, is_bare) {
+            (true, true) => "null",
+            (true, false) => REDACTED,
+            (false, _) => kept,
+        });
+        rest = &rest[from + kept.len()..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// Replaces `eyJ….….…`: the first part of every JWT begins so, being the Base64 of `{"`. Each
@@ -109,6 +185,38 @@ mod tests {
         let struck =
             redactor.strike("k=hunter2&t=eyJh.eyJi.c-_d, eyJust text, eyJx.y.z".to_owned());
         assert_eq!(struck, "k=[REDACTED]&t=[REDACTED], eyJust text, [REDACTED]");
+    }
+
+    #[test]
+    fn a_secret_in_base64_is_struck_out_too() {
+        let redactor = Redactor::default();
+        redactor.learn(&SecretString::from("correct horse battery"));
+        let struck = redactor.strike("p=Y29ycmVjdCBob3JzZSBiYXR0ZXJ5, and so on".to_owned());
+        assert_eq!(struck, "p=[REDACTED], and so on");
+    }
+
+    #[test]
+    fn a_telephone_number_is_struck_out_however_it_is_written() {
+        let redactor = Redactor::default();
+        redactor.learn_number("+41-44-1234567");
+        for written in [
+            "+41-44-1234567",
+            "+41441234567",
+            "0041 44 123 45 67",
+            "044 123 45 67",
+            "(044) 123.45.67",
+            "+41 (0)44/1234567",
+            "41441234567",
+        ] {
+            let struck = redactor.strike(format!("phone \"{written}\" is wrong, job 123456"));
+            let digits: String = struck.chars().filter(char::is_ascii_digit).collect();
+            assert_eq!(digits, "123456", "{written}: {struck}");
+            assert!(struck.contains("is wrong, job 123456"), "{struck}");
+        }
+        let json = redactor.strike(r#"{"id":123456,"phone":41441234567,"fax":[1, 2]}"#.to_owned());
+        assert_eq!(json, r#"{"id":123456,"phone":null,"fax":[1, 2]}"#);
+        let dates = "2026-12-01T10:00:00.000+0100, 1.2.3-4";
+        assert_eq!(redactor.strike(dates.to_owned()), dates);
     }
 
     #[test]

@@ -148,6 +148,8 @@ impl Settings {
             base,
             rate: self.rate,
             permit: self.permit.clone(),
+            // Orders here name no contact.
+            numbers: Vec::new(),
             ca_file: self.ca_file.clone(),
             identity: None,
             proxy: self.proxy.clone(),

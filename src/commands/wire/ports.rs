@@ -10,7 +10,7 @@ use prevalidate_kit::pace::Pace;
 use prevalidate_providers::Provider;
 use prevalidate_providers::provider::LiveNameServers;
 use prevalidate_providers::registry::ProviderSettings;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::clock;
 use super::pace::FleetPace;
@@ -293,10 +293,13 @@ fn account<'a>(
     from: &'a CaSettings,
     permit: Option<Permit>,
 ) -> Result<Account<'a>, Failed> {
+    let contacts = settings.certificates.contacts.values();
+    let numbers = contacts.map(|one| SecretString::from(one.phone.as_str()));
     Ok(Account {
         reach: Reach {
             rate: from.rate.per_second(),
             permit,
+            numbers: numbers.collect(),
             ca_file: from.ca_file.clone(),
             proxy: proxy(name, from)?,
             ..Reach::new(name, from.url.clone())

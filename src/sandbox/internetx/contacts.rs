@@ -14,7 +14,11 @@ pub(super) fn make(shared: &Shared, body: &Value) -> Answer {
         .iter()
         .find(|key| body[**key].as_str().is_none_or(str::is_empty));
     if let Some(key) = missing {
-        return Err(Refused::new(400, "EF4002001", format!("{key} fehlt")));
+        // It repeats what it was sent, and writes a number in its own way.
+        let phone = body["phone"].as_str().unwrap_or_default();
+        let digits: String = phone.chars().filter(char::is_ascii_digit).collect();
+        let text = format!("{key} fehlt, Telefon {phone}, {digits}");
+        return Err(Refused::new(400, "EF4002001", text));
     }
     if !body["address"].is_array() {
         return Err(Refused::new(400, "EF4002001", "address fehlt"));
