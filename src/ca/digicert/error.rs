@@ -52,6 +52,17 @@ impl ApiError {
         codes.any(|code| !code.is_empty() && code.split('|').all(is_word))
     }
 
+    /// Whether the codes speak of trouble of DigiCert's own, and not of what was asked for.
+    fn is_trouble(&self) -> bool {
+        let words = [
+            "service_unavailable",
+            "internal_error",
+            "internal_server_error",
+            "timeout",
+        ];
+        words.iter().any(|word| self.has(word))
+    }
+
     /// Whether one of the codes has this part.
     pub(super) fn has(&self, part: &str) -> bool {
         let mut codes = self.errors.iter().flat_map(|(code, _)| code.split('|'));
@@ -91,6 +102,13 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
         _ if has("access_denied_invalid_key") => (Failure::Unauthenticated, Some(LOGIN)),
         _ if call.may_have_ordered(answer, own.is_some()) => {
             (Failure::Unknown, answer.is_page().then_some(LATER))
+        }
+        _ if call.may_have_taken_effect(answer, own.is_some()) => {
+            (Failure::Unknown, answer.is_page().then_some(LATER))
+        }
+        // Trouble of its own, whatever the status: it may have been taken before that began.
+        400..=499 if !call.is_read() && own.is_some_and(ApiError::is_trouble) => {
+            (Failure::Unknown, None)
         }
         401 => (Failure::Unauthenticated, Some(LOGIN)),
         // The network before the API refuses today what the API takes tomorrow.
@@ -161,5 +179,9 @@ mod tests {
     fn only_digicerts_own_words_refuse_an_order() {
         let own = r#"{"errors":[{"code":"x","message":"no"}]}"#;
         crate::ca::http::lab::only_own_words_refuse_an_order(own, refusal);
+        crate::ca::http::lab::only_own_words_refuse_an_effect(own, refusal);
+        let trouble = r#"{"errors":[{"code":"service_unavailable","message":"no"}]}"#;
+        let error = crate::ca::http::lab::order_answered(400, trouble, refusal);
+        assert!(error.outcome_unknown(), "{error}");
     }
 }

@@ -92,6 +92,14 @@ impl<'a> Call<'a> {
     pub(in crate::ca) fn may_have_ordered(&self, answer: &Answer, own: bool) -> bool {
         self.kind == Kind::Order && !own && answer.status != StatusCode::TOO_MANY_REQUESTS
     }
+
+    /// The same for any other effect: a refusal that is not in the CA's `own` words proves nothing, and
+    /// what became of the effect is read. A login that is refused, and who counts calls, come before.
+    pub(in crate::ca) fn may_have_taken_effect(&self, answer: &Answer, own: bool) -> bool {
+        let comes_before = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
+        let is_refusal = answer.status.is_client_error() && !comes_before.contains(&answer.status);
+        !self.is_read() && !own && is_refusal
+    }
 }
 
 /// Takes an answer that is too large to be held, piece by piece.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::ca::http::answer::Answer;
 use crate::ca::http::redact::clean;
-use crate::ca::http::{Call, Http};
+use crate::ca::http::{Call, Http, Kind};
 use crate::ca::{CaError, Failure, json};
 
 /// Which part of the API a call belongs to, for the meaning of a code.
@@ -131,6 +131,12 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
         (Endpoint::Dcv | Endpoint::Domain, -712 | -713 | -714 | -732) => {
             (Refused, "Sectigo does not take the name", None)
         }
+        // It may have been ours, the call before the answer to which was lost.
+        (Endpoint::Ssl, -728 | -3114 | -3115) => (
+            Unknown,
+            "it was changed by another call at the same moment",
+            None,
+        ),
         (_, -728 | -3114 | -3115) => (
             Unavailable,
             "another administrator changed it at the same moment",
@@ -145,10 +151,18 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
             (Unavailable, "the certificate is not ready yet", None)
         }
         (Endpoint::Collect, -110 | -192) => (Refused, "the certificate is revoked", None),
+        // What the order is made for is "not ready yet".
+        (Endpoint::Ssl, 0 | -103 | -109 | -183 | -1400) => {
+            (Unknown, "the certificate is not ready yet", None)
+        }
+        // It passes once the domain is validated: then the same order is taken.
         (Endpoint::Ssl, -107 | -737 | -1137) => (
-            Refused,
+            Unavailable,
             "a domain of the order is not validated",
-            Some("`prevalidate run` validates it; then the order is taken."),
+            Some(
+                "The order is tried again. Each `prevalidate run` reads the domain's state at Sectigo, and validates \
+                 the domain if it is not; `prevalidate diagnose DOMAIN` says what it waits for.",
+            ),
         ),
         (Endpoint::Ssl, -843) => (
             Refused,
@@ -163,6 +177,9 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
             "the product or its term is wrong",
             Some("`prevalidate products` lists what may be ordered, with the terms."),
         ),
+        (Endpoint::Ssl, -7 | -64 | -1002 | -1601) => {
+            (Refused, "a field of the order is missing or wrong", None)
+        }
         (Endpoint::Ssl, -62) => (Refused, "a field of the customer's own is missing", None),
         (Endpoint::Ssl, -102 | -130 | -159 | -1112 | -1113 | -1140) => {
             (Refused, "the state of the order does not allow it", None)
@@ -183,6 +200,14 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
     })
 }
 
+/// Whether Sectigo's own answer to an order leaves open whether there is one: only a code that is known
+/// to refuse proves that there is none. A login that is refused, and who counts calls, come before.
+fn proves_nothing(call: &Call<'_>, answer: &Answer, meaning: Option<&Meaning>) -> bool {
+    let comes_before = matches!(answer.status.as_u16(), 401 | 429);
+    let refuses = meaning.is_some_and(|meaning| meaning.failure != Failure::Unknown);
+    call.kind == Kind::Order && !comes_before && !refuses
+}
+
 /// What an answer without success means for a call.
 pub(super) fn refusal(
     http: &Http,
@@ -196,6 +221,8 @@ pub(super) fn refusal(
     let meaning = own.and_then(|spoken| meaning(endpoint, spoken.code?));
     let failure = match (status.as_u16(), &meaning) {
         _ if call.may_have_ordered(answer, own.is_some()) => Failure::Unknown,
+        _ if call.may_have_taken_effect(answer, own.is_some()) => Failure::Unknown,
+        (400..=599, meaning) if proves_nothing(call, answer, meaning.as_ref()) => Failure::Unknown,
         (401, _) => Failure::Unauthenticated,
         (429, _) => Failure::Throttled,
         (503, _) if answer.retry_after.is_some() => Failure::Throttled,
@@ -211,6 +238,7 @@ pub(super) fn refusal(
         (404, None) => Failure::Malformed,
         (408 | 300..=399 | 500..=599, None) if call.is_read() => Failure::Unavailable,
         (408 | 300..=399 | 500..=599, None) => Failure::Unknown,
+        (400..=499, None) if spoken.is_none() => call.lost(),
         (400..=499, None) => Failure::Refused,
         (_, None) => Failure::Malformed,
     };
@@ -269,10 +297,26 @@ mod tests {
     }
 
     #[test]
-    fn only_sectigos_own_words_refuse_an_order() {
-        let own = r#"{"code":-9999,"description":"no"}"#;
-        lab::only_own_words_refuse_an_order(own, |http, call, answer| {
+    fn only_sectigos_own_words_refuse_an_order_or_an_effect() {
+        let own = r#"{"code":-9,"description":"no"}"#;
+        let judge = |http: &Http, call: &Call<'_>, answer: &Answer| {
             refusal(http, Endpoint::Ssl, call, answer)
-        });
+        };
+        lab::only_own_words_refuse_an_order(own, judge);
+        lab::only_own_words_refuse_an_effect(own, judge);
+    }
+
+    #[test]
+    fn a_code_that_is_not_known_to_refuse_leaves_open_whether_there_is_an_order() {
+        for code in [0, -1, -103, -183, -728, -1400, -3114, -3115, -9999] {
+            let body = format!(r#"{{"code":{code},"description":"x"}}"#);
+            let judge = |http: &Http, call: &Call<'_>, answer: &Answer| {
+                refusal(http, Endpoint::Ssl, call, answer)
+            };
+            for status in [400, 404, 500] {
+                let error = lab::order_answered(status, &body, judge);
+                assert!(error.outcome_unknown(), "{status}, {code}: {error}");
+            }
+        }
     }
 }

@@ -201,13 +201,19 @@ impl Issuing for Sectigo {
     }
 
     async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        let details = self.details("read the order", key).await?;
-        let known = self.seen(key, &details);
+        let known = match self.details("read the order", key).await {
+            Ok(details) => Some(self.seen(key, &details)),
+            // The number of the certificate names it too.
+            Err(error) if error.failure == Failure::NotFound => None,
+            Err(error) => return Err(error),
+        };
         let wanted = csr::serial(&wish.serial);
         // After a replacement the order has another certificate, and the old one goes by number.
         // Where the order shows no number, only the number names the certificate.
-        let is_present = known.serial.as_ref() == Some(&wanted);
-        if known.state == OrderState::Revoked && is_present {
+        let is_its = |one: &Order| one.serial.as_ref() == Some(&wanted);
+        let is_present = known.as_ref().is_some_and(is_its);
+        let is_beside = known.is_some() && !is_present;
+        if known.is_some_and(|one| one.state == OrderState::Revoked && is_its(&one)) {
             return Ok(Revocation::Done);
         }
         let by_id = ["ssl", "v1", "revoke", &key.reference];
@@ -228,7 +234,7 @@ impl Issuing for Sectigo {
         let Some(error) = refused else {
             // An older certificate is in no order that could be read. SCM says 204; anything else is no
             // word of its own.
-            let is_done = !is_present && answer.status == StatusCode::NO_CONTENT;
+            let is_done = is_beside && answer.status == StatusCode::NO_CONTENT;
             return Ok(match is_done {
                 true => Revocation::Done,
                 false => Revocation::Taken(key.clone()),
@@ -237,7 +243,7 @@ impl Issuing for Sectigo {
         let code = ApiError::read(&answer.body).and_then(|said| said.code);
         if code.is_some_and(|code| WRONG_STATE.contains(&code)) {
             let now = self.look(key).await?;
-            if now.state == OrderState::Revoked || !is_present {
+            if now.state == OrderState::Revoked || is_beside {
                 return Ok(Revocation::Done);
             }
         }
@@ -401,7 +407,7 @@ impl Sectigo {
         let answer = self.call(Endpoint::Ssl, call).await?;
         let value = self.json(call, &answer)?.value;
         let id = value.get("sslId").and_then(wire::id);
-        let id = id.ok_or_else(|| {
+        let id = id.filter(|id| id.parse() != Ok(0_u64)).ok_or_else(|| {
             let why = "the answer names no order (`sslId`)";
             self.http.error(Failure::Malformed, call, why)
         })?;
@@ -415,9 +421,14 @@ impl Sectigo {
         self.check(&key.reference, &call)?;
         let answer = self.call(Endpoint::Ssl, &call).await?;
         let value = self.json(&call, &answer)?.value;
+        let malformed = |why: &str| Err(self.http.error(Failure::Malformed, &call, why));
         if value.get("status").is_none() {
-            let why = "the answer has no `status`";
-            return Err(self.http.error(Failure::Malformed, &call, why));
+            return malformed("the answer has no `status`");
+        }
+        let shown = value.get("id").or_else(|| value.get("sslId"));
+        let shown = shown.and_then(wire::id);
+        if shown.is_some_and(|shown| shown.parse::<u64>().ok() != key.reference.parse().ok()) {
+            return malformed("the answer is about another order");
         }
         Ok(value)
     }

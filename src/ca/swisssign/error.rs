@@ -110,6 +110,7 @@ pub(super) fn refusal(http: &Http, call: &Call<'_>, answer: &Answer) -> CaError 
     let denied = spoken.as_ref().is_some_and(ApiError::is_access_denied);
     let failure = match status.as_u16() {
         _ if call.may_have_ordered(answer, own.is_some()) => Failure::Unknown,
+        _ if call.may_have_taken_effect(answer, own.is_some()) => Failure::Unknown,
         429 => Failure::Throttled,
         503 if answer.retry_after.is_some() => Failure::Throttled,
         // A 401 comes this far only when the same token serves other calls.
@@ -293,5 +294,6 @@ mod tests {
     fn only_the_cas_own_words_refuse_an_order() {
         let own = r#"{"uuid":"u","errorCode":"011.351.0226"}"#;
         crate::ca::http::lab::only_own_words_refuse_an_order(own, refusal);
+        crate::ca::http::lab::only_own_words_refuse_an_effect(own, refusal);
     }
 }

@@ -210,4 +210,8 @@ pub enum What {
     DoneButLost,
     /// The call is lost on its way.
     Lost,
+    /// It refuses the call with this code, and the call is not made.
+    Says(i64),
+    /// The call is made, and it answers with this code all the same.
+    DoneButSays(i64),
 }

@@ -66,6 +66,7 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
     let query = parts.uri.query().unwrap_or_default();
     let reply = match fault {
         Some(What::Gateway(status)) => Reply::gateway(status),
+        Some(What::Says(code)) => Reply::refused(400, code, "as it was told"),
         Some(What::Lost) => {
             line.cut();
             Reply::empty(200)
@@ -87,6 +88,10 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
                 }
             }
         }
+    };
+    let reply = match fault {
+        Some(What::DoneButSays(code)) => Reply::refused(400, code, "as it was told"),
+        _ => reply,
     };
     if fault == Some(What::DoneButLost) {
         line.cut();

