@@ -39,7 +39,8 @@ pub(super) fn read(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<Enve
     let kind = whole["status"]["type"].as_str().unwrap_or_default();
     let codes = codes(&whole);
     let says_no = kind == "ERROR" || codes.iter().any(|code| code.starts_with('E'));
-    if answer.status.is_success() && !says_no {
+    // What says neither yes nor no is a success about nothing.
+    if answer.status.is_success() && !says_no && is_own(&whole, &codes) {
         let data = match &whole["data"] {
             Value::Array(data) => data.clone(),
             _ => Vec::new(),
@@ -107,8 +108,9 @@ fn refusal(
         .flatten();
     words.extend(
         fields
-            .filter_map(|field| field["value"].as_str())
-            .map(|field| format!("about `{}`", clean(field))),
+            // Its value is what was sent, a person's data too.
+            .filter_map(|field| field["type"].as_str())
+            .map(|kind| format!("about a field of type `{}`", clean(kind))),
     );
     words.dedup();
     words.retain(|word| !word.is_empty());
@@ -165,11 +167,40 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    use crate::ca::http::lab;
+
     #[test]
-    fn only_internetx_own_words_refuse_an_order() {
+    fn only_internetx_own_words_refuse_an_order_or_an_effect() {
         let own = r#"{"status":{"type":"ERROR","code":"EF1"}}"#;
-        crate::ca::http::lab::only_own_words_refuse_an_order(own, |http, call, answer| {
+        let judge =
+            |http: &Http, call: &Call<'_>, answer: &Answer| read(http, call, answer).unwrap_err();
+        lab::only_own_words_refuse_an_order(own, judge);
+        lab::only_own_words_refuse_an_effect(own, judge);
+    }
+
+    #[test]
+    fn an_answer_that_says_neither_yes_nor_no_is_no_success() {
+        for body in [
+            r#"{"status":{}}"#,
+            r#"{"status":{},"data":[]}"#,
+            r#"{"data":[]}"#,
+            r#"{"status":{"code":"200","type":"ok"},"data":[]}"#,
+        ] {
+            let error = lab::order_answered(200, body, |http, call, answer| {
+                read(http, call, answer).unwrap_err()
+            });
+            assert!(error.outcome_unknown(), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_the_type_of_a_field_and_not_its_value() {
+        let body = r#"{"status":{"type":"ERROR"},"messages":[{"code":"EF1","text":"no",
+            "objects":[{"type":"SslContact","value":"+41-44-1234567"}]}]}"#;
+        let error = lab::order_answered(400, body, |http, call, answer| {
             read(http, call, answer).unwrap_err()
         });
+        assert!(error.message.contains("SslContact"), "{error}");
+        assert!(!error.message.contains("1234567"), "{error}");
     }
 }

@@ -14,7 +14,7 @@ use super::request::{NO_PRODUCT, Way, is_mailbox};
 use super::{InterNetX, wire};
 use crate::ca::csr::{self, KeyKind, Sight};
 use crate::ca::http::redact::clean;
-use crate::ca::http::{Body, Call, Kind};
+use crate::ca::http::{self, Body, Call, Kind};
 use crate::ca::issuing::{
     self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Preflight, Product, Revocation,
     RevocationWish, Wanted,
@@ -245,7 +245,7 @@ impl Issuing for InterNetX {
             return Err(self.http.error(Failure::Refused, &call, why));
         };
         let wanted = csr::serial(&wish.serial);
-        let shown = match self.certificate(&id).await {
+        let shown = match self.settled_certificate(&id).await {
             Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(value) => wire::certificate(&value).and_then(|order| order.serial),
             // Deleted, or of another user: only the first is a revocation, and nobody can tell.
@@ -258,6 +258,7 @@ impl Issuing for InterNetX {
         let path = ["certificate", &id, "_revoke"];
         let mut call = Call::new(Kind::Effect, "revoke certificate", clean(&id), &path);
         call.body = Body::Json(json!({"serialNumber": wanted}));
+        let mut is_deleted = false;
         let made = match self.call(&call).await {
             // An answer that cannot be understood may be that of a revocation: nothing is deleted
             // after it. The deletion is of the newest version, whichever was asked for.
@@ -268,7 +269,13 @@ impl Issuing for InterNetX {
                 let path = ["certificate", id.as_str()];
                 let mut call = Call::new(Kind::Effect, "delete certificate", clean(&id), &path);
                 call.method = Method::DELETE;
+                is_deleted = true;
                 self.call(&call).await?
+            }
+            // The certificate itself tells what became of the call.
+            Err(error) if error.outcome_unknown() => {
+                let value = self.certificate(&id).await.map_err(|_| error)?;
+                return Ok(read_back(&value, &id, &wanted));
             }
             other => other?,
         };
@@ -278,12 +285,17 @@ impl Issuing for InterNetX {
             .filter(|job| job["serialNumber"].is_null());
         let job = is_job.filter(|job| job["status"].as_str() != Some("SUCCESS"));
         let reference = job.and_then(|job| job.get("id")).and_then(wire::id);
-        Ok(reference.map_or(Revocation::Done, |reference| {
-            Revocation::Taken(OrderKey {
+        if let Some(reference) = reference {
+            return Ok(Revocation::Taken(OrderKey {
                 reference,
                 certificate: Some(id),
-            })
-        }))
+            }));
+        }
+        match self.certificate(&id).await {
+            Ok(value) => Ok(read_back(&value, &id, &wanted)),
+            Err(error) if is_deleted && error.failure == Failure::NotFound => Ok(Revocation::Done),
+            Err(_) => Ok(Revocation::Taken(by_certificate(id))),
+        }
     }
 
     async fn withdraw(&self, key: &OrderKey, _: &str) -> Result<(), CaError> {
@@ -317,7 +329,34 @@ impl Issuing for InterNetX {
     }
 }
 
+/// What a certificate tells of its revocation, which the CA was asked for.
+fn read_back(value: &Value, id: &str, serial: &str) -> Revocation {
+    match wire::is_revoked(value, serial) {
+        true => Revocation::Done,
+        false => Revocation::Taken(by_certificate(id.to_owned())),
+    }
+}
+
+/// The key of a certificate, whatever job it came of.
+fn by_certificate(id: String) -> OrderKey {
+    OrderKey {
+        reference: format!("{}{id}", wire::CERTIFICATE),
+        certificate: Some(id),
+    }
+}
+
 impl InterNetX {
+    /// A certificate that is certainly not there when it is not found: a hasty answer is asked again.
+    async fn settled_certificate(&self, id: &str) -> Result<Value, CaError> {
+        for pause in http::SETTLING {
+            match self.certificate(id).await {
+                Err(error) if error.failure == Failure::NotFound => self.http.rest(pause).await,
+                other => return other,
+            }
+        }
+        self.certificate(id).await
+    }
+
     /// Fetches what is above a lone certificate from where it says itself: InterNetX has a chain only
     /// where the CA hands one over. Whether it is the right one is checked where it is installed.
     async fn complete(&self, found: &mut Vec<Vec<u8>>) {

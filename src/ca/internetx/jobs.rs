@@ -56,10 +56,23 @@ impl InterNetX {
         let Envelope { data, .. } = self.call(&call).await?;
         let entry = data.into_iter().next();
         // An answer without data is one about nothing.
-        entry.ok_or_else(|| {
+        let entry = entry.ok_or_else(|| {
             let why = "the answer holds no job";
             self.http.error(Failure::NotFound, &call, why)
-        })
+        })?;
+        self.is_about(&call, wire::job(&entry), reference)?;
+        Ok(entry)
+    }
+
+    /// What shows its number must show the one that was asked for.
+    fn is_about(&self, call: &Call<'_>, shown: &Value, wanted: &str) -> Result<(), CaError> {
+        match shown.get("id").and_then(wire::id) {
+            Some(id) if id != wanted => {
+                let why = format!("the answer is about {id}");
+                Err(self.http.error(Failure::Malformed, call, &why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A certificate with all its data.
@@ -67,10 +80,12 @@ impl InterNetX {
         let path = ["certificate", id];
         let call = Call::new(Kind::Read, "read certificate", clean(id), &path).by_get();
         let Envelope { data, .. } = self.call(&call).await?;
-        data.into_iter().next().ok_or_else(|| {
+        let value = data.into_iter().next().ok_or_else(|| {
             let why = "the answer holds no certificate";
             self.http.error(Failure::NotFound, &call, why)
-        })
+        })?;
+        self.is_about(&call, &value, id)?;
+        Ok(value)
     }
 
     /// The number of the certificate of an order.

@@ -108,4 +108,8 @@ pub enum What {
     Lost,
     /// A page comes in place of an answer.
     Page,
+    /// The call is not made, and the answer says neither yes nor no.
+    Hollow,
+    /// The call is not made, and the answer has no data.
+    Nothing,
 }

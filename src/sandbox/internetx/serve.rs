@@ -65,7 +65,7 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
     let fault = service::strike(&mut shared.state().faults, &name);
     let outcome = match shared.admit(&parts.headers, at) {
         Err(refused) => Err(refused),
-        Ok(()) if matches!(fault, Some(What::Lost | What::Page)) => Ok(Vec::new()),
+        Ok(()) if !matches!(fault, None | Some(What::DoneButLost)) => Ok(Vec::new()),
         Ok(()) => {
             let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
             let tag = parts.headers.get("x-domainrobot-ctid");
@@ -82,7 +82,10 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
         line.cut();
     }
     let nothing = shared.state().behaviour.nothing;
-    let (status, envelope) = envelope(outcome, nothing);
+    let (status, mut envelope) = envelope(outcome, nothing);
+    if fault == Some(What::Hollow) {
+        envelope = json!({"data": []});
+    }
     shared.state().log.push(Request {
         at,
         method: parts.method.to_string(),
