@@ -246,9 +246,14 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<SignedDuration, StoreError>;
 
-    /// Whether other machines may be working on it as well, and limits are to be kept with
-    /// [`take`](Self::take): not so for an embedded store, nor for one that was opened for reading.
+    /// Whether other machines may be working on it as well: not so for an embedded store.
     fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Whether limits are to be kept with [`take`](Self::take), which writes: not so for a store of
+    /// one machine, nor for one that was opened for reading.
+    fn keeps_limits(&self) -> bool {
         false
     }
 

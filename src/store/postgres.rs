@@ -456,6 +456,10 @@ impl Store for PostgresStore {
     }
 
     fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn keeps_limits(&self) -> bool {
         self.begin == READ_WRITE
     }
 

@@ -10,6 +10,7 @@ mod dv;
 mod ended;
 mod files;
 mod internetx;
+mod looking;
 mod lost;
 mod proofs;
 mod ready;

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::store::Named;
 use super::{Exit, Failed, policy};
 use crate::certificates::Folder;
 use crate::config::{CertificateSettings, KeySettings, Settings};
@@ -247,8 +246,7 @@ pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn S
         faults: faults(settings),
         home: home(settings).unwrap_or_default(),
         host: host(),
-        // A store that was opened for reading does not say so.
-        shares: Named::of(settings).is_of_several(),
+        shares: store.is_shared(),
         lanes: 1,
         observes: true,
         orders: false,

@@ -51,7 +51,7 @@ pub(in crate::commands) fn ca_in_turn(
     let missing = || Failed::new(Exit::Usage, format!("there is no [ca.{name}]"));
     let from = settings.cas.get(name).ok_or_else(missing)?;
     let pace = Arc::new(FleetPace::new(Arc::clone(store), Arc::clone(&clock)));
-    let fleet = store.is_shared().then_some(&pace);
+    let fleet = store.keeps_limits().then_some(&pace);
     let account = account(settings, name, from, permit(from, &pace, fleet))?;
     (from.kind.connect)(account, clock).map_err(unfit)
 }
@@ -123,7 +123,7 @@ fn usable_at(settings: &Settings, store: Arc<dyn Store>, clock: Arc<dyn Clock>) 
     let pace = Arc::new(FleetPace::new(Arc::clone(&store), Arc::clone(&clock)));
     // Where no other machine can be at work, each process keeps to its own rate, and no call costs a
     // write; but for addresses that several processes call.
-    let fleet = store.is_shared().then(|| Arc::clone(&pace));
+    let fleet = store.keeps_limits().then(|| Arc::clone(&pace));
     let mut unusable = Vec::new();
     let mut refuse = |what, name: &str, failed| {
         let name = name.to_owned();

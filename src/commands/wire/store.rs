@@ -35,11 +35,6 @@ impl<'a> Named<'a> {
         }
     }
 
-    /// Whether several machines may use it.
-    pub(in crate::commands) fn is_of_several(&self) -> bool {
-        PostgresStore::is_named_by(self.url)
-    }
-
     /// Reads the URL and opens nothing; what may be better about it.
     pub(in crate::commands) fn check(&self) -> Result<Option<String>, StoreError> {
         if PostgresStore::is_named_by(self.url) {
