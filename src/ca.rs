@@ -83,6 +83,8 @@ pub struct CaError {
     pub hint: Option<String>,
     /// How long the CA asked us to wait, clamped to 1 s..6 h.
     pub retry_after: Option<Duration>,
+    /// Whether the call changes nothing at the CA, such as a read before an effect.
+    pub is_of_a_read: bool,
 }
 
 impl CaError {
@@ -93,6 +95,7 @@ impl CaError {
             message: message.into(),
             hint: None,
             retry_after: None,
+            is_of_a_read: false,
         }
     }
 

@@ -411,7 +411,9 @@ impl Http {
             }
             _ => format!("{ca}: could not {verb} {subject}: {why}"),
         };
-        CaError::new(failure, what)
+        let mut error = CaError::new(failure, what);
+        error.is_of_a_read = call.is_read();
+        error
     }
 
     /// A call that is not made, because the CA answered others with "too many requests".

@@ -53,6 +53,8 @@ pub enum Way {
     AnswerLost,
     /// The CA does nothing and says why.
     Refused(Failure, String),
+    /// A read before the call is answered with what cannot be understood.
+    Garbled,
 }
 
 /// The calls.
@@ -208,6 +210,11 @@ impl InMemory {
             Some(Way::AnswerLost) => Ok(true),
             Some(Way::RequestLost) => Err(lost(about)),
             Some(Way::Refused(failure, words)) => Err(CaError::new(failure, words)),
+            Some(Way::Garbled) => {
+                let mut error = CaError::new(Failure::Malformed, "memory: no JSON");
+                error.is_of_a_read = true;
+                Err(error)
+            }
         }
     }
 

@@ -372,6 +372,7 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
     };
     let what = match view.state {
         _ if view.held => "is held",
+        _ if view.revoking => "is not revoked yet",
         CertificateState::Valid | CertificateState::Unmanaged if view.record_left.is_some() => {
             "has left a record in DNS"
         }

@@ -50,6 +50,7 @@ impl Progress {
             deployment.at = now;
         }
         if let Some(revocation) = &mut self.revocation {
+            clamp(&mut revocation.since, now, SKEW);
             clamp(&mut revocation.asked_at, now, SKEW);
             clamp(&mut revocation.look_at, now, PAUSE);
         }
@@ -97,6 +98,7 @@ mod tests {
                 certificate: None,
                 reason: RevocationReason::Superseded,
                 requestor: "me".to_owned(),
+                since: some,
                 asked_at: some,
                 look_at: some,
                 looks: 1,

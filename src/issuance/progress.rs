@@ -397,6 +397,9 @@ pub struct Revocation {
     /// When the CA was asked for it; `None`: it was not, or refused it for the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
+    /// When a person asked for it; `None`: an older version stored it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// When the CA is asked how it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,

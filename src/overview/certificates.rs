@@ -1,17 +1,19 @@
 //! How every certificate stands: for tables, JSON, the page, metrics and notices. It asks no CA.
 
 mod kept;
+mod revoking;
+mod stake;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+pub use self::stake::{at_stake, hanging_on};
 use crate::issuance::planner::holds;
 use crate::issuance::progress::Installed;
 use crate::issuance::{BY_HAND, Decision, Lead, Live, OrderState, Progress, Step};
 use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
-use crate::text::moment;
 use crate::worker::issue::{Certificate, Issuer, Keeper, way_out};
 
 /// So long after its end people hear of one that nothing renews.
@@ -145,6 +147,9 @@ pub struct CertificateView {
     /// the certificate before.
     #[serde(skip)]
     pub undeployed: bool,
+    /// Whether a person has asked for its revocation, and the CA has not confirmed it for minutes.
+    #[serde(skip)]
+    pub revoking: bool,
     /// Whether it was ordered by hand and its last third has begun: nothing renews it.
     #[serde(skip)]
     pub ends_for_good: bool,
@@ -185,7 +190,7 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
         let decision = issuer.decide_by(&row, &live, false, now).await?;
         let wanted = issuer.certificate(&row.name);
         let view = CertificateView::new(&row, wanted, &decision, &live, now);
-        let view = view.kept_by(&keeper);
+        let view = view.still_revoking(&row.progress, now).kept_by(&keeper);
         let view = match keeper {
             Keeper::Other(_) => view,
             _ => view.without_its_key(issuer.lost_key(&row)),
@@ -356,6 +361,7 @@ impl CertificateView {
             damaged: matches!(live, Live::Damaged { .. }),
             loose: live.loose().is_some(),
             late,
+            revoking: false,
             undeployed: progress.deployment.is_some(),
             ends_for_good: wanted.is_none()
                 && is_by_hand(row)
@@ -409,7 +415,7 @@ impl CertificateView {
             || self.late
             || self.next == Step::Prove.as_str();
         let is_managed = self.state != CertificateState::Unmanaged;
-        is_managed && (is_bad || is_open) || self.record_left.is_some()
+        is_managed && (is_bad || is_open) || self.record_left.is_some() || self.revoking
     }
 
     /// How much of its life is left.
@@ -428,40 +434,6 @@ impl CertificateView {
                 is_within(host, domain)
             })
     }
-}
-
-/// Which certificates hang on the proof of a domain at this client.
-pub fn hanging_on<'a>(
-    views: &'a [CertificateView],
-    domain: &str,
-    client: &str,
-) -> Vec<&'a CertificateView> {
-    let wanted = views
-        .iter()
-        .filter(|view| view.state != CertificateState::Unmanaged);
-    wanted
-        .filter(|view| view.hangs_on(domain, client))
-        .collect()
-}
-
-/// Which certificates cannot be renewed without the proof of a domain, which counts `until` then;
-/// `None`: none hangs on it.
-pub fn at_stake(
-    views: &[CertificateView],
-    domain: &str,
-    client: &str,
-    until: Option<Timestamp>,
-) -> Option<String> {
-    let hang = hanging_on(views, domain, client);
-    let names: Vec<&str> = hang.iter().map(|view| view.name.as_str()).collect();
-    if names.is_empty() {
-        return None;
-    }
-    let until = until.map_or_else(|| "now".to_owned(), |at| format!("after {}", moment(at)));
-    Some(format!(
-        "without a new proof the certificates {} cannot be renewed {until}",
-        names.join(", ")
-    ))
 }
 
 fn is_by_hand(row: &CertificateRow) -> bool {

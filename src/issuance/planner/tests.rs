@@ -59,6 +59,7 @@ fn revocation() -> Revocation {
         certificate: None,
         reason: RevocationReason::Superseded,
         requestor: "pki@example.ch".to_owned(),
+        since: None,
         asked_at: None,
         look_at: None,
         looks: 0,

@@ -181,6 +181,7 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
         certificate: None,
         reason: RevocationReason::Superseded,
         requestor: String::new(),
+        since: None,
         asked_at: None,
         look_at: None,
         looks: 0,

@@ -107,7 +107,7 @@ impl Issuer {
             return Ok(Err(why));
         }
         let mut changed = task.progress().clone();
-        let outcome = change(&mut changed, order);
+        let outcome = change(&mut changed, order, self.ports.clock.now());
         let lacks = match order {
             ByHand::Fetch => task.cannot_fetch(),
             _ => None,
@@ -223,7 +223,7 @@ fn words(order: &ByHand) -> String {
     }
 }
 
-fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
+fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(), String> {
     let is_unanswered = |one: &Order| one.submitted_at.is_some() && one.reference.is_none();
     match order {
         ByHand::Afresh => {
@@ -272,6 +272,7 @@ fn change(progress: &mut Progress, order: &ByHand) -> Result<(), String> {
                 look_at: None,
                 looks: 0,
                 not_after: Some(installed.not_after),
+                since: Some(now),
                 refused: None,
             }));
         }

@@ -22,6 +22,7 @@ mod owner;
 mod records;
 mod renamed;
 mod renewals;
+mod revocations;
 mod stands;
 mod stores;
 mod taken;

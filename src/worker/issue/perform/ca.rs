@@ -280,7 +280,7 @@ impl Task<'_> {
                 self.say("ordered", format!("{} ({})", shown.key, intent.product));
                 self.saw(&shown);
             }
-            Err(error) if error.outcome_unknown() => {
+            Err(error) if error.outcome_unknown() && !error.is_of_a_read => {
                 let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
                 self.issuer.state().ended.insert(intent.tag, steady);
                 self.say("unanswered", error.message.clone());

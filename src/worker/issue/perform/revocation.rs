@@ -67,6 +67,8 @@ impl Task<'_> {
             }
             Err(error) if error.outcome_unknown() => {
                 self.say("unanswered", error.message.clone());
+            // The CA was not asked yet.
+            Err(error) if error.is_of_a_read && error.is_retryable() => self.unread(&name, &error),
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
                     open.look_at = now.saturating_add(FIRST_SEARCH).ok();
