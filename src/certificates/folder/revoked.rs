@@ -1,8 +1,8 @@
-//! That the certificate of a version was revoked: a small file beside it, so that a store which was
-//! lost does not take it for one that counts.
+//! That the certificate of a version was revoked, or that its CA is asked for it: small files beside it,
+//! so that a store which was lost does not take it for one that counts.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -10,6 +10,8 @@ use super::{Access, CERTIFICATE, Folder, Trouble, sync, write};
 
 /// The file with the moment.
 const REVOKED: &str = ".revoked";
+/// The file with what is asked for.
+const REVOKING: &str = ".revoking";
 
 impl Folder {
     /// The folders of a directory, by name.
@@ -27,18 +29,62 @@ impl Folder {
     /// # Errors
     /// When one of the notes cannot be written.
     pub fn mark_revoked(directory: &Path, serial: &str, at: Timestamp) -> Result<(), Trouble> {
-        for name in Self::all_in(directory) {
-            let folder = Self::at(directory, &name, Access::default());
-            for version in folder.versions()? {
-                let is_it = folder.facts(version).is_ok_and(|one| one.serial == serial);
-                let place = folder.version(version);
-                if is_it && folder.revoked(version).is_none() {
-                    write(&place.join(REVOKED), format!("{at}\n").as_bytes())?;
-                    sync(&place)?;
-                }
+        for place in Self::places_of(directory, serial)? {
+            if !place.join(REVOKED).exists() {
+                write(&place.join(REVOKED), format!("{at}\n").as_bytes())?;
+                sync(&place)?;
             }
         }
         Ok(())
+    }
+
+    /// Notes wherever this certificate lies in a directory that its CA is about to be asked to revoke
+    /// it; `wish` says how.
+    ///
+    /// # Errors
+    /// When one of the notes cannot be written.
+    pub fn mark_revoking(directory: &Path, serial: &str, wish: &str) -> Result<(), Trouble> {
+        for place in Self::places_of(directory, serial)? {
+            if !place.join(REVOKING).exists() {
+                write(&place.join(REVOKING), wish.as_bytes())?;
+                sync(&place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes these notes away: the CA has refused it. One that stays has the CA asked once more.
+    pub fn unmark_revoking(directory: &Path, serial: &str) {
+        for place in Self::places_of(directory, serial).unwrap_or_default() {
+            match fs::remove_file(place.join(REVOKING)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(%error, "the note of a revocation could not be removed");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The versions in a directory that have this certificate.
+    fn places_of(directory: &Path, serial: &str) -> Result<Vec<PathBuf>, Trouble> {
+        let mut places = Vec::new();
+        for name in Self::all_in(directory) {
+            let folder = Self::at(directory, &name, Access::default());
+            let mut versions = folder.versions()?;
+            versions.retain(|&one| folder.facts(one).is_ok_and(|one| one.serial == serial));
+            places.extend(versions.into_iter().map(|one| folder.version(one)));
+        }
+        Ok(places)
+    }
+
+    /// How the CA was asked to revoke the certificate of a version; `None`: nobody noted it here.
+    pub fn revoking(&self, version: u32) -> Option<String> {
+        fs::read_to_string(self.version(version).join(REVOKING)).ok()
+    }
+
+    /// Whether the certificate of a version was revoked, or may have been.
+    pub fn may_be_revoked(&self, version: u32) -> bool {
+        self.revoked(version).is_some() || self.revoking(version).is_some()
     }
 
     /// When the certificate of a version was revoked; `None`: nobody noted it here.

@@ -222,6 +222,9 @@ impl Task<'_> {
     ) -> Result<(), StoreError> {
         let folder = self.issuer.folder(certificate);
         let revoked_at = folder.revoked(live.version);
+        let revoking = folder
+            .revoking(live.version)
+            .filter(|_| revoked_at.is_none());
         let noted = self.noted_order(certificate, &folder, &live).await?;
         let (now, facts) = (self.now(), &live.facts);
         let before = self.left_by_serial(&facts.serial).await?;
@@ -243,6 +246,7 @@ impl Task<'_> {
             paid_until: one.paid_until,
         });
         let before = before.filter(|one| !one.reference.is_empty()).or(noted);
+        self.goes_on_revoking(revoking.as_deref(), &live.facts.serial);
         let progress = self.progress();
         progress.hold = None;
         progress.installed = Some(Installed {

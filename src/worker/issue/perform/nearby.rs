@@ -78,7 +78,7 @@ impl Task<'_> {
         let has_all = is_named(&facts, certificate);
         let counts = facts.not_before <= now && facts.not_after > now;
         let is_its_key = facts.fingerprint == order.fingerprint;
-        let is_revoked = version.folder.revoked(number).is_some();
+        let is_revoked = version.folder.may_be_revoked(number);
         let live = Live {
             version: number,
             facts,
@@ -327,7 +327,7 @@ impl Task<'_> {
         let Some(facts) = facts.filter(|facts| facts.not_after > now) else {
             return false;
         };
-        if folder.revoked(version).is_some() {
+        if folder.may_be_revoked(version) {
             return false;
         }
         let note = folder.noted(version).ok().flatten();

@@ -7,7 +7,7 @@ use super::super::task::Task;
 use super::lost::as_noted;
 use crate::certificates::folder::Live;
 use crate::certificates::{Access, Folder, Trouble};
-use crate::issuance::progress::HoldKind;
+use crate::issuance::progress::{HoldKind, Revocation};
 use crate::store::orders::CertificateRow;
 use crate::store::{StoreError, endpoint_fact};
 use crate::worker::issue::Issuer;
@@ -64,6 +64,10 @@ impl Issuer {
         let revoked = installed.and_then(|one| one.revoked_at.map(|at| (one, at)));
         if let Some((one, at)) = revoked {
             self.mark_revoked(&row.name, one.version, &one.serial, at);
+        }
+        let open = row.progress.revocation.as_ref();
+        if let Some(asked) = open.filter(|one| one.asked_at.is_some() && one.refused.is_none()) {
+            self.mark_revoking(&row.name, asked);
         }
         let ordered = installed.filter(|one| !one.reference.is_empty());
         let Some((certificate, installed)) = self.certificate(&row.name).zip(ordered) else {
@@ -122,6 +126,22 @@ impl Issuer {
             return;
         }
         if let Err(trouble) = Folder::mark_revoked(directory, serial, at) {
+            tracing::warn!(%trouble, "the revocation could not be noted beside the certificate");
+        }
+    }
+
+    /// Notes beside a certificate that its CA is asked to revoke it, for a store that does not know.
+    pub(super) fn mark_revoking(&self, name: &str, wish: &Revocation) {
+        let directory = &self.options.directory;
+        let folder = Folder::at(directory, name, Access::default());
+        let is_noted = folder
+            .current()
+            .is_some_and(|one| folder.may_be_revoked(one));
+        if is_noted {
+            return;
+        }
+        let text = serde_json::to_string(wish).unwrap_or_default();
+        if let Err(trouble) = Folder::mark_revoking(directory, &wish.serial, &text) {
             tracing::warn!(%trouble, "the revocation could not be noted beside the certificate");
         }
     }

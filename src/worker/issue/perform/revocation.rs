@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
 use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationWish};
+use crate::certificates::Folder;
 use crate::issuance::OrderState;
 use crate::issuance::progress::{Refusal, Revocation as Wish};
 use crate::store::StoreError;
@@ -46,6 +47,7 @@ impl Task<'_> {
             requestor: revocation.requestor.clone(),
             comment: None,
         };
+        self.issuer.mark_revoking(&self.row.name, &revocation);
         reach("revoke-intended");
         let answer = ca.revoke(&key, &wish).await;
         reach("revoke-done");
@@ -65,10 +67,10 @@ impl Task<'_> {
                     open.certificate = key.certificate;
                 }
             }
-            Err(error) if error.outcome_unknown() => {
-                self.say("unanswered", error.message.clone());
             // The CA was not asked yet.
             Err(error) if error.is_of_a_read && error.is_retryable() => self.unread(&name, &error),
+            Err(error) if error.outcome_unknown() => {
+                self.say("unanswered", error.message.clone());
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
                     open.look_at = now.saturating_add(FIRST_SEARCH).ok();
@@ -125,6 +127,33 @@ impl Task<'_> {
         Ok(())
     }
 
+    /// Goes on with a revocation that the files of a certificate tell of, and this store does not: the
+    /// CA says how it stands.
+    pub(super) fn goes_on_revoking(&mut self, noted: Option<&str>, serial: &str) {
+        let Some(noted) = noted.filter(|_| self.row.progress.revocation.is_none()) else {
+            return;
+        };
+        let now = self.now();
+        let wish = serde_json::from_str::<Wish>(noted).ok();
+        let Some(wish) = wish.filter(|wish| wish.serial == serial) else {
+            tracing::warn!("the note of a revocation cannot be read");
+            return;
+        };
+        self.say(
+            "revoking",
+            format!("serial number {serial}: this store did not know of it"),
+        );
+        // Where its order is not known, it is looked for first.
+        let is_known = !wish.reference.is_empty();
+        self.progress().revocation = Some(Box::new(Wish {
+            asked_at: is_known.then_some(now),
+            look_at: Some(now),
+            looks: 0,
+            refused: None,
+            ..wish
+        }));
+    }
+
     fn ca_of(&self, revocation: &Wish) -> String {
         match revocation.ca.is_empty() {
             true => self.row.ca.clone(),
@@ -143,9 +172,12 @@ impl Task<'_> {
         let since = self.now();
         let progress = self.progress();
         progress.not_before = None;
-        if let Some(open) = progress.revocation.as_mut() {
-            open.refused = Some(Refusal { since, words, hint });
-        }
+        let Some(open) = progress.revocation.as_mut() else {
+            return;
+        };
+        open.refused = Some(Refusal { since, words, hint });
+        let serial = open.serial.clone();
+        Folder::unmark_revoking(&self.issuer.options.directory, &serial);
     }
 
     /// Whether the CA says that it is revoked.

@@ -1,4 +1,5 @@
-//! A revocation that is under way: and where a read before it fails.
+//! A revocation that is under way: after the store was lost, and where a read
+//! before it fails.
 
 use super::*;
 
@@ -25,4 +26,48 @@ async fn a_read_that_fails_before_a_revocation_is_no_revocation() {
     let installed = world.row("joe").await.progress.installed.unwrap();
     assert!(installed.revoked_at.is_some());
     assert!(world.clock.now() < begun + SignedDuration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_revocation_is_known_after_the_store_was_lost() {
+    // Done at the CA, taken and not confirmed, or never arrived.
+    for way in [None, Some(Way::AnswerLost), Some(Way::RequestLost)] {
+        let mut world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        world.by_hand(&wanted, revoke()).await.unwrap();
+        if let Some(way) = way.clone() {
+            world.ca.next(Verb::Revoke, way);
+        }
+        world.run(&wanted, 0).await;
+        assert!(world.row("joe").await.progress.revocation.is_some());
+        let fresh = World::new().await;
+        world.store = fresh.store;
+        world.run(&wanted, 1_000).await;
+        let progress = world.row("joe").await.progress;
+        assert_eq!(progress.revocation, None, "{way:?}");
+        assert!(progress.installed.unwrap().revoked_at.is_some(), "{way:?}");
+        assert_eq!(world.ca.held().len(), 1, "{way:?}");
+        assert_eq!(
+            world.ca.count(Verb::Revoke),
+            1 + usize::from(way == Some(Way::RequestLost))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_that_the_ca_refused_is_not_asked_for_after_the_store_was_lost() {
+    let mut world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.by_hand(&wanted, revoke()).await.unwrap();
+    let refusal = Way::Refused(Failure::Refused, "ask the support".to_owned());
+    world.ca.next(Verb::Revoke, refusal);
+    world.run(&wanted, 0).await;
+    world.store = World::new().await.store;
+    world.run(&wanted, 1_000).await;
+    let progress = world.row("joe").await.progress;
+    assert_eq!(progress.revocation, None);
+    assert_eq!(progress.installed.unwrap().revoked_at, None);
+    assert_eq!(world.ca.count(Verb::Revoke), 1);
 }
