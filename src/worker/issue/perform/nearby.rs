@@ -297,23 +297,31 @@ impl Task<'_> {
         let of_row = |row: &CertificateRow| {
             let installed = row.progress.installed.as_ref();
             let installed = installed.filter(|one| self.issuer.is_left(row, &one.print))?;
-            let is_revoked = installed.revoked_at.is_some() && installed.not_after > now;
+            let open = row.progress.revocation.as_ref();
+            let is_open = open.is_some_and(|one| one.serial == installed.serial);
+            let is_revoked = installed.revoked_at.is_some();
             let is_it = installed.ca == certificate.ca && fits(&installed.print);
-            (is_revoked && is_it).then(|| (row.name.clone(), installed.serial.clone()))
+            let counts = is_it && (is_revoked || is_open) && installed.not_after > now;
+            counts.then(|| (row.name.clone(), installed.serial.clone(), is_revoked))
         };
         let of_version = |one: Version| {
-            one.folder.revoked(one.number)?;
-            let facts = one.folder.facts_of(one.number)?;
-            (facts.not_after > now).then_some((one.name, facts.serial))
+            let is_revoked = one.folder.revoked(one.number).is_some();
+            let is_it = one.folder.may_be_revoked(one.number);
+            let facts = one.folder.facts_of(one.number).filter(|_| is_it)?;
+            (facts.not_after > now).then_some((one.name, facts.serial, is_revoked))
         };
         let there = rows.iter().find_map(of_row);
         let lying = || self.fitting(certificate, &fits).into_iter();
-        let Some((name, serial)) = there.or_else(|| lying().find_map(of_version)) else {
+        let found = there.or_else(|| lying().find_map(of_version));
+        let Some((name, serial, is_revoked)) = found else {
             return Ok(false);
         };
-        let words = format!(
-            "{name} had a certificate for the same (serial number {serial}), which is revoked"
-        );
+        let how = match is_revoked {
+            true => "which is revoked",
+            false => "whose revocation a person has asked for",
+        };
+        let words =
+            format!("{name} had a certificate for the same (serial number {serial}), {how}");
         let hint = format!("{} orders a new one", again(&self.row.name));
         self.hold(HoldKind::Ended, words, Some(hint));
         Ok(true)

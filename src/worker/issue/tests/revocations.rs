@@ -1,12 +1,42 @@
-//! A revocation that is under way: after the store was lost, and where a read
+//! A revocation that is under way: under another name, after the store was lost, and where a read
 //! before it fails.
 
+use super::renamed::{BY_NAME, OLD};
 use super::*;
+use crate::issuance::progress::HoldKind;
 
 fn revoke() -> ByHand {
     ByHand::Revoke {
         reason: RevocationReason::KeyCompromise,
         requestor: "prevalidate".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn an_open_revocation_orders_nothing_under_another_name() {
+    for is_asked in [false, true] {
+        let world = World::new().await;
+        let before = [world.named("www", BY_NAME, OLD)];
+        world.run(&before, 60).await;
+        world.by_hand(&before, revoke()).await.unwrap();
+        if is_asked {
+            world.ca.next(Verb::Revoke, Way::RequestLost);
+            world.run(&before, 0).await;
+            let open = world.row("www").await.progress.revocation.unwrap();
+            assert!(open.asked_at.is_some());
+        }
+        let wanted = [world.named("web", BY_NAME, OLD)];
+        for wait in [0, 0, 1_000] {
+            world.run(&wanted, wait).await;
+            let hold = world.row("web").await.progress.hold.unwrap();
+            assert_eq!(hold.kind, HoldKind::Ended);
+            assert_eq!(world.ca.held().len(), 1, "asked: {is_asked}");
+        }
+        let installed = world.row("www").await.progress.installed.unwrap();
+        assert!(installed.revoked_at.is_some(), "it goes on to its end");
+        world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.held().len(), 2);
     }
 }
 
@@ -53,6 +83,21 @@ async fn a_revocation_is_known_after_the_store_was_lost() {
             1 + usize::from(way == Some(Way::RequestLost))
         );
     }
+}
+
+#[tokio::test]
+async fn a_revocation_under_way_is_known_under_another_name_without_the_store() {
+    let mut world = World::new().await;
+    let before = [world.named("www", BY_NAME, OLD)];
+    world.run(&before, 60).await;
+    world.by_hand(&before, revoke()).await.unwrap();
+    world.run(&before, 0).await;
+    world.store = World::new().await.store;
+    let wanted = [world.named("web", BY_NAME, OLD)];
+    world.run(&wanted, 60).await;
+    let hold = world.row("web").await.progress.hold.unwrap();
+    assert_eq!(hold.kind, HoldKind::Ended);
+    assert_eq!(world.ca.held().len(), 1);
 }
 
 #[tokio::test]
