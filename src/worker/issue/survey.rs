@@ -2,8 +2,14 @@
 
 use super::Issuer;
 use super::perform::with_orders;
-use crate::issuance::Step;
+use crate::issuance::{Decision, Step};
 use crate::store::StoreError;
+use crate::store::orders::CertificateRow;
+
+/// Whether a certificate is due in the store only after the moment of its next step, or never.
+fn is_later(row: &CertificateRow, is_fresh: bool, decision: &Decision) -> bool {
+    row.due_at.is_none_or(|due| is_fresh && due > decision.at)
+}
 
 impl Issuer {
     /// Looks at every certificate, at no CA, and makes those due that have something to do: open
@@ -31,8 +37,9 @@ impl Issuer {
             let acts = decision.is_due(now) || waits || self.is_unquiet(row, &open).await?;
             if acts && !is_due_in_store {
                 due.push(row.name.clone());
-            } else if row.due_at.is_none() && decision.is_due(decision.at) {
-                // It left the configuration, and what is left of it has a next moment.
+            } else if decision.is_due(decision.at) && is_later(row, is_fresh, &decision) {
+                // It left the configuration, and what is left of it has a next moment; or a run before
+                // has left it to this one, which waits until the step is due.
                 let orders = self.ports.store.orders();
                 orders
                     .wake_certificates(std::slice::from_ref(&row.name), decision.at)

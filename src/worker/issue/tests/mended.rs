@@ -174,3 +174,28 @@ async fn a_revocation_ends_although_the_deploy_program_fails_or_an_order_waits()
         );
     }
 }
+
+#[tokio::test]
+async fn a_run_soon_after_a_failed_one_waits_for_the_step_that_is_due() {
+    for verb in [Verb::Preflight, Verb::Look, Verb::Fetch] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world
+            .ca
+            .change(|ca| ca.works_for = SignedDuration::from_secs(1));
+        for _ in 0..3 {
+            let words = "maintenance".to_owned();
+            world
+                .ca
+                .next(verb, Way::Refused(Failure::Unavailable, words));
+        }
+        world.run(&wanted, 600).await;
+        assert!(world.row("joe").await.progress.trouble.is_some());
+        let begun = world.clock.now();
+        world.run(&wanted, 250).await;
+        assert!(world.live("joe").is_some(), "{verb:?}");
+        let took = world.clock.now().duration_since(begun);
+        assert!(took < SignedDuration::from_secs(60), "{verb:?}: {took}");
+        assert_eq!(world.row("joe").await.progress.trouble, None);
+    }
+}
