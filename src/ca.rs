@@ -85,6 +85,8 @@ pub struct CaError {
     pub retry_after: Option<Duration>,
     /// Whether the call changes nothing at the CA, such as a read before an effect.
     pub is_of_a_read: bool,
+    /// Whether the CA refuses an order because of the one that it was to come after.
+    pub is_about_predecessor: bool,
 }
 
 impl CaError {
@@ -96,6 +98,7 @@ impl CaError {
             hint: None,
             retry_after: None,
             is_of_a_read: false,
+            is_about_predecessor: false,
         }
     }
 

@@ -53,6 +53,8 @@ pub enum Way {
     AnswerLost,
     /// The CA does nothing and says why.
     Refused(Failure, String),
+    /// The CA refuses an order because of the one that it comes after.
+    NoPredecessor(String),
     /// A read before the call is answered with what cannot be understood.
     Garbled,
 }
@@ -210,6 +212,11 @@ impl InMemory {
             Some(Way::AnswerLost) => Ok(true),
             Some(Way::RequestLost) => Err(lost(about)),
             Some(Way::Refused(failure, words)) => Err(CaError::new(failure, words)),
+            Some(Way::NoPredecessor(words)) => {
+                let mut error = CaError::new(Failure::Refused, words);
+                error.is_about_predecessor = true;
+                Err(error)
+            }
             Some(Way::Garbled) => {
                 let mut error = CaError::new(Failure::Malformed, "memory: no JSON");
                 error.is_of_a_read = true;

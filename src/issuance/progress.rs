@@ -40,6 +40,9 @@ pub struct Progress {
     /// A person asked for a new one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub again: bool,
+    /// The CA refused the order before, so the next one names no predecessor.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub forgets_predecessor: bool,
     /// What was installed last was due for its renewal already.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub was_due_at_once: bool,
@@ -394,12 +397,12 @@ pub struct Revocation {
     pub reason: RevocationReason,
     /// Who asks for it.
     pub requestor: String,
-    /// When the CA was asked for it; `None`: it was not, or refused it for the moment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_at: Option<Timestamp>,
     /// When a person asked for it; `None`: an older version stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// When the CA was asked for it; `None`: it was not, or refused it for the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
     /// When the CA is asked how it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,

@@ -9,6 +9,7 @@
 
 mod duplicate;
 mod find;
+mod predecessor;
 mod products;
 mod reissue;
 mod request;
@@ -121,7 +122,8 @@ impl Issuing for DigiCert {
     }
 
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError> {
-        let prepared = self.prepared(intent).await.map_err(before_the_call)?;
+        let prepared = self.prepared(intent).await.map_err(before_the_call);
+        let prepared = prepared.map_err(|error| predecessor::told(intent, error))?;
         let anew = ["order", "certificate", &prepared.of];
         let verb = prepared.verb;
         let another = ["order", "certificate", &prepared.of, verb];
@@ -131,7 +133,8 @@ impl Issuing for DigiCert {
         };
         let mut call = Call::new(Kind::Order, verb, clean(intent.subject.common_name()), path);
         call.body = Body::Json(prepared.body);
-        let answer = self.order_call(&call).await?;
+        let answer = self.order_call(&call).await;
+        let answer = answer.map_err(|error| predecessor::told(intent, error))?;
         let made = self.json(&call, &answer)?.value;
         let order = match verb {
             "duplicate" => duplicate::made(intent, &made),

@@ -8,6 +8,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::issuing::{Intent, Order, Subject, Succession};
 use crate::ca::{CaError, Failure};
+use crate::issuance::OrderState;
 
 /// Months of an order that names no term.
 const MONTHS: u32 = 12;
@@ -32,10 +33,14 @@ impl InterNetX {
         let Some(id) = self.certificate_of(&after.key).await? else {
             return Ok(Way::Create);
         };
-        if after.way == Succession::Reissue {
-            return Ok(Way::Reissue(id));
-        }
+        let is_revoked = |value: &Value| {
+            let shown = wire::certificate(value);
+            shown.is_some_and(|shown| shown.state == OrderState::Revoked)
+        };
         match self.certificate(&id).await {
+            // Nothing comes after it.
+            Ok(value) if is_revoked(&value) => Ok(Way::Create),
+            Ok(_) if after.way == Succession::Reissue => Ok(Way::Reissue(id)),
             Ok(value) if value["reissueRequired"] == true => Ok(Way::Reissue(id)),
             Ok(_) => Ok(Way::Renew(id)),
             Err(error) if error.failure == Failure::NotFound => Ok(Way::Create),

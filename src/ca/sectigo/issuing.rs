@@ -19,6 +19,7 @@ use super::Sectigo;
 use super::error::{ApiError, Endpoint};
 use super::organisations::is_id;
 use crate::ca::csr::{self, Sight};
+use crate::ca::http::answer::Answer;
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::issuing::{
@@ -52,6 +53,9 @@ const REQUESTER: usize = 512;
 const PENDING: [i64; 5] = [0, -103, -109, -183, -1400];
 /// Codes of a revocation that the state does not allow: often it is revoked already.
 const WRONG_STATE: [i64; 3] = [-102, -130, -159];
+/// Codes at the call that renews or replaces an order which are about that order: there is no such one,
+/// its certificate is revoked, or its state does not allow it.
+const NO_PREDECESSOR: [i64; 9] = [-102, -110, -124, -130, -159, -192, -1112, -1113, -5101];
 /// What stands before the serial number of a certificate that is to be replaced.
 const NOT: &str = "not:";
 /// From then on, after the end of the call, an empty search shows that the order does not exist.
@@ -369,7 +373,8 @@ impl Sectigo {
             body["customFields"] = json!(fields);
         }
         call.body = Body::Json(body);
-        self.submitted(&call).await
+        let answer = self.call(Endpoint::Ssl, &call).await?;
+        self.submitted(&call, &answer)
     }
 
     /// The next certificate for the same names and profile. The request is sent, so that the key is
@@ -379,12 +384,29 @@ impl Sectigo {
         let mut call = Call::new(Kind::Order, "renew", clean(&key.reference), &path);
         self.check(&key.reference, &call)?;
         call.body = Body::Json(json!({"csr": intent.csr.pem()}));
-        self.submitted(&call).await
+        let answer = self.succeeds(&call).await?;
+        self.submitted(&call, &answer)
+    }
+
+    /// Makes a call for an order that comes after another one.
+    async fn succeeds(&self, call: &Call<'_>) -> Result<Answer, CaError> {
+        let (answer, refused) = self.answer(Endpoint::Ssl, call).await?;
+        let Some(mut error) = refused else {
+            return Ok(answer);
+        };
+        let code = ApiError::read(&answer.body).and_then(|said| said.code);
+        let is_about_it = code.is_some_and(|code| NO_PREDECESSOR.contains(&code));
+        error.is_about_predecessor = is_about_it && !error.outcome_unknown();
+        Err(error)
     }
 
     /// Another certificate with another key under the same number.
     async fn replace(&self, intent: &Intent, key: &OrderKey) -> Result<Order, CaError> {
-        let before = self.details("read the order", key).await?;
+        let before = self.details("read the order", key).await;
+        let before = before.map_err(|mut error| {
+            error.is_about_predecessor = error.failure == Failure::NotFound;
+            error
+        })?;
         let path = ["ssl", "v1", "replace", &key.reference];
         let mut call = Call::new(Kind::Order, "replace", clean(&key.reference), &path);
         call.body = Body::Json(json!({
@@ -393,7 +415,7 @@ impl Sectigo {
             "commonName": intent.subject.common_name(),
             "subjectAlternativeNames": intent.subject.names(),
         }));
-        self.call(Endpoint::Ssl, &call).await?;
+        self.succeeds(&call).await?;
         let old = wire::serial(&before);
         let key = OrderKey {
             reference: key.reference.clone(),
@@ -402,10 +424,9 @@ impl Sectigo {
         Ok(Order::new(key, OrderState::Working))
     }
 
-    /// Makes a call whose answer names the new order.
-    async fn submitted(&self, call: &Call<'_>) -> Result<Order, CaError> {
-        let answer = self.call(Endpoint::Ssl, call).await?;
-        let value = self.json(call, &answer)?.value;
+    /// The new order that an answer names.
+    fn submitted(&self, call: &Call<'_>, answer: &Answer) -> Result<Order, CaError> {
+        let value = self.json(call, answer)?.value;
         let id = value.get("sslId").and_then(wire::id);
         let id = id.filter(|id| id.parse() != Ok(0_u64)).ok_or_else(|| {
             let why = "the answer names no order (`sslId`)";

@@ -166,6 +166,9 @@ fn waits_for_approval(body: &Value, behaviour: &Behaviour) -> Result<bool, Reply
     }
 }
 
+/// The states of an order after which none comes.
+const ENDED: [&str; 3] = ["revoked", "canceled", "rejected"];
+
 async fn order(shared: &Shared, product: &str, asked: &Asked<'_>) -> Result<Reply, Reply> {
     let body = asked.json()?;
     let now = shared.now();
@@ -185,10 +188,14 @@ async fn order(shared: &Shared, product: &str, asked: &Asked<'_>) -> Result<Repl
         let days = days.filter(|days| (1..=366).contains(days));
         let days = days.ok_or_else(|| refused("invalid_validity", "The validity is not valid."))?;
         let renews = body["renewal_of_order_id"].as_u64();
-        if renews.is_some_and(|id| state.orders.order(id).is_none()) {
+        let is_over = |id| {
+            let order = state.orders.order(id);
+            order.is_none_or(|one| ENDED.contains(&&*one.status(&behaviour)))
+        };
+        if renews.is_some_and(is_over) {
             return Err(refused(
                 "invalid_renewal",
-                "The renewed order does not exist.",
+                "The renewed order does not exist, or was revoked or canceled.",
             ));
         }
         fields(&body, &behaviour)?;

@@ -199,8 +199,19 @@ fn collect(
     }
 }
 
+/// That something can come after an order: its certificate is not revoked.
+fn is_alive(shared: &Shared, id: u64, now: Timestamp) -> Result<(), Reply> {
+    let mut state = shared.state();
+    let behaviour = state.behaviour.clone();
+    match state.ssl.status(id, &behaviour, now) == "Revoked" {
+        true => Err(Reply::refused(400, -1113, "The state does not allow it")),
+        false => Ok(()),
+    }
+}
+
 fn renew(shared: &Shared, id: u64, body: &Value, now: Timestamp) -> Result<Reply, Reply> {
     let csr = ssl::read_csr(&body["csr"]).map_err(|(code, why)| Reply::refused(400, code, &why))?;
+    is_alive(shared, id, now)?;
     let mut state = shared.state();
     let old = state.ssl.order(&id.to_string()).ok_or_else(gone)?.clone();
     let new = New {
@@ -237,6 +248,7 @@ fn replace(shared: &Shared, id: u64, body: &Value, now: Timestamp) -> Result<Rep
     if body["reason"].as_str().is_none_or(str::is_empty) {
         return Err(Reply::refused(400, -1601, "The reason is missing"));
     }
+    is_alive(shared, id, now)?;
     shared.state().ssl.replace(id, csr, names, now);
     Ok(Reply::empty(204))
 }

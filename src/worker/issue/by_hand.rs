@@ -9,7 +9,7 @@ use crate::ca::csr::Csr;
 use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
 use crate::certificates::{KeyKind, PrivateKey};
-use crate::issuance::progress::{Order, Progress, Revocation};
+use crate::issuance::progress::{HoldKind, Order, Progress, Revocation};
 use crate::issuance::{OrderState, Proofs, RevocationReason, again};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
@@ -249,6 +249,10 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
                 }
             }
             if let Some(open) = progress.order.take() {
+                let hold = progress.hold.as_ref();
+                let is_refused = hold.is_some_and(|hold| hold.kind == HoldKind::Refused);
+                // The rehearsal says nothing of the order before.
+                progress.forgets_predecessor = is_refused && open.product.is_some();
                 progress.leave_behind(open.records);
             }
             (progress.hold, progress.again) = (None, true);
@@ -268,11 +272,11 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
                 certificate: installed.certificate.clone(),
                 reason: *reason,
                 requestor: requestor.clone(),
+                since: Some(now),
                 asked_at: None,
                 look_at: None,
                 looks: 0,
                 not_after: Some(installed.not_after),
-                since: Some(now),
                 refused: None,
             }));
         }

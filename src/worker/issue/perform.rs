@@ -10,6 +10,7 @@ mod gone;
 mod lost;
 mod nearby;
 mod owner;
+mod predecessor;
 mod ready;
 mod refetch;
 mod renamed;

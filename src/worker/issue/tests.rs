@@ -19,6 +19,7 @@ mod mailboxes;
 mod mended;
 mod nearby;
 mod owner;
+mod predecessors;
 mod records;
 mod renamed;
 mod renewals;

@@ -376,3 +376,30 @@ async fn an_order_at_digicert_costs_the_calls_that_are_documented() {
     let counted = counted(&desk, "counted.test", calls).await;
     assert_eq!(counted, documented("DigiCert, OV"));
 }
+
+#[tokio::test]
+async fn a_renewal_that_is_refused_for_the_order_before_says_so() {
+    let desk = Desk::start(OV, |_| {}).await;
+    let (_, order) = desk.first("renew.test").await;
+    let id = order.key.reference.parse().unwrap();
+    assert!(desk.lab.cc.decide_order(id, Some("revoked")));
+    let gone = OrderKey::new("99999999");
+    for key in [&order.key, &gone] {
+        let mut next = suite::intent(&desk, "next", &["renew.test"]);
+        next.after = Some(Predecessor {
+            key: key.clone(),
+            way: Succession::Renewal,
+        });
+        let error = suite::submit(&desk, &mut next).await.unwrap_err();
+        assert!(!error.outcome_unknown(), "{error}");
+        assert!(error.is_about_predecessor, "{error}");
+    }
+    let mut next = suite::intent(&desk, "next", &["renew.test"]);
+    next.after = Some(Predecessor {
+        key: gone,
+        way: Succession::Reissue,
+    });
+    let error = suite::submit(&desk, &mut next).await.unwrap_err();
+    assert!(error.is_about_predecessor, "{error}");
+    assert_eq!(desk.lab.cc.orders().len(), 1);
+}

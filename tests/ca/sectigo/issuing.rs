@@ -392,3 +392,41 @@ async fn an_order_that_is_listed_without_its_details_is_no_clean_no() {
     let found = Stage::ca(&lab).find(&intent).await.unwrap();
     assert!(matches!(found, Found::NotYet { .. }), "{found:?}");
 }
+
+#[tokio::test]
+async fn an_order_that_is_refused_for_its_predecessor_says_so() {
+    let lab = lab(|_| {}).await;
+    lab.make_ready("before.test");
+    let mut first = suite::intent(&lab, "first", &["before.test"]);
+    let order = suite::submit(&lab, &mut first).await.unwrap();
+    let order = suite::wait(&lab, order).await;
+    let gone = OrderKey::new("99999");
+    for (key, is_revoked) in [(gone, false), (order.key.clone(), true)] {
+        if is_revoked {
+            let wish = RevocationWish {
+                serial: order.serial.clone().unwrap(),
+                reason: RevocationReason::Superseded,
+                requestor: "prevalidate".to_owned(),
+                comment: None,
+            };
+            Stage::ca(&lab).revoke(&key, &wish).await.unwrap();
+        }
+        for way in [Succession::Renewal, Succession::Reissue] {
+            let mut next = suite::intent(&lab, "next", &["before.test"]);
+            let key = key.clone();
+            next.after = Some(Predecessor { key, way });
+            let error = suite::submit(&lab, &mut next).await.unwrap_err();
+            assert!(!error.outcome_unknown(), "{error}");
+            assert!(error.is_about_predecessor, "{way:?}: {error}");
+            assert_eq!(lab.held(), 1);
+        }
+    }
+    // Nothing else is about it.
+    let mut next = suite::intent(&lab, "next", &["unproven.test"]);
+    next.after = Some(Predecessor {
+        key: OrderKey::new("no number"),
+        way: Succession::Renewal,
+    });
+    let error = suite::submit(&lab, &mut next).await.unwrap_err();
+    assert!(!error.is_about_predecessor, "{error}");
+}

@@ -292,7 +292,9 @@ impl Task<'_> {
             }
             Err(error) => {
                 self.not_submitted();
-                self.refused(&name, &error);
+                if !self.does_without_predecessor(&ca, &error).await {
+                    self.refused(&name, &error);
+                }
             }
         }
         Ok(())

@@ -94,6 +94,7 @@ impl Task<'_> {
                     order.answer = Some(wanted.answer.unwrap_or_default());
                 }
             }
+            Err(error) if self.does_without_predecessor(&ca, &error).await => {}
             Err(error) => self.refused(&name, &error),
         }
     }

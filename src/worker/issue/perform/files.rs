@@ -17,7 +17,7 @@ use crate::certificates::{
     Expected, Folder, KeyKind, KeyPlace, PrivateKey, Trouble, Wrong, check, fingerprint,
 };
 use crate::issuance::again;
-use crate::issuance::progress::{After, Deployment, HoldKind, Installed, Order};
+use crate::issuance::progress::{Deployment, HoldKind, Installed, Order};
 use crate::prevalidation::guard::examine_clock;
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
@@ -152,7 +152,6 @@ impl Task<'_> {
     /// A key in a new version of the files, and the request that it signs. Nobody but this program
     /// can read it.
     async fn begin_order(&mut self, certificate: &Certificate, folder: &Folder) {
-        let installed = self.row.progress.installed.clone();
         let made = match &certificate.key {
             KeySource::Request(path) => std::fs::read(path)
                 .map_err(|error| error.to_string())
@@ -184,24 +183,15 @@ impl Task<'_> {
             Ok(made) => made,
             Err(why) => return self.hold(HoldKind::Key, why, None),
         };
-        let least = installed.as_ref().map_or(0, |one| one.version) + 1;
+        let installed = self.row.progress.installed.as_ref();
+        let least = installed.map_or(0, |one| one.version) + 1;
         let version = match folder.new_version(least) {
             Ok(version) => version,
             Err(trouble) => return self.trouble(trouble),
         };
         let print = certificate.wanted.print.clone();
         let ca = certificate.ca.clone();
-        let after = installed
-            .filter(|one| one.print == print && one.ca == ca && one.revoked_at.is_none())
-            // A duplicate comes after the order of the first, once it is there.
-            .filter(|_| certificate.duplicate_of.is_none())
-            .filter(|one| !one.reference.is_empty())
-            .map(|one| After {
-                is_duplicate: false,
-                is_reissue: one.paid_until.is_some_and(|until| until > one.not_after),
-                reference: one.reference,
-                certificate: one.certificate,
-            });
+        let after = self.predecessor(certificate);
         let order = Order {
             ca,
             tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),

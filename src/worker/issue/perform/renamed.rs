@@ -262,6 +262,7 @@ impl<'a> Task<'a> {
     pub(super) fn begin_with(&mut self, order: Order) {
         let progress = self.progress();
         (progress.hold, progress.again) = (None, false);
+        progress.forgets_predecessor = false;
         if let Some(before) = progress.order.take() {
             progress.leave_behind(before.records);
         }
