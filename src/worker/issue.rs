@@ -9,6 +9,7 @@ mod by_hand;
 mod certificate;
 mod home;
 mod live;
+mod lying;
 mod options;
 mod perform;
 mod proofs;

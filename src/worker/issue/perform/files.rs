@@ -4,11 +4,12 @@ use jiff::Timestamp;
 
 use super::super::certificate::{Certificate, KeySource};
 use super::super::live::{is_of, known};
+use super::super::lying::read_note;
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::ca::key_of;
 use super::found::installed;
-use super::lost::{begun_words, noted, read_note};
+use super::lost::{begun_words, noted};
 use crate::ca::Failure;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Fetched, Subject};

@@ -3,71 +3,17 @@
 
 use jiff::Timestamp;
 
-use super::super::certificate::{Certificate, KeySource};
+use super::super::certificate::Certificate;
+use super::super::lying::{compared, is_for_other, read_note};
 use super::super::task::Task;
-use super::lost::{is_beginning, read_note};
+use super::lost::is_beginning;
 use crate::ca::authority::is_of_a_sandbox;
-use crate::ca::csr::Csr;
-use crate::ca::issuing::Subject;
-use crate::certificates::folder::{Found, Live, Sought};
-use crate::certificates::{Folder, Trouble, fingerprint};
+use crate::certificates::Folder;
+use crate::certificates::folder::{Found, Live};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
-
-/// The request of a certificate, where its key is elsewhere.
-fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
-    match &certificate.key {
-        KeySource::Made(_) => Ok(None),
-        KeySource::Request(path) => match std::fs::read(path).map(|all| Csr::read(&all)) {
-            Ok(Ok(csr)) => Ok(Some(fingerprint(csr.public_key()))),
-            // What is wrong with the request is told when the order is begun.
-            _ => Err(()),
-        },
-    }
-}
-
-/// What lies in the place that servers read, compared with what is wanted; `None`: the request that it
-/// is compared with cannot be read.
-fn compared(
-    certificate: &Certificate,
-    folder: &Folder,
-    now: Timestamp,
-) -> Option<Result<Found, Trouble>> {
-    let request = request_of(certificate).ok()?;
-    let emails = match &certificate.subject {
-        Subject::Mailbox { email, .. } => vec![email.clone()],
-        Subject::Names(_) => Vec::new(),
-    };
-    let sought = Sought {
-        fingerprint: request.as_deref(),
-        dns_names: certificate.subject.names(),
-        emails: &emails,
-    };
-    Some(folder.found(sought, now))
-}
-
-/// Whether this program installed what lies there for something else than what is wanted.
-pub(super) fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
-    let note = folder.noted(live.version).ok().flatten();
-    note.as_deref().and_then(read_note).is_some_and(|noted| {
-        let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
-        is_its && !certificate.wanted.is_met_by(&noted.print)
-    })
-}
-
-/// What lies there, if it is what is wanted.
-pub(super) fn is_wanted_there(
-    certificate: &Certificate,
-    folder: &Folder,
-    now: Timestamp,
-) -> Option<Live> {
-    match compared(certificate, folder, now)? {
-        Ok(Found::Fit(live)) => Some(live),
-        _ => None,
-    }
-}
 
 /// What the files of a version say of its certificate. What it came of, its CA and its order, is for
 /// the caller to add.

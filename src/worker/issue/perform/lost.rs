@@ -5,6 +5,7 @@
 use jiff::SignedDuration;
 
 use super::super::certificate::{Certificate, KeySource};
+use super::super::lying::read_note;
 use super::super::task::Task;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::Begun;
@@ -48,12 +49,6 @@ pub(in crate::worker::issue) fn as_noted(installed: &Installed) -> String {
         has_key: installed.has_key,
         ..Order::default()
     })
-}
-
-/// The order of a note; `None`: it was begun for no order, or cannot be read.
-pub(super) fn read_note(note: &str) -> Option<Order> {
-    let order = serde_json::from_str::<Order>(note).ok();
-    order.filter(|order| !order.tag.is_empty())
 }
 
 /// How the history tells of a version that was begun: by its number, and by the tag of its order.

@@ -8,10 +8,11 @@ use jiff::Timestamp;
 
 use super::super::certificate::{Certificate, KeySource};
 use super::super::live::known;
+use super::super::lying::read_note;
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::found::installed;
-use super::lost::{begun_words, is_beginning, read_note};
+use super::lost::{begun_words, is_beginning};
 use super::renamed::brought;
 use super::spelled::respelled;
 use crate::certificates::folder::Live;

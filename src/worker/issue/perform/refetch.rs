@@ -4,8 +4,9 @@
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
 use super::super::live::known;
+use super::super::lying::read_note;
 use super::super::task::{Alone, Task};
-use super::lost::{begun_words, read_note};
+use super::lost::begun_words;
 use super::renamed::brought;
 use super::spelled::respelled;
 use crate::certificates::Folder;

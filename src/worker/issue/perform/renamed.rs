@@ -5,8 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::super::certificate::Certificate;
 use super::super::live::known;
+use super::super::lying::read_note;
 use super::super::task::Task;
-use super::lost::{as_noted, begun_words, noted, read_note};
+use super::lost::{as_noted, begun_words, noted};
 use super::spelled::respelled;
 use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
 use crate::issuance::progress::{HoldKind, Installed, Order};

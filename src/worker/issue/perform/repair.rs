@@ -4,9 +4,9 @@
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
 use super::super::live::{is_of, known};
+use super::super::lying::{is_for_other, is_wanted_there};
 use super::super::task::Task;
 use super::alone::is_installed;
-use super::found::{is_for_other, is_wanted_there};
 use crate::certificates::Folder;
 use crate::certificates::folder::{self, Standing};
 use crate::issuance::Live;

@@ -3,9 +3,9 @@
 //! name of before. A person says so; until then nothing is ordered.
 
 use super::super::certificate::{Certificate, KeySource};
+use super::super::lying::{is_wanted_there, read_note};
 use super::super::task::{Alone, Task};
-use super::found::{installed, is_wanted_there};
-use super::lost::read_note;
+use super::found::installed;
 use crate::certificates::Folder;
 use crate::certificates::folder::Live;
 use crate::issuance::progress::{HoldKind, Installed};
