@@ -15,90 +15,7 @@ use super::live::{obstacle, repair, restoration};
 use super::progress::{Hold, Order, Progress};
 use super::records::{has_written, is_overdue, is_visible, watch};
 use super::wanted::duplicate_of;
-use super::{BY_HAND, Live, OrderState, Wanted, again};
-
-/// The next thing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Nothing: the certificate is there, or nobody wants it.
-    Rest,
-    /// A person is needed.
-    Held,
-    /// Make the key, or read the request.
-    Key,
-    /// Have the CA say for free whether it would take the order.
-    Preflight,
-    /// Wait for the proof of a domain.
-    Prove,
-    /// Ask the CA which records the order wants in DNS.
-    Challenge,
-    /// Write these records, and wait until every name server has them.
-    Publish,
-    /// Order: the one step that costs money.
-    Submit,
-    /// Look for an order whose answer was lost.
-    Find,
-    /// Ask the CA how the order stands.
-    Look,
-    /// See that the records of an order are still in DNS.
-    Watch,
-    /// Fetch the certificate and check it.
-    Fetch,
-    /// Fetch once more what is damaged in the place that servers read.
-    Repair,
-    /// Give the files in that place the owner, the group and the mode of the settings.
-    Restore,
-    /// Make it count.
-    Install,
-    /// Remove the records of an order from DNS.
-    Withdraw,
-    /// Run the program that tells the servers.
-    Deploy,
-    /// Ask the CA to revoke.
-    Revoke,
-    /// Ask the CA whether it has revoked.
-    Confirm,
-}
-
-impl Step {
-    /// Whether it leads to an order that is not made yet.
-    pub fn leads_to_an_order(self) -> bool {
-        matches!(
-            self,
-            Self::Key
-                | Self::Preflight
-                | Self::Prove
-                | Self::Challenge
-                | Self::Publish
-                | Self::Submit
-        )
-    }
-
-    /// The word in tables and JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Held => "held",
-            Self::Key => "key",
-            Self::Preflight => "preflight",
-            Self::Prove => "prove",
-            Self::Challenge => "challenge",
-            Self::Publish => "publish",
-            Self::Submit => "submit",
-            Self::Find => "find",
-            Self::Look => "look",
-            Self::Watch => "watch",
-            Self::Fetch => "fetch",
-            Self::Repair => "repair",
-            Self::Restore => "restore",
-            Self::Install => "install",
-            Self::Withdraw => "withdraw",
-            Self::Deploy => "deploy",
-            Self::Revoke => "revoke",
-            Self::Confirm => "confirm",
-        }
-    }
-}
+use super::{BY_HAND, Live, OrderState, Step, Wanted, again};
 
 /// How the domains of a certificate are proven at its CA.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -264,7 +181,10 @@ fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
     match &progress.order {
         Some(order) => under_way(order, wanted, observed, now),
-        None => renewal(wanted, observed, now),
+        None => {
+            let retry = progress.not_before.unwrap_or(now);
+            renewal(wanted, observed, retry, now)
+        }
     }
 }
 
@@ -369,6 +289,9 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
             "the configuration wants another certificate",
         );
     }
+    if let Some(why) = is_early(order, wanted, observed, now) {
+        return Decision::new(Step::Drop, now, why);
+    }
     if order.product.is_none() {
         return Decision::new(
             Step::Preflight,
@@ -385,6 +308,25 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
         Proofs::InOrder | Proofs::Enough => {}
     }
     Decision::new(Step::Submit, retry, "everything is ready for the order")
+}
+
+/// Why a renewal that was begun and not made is not due: a wrong clock has begun it, or another setting.
+fn is_early(
+    order: &Order,
+    wanted: &Wanted,
+    observed: Observed<'_>,
+    now: Timestamp,
+) -> Option<String> {
+    let installed = observed.progress.installed.as_ref()?;
+    let is_renewal = !order.is_again && wanted.is_met_by(&installed.print);
+    // A duplicate is renewed with its first, and costs nothing.
+    let is_duplicate = duplicate_of(&wanted.print).is_some();
+    if !is_renewal || is_duplicate || wanted.name.starts_with(BY_HAND) {
+        return None;
+    }
+    // A pause after a failure says nothing of it.
+    let next = renewal(wanted, observed, now, now);
+    (next.step == Step::Rest).then(|| format!("it was begun and is not due: {}", next.why))
 }
 
 /// When the CA is asked how an order stands: by a run at once, unless the CA named the moment.
@@ -412,9 +354,8 @@ fn waiting(order: &Order, state: &str) -> String {
     }
 }
 
-fn renewal(wanted: &Wanted, observed: Observed<'_>, now: Timestamp) -> Decision {
+fn renewal(wanted: &Wanted, observed: Observed<'_>, retry: Timestamp, now: Timestamp) -> Decision {
     let progress = observed.progress;
-    let retry = progress.not_before.unwrap_or(now);
     if progress.again {
         return Decision::new(Step::Key, retry, "a person asked for a new one");
     }

@@ -455,3 +455,39 @@ fn what_an_older_version_stored_keeps_its_ca_and_its_refused_revocation() {
     let bare: Progress = serde_json::from_str(r#"{"order": {"print": "one"}}"#).unwrap();
     assert_eq!(bare.brought_up("new").order.unwrap().ca, "new");
 }
+
+#[test]
+fn a_renewal_that_was_begun_is_dropped_while_it_is_not_due() {
+    let begun = |installed: Installed, order: Order| Progress {
+        installed: Some(installed),
+        order: Some(order),
+        // It waits after a failure.
+        not_before: Some(at("2026-12-01T13:00:00Z")),
+        ..Progress::default()
+    };
+    let early = decided(&begun(installed(), order()), &Proofs::Enough);
+    assert_eq!((early.step, early.at), (Step::Drop, now()));
+    let proofs = Proofs::Missing("no proof".to_owned());
+    let early = decided(&begun(installed(), order()), &proofs);
+    assert_eq!(early.step, Step::Drop, "no proof is made for it");
+    let asked = Order {
+        is_again: true,
+        ..order()
+    };
+    let made = Order {
+        submitted_at: Some(now()),
+        ..order()
+    };
+    let other = Installed {
+        print: "two".to_owned(),
+        ..installed()
+    };
+    for (what, progress, expected) in [
+        ("due", begun(due(), order()), Step::Preflight),
+        ("a person asked", begun(installed(), asked), Step::Preflight),
+        ("it is made", begun(installed(), made), Step::Find),
+        ("for another", begun(other, order()), Step::Preflight),
+    ] {
+        assert_eq!(step(&progress), expected, "{what}");
+    }
+}

@@ -35,6 +35,7 @@ impl Task<'_> {
             Step::Key => return self.make_key().await,
             Step::Preflight => return self.preflight().await,
             Step::Submit => return self.submit().await,
+            Step::Drop => self.leave_what_is_early(),
             Step::Find => self.find().await,
             Step::Look => return self.look().await,
             Step::Watch => return self.watch().await,

@@ -7,6 +7,7 @@ mod access;
 mod answers;
 mod by_hand;
 mod deaths;
+mod early;
 mod found;
 mod gone;
 mod home;

@@ -19,7 +19,13 @@ impl Task<'_> {
     pub(in crate::worker::issue) fn is_alone(&mut self, step: Step) -> Alone {
         let needs_it = matches!(
             step,
-            Step::Key | Step::Preflight | Step::Submit | Step::Fetch | Step::Repair | Step::Install
+            Step::Key
+                | Step::Preflight
+                | Step::Submit
+                | Step::Drop
+                | Step::Fetch
+                | Step::Repair
+                | Step::Install
         );
         let Some(certificate) = self.certificate().filter(|_| needs_it) else {
             return Alone::Yes;
@@ -87,6 +93,24 @@ impl Task<'_> {
             self.discard_unless_in_hand(&folder, order.version);
         }
         Ok(has_one)
+    }
+
+    /// Leaves a renewal that was begun and is not due: by a clock that was wrong, or by another setting.
+    pub(super) fn leave_what_is_early(&mut self) {
+        let (Some(certificate), Some(order)) =
+            (self.certificate(), self.row.progress.order.clone())
+        else {
+            return;
+        };
+        self.drop_begun(certificate, &order);
+        self.stepped();
+        self.say(
+            "dropped",
+            format!(
+                "version {:04} was begun for a renewal that is not due, and nothing was ordered for it",
+                order.version
+            ),
+        );
     }
 
     /// Leaves an order that was begun and not made, with its version.
