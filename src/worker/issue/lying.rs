@@ -27,6 +27,15 @@ fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
     }
 }
 
+/// Whether a key is that of the request, where the key of a certificate is elsewhere.
+pub(super) fn suits_request(certificate: &Certificate, fingerprint: &str) -> bool {
+    match request_of(certificate) {
+        Ok(None) => true,
+        Ok(Some(own)) => own == fingerprint,
+        Err(()) => false,
+    }
+}
+
 /// What lies in the place that servers read, compared with what is wanted; `None`: the request that it
 /// is compared with cannot be read.
 pub(super) fn compared(
@@ -45,15 +54,6 @@ pub(super) fn compared(
         emails: &emails,
     };
     Some(folder.found(sought, now))
-}
-
-/// Whether this program installed what lies there for something else than what is wanted.
-pub(super) fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
-    let note = folder.noted(live.version).ok().flatten();
-    note.as_deref().and_then(read_note).is_some_and(|noted| {
-        let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
-        is_its && !certificate.wanted.is_met_by(&noted.print)
-    })
 }
 
 /// What lies there, if it is what is wanted.

@@ -9,6 +9,7 @@ mod found;
 mod gone;
 mod lost;
 mod nearby;
+mod newest;
 mod owner;
 mod predecessor;
 mod ready;

@@ -24,6 +24,7 @@ mod predecessors;
 mod records;
 mod renamed;
 mod renewals;
+mod returned;
 mod revocations;
 mod stands;
 mod stores;

@@ -128,9 +128,14 @@ impl Task<'_> {
         }
         let is_bare = progress.order.is_none();
         let installed = progress.installed.as_ref();
-        let is_lacking = installed.is_none_or(|one| !wanted.is_met_by(&one.print));
+        let met = installed.filter(|one| wanted.is_met_by(&one.print));
+        let (is_lacking, than) = (met.is_none(), met.map(|one| one.not_after));
         let fits = |print: &str| print == wanted.print;
-        if is_lacking && self.has_a_pair_of_before(certificate, folder, fits).await? {
+        // The renewal of what is installed may lie under another name already.
+        if self
+            .has_a_pair_of_before(certificate, folder, fits, than)
+            .await?
+        {
             return Ok(true);
         }
         if is_bare
@@ -140,7 +145,10 @@ impl Task<'_> {
         {
             return Ok(true);
         }
-        if is_lacking && self.has_a_pair_nearby(certificate, folder, fits).await? {
+        if self
+            .has_a_pair_nearby(certificate, folder, fits, than)
+            .await?
+        {
             return Ok(true);
         }
         // Its own folder first.

@@ -4,9 +4,10 @@
 use jiff::Timestamp;
 
 use super::super::certificate::Certificate;
-use super::super::lying::{compared, is_for_other, read_note};
+use super::super::lying::{compared, read_note};
 use super::super::task::Task;
 use super::lost::is_beginning;
+use super::newest::is_ours;
 use crate::ca::authority::is_of_a_sandbox;
 use crate::certificates::Folder;
 use crate::certificates::folder::{Found, Live};
@@ -71,8 +72,7 @@ impl Task<'_> {
         match compared {
             Ok(Found::Nothing | Found::Ended(_)) => Ok(false),
             Ok(Found::Fit(live)) if !self.is_of_a_rehearsal(certificate, &live) => {
-                let has_key = certificate.makes_key();
-                self.take_over(certificate, live, has_key).await?;
+                self.takes_the_newest(certificate, folder, live).await?;
                 Ok(true)
             }
             Ok(Found::Fit(live)) => {
@@ -80,11 +80,10 @@ impl Task<'_> {
                 Ok(self.is_unfit(folder, why))
             }
             Ok(Found::Unfit(why)) => {
-                let wanted = &certificate.wanted;
-                let fits = |print: &str| print == wanted.print;
-                let live = folder.live().ok().flatten();
-                let is_other = live.is_some_and(|live| is_for_other(certificate, folder, &live));
-                let has_one = is_other && self.has_a_pair_nearby(certificate, folder, fits).await?;
+                // What this program has put there, and is damaged or for something else, hides nothing.
+                let current = folder.current();
+                let is_ours = current.is_some_and(|one| is_ours(certificate, folder, one));
+                let has_one = is_ours && self.has_a_newer_pair(certificate, folder, None).await?;
                 Ok(has_one || self.is_unfit(folder, why))
             }
             Err(trouble) => {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::super::certificate::{Certificate, KeySource};
 use super::super::live::known;
-use super::super::lying::read_note;
+use super::super::lying::{read_note, suits_request};
 use super::super::task::Task;
 use super::alone::may_be_open;
 use super::found::installed;
@@ -78,7 +78,8 @@ impl Task<'_> {
         let facts = version.folder.facts_of(number)?;
         let has_all = is_named(&facts, certificate);
         let counts = facts.not_before <= now && facts.not_after > now;
-        let is_its_key = facts.fingerprint == order.fingerprint;
+        let is_its_key = facts.fingerprint == order.fingerprint
+            && suits_request(certificate, &facts.fingerprint);
         let is_revoked = version.folder.may_be_revoked(number);
         let live = Live {
             version: number,
@@ -101,13 +102,14 @@ impl Task<'_> {
         whole.is_ok_and(|whole| whole.is_ok()).then_some(pair)
     }
 
-    /// Looks in the directory for a pair that is what is wanted, before one is ordered. True: nothing
-    /// is ordered now.
+    /// Looks in the directory for a pair that is what is wanted, before one is ordered. It ends after
+    /// `than`. True: nothing is ordered now.
     pub(super) async fn has_a_pair_nearby(
         &mut self,
         certificate: &Certificate,
         folder: &Folder,
         fits: impl Fn(&str) -> bool,
+        than: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         if self.row.name.starts_with(BY_HAND) {
             return Ok(false);
@@ -119,9 +121,13 @@ impl Task<'_> {
         }
         let rows = self.issuer.ports.store.orders().certificates().await?;
         let barred = self.barred(&rows, self.now());
+        let newest = self.newest_left(&rows, &fits);
         let pairs = versions.into_iter().filter_map(|version| {
             let pair = self.whole(certificate, &version)?;
-            (!barred.contains(&pair.serial)).then_some((version, pair))
+            let is_newer = than.is_none_or(|than| pair.not_after > than);
+            let is_newest = newest.is_none_or(|newest| pair.not_after >= newest);
+            let is_free = !barred.contains(&pair.serial);
+            (is_newer && is_newest && is_free).then_some((version, pair))
         });
         let Some((version, pair)) = pairs.max_by_key(|(_, pair)| (pair.not_after, pair.version))
         else {

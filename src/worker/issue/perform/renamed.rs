@@ -81,16 +81,9 @@ impl<'a> Task<'a> {
     /// What is installed under names of before and is nobody's yet, from the newest on.
     pub(super) fn left_pairs(&self, rows: &[CertificateRow]) -> Vec<(String, Installed)> {
         let now = self.now();
-        let is_taken = |serial: &str| {
-            rows.iter().any(|row| {
-                let installed = row.progress.installed.as_ref();
-                let has_it = installed.is_some_and(|one| one.serial == serial);
-                has_it && self.issuer.left_pair(row, now).is_none()
-            })
-        };
         let pairs = rows.iter().filter_map(|row| {
             let pair = self.issuer.left_pair(row, now)?;
-            let is_free = row.name != self.row.name && !is_taken(&pair.serial);
+            let is_free = row.name != self.row.name && !self.is_taken(rows, &pair.serial);
             is_free.then(|| (row.name.clone(), pair.clone()))
         });
         let mut pairs: Vec<_> = pairs.collect();
@@ -99,17 +92,24 @@ impl<'a> Task<'a> {
     }
 
     /// Looks for a certificate that is installed under a name of before, before one is ordered: `fits`
-    /// says of its print whether it is what is wanted. True: nothing is ordered now.
+    /// says of its print whether it is what is wanted. It ends after `than`. True: nothing is ordered
+    /// now.
     pub(super) async fn has_a_pair_of_before(
         &mut self,
         certificate: &Certificate,
         folder: &Folder,
         fits: impl Fn(&str) -> bool,
+        than: Option<Timestamp>,
     ) -> Result<bool, StoreError> {
         let now = self.now();
         let rows = self.issuer.ports.store.orders().certificates().await?;
+        let newest = self.newest_left(&rows, &fits);
         let mut left = self.left_pairs(&rows);
-        left.retain(|(_, pair)| fits(&pair.print));
+        left.retain(|(_, pair)| {
+            let is_newest = newest.is_none_or(|newest| pair.not_after >= newest);
+            let is_newer = than.is_none_or(|than| pair.not_after > than);
+            is_newest && is_newer && fits(&pair.print)
+        });
         // The newest that is whole: the folder of an older name may have been moved.
         let is_whole = |(name, pair): &&(String, Installed)| {
             let there = Folder::at(&self.issuer.options.directory, name, certificate.access);
@@ -117,12 +117,19 @@ impl<'a> Task<'a> {
             whole.is_ok_and(|whole| whole.is_ok())
         };
         let whole = left.iter().find(is_whole);
-        let (has_whole, chosen) = (whole.is_some(), whole.or(left.first()));
+        let than = whole.map(|(_, pair)| pair.not_after).or(than);
+        // What is installed is renewed where the newer one is no use.
+        let installed = self.row.progress.installed.as_ref();
+        let is_renewal = installed.is_some_and(|one| certificate.wanted.is_met_by(&one.print));
+        let chosen = whole.or(left.first().filter(|_| !is_renewal));
         let chosen = chosen.map(|(name, pair)| (name.clone(), pair.serial.clone()));
         let Some((name, serial)) = chosen else {
             return Ok(false);
         };
-        if !has_whole && self.has_a_pair_nearby(certificate, folder, &fits).await? {
+        if self
+            .has_a_pair_nearby(certificate, folder, &fits, than)
+            .await?
+        {
             return Ok(true);
         }
         let Some(mut before) = self.claimed(&name).await? else {

@@ -4,9 +4,10 @@
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
 use super::super::live::{is_of, known};
-use super::super::lying::{is_for_other, is_wanted_there};
+use super::super::lying::is_wanted_there;
 use super::super::task::Task;
 use super::alone::is_installed;
+use super::newest::is_ours;
 use crate::certificates::Folder;
 use crate::certificates::folder::{self, Standing};
 use crate::issuance::Live;
@@ -110,9 +111,9 @@ impl Task<'_> {
             None => {
                 let live = folder.live().ok().flatten();
                 let live = live.filter(|live| live.facts.not_after > now);
-                // This program installed it for other names, and what is wanted was found and copied.
+                // This program put it there, and what is wanted was found and copied.
                 let is_ours = |live: &folder::Live| {
-                    order.is_fetched_again && is_for_other(certificate, folder, live)
+                    order.is_fetched_again && is_ours(certificate, folder, live.version)
                 };
                 let live = live.filter(|live| !is_ours(live));
                 live.map(|live| {

@@ -52,12 +52,15 @@ impl Task<'_> {
         let is_renewal = installed.is_some_and(|one| wanted.is_met_by(&one.print));
         let has_one = !is_renewal
             && self
-                .has_a_pair_of_before(certificate, &folder, fits)
+                .has_a_pair_of_before(certificate, &folder, fits, None)
                 .await?
             || self
                 .has_an_order_of_before(certificate, &folder, fits)
                 .await?
-            || !is_renewal && self.has_a_pair_nearby(certificate, &folder, fits).await?
+            || !is_renewal
+                && self
+                    .has_a_pair_nearby(certificate, &folder, fits, None)
+                    .await?
             || self.has_an_order_nearby(certificate, &folder, fits).await?
             || !is_renewal && self.is_revoked_there(certificate, fits).await?;
         if has_one {
