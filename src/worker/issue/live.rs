@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::lying::moved_here;
 use super::{Certificate, Issuer, Keeper};
 use crate::certificates::Folder;
 use crate::certificates::folder::{Known, Standing};
@@ -59,8 +60,10 @@ impl Issuer {
             },
             Ok(Standing::Foreign(why)) => {
                 let order = row.progress.order.as_ref();
-                match order.is_some_and(|order| is_of(order, &folder)) {
-                    // It was switched, and that is not stored yet.
+                // It was switched, and that is not stored yet.
+                let is_next = order.is_some_and(|order| is_of(order, &folder));
+                let is_wanted = || moved_here(certificate, &folder, installed, now).is_some();
+                match is_next || is_wanted() {
                     true => Live::Unknown,
                     false => Live::Foreign { why },
                 }

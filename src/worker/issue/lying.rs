@@ -7,7 +7,7 @@ use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::{Found, Live, Sought};
 use crate::certificates::{Folder, Trouble, fingerprint};
-use crate::issuance::progress::Order;
+use crate::issuance::progress::{Installed, Order};
 
 /// The order of a note; `None`: it was begun for no order, or cannot be read.
 pub(super) fn read_note(note: &str) -> Option<Order> {
@@ -54,6 +54,31 @@ pub(super) fn compared(
         emails: &emails,
     };
     Some(folder.found(sought, now))
+}
+
+/// Whether this program installed what lies there for something else than what is wanted.
+fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
+    let note = folder.noted(live.version).ok().flatten();
+    note.as_deref().and_then(read_note).is_some_and(|noted| {
+        let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
+        is_its && !certificate.wanted.is_met_by(&noted.print)
+    })
+}
+
+/// What is wanted, where it lies in the place of what was installed for something else: its folder was
+/// moved to a name of before.
+pub(super) fn moved_here(
+    certificate: &Certificate,
+    folder: &Folder,
+    installed: &Installed,
+    now: Timestamp,
+) -> Option<Live> {
+    if certificate.wanted.is_met_by(&installed.print) {
+        return None;
+    }
+    let live = is_wanted_there(certificate, folder, now)?;
+    let is_another = live.facts.serial != installed.serial;
+    (is_another && !is_for_other(certificate, folder, &live)).then_some(live)
 }
 
 /// What lies there, if it is what is wanted.

@@ -8,6 +8,7 @@ mod files;
 mod found;
 mod gone;
 mod lost;
+mod moved;
 mod nearby;
 mod newest;
 mod owner;

@@ -18,6 +18,7 @@ mod lost;
 mod machines;
 mod mailboxes;
 mod mended;
+mod moved;
 mod nearby;
 mod owner;
 mod predecessors;

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::super::certificate::Certificate;
-use super::super::lying::{compared, read_note};
+use super::super::lying::{compared, moved_here, read_note};
 use super::super::task::Task;
 use super::lost::is_beginning;
 use super::newest::is_ours;
@@ -49,9 +49,15 @@ impl Task<'_> {
         folder: &Folder,
     ) -> Result<bool, StoreError> {
         let progress = &self.row.progress;
-        let is_first = progress.installed.is_none() && progress.order.is_none();
-        if !is_first || progress.again {
+        if progress.order.is_some() || progress.again {
             return Ok(false);
+        }
+        if let Some(installed) = &progress.installed {
+            let live = moved_here(certificate, folder, installed, self.now());
+            let live = live.filter(|live| !self.is_of_a_rehearsal(certificate, live));
+            let Some(live) = live else { return Ok(false) };
+            self.takes_the_newest(certificate, folder, live).await?;
+            return Ok(true);
         }
         let has_one = self.takes_what_lies_there(certificate, folder).await?;
         if !has_one && let Some(Ok(Found::Ended(at))) = compared(certificate, folder, self.now()) {

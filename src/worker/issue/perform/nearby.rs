@@ -13,7 +13,7 @@ use super::super::task::Task;
 use super::alone::may_be_open;
 use super::found::installed;
 use super::lost::{begun_words, is_beginning};
-use super::renamed::brought;
+use super::moved::brought;
 use super::spelled::respelled;
 use crate::certificates::folder::Live;
 use crate::certificates::{Facts, Folder};

@@ -7,7 +7,7 @@ use super::super::live::known;
 use super::super::lying::read_note;
 use super::super::task::{Alone, Task};
 use super::lost::begun_words;
-use super::renamed::brought;
+use super::moved::brought;
 use super::spelled::respelled;
 use crate::certificates::Folder;
 use crate::issuance::Step;

@@ -7,11 +7,10 @@ use super::super::certificate::Certificate;
 use super::super::live::known;
 use super::super::lying::read_note;
 use super::super::task::Task;
-use super::lost::{as_noted, begun_words, noted};
-use super::spelled::respelled;
-use crate::certificates::{Folder, KeyPlace, PrivateKey, Trouble};
-use crate::issuance::progress::{HoldKind, Installed, Order};
-use crate::issuance::{OrderState, again};
+use super::lost::{as_noted, noted};
+use crate::certificates::{Folder, KeyPlace, Trouble};
+use crate::issuance::OrderState;
+use crate::issuance::progress::{Installed, Order};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::issue::Issuer;
@@ -354,59 +353,6 @@ impl<'a> Task<'a> {
         before.let_go(self.now()).await?;
         Ok(true)
     }
-
-    /// The order is this certificate's first, and then no more the other one's: whenever the process
-    /// dies, one of the two has it.
-    async fn take_order(
-        &mut self,
-        certificate: &Certificate,
-        folder: &Folder,
-        before: &mut Task<'_>,
-        order: Order,
-    ) -> Result<(), StoreError> {
-        let name = before.row.name.clone();
-        let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
-        let has_key = order.has_key.unwrap_or(certificate.makes_key());
-        let order = Order {
-            print: respelled(&certificate.wanted, &order.print),
-            ..order
-        };
-        let reference = order.reference.clone();
-        let told = reference.unwrap_or_else(|| "an order without an answer yet".to_owned());
-        let version = match brought(&there, folder, &order, has_key) {
-            Ok(Some(version)) => version,
-            Ok(None) => {
-                let words = format!(
-                    "{name}, which the configuration names no more, has an order for the same ({told}), and its key is gone"
-                );
-                let hint = format!("{} orders a new one", again(&self.row.name));
-                self.hold(HoldKind::Key, words, Some(hint));
-                return Ok(());
-            }
-            Err(trouble) => {
-                self.trouble(trouble);
-                return Ok(());
-            }
-        };
-        self.stepped();
-        self.say(
-            "taken-over",
-            format!("{told}, of {name}: nothing was ordered"),
-        );
-        self.say("key", begun_words(version, &order.tag));
-        self.begin_with(Order {
-            version,
-            is_fetched: false,
-            ..order
-        });
-        self.commit().await?;
-        before.progress().order = None;
-        before.say(
-            "handed-over",
-            format!("{told} is that of {}", self.row.name),
-        );
-        Ok(())
-    }
 }
 
 /// Why a pair was not taken over.
@@ -419,27 +365,4 @@ impl From<Trouble> for NotTaken {
     fn from(trouble: Trouble) -> Self {
         Self::Trouble(trouble)
     }
-}
-
-/// The key of an order in a new version of another folder; `None`: it is gone.
-pub(super) fn brought(
-    from: &Folder,
-    to: &Folder,
-    order: &Order,
-    has_key: bool,
-) -> Result<Option<u32>, Trouble> {
-    let key: Option<PrivateKey> = match has_key {
-        true => from.key(order.version)?,
-        false => None,
-    };
-    if has_key && key.is_none() {
-        return Ok(None);
-    }
-    let version = to.new_version(1)?;
-    let begun = to.note(version, &noted(order));
-    if let Err(trouble) = begun.and_then(|()| to.begin(version, key.as_ref())) {
-        to.discard(version);
-        return Err(trouble);
-    }
-    Ok(Some(version))
 }
