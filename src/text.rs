@@ -3,6 +3,7 @@
 
 mod cause;
 mod escape;
+pub mod file;
 mod shared;
 mod time;
 

@@ -22,7 +22,7 @@ mod standing;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -32,7 +32,7 @@ pub use self::lock::Held;
 pub use self::note::Begun;
 pub use self::standing::{Known, Standing};
 use super::{Checked, Facts, PrivateKey, bundle};
-use crate::text::pem;
+use crate::text::{file, pem};
 
 /// The link to the version that counts.
 pub const CURRENT: &str = "current";
@@ -71,10 +71,11 @@ impl Trouble {
     fn io(doing: &str, path: &Path, error: &io::Error) -> Self {
         Self {
             message: format!("cannot {doing} {}: {error}", path.display()),
-            may_pass: !matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ),
+            may_pass: !file::is_unfit(error)
+                && !matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ),
         }
     }
 }
@@ -252,7 +253,7 @@ impl Folder {
     /// When it is there and cannot be read.
     pub fn key(&self, version: u32) -> Result<Option<PrivateKey>, Trouble> {
         let path = self.version(version).join(KEY);
-        match fs::read(&path) {
+        match file::read(&path) {
             Ok(bytes) => PrivateKey::read(&bytes)
                 .map(Some)
                 .map_err(|why| Trouble::lasting(about(&path, &why))),
@@ -335,6 +336,10 @@ impl Folder {
         std::os::unix::fs::symlink(format!("{version:04}"), &next)
             .map_err(|error| Trouble::io("make", &next, &error))?;
         let current = self.path.join(CURRENT);
+        if fs::symlink_metadata(&current).is_ok_and(|there| there.is_dir()) {
+            // An empty one stands in the way of the link. One with something in it stays.
+            let _ = fs::remove_dir(&current);
+        }
         fs::rename(&next, &current).map_err(|error| Trouble::io("switch", &current, &error))?;
         sync(&self.path)
     }
@@ -342,7 +347,14 @@ impl Folder {
     /// The version that counts; `None` while there is none.
     pub fn current(&self) -> Option<u32> {
         let target = fs::read_link(self.path.join(CURRENT)).ok()?;
-        target.to_str()?.trim_end_matches('/').parse().ok()
+        // Written with its whole path it is the same version.
+        let within = target.strip_prefix(&self.path).unwrap_or(&target);
+        let mut parts = within.components();
+        match (parts.next()?, parts.next(), parts.next()) {
+            (Component::Normal(one), None, _) => one.to_str()?.parse().ok(),
+            (Component::CurDir, Some(Component::Normal(one)), None) => one.to_str()?.parse().ok(),
+            _ => None,
+        }
     }
 
     /// What counts, read from its files; `None` while there is none.
@@ -363,7 +375,7 @@ impl Folder {
 
     fn facts(&self, version: u32) -> Result<Facts, Trouble> {
         let path = self.version(version).join(CERTIFICATE);
-        let bytes = fs::read(&path).map_err(|error| Trouble::io("read", &path, &error))?;
+        let bytes = file::read(&path).map_err(|error| Trouble::io("read", &path, &error))?;
         let unfit = |why: String| Trouble::lasting(about(&path, &why));
         let certificates = pem::certificates(&bytes).map_err(unfit)?;
         Facts::read(&certificates[0]).map_err(unfit)

@@ -377,6 +377,7 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
             "has left a record in DNS"
         }
         _ if view.loose => "has files that are not as the settings say",
+        _ if view.doubt.is_some() && view.deploy_error.is_none() => view.doubt.unwrap_or_default(),
         _ if view.deploy_error.is_some() => "is not known to its servers",
         CertificateState::Missing | CertificateState::Ordering => "is not there yet",
         _ => "is not renewed",

@@ -35,6 +35,11 @@ pub enum Live {
         /// The version of the files that has its key; `None`: its key is gone.
         key: Option<u32>,
     },
+    /// Nobody can tell whether servers can use it: reading it failed.
+    Unreadable {
+        /// The reason in words.
+        why: String,
+    },
     /// Something else than what was installed.
     Foreign {
         /// The reason in words.
@@ -46,7 +51,10 @@ impl Live {
     /// What is wrong with it, in words.
     pub fn fault(&self) -> Option<&str> {
         match self {
-            Self::Damaged { why, .. } | Self::Foreign { why } | Self::Gone { why } => Some(why),
+            Self::Damaged { why, .. }
+            | Self::Foreign { why }
+            | Self::Gone { why }
+            | Self::Unreadable { why } => Some(why),
             _ => None,
         }
     }

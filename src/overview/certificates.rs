@@ -1,5 +1,6 @@
 //! How every certificate stands: for tables, JSON, the page, metrics and notices. It asks no CA.
 
+mod asked;
 mod kept;
 mod revoking;
 mod stake;
@@ -11,7 +12,6 @@ pub use self::stake::{at_stake, hanging_on};
 use crate::issuance::planner::holds;
 use crate::issuance::progress::Installed;
 use crate::issuance::{BY_HAND, Decision, Lead, Live, OrderState, Progress, Step};
-use crate::prevalidation::name::is_within;
 use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::worker::issue::{Certificate, Issuer, Keeper, way_out};
@@ -157,6 +157,9 @@ pub struct CertificateView {
     /// are in DNS.
     #[serde(skip)]
     pub left_behind: bool,
+    /// What cannot be done with it on this machine, which nothing tells so far: words after its name.
+    #[serde(skip)]
+    pub doubt: Option<&'static str>,
 }
 
 /// How all certificates stand, by name: those of the store, and those that the configuration wants
@@ -367,6 +370,7 @@ impl CertificateView {
                 && is_by_hand(row)
                 && installed.is_some_and(|one| is_ending(one, now)),
             left_behind: wanted.is_none() && is_left(progress),
+            doubt: matches!(live, Live::Unreadable { .. }).then_some("cannot be read"),
         }
     }
 
@@ -389,50 +393,6 @@ impl CertificateView {
             ends_for_good: false,
             ..self
         }
-    }
-
-    /// The word in tables: one that servers cannot use is not called valid.
-    pub fn word(&self) -> &'static str {
-        match self.state {
-            CertificateState::Unmanaged => self.state.as_str(),
-            _ if self.held => "held",
-            _ if self.damaged => "damaged",
-            _ => self.state.as_str(),
-        }
-    }
-
-    /// Whether a person must do something, something fails, or servers have no certificate that
-    /// counts. `status`, `check`, the metrics and the page all ask this.
-    pub fn needs_attention(&self) -> bool {
-        let is_bad = matches!(
-            self.state,
-            CertificateState::Expired | CertificateState::Missing | CertificateState::Revoked
-        );
-        let is_open = self.held
-            || self.failing
-            || self.damaged
-            || self.loose
-            || self.late
-            || self.next == Step::Prove.as_str();
-        let is_managed = self.state != CertificateState::Unmanaged;
-        is_managed && (is_bad || is_open) || self.record_left.is_some() || self.revoking
-    }
-
-    /// How much of its life is left.
-    pub fn left(&self, now: Timestamp) -> Option<SignedDuration> {
-        Some(self.not_after?.duration_since(now))
-    }
-
-    /// Whether it hangs on the proof of a domain at this client (`CA/SELECTOR`): it is ordered there,
-    /// and one of its names is the domain or lies below it.
-    pub fn hangs_on(&self, domain: &str, client: &str) -> bool {
-        let own = self.client.as_ref();
-        own.is_some_and(|own| format!("{}/{own}", self.ca) == client)
-            && self.names.iter().any(|name| {
-                let name = name.strip_prefix("*.").unwrap_or(name);
-                let host = name.rsplit_once('@').map_or(name, |(_, host)| host);
-                is_within(host, domain)
-            })
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KeyPlace, Live, Trouble, about};
 use crate::certificates::{Expected, Wrong, check};
-use crate::text::pem;
+use crate::text::{file, pem};
 
 /// What is wanted of a pair.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ impl Folder {
 
     fn examined(&self, version: u32, sought: Sought<'_>, now: Timestamp) -> Result<Found, Trouble> {
         let folder = self.version(version);
-        if !folder.join(CERTIFICATE).exists() {
+        if !self.has_certificate(version) {
             return Ok(Found::Nothing);
         }
         let facts = self.facts(version)?;
@@ -77,7 +77,7 @@ impl Folder {
         let mut all = Vec::new();
         for file in [CERTIFICATE, CHAIN] {
             let path = folder.join(file);
-            let bytes = match fs::read(&path) {
+            let bytes = match file::read(&path) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Trouble::io("read", &path, &error)),
@@ -114,7 +114,7 @@ impl Folder {
     fn differs_in_full(&self, version: u32, all: &[Vec<u8>]) -> Result<Option<String>, Trouble> {
         let path = self.version(version).join(FULL_CHAIN);
         let shown = path.display();
-        let bytes = match fs::read(&path) {
+        let bytes = match file::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Some(format!("{shown} is not there")));

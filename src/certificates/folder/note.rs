@@ -7,6 +7,7 @@ use std::io;
 use jiff::Timestamp;
 
 use super::{CERTIFICATE, Folder, KEY, Trouble, sync, write};
+use crate::text::file;
 
 /// The file with the order.
 const NOTE: &str = ".order";
@@ -42,7 +43,7 @@ impl Folder {
     /// When it is there and cannot be read.
     pub fn noted(&self, version: u32) -> Result<Option<String>, Trouble> {
         let path = self.version(version).join(NOTE);
-        match fs::read_to_string(&path) {
+        match file::read_text(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Trouble::io("read", &path, &error)),

@@ -6,6 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{Folder, Trouble, sync, write};
+use crate::text::file;
 
 /// The file that names the CA by its host.
 const OWNER: &str = ".ca";
@@ -23,7 +24,7 @@ impl Folder {
     /// When it is there and cannot be read.
     pub fn owner(&self) -> Result<Option<String>, Trouble> {
         let path = self.owner_path();
-        match fs::read_to_string(&path) {
+        match file::read_text(&path) {
             Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Trouble::io("read", &path, &error)),

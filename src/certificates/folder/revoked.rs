@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::{Access, CERTIFICATE, Folder, Trouble, sync, write};
+use crate::text::file;
 
 /// The file with the moment.
 const REVOKED: &str = ".revoked";
@@ -90,7 +91,7 @@ impl Folder {
     /// When the certificate of a version was revoked; `None`: nobody noted it here.
     pub fn revoked(&self, version: u32) -> Option<Timestamp> {
         let path = self.version(version).join(REVOKED);
-        let text = fs::read_to_string(path).ok()?;
+        let text = file::read_text(&path).ok()?;
         // One that was cut off tells as much.
         Some(text.trim().parse().unwrap_or(Timestamp::UNIX_EPOCH))
     }

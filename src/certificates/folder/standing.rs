@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{CERTIFICATE, CHAIN, CURRENT, FULL_CHAIN, Folder, KEY, Trouble, about};
 use crate::certificates::{Checked, Expected, Facts, PrivateKey, Wrong, check};
-use crate::text::pem;
+use crate::text::{file, pem};
 
 /// What is remembered of the pair that was installed.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +103,7 @@ impl Folder {
         let mut versions = versions.into_iter().map(|one| self.version(one));
         is_denied(&self.path)
             || versions.any(|folder| {
-                let key = fs::File::open(folder.join(KEY));
+                let key = file::open(&folder.join(KEY));
                 key.is_err_and(|error| denied(&error))
             })
     }
@@ -127,7 +127,12 @@ impl Folder {
             Err(error) if is_absent(&error) => Err(End::Damaged(format!("{shown} is not there"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 let why = || format!("{shown} is no link to a version");
-                Err(End::Foreign(self.blocked().unwrap_or_else(why)))
+                let why = self.blocked().unwrap_or_else(why);
+                // Servers find something in a folder that has a certificate.
+                match fs::symlink_metadata(link.join(CERTIFICATE)) {
+                    Err(error) if is_absent(&error) => Err(End::Damaged(why)),
+                    _ => Err(End::Foreign(why)),
+                }
             }
             Err(error) => Err(End::Unknown(Trouble::io("read", &link, &error))),
         }
@@ -231,10 +236,10 @@ fn another(path: &Path, facts: &Facts, known: Known<'_>) -> String {
 /// The certificates of a file, of which there is one at least.
 fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, End> {
     let damaged = |why: &str| End::Damaged(about(path, why));
-    let bytes = match fs::read(path) {
+    let bytes = match file::read(path) {
         Ok(bytes) => bytes,
         Err(error) if is_absent(&error) => return Err(damaged("is not there")),
-        Err(error) => return Err(End::Unknown(Trouble::io("read", path, &error))),
+        Err(error) => return Err(unreadable(path, &error)),
     };
     if bytes.trim_ascii().is_empty() {
         return Err(damaged("is empty"));
@@ -246,16 +251,24 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, End> {
 /// Whether a key is that of a certificate. Who may not read keys cannot tell.
 fn key_fits(path: &Path, facts: &Facts) -> Result<(), End> {
     let damaged = |why: &str| End::Damaged(about(path, why));
-    let bytes = match fs::read(path) {
+    let bytes = match file::read(path) {
         Ok(bytes) => bytes,
         Err(error) if is_absent(&error) => return Err(damaged("is gone")),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
-        Err(error) => return Err(End::Unknown(Trouble::io("read", path, &error))),
+        Err(error) => return Err(unreadable(path, &error)),
     };
     let key = PrivateKey::read(&bytes).map_err(|why| damaged(&why))?;
     match key.fingerprint() == facts.fingerprint {
         true => Ok(()),
         false => Err(damaged("is not the key of the certificate")),
+    }
+}
+
+/// A file that is there and was not read: whether servers cannot read it either is known of some.
+fn unreadable(path: &Path, error: &io::Error) -> End {
+    match file::is_unfit(error) {
+        true => End::Damaged(about(path, "is no regular file")),
+        false => End::Unknown(Trouble::io("read", path, error)),
     }
 }
 

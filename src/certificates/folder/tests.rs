@@ -294,3 +294,26 @@ fn a_full_disk_leaves_the_pair_that_counts_and_passes_by_itself() {
         (2, key.fingerprint())
     );
 }
+
+#[test]
+fn a_link_with_a_whole_path_leads_to_the_same_version() {
+    let Place { folder, _root } = place(Access::default());
+    let version = installed(&folder, None);
+    let whole = folder.path().join("0001");
+    let other = folder.path().with_file_name("web").join("0001");
+    for (target, expected) in [
+        (PathBuf::from("0001"), Some(version)),
+        (PathBuf::from("0001/"), Some(version)),
+        (PathBuf::from("./0001"), Some(version)),
+        (whole, Some(version)),
+        (other, None),
+        (PathBuf::from("../www/0001"), None),
+        (PathBuf::from("0001/.."), None),
+        (PathBuf::from("."), None),
+    ] {
+        let link = folder.path().join(CURRENT);
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert_eq!(folder.current(), expected, "{}", target.display());
+    }
+}

@@ -338,7 +338,7 @@ fn copy(settings: &Settings, name: &str, out: &Path) -> Result<(), Failed> {
     };
     std::fs::create_dir_all(out).map_err(failed)?;
     for file in [folder::CERTIFICATE, folder::CHAIN, folder::FULL_CHAIN] {
-        let bytes = std::fs::read(from.join(file)).map_err(failed)?;
+        let bytes = crate::text::file::read(&from.join(file)).map_err(failed)?;
         let mut next = tempfile::NamedTempFile::new_in(out).map_err(failed)?;
         std::io::Write::write_all(&mut next, &bytes).map_err(failed)?;
         next.persist(out.join(file))

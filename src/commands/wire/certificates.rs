@@ -123,7 +123,7 @@ pub(in crate::commands) fn unfit_directories(settings: &Settings) -> Vec<String>
 /// all machines which share the directory have in common. `None`: it was never used.
 pub(in crate::commands) fn home(settings: &Settings) -> Option<String> {
     let path = settings.certificates.directory.join(HOME);
-    let text = fs::read_to_string(path).ok()?;
+    let text = crate::text::file::read_text(&path).ok()?;
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 

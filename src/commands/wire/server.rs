@@ -50,7 +50,7 @@ pub(in crate::commands) fn tls(settings: &Settings) -> Result<Option<Tls>, Strin
     else {
         return Ok(None);
     };
-    let chain = std::fs::read(certificate).map_err(|error| {
+    let chain = crate::text::file::read(certificate).map_err(|error| {
         format!(
             "{}: {} cannot be read: {error}",
             settings.place("server.tls.certificate"),

@@ -64,7 +64,8 @@ impl Anchors {
     /// # Errors
     /// Why it cannot be used.
     pub fn read(file: &Path) -> Result<Self, String> {
-        let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+        let bytes =
+            crate::text::file::read(file).map_err(|error| format!("cannot be read: {error}"))?;
         let text = decode(&bytes).map_err(|fault| format!("{}; {}", fault.message, fault.hint))?;
         let text = std::str::from_utf8(&text).map_err(|_| "is not UTF-8 text")?;
         Self::parse(text).map_err(|error| error.to_string())

@@ -183,7 +183,7 @@ impl Issuer {
             None => String::new(),
         };
         let csr = match &certificate.key {
-            KeySource::Request(path) => std::fs::read(path)
+            KeySource::Request(path) => crate::text::file::read(path)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| Csr::read(&bytes)),
             KeySource::Made(kind) => make(*kind).and_then(|key| key.request(&certificate.wish())),

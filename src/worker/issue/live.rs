@@ -50,8 +50,12 @@ impl Issuer {
                 not_after: installed.not_after,
                 loose: folder.current().and_then(|version| folder.loose(version)),
             },
-            // One that cannot be read is no proof that it is gone: the memory of it counts.
-            Err(_) => Live::Unknown,
+            // One that cannot be read is no proof that it is gone: the memory of it counts. That this
+            // user may not read it is no fault.
+            Err(trouble) if !trouble.may_pass => Live::Unknown,
+            Err(trouble) => Live::Unreadable {
+                why: trouble.message,
+            },
             Ok(Standing::Damaged(why)) => match folder.version_of_key(known) {
                 None if folder.current().is_none() => Live::Gone {
                     why: format!("its files are gone from {}", folder.path().display()),

@@ -8,6 +8,7 @@ use crate::ca::issuing::Subject;
 use crate::certificates::folder::{Found, Live, Sought};
 use crate::certificates::{Folder, Trouble, fingerprint};
 use crate::issuance::progress::{Installed, Order};
+use crate::text::file;
 
 /// The order of a note; `None`: it was begun for no order, or cannot be read.
 pub(super) fn read_note(note: &str) -> Option<Order> {
@@ -19,7 +20,7 @@ pub(super) fn read_note(note: &str) -> Option<Order> {
 fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
     match &certificate.key {
         KeySource::Made(_) => Ok(None),
-        KeySource::Request(path) => match std::fs::read(path).map(|all| Csr::read(&all)) {
+        KeySource::Request(path) => match file::read(path).map(|all| Csr::read(&all)) {
             Ok(Ok(csr)) => Ok(Some(fingerprint(csr.public_key()))),
             // What is wrong with the request is told when the order is begun.
             _ => Err(()),

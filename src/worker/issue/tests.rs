@@ -31,6 +31,7 @@ mod stands;
 mod stores;
 mod taken;
 mod unnoted;
+mod unusable;
 
 use super::*;
 use crate::ca::in_memory::{CLIENT, InMemory, Verb, Way};

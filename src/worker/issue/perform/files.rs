@@ -21,6 +21,7 @@ use crate::issuance::again;
 use crate::issuance::progress::{Deployment, HoldKind, Installed, Order};
 use crate::prevalidation::guard::examine_clock;
 use crate::store::StoreError;
+use crate::text::file;
 use crate::worker::crashpoint::reach;
 
 impl Task<'_> {
@@ -162,7 +163,7 @@ impl Task<'_> {
     /// can read it.
     async fn begin_order(&mut self, certificate: &Certificate, folder: &Folder) {
         let made = match &certificate.key {
-            KeySource::Request(path) => std::fs::read(path)
+            KeySource::Request(path) => file::read(path)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| Csr::read(&bytes))
                 .map(|csr| (None, csr))

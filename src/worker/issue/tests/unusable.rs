@@ -1,0 +1,114 @@
+//! What no server can use in the place of a file: a folder, a link to itself, a pipe.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::*;
+use crate::issuance::progress::HoldKind;
+
+fn pipe(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+}
+
+/// Puts it in the place of a file.
+fn put(kind: &str, path: &Path) {
+    std::fs::remove_file(path).unwrap();
+    match kind {
+        "folder" => std::fs::create_dir(path).unwrap(),
+        "loop" => symlink(path.file_name().unwrap(), path).unwrap(),
+        _ => pipe(path),
+    }
+}
+
+#[tokio::test]
+async fn what_no_server_can_read_in_the_place_of_a_file_is_damage_and_mended() {
+    for kind in ["folder", "loop", "pipe"] {
+        for file in ["cert.pem", "chain.pem", "fullchain.pem"] {
+            let world = World::new().await;
+            let wanted = [world.certificate("joe")];
+            world.run(&wanted, 60).await;
+            put(kind, &world.at("joe/current").join(file));
+            let found = world.stands(&wanted).await;
+            let is_damaged = matches!(found.live, Live::Damaged { key: Some(1), .. });
+            assert!(is_damaged, "{kind}, {file}: {:?}", found.live);
+            world.run(&wanted, 60).await;
+            assert_eq!(world.live("joe").unwrap().version, 2, "{kind}, {file}");
+            assert_eq!(world.stands(&wanted).await.live.fault(), None);
+            assert_eq!(world.ca.held().len(), 1);
+        }
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        put(kind, &world.at("joe/current/privkey.pem"));
+        let found = world.stands(&wanted).await;
+        let is_damaged = matches!(found.live, Live::Damaged { key: None, .. });
+        assert!(is_damaged, "{kind}: {:?}", found.live);
+        world.run(&wanted, 60).await;
+        assert_eq!(world.ca.held().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_no_server_can_read_is_not_taken_for_nothing_by_a_new_store() {
+    for kind in ["folder", "loop", "pipe"] {
+        for file in [
+            "cert.pem",
+            "chain.pem",
+            "fullchain.pem",
+            "privkey.pem",
+            ".order",
+        ] {
+            let world = World::new().await;
+            let wanted = [world.certificate("joe")];
+            world.run(&wanted, 60).await;
+            put(kind, &world.at("joe/0001").join(file));
+            let world = world.with_lost_store().await;
+            world.run(&wanted, 60).await;
+            assert_eq!(world.ca.held().len(), 1, "{kind}, {file}");
+            if file != ".order" {
+                let hold = world.row("joe").await.progress.hold.unwrap();
+                assert_eq!(hold.kind, HoldKind::Folder, "{kind}, {file}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_a_pipe_is_held_and_stops_nothing() {
+    let world = World::new().await;
+    let path = world.folder.path().join("joe.csr");
+    pipe(&path);
+    let wanted = [
+        Certificate {
+            key: KeySource::Request(path),
+            ..world.certificate("joe")
+        },
+        world.certificate("ann"),
+    ];
+    world.run(&wanted, 60).await;
+    let hold = world.row("joe").await.progress.hold.unwrap();
+    assert!(hold.words.contains("no regular file"), "{}", hold.words);
+    assert!(world.live("ann").is_some());
+}
+
+#[tokio::test]
+async fn what_stands_in_the_place_of_the_link_is_damage_and_mended() {
+    for is_folder in [false, true] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        let link = world.at("joe/current");
+        std::fs::remove_file(&link).unwrap();
+        match is_folder {
+            true => std::fs::create_dir(&link).unwrap(),
+            false => std::fs::write(&link, "").unwrap(),
+        }
+        let found = world.stands(&wanted).await;
+        let is_damaged = matches!(found.live, Live::Damaged { key: Some(1), .. });
+        assert!(is_damaged, "{:?}", found.live);
+        world.run(&wanted, 60).await;
+        assert_eq!(world.live("joe").unwrap().version, 2);
+        assert_eq!(world.ca.held().len(), 1);
+    }
+}
