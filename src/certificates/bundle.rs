@@ -1,9 +1,53 @@
 //! `bundle.p12`: key, certificate and chain in one file under a password (PKCS #12, RFC 7292).
 
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKeyChain};
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, Pkcs12ImportPolicy, PrivateKeyChain};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::PrivateKey;
+
+/// Why this is no bundle of a certificate; `None`: it is one, as far as can be told. Without its
+/// password only its form is looked at.
+pub fn differs(
+    bytes: &[u8],
+    certificate: &[u8],
+    password: Option<&SecretString>,
+) -> Option<&'static str> {
+    let unfit = "is no bundle that can be opened with its password";
+    let Some(password) = password else {
+        // The length of its DER form tells whether it is whole.
+        return (!is_whole(bytes)).then_some(unfit);
+    };
+    let policy = Pkcs12ImportPolicy::Strict;
+    let Ok(store) = KeyStore::from_pkcs12(bytes, password.expose_secret(), policy) else {
+        return Some(unfit);
+    };
+    let Some((_, chain)) = store.private_key_chain() else {
+        return Some("has no key");
+    };
+    let leaf = chain.certs().first().map(Certificate::as_der);
+    (leaf != Some(certificate)).then_some("is not that of the certificate beside it")
+}
+
+/// Whether bytes are one DER sequence (X.690, 8.1.3), of just this length.
+fn is_whole(bytes: &[u8]) -> bool {
+    let Some((0x30, rest)) = bytes.split_first().map(|(tag, rest)| (*tag, rest)) else {
+        return false;
+    };
+    let Some((&first, rest)) = rest.split_first() else {
+        return false;
+    };
+    let (length, rest) = match first {
+        0..0x80 => (usize::from(first), rest),
+        _ => {
+            let Some((digits, rest)) = rest.split_at_checked(usize::from(first & 0x7f)) else {
+                return false;
+            };
+            let add = |sum: usize, digit: &u8| sum.saturating_mul(256) + usize::from(*digit);
+            (digits.iter().take(4).fold(0, add), rest)
+        }
+    };
+    rest.len() == length
+}
 
 /// Makes the bundle; `name` is what programs call the key in it.
 ///

@@ -11,6 +11,7 @@
 //! at no moment does a server that starts find a key and a certificate that do not match.
 
 mod access;
+mod bundled;
 mod found;
 mod link;
 mod lock;

@@ -40,6 +40,11 @@ pub enum Live {
         /// The reason in words.
         why: String,
     },
+    /// What was installed, and its bundle is not what was written.
+    Unbundled {
+        /// The reason in words.
+        why: String,
+    },
     /// Something else than what was installed.
     Foreign {
         /// The reason in words.
@@ -54,7 +59,8 @@ impl Live {
             Self::Damaged { why, .. }
             | Self::Foreign { why }
             | Self::Gone { why }
-            | Self::Unreadable { why } => Some(why),
+            | Self::Unreadable { why }
+            | Self::Unbundled { why } => Some(why),
             _ => None,
         }
     }
@@ -70,10 +76,13 @@ impl Live {
     }
 }
 
-/// Giving the files what the settings say. It comes last: where it fails, all else goes on.
+/// Giving the files what the settings say, and making the bundle again. It comes last: where it fails, all else goes on.
 pub(super) fn restoration(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
     observed.wanted?;
-    let why = observed.live.loose()?;
+    let why = match observed.live {
+        Live::Unbundled { why } => why,
+        live => live.loose()?,
+    };
     let at = observed.progress.not_before.unwrap_or(now);
     Some(Decision::new(
         Step::Restore,

@@ -31,7 +31,8 @@ pub enum Step {
     Fetch,
     /// Fetch once more what is damaged in the place that servers read.
     Repair,
-    /// Give the files in that place the owner, the group and the mode of the settings.
+    /// Give the files in that place the owner, the group and the mode of the settings, and make a
+    /// bundle again that is not what was written.
     Restore,
     /// Make it count.
     Install,

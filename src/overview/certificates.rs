@@ -361,7 +361,7 @@ impl CertificateView {
             deploy_error,
             record_left,
             elsewhere: false,
-            damaged: matches!(live, Live::Damaged { .. }),
+            damaged: matches!(live, Live::Damaged { .. } | Live::Unbundled { .. }),
             loose: live.loose().is_some(),
             late,
             revoking: false,

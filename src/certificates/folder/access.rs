@@ -186,6 +186,11 @@ impl Folder {
         wrong.or(given.err()).map_or(Ok(()), Err)
     }
 
+    /// Gives a file that is only written yet what the key of a version has.
+    pub(super) fn settle_file(&self, path: &Path) -> Result<(), Trouble> {
+        self.give(path, self.access.mode, &self.owners())
+    }
+
     /// Gives a file or folder of a version its owner, its group and its mode.
     fn give(&self, path: &Path, mode: u32, owners: &Owners) -> Result<(), Trouble> {
         if differs(path, mode, owners).is_none() {

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::lying::moved_here;
 use super::{Certificate, Issuer, Keeper};
-use crate::certificates::Folder;
 use crate::certificates::folder::{Known, Standing};
+use crate::certificates::{Checked, Folder};
 use crate::issuance::Live;
 use crate::issuance::progress::{Installed, Order};
 use crate::store::StoreError;
@@ -44,11 +44,14 @@ impl Issuer {
         };
         let (folder, known) = (self.folder(certificate), known(installed, certificate));
         match folder.standing(known, now) {
-            Ok(Standing::Whole(_)) => Live::There {
-                serial: installed.serial.clone(),
-                not_before: installed.not_before,
-                not_after: installed.not_after,
-                loose: folder.current().and_then(|version| folder.loose(version)),
+            Ok(Standing::Whole(pair)) => match unbundled(certificate, &folder, known, &pair) {
+                Some(why) => Live::Unbundled { why },
+                None => Live::There {
+                    serial: installed.serial.clone(),
+                    not_before: installed.not_before,
+                    not_after: installed.not_after,
+                    loose: folder.current().and_then(|version| folder.loose(version)),
+                },
             },
             // One that cannot be read is no proof that it is gone: the memory of it counts. That this
             // user may not read it is no fault.
@@ -100,6 +103,22 @@ impl Issuer {
             "{folder}/{version:04}/privkey.pem is gone, and the key of its order{reference} is in no version of {folder}: the certificate would serve nobody"
         ))
     }
+}
+
+/// Why the bundle that servers read is not what was written; `None`: it is, none is wanted, or nobody can
+/// tell from here.
+fn unbundled(
+    certificate: &Certificate,
+    folder: &Folder,
+    known: Known<'_>,
+    pair: &Checked,
+) -> Option<String> {
+    let source = certificate
+        .p12_password
+        .as_ref()
+        .filter(|_| known.has_key)?;
+    let password = source.read().ok();
+    folder.differs_in_bundle(folder.current()?, pair, password.as_ref())
 }
 
 /// What is remembered of a pair.

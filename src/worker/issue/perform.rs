@@ -43,7 +43,7 @@ impl Task<'_> {
             Step::Watch => return self.watch().await,
             Step::Fetch => self.fetch().await,
             Step::Repair => return self.repair().await,
-            Step::Restore => self.restore(),
+            Step::Restore => return self.restore().await,
             Step::Install => return self.install().await,
             Step::Deploy => self.deploy().await,
             Step::Revoke => return self.revoke().await,

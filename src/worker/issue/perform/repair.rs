@@ -12,7 +12,7 @@ use crate::certificates::Folder;
 use crate::certificates::folder::{self, Standing};
 use crate::issuance::Live;
 use crate::issuance::again;
-use crate::issuance::progress::{HoldKind, Order};
+use crate::issuance::progress::{Deployment, HoldKind, Order};
 use crate::store::StoreError;
 
 impl Task<'_> {
@@ -37,11 +37,45 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Gives what servers read the owner, the group and the mode of the settings.
-    pub(super) fn restore(&mut self) {
+    /// Gives what servers read the owner, the group and the mode of the settings, and its bundle.
+    pub(super) async fn restore(&mut self) -> Result<(), StoreError> {
         let Some(certificate) = self.certificate() else {
+            return Ok(());
+        };
+        if let Live::Unbundled { why } = self.issuer.live(&self.row, self.now()).await? {
+            self.bundle_again(certificate, why);
+            return Ok(());
+        }
+        self.restore_access(certificate);
+        Ok(())
+    }
+
+    /// Makes a bundle that servers cannot use again of key, certificate and chain, which are whole.
+    fn bundle_again(&mut self, certificate: &Certificate, why: String) {
+        let folder = self.issuer.folder(certificate);
+        let Some((source, version)) = certificate.p12_password.as_ref().zip(folder.current())
+        else {
             return;
         };
+        let password = match source.read() {
+            Ok(password) => password,
+            Err(error) => return self.failed(format!("{why}; p12_password: {error}"), None),
+        };
+        if let Err(trouble) = folder.bundle_again(version, &self.row.name, &password) {
+            return self.failed(format!("{why}; {trouble}"), None);
+        }
+        self.stepped();
+        self.say("restored", why);
+        let at = self.now();
+        self.progress().deployment = certificate.wanted.deploys.then_some(Deployment {
+            version,
+            failures: 0,
+            at,
+            trouble: None,
+        });
+    }
+
+    fn restore_access(&mut self, certificate: &Certificate) {
         let folder = self.issuer.folder(certificate);
         let loose = |version: u32| Some((version, folder.loose(version)?));
         let Some((version, why)) = folder.current().and_then(loose) else {

@@ -1,8 +1,10 @@
-//! What no server can use in the place of a file: a folder, a link to itself, a pipe.
+//! What no server can use in the place of a file: a folder, a link to itself, a pipe. And a bundle that
+//! is not what was written.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
+use super::live::write_secret;
 use super::*;
 use crate::issuance::progress::HoldKind;
 
@@ -90,6 +92,55 @@ async fn a_request_that_is_a_pipe_is_held_and_stops_nothing() {
     let hold = world.row("joe").await.progress.hold.unwrap();
     assert!(hold.words.contains("no regular file"), "{}", hold.words);
     assert!(world.live("ann").is_some());
+}
+
+#[tokio::test]
+async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
+    let world = World::new().await;
+    let mut one = world.certificate("joe");
+    let secret = world.folder.path().join("password");
+    write_secret(&secret);
+    one.p12_password = Some(prevalidate_kit::secret::SecretSource::File(secret.clone()));
+    let other = {
+        let mut other = world.certificate("ann");
+        other.p12_password.clone_from(&one.p12_password);
+        other
+    };
+    let wanted = [one, other];
+    world.run(&wanted, 60).await;
+    let path = world.at("joe/current/bundle.p12");
+    let calls = world.ca.calls().len();
+    type Damage = (&'static str, fn(&World, &Path));
+    let cases: [Damage; 5] = [
+        ("is not there", |_, path| {
+            std::fs::remove_file(path).unwrap()
+        }),
+        ("is empty", |_, path| std::fs::write(path, "").unwrap()),
+        ("is no bundle", |_, path| std::fs::write(path, "x").unwrap()),
+        ("is no regular file", |_, path| put("pipe", path)),
+        ("is not that of the certificate", |world, path| {
+            std::fs::copy(world.at("ann/current/bundle.p12"), path).unwrap();
+        }),
+    ];
+    for (words, damage) in cases {
+        damage(&world, &path);
+        let found = world.stands(&wanted).await;
+        let fault = found.live.fault().unwrap_or_default();
+        assert!(fault.contains(words), "{words}: {:?}", found.live);
+        world.run(&wanted, 60).await;
+        assert_eq!(world.stands(&wanted).await.live.fault(), None, "{words}");
+        assert_eq!(world.live("joe").unwrap().version, 1, "{words}");
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(world.ca.calls().len(), calls, "no CA is asked: {words}");
+    }
+    // Without the password it cannot be made: that is told, and all else goes on.
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(&secret).unwrap();
+    world.run(&wanted, 60).await;
+    let trouble = world.row("joe").await.progress.trouble.unwrap();
+    assert!(trouble.contains("p12_password"), "{trouble}");
+    assert_eq!(world.ca.calls().len(), calls);
 }
 
 #[tokio::test]
