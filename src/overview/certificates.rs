@@ -196,7 +196,9 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
         let view = view.still_revoking(&row.progress, now).kept_by(&keeper);
         let view = match keeper {
             Keeper::Other(_) => view,
-            _ => view.without_its_key(issuer.lost_key(&row)),
+            _ => view
+                .without_its_key(issuer.lost_key(&row))
+                .without_its_password(issuer.lost_password(&row.name)),
         };
         views.push(match faults.get(&row.name) {
             Some(why) => view.held_for(why, now),

@@ -51,4 +51,21 @@ impl CertificateView {
                 is_within(host, domain)
             })
     }
+
+    /// The same where its bundle could not be written at the renewal.
+    pub(super) fn without_its_password(self, why: Option<String>) -> Self {
+        let Some(why) = why.filter(|_| self.state != CertificateState::Unmanaged) else {
+            return self;
+        };
+        // What is wrong already is told first.
+        let reason = match self.needs_attention() {
+            true => self.reason,
+            false => why,
+        };
+        Self {
+            reason,
+            doubt: self.doubt.or(Some("cannot be renewed")),
+            ..self
+        }
+    }
 }

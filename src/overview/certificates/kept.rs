@@ -90,4 +90,15 @@ mod tests {
         assert!(lost.held && lost.hint.unwrap().contains("put the key back"));
         assert!(!view.without_its_key(None).held);
     }
+
+    #[test]
+    fn a_password_that_cannot_be_read_is_told_before_the_renewal() {
+        let (_, view, _) = samples().swap_remove(0);
+        assert!(!view.needs_attention());
+        let why = "p12_password: the file is gone".to_owned();
+        let told = view.clone().without_its_password(Some(why.clone()));
+        assert!(told.needs_attention());
+        assert_eq!((told.reason, told.doubt), (why, Some("cannot be renewed")));
+        assert!(!view.without_its_password(None).needs_attention());
+    }
 }

@@ -80,6 +80,14 @@ impl Issuer {
 }
 
 impl Issuer {
+    /// Why the bundle of a certificate could not be written; `None`: it can, none is wanted, or this user
+    /// may not read secrets.
+    pub fn lost_password(&self, name: &str) -> Option<String> {
+        let certificate = self.certificate(name)?;
+        let why = certificate.unreadable_password()?;
+        (!self.folder(certificate).keeps_from_us()).then_some(why)
+    }
+
     /// Why the certificate of an open order would serve nobody: its key is in no version of the folder.
     pub fn lost_key(&self, row: &CertificateRow) -> Option<String> {
         let certificate = self.certificate(&row.name)?;
