@@ -130,6 +130,7 @@ impl Folder {
         access::refuse_open(directory)?;
         make(&self.path, self.access.folder_mode())?;
         access::refuse_open(&self.path)?;
+        self.refuse_a_stranger()?;
         self.access.apply(&self.path, self.access.folder_mode())
     }
 
@@ -144,7 +145,7 @@ impl Folder {
             }
             access::may_make_in(folder)?;
         }
-        Ok(())
+        self.refuse_a_stranger()
     }
 
     /// The number of the next version: one that no earlier step has begun, and that nothing leads to.

@@ -116,7 +116,30 @@ impl Folder {
         let own = differs(&folder, self.access.folder_mode(), &owners);
         let others = self.other_keys(version).into_iter();
         let others = others.filter_map(|path| self.exposed(&path, &owners));
-        found.chain(own).chain(others).next()
+        let whole = self.open_to_writers().or_else(|| self.of_a_stranger());
+        whole
+            .into_iter()
+            .chain(found)
+            .chain(own)
+            .chain(others)
+            .next()
+    }
+
+    /// Why other users may put files into the folder of all versions.
+    fn open_to_writers(&self) -> Option<String> {
+        let mode = mode_of(&fs::metadata(&self.path).ok()?);
+        let wanted = self.access.folder_mode();
+        (mode & 0o022 != 0).then(|| open_to_others(&self.path, mode, wanted))
+    }
+
+    /// Whose the folder of all versions is, where that is not root, a user that the program runs as, or
+    /// the one of the setting.
+    fn of_a_stranger(&self) -> Option<String> {
+        let uid = fs::metadata(&self.path).ok()?.uid();
+        let known = self.workers().into_iter().chain(self.access.owner);
+        let mut known = known.chain([0]);
+        let shown = self.path.display();
+        (!known.any(|one| one == uid)).then(|| format!("{shown} belongs to the user {uid}"))
     }
 
     /// Keys, and bundles with a key, of all versions but this one.
@@ -183,7 +206,25 @@ impl Folder {
             }
         }
         let given = self.give(&folder, self.access.folder_mode(), &owners);
-        wrong.or(given.err()).map_or(Ok(()), Err)
+        wrong = wrong.or(given.err());
+        if self.open_to_writers().is_some() || self.of_a_stranger().is_some() {
+            let given = self.give(&self.path, self.access.folder_mode(), &owners);
+            wrong = wrong.or(given.err());
+        }
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// Refuses the folder of all versions where it is another user's, who can change what is in it.
+    ///
+    /// # Errors
+    /// Whose it is.
+    pub(super) fn refuse_a_stranger(&self) -> Result<(), Trouble> {
+        match self.of_a_stranger() {
+            None => Ok(()),
+            Some(why) => Err(Trouble::lasting(format!(
+                "{why}, who can change what is in it; give it to the user of this program"
+            ))),
+        }
     }
 
     /// Gives a file that is only written yet what the key of a version has.

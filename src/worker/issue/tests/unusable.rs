@@ -1,7 +1,7 @@
 //! What no server can use in the place of a file: a folder, a link to itself, a pipe. And a bundle that
-//! is not what was written.
+//! is not what was written, and folders that others can write.
 
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 
 use super::live::write_secret;
@@ -141,6 +141,44 @@ async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
     let trouble = world.row("joe").await.progress.trouble.unwrap();
     assert!(trouble.contains("p12_password"), "{trouble}");
     assert_eq!(world.ca.calls().len(), calls);
+}
+
+#[tokio::test]
+async fn a_folder_that_others_can_write_is_told_and_restored() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let path = world.at("joe");
+    let set = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&path, mode).unwrap();
+    };
+    set(0o777);
+    let found = world.stands(&wanted).await;
+    let why = found.live.loose().unwrap_or_else(|| panic!("{found:?}"));
+    assert!(why.contains("mode 0777"), "{why}");
+    world.run(&wanted, 60).await;
+    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+
+    if !rustix::process::geteuid().is_root() {
+        // Only the administrator can give a folder away.
+        return;
+    }
+    chown(&path, Some(4711), None).unwrap();
+    let found = world.stands(&wanted).await;
+    let why = found.live.loose().unwrap_or_else(|| panic!("{found:?}"));
+    assert!(why.contains("belongs to the user 4711"), "{why}");
+    world.run(&wanted, 60).await;
+    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+
+    // Nothing is bought into such a folder.
+    let other = [world.certificate("ann")];
+    std::fs::create_dir(world.at("ann")).unwrap();
+    chown(world.at("ann"), Some(4711), None).unwrap();
+    world.run(&other, 60).await;
+    let hold = world.row("ann").await.progress.hold.unwrap();
+    assert!(hold.words.contains("4711"), "{}", hold.words);
+    assert_eq!(world.ca.held().len(), 1);
 }
 
 #[tokio::test]
