@@ -36,7 +36,7 @@ async fn every_status_says_whether_it_may_have_happened_and_only_reads_are_repea
     let spoken = || api_error("No.");
     for (reply, read, reads, effect) in [
         (json(400, spoken()), Refused, 1, Refused),
-        (text(400, "text/html", "<p>"), Refused, 1, Refused),
+        (text(400, "text/html", "<p>"), Refused, 1, Unknown),
         (
             json(400, r#"{"errorCode":"011.352.0224"}"#),
             Forbidden,
@@ -55,9 +55,9 @@ async fn every_status_says_whether_it_may_have_happened_and_only_reads_are_repea
             text(404, "text/html", "<h1>nginx</h1>"),
             Malformed,
             1,
-            Malformed,
+            Unknown,
         ),
-        (json(405, ""), Refused, 1, Refused),
+        (json(405, ""), Refused, 1, Unknown),
         (json(408, ""), Unavailable, 1, Unknown),
         (json(429, ""), Throttled, 1, Throttled),
         (
