@@ -167,7 +167,7 @@ impl Task<'_> {
         barred: &BTreeSet<String>,
     ) -> bool {
         let (folder, number) = (&version.folder, version.number);
-        if folder.current() != Some(number) || folder.revoked(number).is_some() {
+        if folder.current() != Some(number) || folder.may_be_revoked(number) {
             return false;
         }
         let Some(facts) = folder.facts_of(number) else {

@@ -71,7 +71,7 @@ impl Task<'_> {
         folder: &Folder,
         live: Live,
     ) -> Result<(), StoreError> {
-        let is_revoked = folder.revoked(live.version).is_some();
+        let is_revoked = folder.may_be_revoked(live.version);
         let than = Some(live.facts.not_after).filter(|_| !is_revoked);
         if self.has_a_newer_pair(certificate, folder, than).await? {
             return Ok(());
