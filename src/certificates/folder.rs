@@ -338,10 +338,6 @@ impl Folder {
         std::os::unix::fs::symlink(format!("{version:04}"), &next)
             .map_err(|error| Trouble::io("make", &next, &error))?;
         let current = self.path.join(CURRENT);
-        if fs::symlink_metadata(&current).is_ok_and(|there| there.is_dir()) {
-            // An empty one stands in the way of the link. One with something in it stays.
-            let _ = fs::remove_dir(&current);
-        }
         fs::rename(&next, &current).map_err(|error| Trouble::io("switch", &current, &error))?;
         sync(&self.path)
     }

@@ -182,7 +182,7 @@ async fn a_folder_that_others_can_write_is_told_and_restored() {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_the_link_is_damage_and_mended() {
+async fn what_stands_in_the_place_of_the_link_is_damage_until_it_is_moved_away() {
     for is_folder in [false, true] {
         let world = World::new().await;
         let wanted = [world.certificate("joe")];
@@ -197,7 +197,10 @@ async fn what_stands_in_the_place_of_the_link_is_damage_and_mended() {
         let is_damaged = matches!(found.live, Live::Damaged { key: Some(1), .. });
         assert!(is_damaged, "{:?}", found.live);
         world.run(&wanted, 60).await;
-        assert_eq!(world.live("joe").unwrap().version, 2);
+        assert!(link.exists(), "what a person put there stays");
+        std::fs::rename(&link, world.folder.path().join("moved")).unwrap();
+        world.run(&wanted, 60).await;
+        assert!(world.live("joe").is_some());
         assert_eq!(world.ca.held().len(), 1);
     }
 }
