@@ -20,7 +20,7 @@ pub(super) struct Named {
     pub name: String,
     /// How the same order stands, where it was made before.
     pub same: Option<String>,
-    /// Another order of the same request: for another product, or of a section of the configuration.
+    /// An order of the same request by a section of the configuration.
     pub other: Option<String>,
 }
 
@@ -69,6 +69,7 @@ pub(super) async fn name_of(
         same: None,
         other: rows
             .iter()
+            .filter(|row| !row.name.starts_with(BY_HAND))
             .find_map(|row| of_request(settings, row, &print, now)),
     })
 }
