@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -39,9 +40,9 @@ pub struct Adapter {
     pub check_client: fn(&str) -> Result<(), &'static str>,
     /// Who calls, of these settings: calls of one account share one rate.
     pub caller: fn(&Values) -> &str,
-    /// Whether the CA counts calls by the address that they come from, and allows no burst: then all
-    /// processes take turns.
-    pub paces_addresses: bool,
+    /// How far apart calls are where the CA counts them by the address that they come from: then all
+    /// processes take turns, without a burst.
+    pub address_pace: Option<Duration>,
     /// Why the secret of a key may not be the CA's, where its form tells.
     pub doubt: fn(&str, &SecretString) -> Option<String>,
     /// Makes the adapter for an account.

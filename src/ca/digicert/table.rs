@@ -45,7 +45,7 @@ pub static ADAPTER: Adapter = Adapter {
     check_client,
     // Whose key it is, only DigiCert knows: all keys of an instance share one rate.
     caller: |_| "",
-    paces_addresses: false,
+    address_pace: None,
     doubt: |_, _: &SecretString| None,
     connect,
 };

@@ -32,7 +32,7 @@ pub static ADAPTER: Adapter = Adapter {
     hosts: &["hello.example"],
     check_client: |_| Ok(()),
     caller: |_| "",
-    paces_addresses: false,
+    address_pace: None,
     doubt: |_, _| None,
     connect,
 };

@@ -42,7 +42,7 @@ pub static ADAPTER: Adapter = Adapter {
         Err("is not for InterNetX: an order brings its own record, and needs no [[client]]")
     },
     caller: |values: &Values| values.text("user"),
-    paces_addresses: true,
+    address_pace: Some(APART),
     doubt: |_, _: &SecretString| None,
     connect,
 };

@@ -52,7 +52,7 @@ pub static ADAPTER: Adapter = Adapter {
     hosts: &["cert-manager.com", "sectigo.com"],
     check_client,
     caller,
-    paces_addresses: false,
+    address_pace: None,
     doubt: |_, _: &SecretString| None,
     connect,
     issuing: Some(&issuing::KIND),

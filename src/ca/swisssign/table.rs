@@ -44,7 +44,7 @@ pub static ADAPTER: Adapter = Adapter {
     hosts: &["swisssign.ch"],
     check_client,
     caller,
-    paces_addresses: false,
+    address_pace: None,
     doubt: doubt_of_key,
     connect,
 };

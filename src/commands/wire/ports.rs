@@ -15,7 +15,6 @@ use secrecy::{ExposeSecret, SecretString};
 use super::clock;
 use super::pace::FleetPace;
 use crate::ca::http::{Permit, Reach};
-use crate::ca::internetx::APART;
 use crate::ca::settings::Account;
 use crate::ca::{CaError, Failure, Validation};
 use crate::clock::Clock;
@@ -278,8 +277,8 @@ fn permit(
 ) -> Option<Permit> {
     let per_second = from.rate.per_second();
     let authority = from.url.authority();
-    if from.kind.paces_addresses {
-        let most = 1.0 / APART.as_secs_f64();
+    if let Some(apart) = from.kind.address_pace {
+        let most = 1.0 / apart.as_secs_f64();
         return Some(pace.turns(authority, per_second.min(most)));
     }
     let caller = (from.kind.caller)(&from.values);

@@ -139,7 +139,10 @@ pub(in crate::commands) async fn open_to_call(
     settings: &Settings,
 ) -> Result<Arc<dyn Store>, Failed> {
     let named = Named::of(settings);
-    let takes_turns = settings.cas.values().any(|ca| ca.kind.paces_addresses);
+    let takes_turns = settings
+        .cas
+        .values()
+        .any(|ca| ca.kind.address_pace.is_some());
     if takes_turns
         && named.is_there().await?
         && !named.is_older().await?
