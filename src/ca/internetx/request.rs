@@ -58,7 +58,10 @@ impl InterNetX {
             &path,
         );
         let mut body = json!({"plain": plain(intent), "product": intent.product});
-        let others = alternative_names(intent);
+        // The common name is that of the request here.
+        let common_name = intent.csr.common_name();
+        let common_name = common_name.unwrap_or_else(|| intent.subject.common_name());
+        let others = alternative_names(intent, common_name);
         if !others.is_empty() {
             body["subjectAlternativeNames"] = json!(others);
         }
@@ -138,7 +141,7 @@ impl InterNetX {
         } else {
             order["software"] = json!("APACHESSL");
         }
-        let others = alternative_names(intent);
+        let others = alternative_names(intent, intent.subject.common_name());
         if !others.is_empty() {
             order["subjectAlternativeNames"] = json!(others);
         }
@@ -216,8 +219,9 @@ pub(super) fn is_mailbox(intent: &Intent) -> bool {
 }
 
 /// The names beside the common name.
-fn alternative_names(intent: &Intent) -> Vec<Value> {
-    let others = intent.subject.names().iter().skip(1);
+fn alternative_names(intent: &Intent, common_name: &str) -> Vec<Value> {
+    let names = intent.subject.names().iter();
+    let others = names.filter(|name| !name.eq_ignore_ascii_case(common_name));
     others.map(|name| json!({"name": name})).collect()
 }
 

@@ -106,7 +106,8 @@ fn method_of(product: &Value) -> Result<&'static str, Refused> {
 fn prepare(shared: &Shared, body: &Value) -> Answer {
     let csr = read_csr(&body["plain"])?;
     let method = method_of(&body["product"])?;
-    let name = csr.common_name().unwrap_or_default().to_owned();
+    let first = csr.names().first().map(String::as_str);
+    let name = csr.common_name().or(first).unwrap_or_default().to_owned();
     let others = body["subjectAlternativeNames"]
         .as_array()
         .into_iter()

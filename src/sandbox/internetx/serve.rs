@@ -93,19 +93,12 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: HttpRequest) 
         body,
         status,
     });
-    let is_page = fault == Some(What::Page);
-    let text = if is_page {
-        "<html><body>Wartung</body></html>".to_owned()
-    } else {
-        envelope.to_string()
+    let (kind, text) = match fault == Some(What::Page) {
+        true => ("text/html", "<html><body>Wartung</body></html>".to_owned()),
+        false => ("application/json", envelope.to_string()),
     };
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    let kind = if is_page {
-        "text/html"
-    } else {
-        "application/json"
-    };
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
