@@ -119,6 +119,9 @@ impl Folder {
                     Err(error) if is_absent(&error) => {
                         End::Damaged(format!("{shown} leads to {target}, which is not there"))
                     }
+                    Err(error) if file::is_unfit(&error) => {
+                        End::Damaged(format!("{shown} leads to {target}, which leads nowhere"))
+                    }
                     _ => End::Foreign(format!(
                         "{shown} leads to {target}, which is no version of this folder"
                     )),

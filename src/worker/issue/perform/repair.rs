@@ -26,6 +26,12 @@ impl Task<'_> {
         else {
             return Ok(());
         };
+        // What is fetched could not count.
+        let blocked = self.folder().and_then(|folder| folder.blocked());
+        if let Some(why) = blocked {
+            self.failed(why, None);
+            return Ok(());
+        }
         if let Err(why) = fetch_again(self.progress()) {
             self.failed(why, None);
             return Ok(());

@@ -198,9 +198,25 @@ async fn what_stands_in_the_place_of_the_link_is_damage_until_it_is_moved_away()
         assert!(is_damaged, "{:?}", found.live);
         world.run(&wanted, 60).await;
         assert!(link.exists(), "what a person put there stays");
+        assert!(!world.at("joe/0002").exists(), "nothing is fetched for it");
         std::fs::rename(&link, world.folder.path().join("moved")).unwrap();
-        world.run(&wanted, 60).await;
+        world.run(&wanted, 1_000).await;
         assert!(world.live("joe").is_some());
         assert_eq!(world.ca.held().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_link_that_leads_to_itself_is_damage_and_mended() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let link = world.at("joe/current");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("current", &link).unwrap();
+    let found = world.stands(&wanted).await;
+    assert!(matches!(found.live, Live::Damaged { .. }), "{found:?}");
+    world.run(&wanted, 60).await;
+    assert!(world.live("joe").is_some());
+    assert_eq!(world.ca.held().len(), 1);
 }
