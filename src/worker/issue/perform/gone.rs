@@ -11,7 +11,7 @@ use crate::ca::{CaError, Failure};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Order};
 
-/// A person hears of an order that the CA does not show for so long, by its key nor by its tag.
+/// A person hears of an order that the CA has shown neither by its key nor by its tag for so long.
 const GONE: SignedDuration = SignedDuration::from_mins(10);
 
 impl Task<'_> {
