@@ -36,9 +36,8 @@ impl CertificateView {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::tests::{now, samples};
+    use super::super::tests::{asked_for, now, samples};
     use super::*;
-    use crate::issuance::RevocationReason;
     use crate::issuance::progress::Revocation;
 
     #[test]
@@ -46,18 +45,8 @@ mod tests {
         let (_, view, _) = samples().swap_remove(0);
         let open = |minutes| Progress {
             revocation: Some(Box::new(Revocation {
-                ca: "swisssign".to_owned(),
-                serial: "0a".to_owned(),
-                reference: "ord-1".to_owned(),
-                certificate: None,
-                reason: RevocationReason::Superseded,
-                requestor: String::new(),
                 since: Some(now() - SignedDuration::from_mins(minutes)),
-                asked_at: None,
-                look_at: None,
-                looks: 0,
-                not_after: None,
-                refused: None,
+                ..asked_for()
             })),
             ..Progress::default()
         };

@@ -116,6 +116,24 @@ fn view_of(progress: Progress, live: &Live, proofs: &Proofs) -> CertificateView 
     CertificateView::new(&row, Some(&certificate), &decision, live, now())
 }
 
+/// A revocation that a person has asked for.
+pub(super) fn asked_for() -> Revocation {
+    Revocation {
+        ca: "swisssign".to_owned(),
+        serial: "0a".to_owned(),
+        reference: "ord-1".to_owned(),
+        certificate: None,
+        reason: RevocationReason::Superseded,
+        requestor: String::new(),
+        since: None,
+        asked_at: None,
+        look_at: None,
+        looks: 0,
+        not_after: None,
+        refused: None,
+    }
+}
+
 /// Ways in which a certificate may be: what to call it, how it looks, and whether a person must hear
 /// of it.
 pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
@@ -175,22 +193,13 @@ pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
         }
     };
     let refused = Revocation {
-        ca: "swisssign".to_owned(),
-        serial: "0a".to_owned(),
-        reference: "ord-1".to_owned(),
-        certificate: None,
-        reason: RevocationReason::Superseded,
-        requestor: String::new(),
-        since: None,
-        asked_at: None,
-        look_at: None,
-        looks: 0,
         not_after: Some(now() + DAY),
         refused: Some(Refusal {
             since: now(),
             words: "unknown".to_owned(),
             hint: None,
         }),
+        ..asked_for()
     };
     let deployment = Deployment {
         version: 1,
