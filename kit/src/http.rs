@@ -23,6 +23,7 @@ pub use settings::{HTTP_KEYS, HttpSettings};
 use crate::causes::chain;
 use crate::fault::{Fault, FaultKind};
 use crate::pace::{Pace, Paced, address, fingerprint};
+use crate::text::in_one_line;
 
 /// How often a read is tried, and how often anything is sent that the other side was too busy for.
 const TRIES: u32 = 3;
@@ -164,15 +165,7 @@ impl Http {
         for secret in &self.secrets {
             text = text.replace(secret.expose_secret(), "[secret]");
         }
-        let mut shown: String = text
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(MOST_WORDS)
-            .collect();
-        if text.chars().nth(MOST_WORDS).is_some() {
-            shown.push('…');
-        }
-        shown
+        in_one_line(&text, MOST_WORDS)
     }
 
     async fn send(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {

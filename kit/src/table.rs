@@ -233,8 +233,11 @@ fn read_name(value: &Value) -> Option<String> {
     (name.len() <= 253 && name.split('.').all(letters)).then_some(name)
 }
 
-/// `2/s`, `60/m`, `500/h`.
-fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
+/// Reads `2/s`, `60/m` or `500/h`.
+///
+/// # Errors
+/// What a rate looks like.
+pub fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
     let read = || {
         let (count, unit) = text.split_once('/')?;
         let seconds = match unit.trim() {

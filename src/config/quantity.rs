@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use prevalidate_kit::table::read_rate;
 use serde::Serialize;
 
 use crate::propagation::resolver::server_address;
@@ -105,23 +106,10 @@ impl Rate {
     pub fn read(text: &str) -> Result<Self, &'static str> {
         const FORM: &str =
             "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";
-        let (count, unit) = text.split_once('/').ok_or(FORM)?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return Err(FORM),
-        };
-        let most = u32::try_from(1_000 * seconds).unwrap_or(u32::MAX);
-        let count = count
-            .trim()
-            .parse()
-            .ok()
-            .filter(|count| (1..=most).contains(count))
-            .ok_or(FORM)?;
+        let (count, per) = read_rate(text, 1_000).map_err(|_| FORM)?;
         Ok(Self {
-            count,
-            per: Duration::from_secs(seconds),
+            count: count.get(),
+            per,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use prevalidate_kit::json;
+use prevalidate_kit::text::in_one_line;
 use rustix::process::{Pid, Signal, kill_process_group};
 use secrecy::ExposeSecret;
 use serde::Serialize;
@@ -86,12 +87,7 @@ impl Exec {
     /// What the program says, as it may stand in an error: one line of bounded length, without the
     /// values of its environment.
     pub(super) fn harmless(&self, text: &str) -> String {
-        let text = self.redacted(text);
-        let mut shown: String = text.chars().take(SHOWN).collect();
-        if text.chars().nth(SHOWN).is_some() {
-            shown.push('…');
-        }
-        shown
+        in_one_line(&self.redacted(text), SHOWN)
     }
 
     fn redacted(&self, text: &str) -> String {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_route53::config::http::HttpResponse;
 use aws_sdk_route53::error::{ProvideErrorMetadata, SdkError};
+use prevalidate_kit::text::in_one_line;
 
 use crate::provider::{ErrorKind, ProviderError};
 
@@ -173,16 +174,7 @@ fn first_line(text: &str) -> String {
         .flat_map(|line| line.split("\\n"))
         .map(str::trim);
     let line = lines.find(|line| !line.is_empty()).unwrap_or_default();
-    let shown: String = line
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MOST_WORDS)
-        .collect();
-    if line.chars().nth(MOST_WORDS).is_some() {
-        shown + "…"
-    } else {
-        shown
-    }
+    in_one_line(line, MOST_WORDS)
 }
 
 /// One call, in the words that its errors begin with.
