@@ -7,27 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::text::escape;
+
 /// So much of the CA's free text is kept.
 const TEXT_CHARS: usize = 512;
 
 /// Another party's text made fit for a terminal and a log: one line, at most 512 characters,
 /// nothing that moves a cursor or turns the reading direction (faults N07).
 pub(in crate::ca) fn clean(text: &str) -> String {
-    let mut out = String::new();
-    for (count, c) in text.trim().chars().enumerate() {
-        if count == TEXT_CHARS {
-            out.push('…');
-            break;
-        }
-        if c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
+    let text = text.trim();
+    match text.char_indices().nth(TEXT_CHARS) {
+        Some((end, _)) => escape(&text[..end]).into_owned() + "…",
+        None => escape(text).into_owned(),
     }
-    out
 }
 
 /// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody
