@@ -24,6 +24,7 @@ pub(crate) use table::KIND;
 
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
+use crate::wish::in_order;
 use change::Verb;
 use protocol::Capabilities;
 use undecided::Undecided;
@@ -127,13 +128,7 @@ impl Exec {
     ) -> Vec<Result<Receipt, ProviderError>> {
         let txt = self.change(&txt_values(records), verb).await;
         let aliases = self.change_aliases(records, verb).await;
-        let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
-        let answer = |record: &Record| match record.kind() {
-            RecordKind::Txt => txt.next(),
-            RecordKind::Cname => aliases.next(),
-        };
-        // One answer for each.
-        let answers: Vec<_> = records.iter().filter_map(answer).collect();
+        let answers = in_order(records, txt, aliases);
         for (record, answer) in records.iter().zip(&answers) {
             self.undecided.learn(record, verb, answer);
         }

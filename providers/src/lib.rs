@@ -18,6 +18,7 @@ pub mod manual;
 pub mod memory;
 pub mod presentation;
 pub mod provider;
+mod queues;
 #[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
 mod recent;
 pub mod record;
@@ -27,7 +28,12 @@ pub mod registry;
 pub mod rfc2136;
 #[cfg(feature = "route53")]
 pub mod route53;
-#[cfg(any(feature = "autodns", feature = "cloudflare", feature = "route53"))]
+#[cfg(any(
+    feature = "autodns",
+    feature = "cloudflare",
+    feature = "exec",
+    feature = "route53"
+))]
 mod wish;
 
 pub use kind::Now;

@@ -192,17 +192,18 @@ impl ProviderError {
         if matches!(self.kind, ErrorKind::Unknown | ErrorKind::Damaged) {
             return self;
         }
-        let open = Self::new(
-            ErrorKind::Unknown,
-            format!("the change of {owner} is undecided: {}", self.message),
-        )
-        .with_hint(
-            "it is looked at again before anything else is done; nothing needs to be repaired",
-        );
         Self {
             retry_after: self.retry_after,
-            ..open
+            ..Self::undecided(owner, &self.message)
         }
+    }
+
+    /// The change of `subject` was sent, and whether it was made is not known.
+    pub(crate) fn undecided(subject: &str, why: &str) -> Self {
+        let text = format!("the change of {subject} is undecided: {why}");
+        Self::new(ErrorKind::Unknown, text).with_hint(
+            "it is read again before anything else is done; nothing needs to be repaired",
+        )
     }
 
     /// Whether the same call may succeed later without a person doing anything.

@@ -10,9 +10,6 @@ mod change;
 mod open;
 mod view;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use async_trait::async_trait;
 use hickory_proto::rr::Name;
 
@@ -20,6 +17,7 @@ pub(crate) use open::Verb;
 pub(crate) use view::{Listed, Unreadable, View};
 
 use crate::provider::ProviderError;
+use crate::queues::Queues;
 use crate::recent::Recent;
 use crate::record::{RecordKind, TxtRrset, USUAL_VALUE, Zone};
 use crate::wish::check_owner;
@@ -112,7 +110,7 @@ pub(crate) trait RecordApi: Send + Sync {
 pub(crate) struct Records<A> {
     pub(crate) api: A,
     /// Changes of one zone follow each other: they would only run into each other's conflicts.
-    queues: Mutex<HashMap<Zone, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Queues<Zone>,
     recent: Recent,
 }
 
@@ -120,14 +118,9 @@ impl<A: RecordApi> Records<A> {
     pub(crate) fn new(api: A) -> Self {
         Self {
             api,
-            queues: Mutex::default(),
+            queues: Queues::default(),
             recent: Recent::default(),
         }
-    }
-
-    fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(queues.entry(zone.clone()).or_default())
     }
 
     pub(crate) async fn find_zone(&self, owner: &str) -> Result<Zone, ProviderError> {

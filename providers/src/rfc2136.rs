@@ -35,7 +35,7 @@ mod wish;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,6 +48,7 @@ pub(crate) use table::KIND;
 pub use tsig::FUDGE_SECONDS;
 
 use crate::provider::{Preflight, Provider, ProviderError};
+use crate::queues::Queues;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
 use wish::Verb;
@@ -89,7 +90,7 @@ pub struct Rfc2136 {
     settings: Rfc2136Settings,
     now: Now,
     /// Changes of one zone follow each other: they would only run into each other's guards.
-    queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Queues<String>,
     /// Until when questions go without the key, because the server refused it.
     without_key_until: Mutex<Option<Timestamp>>,
     /// By zone: what PowerDNS shows and says it has not.
@@ -110,7 +111,7 @@ impl Rfc2136 {
         Self {
             settings,
             now,
-            queues: Mutex::default(),
+            queues: Queues::default(),
             without_key_until: Mutex::default(),
             disowned: Mutex::default(),
         }
@@ -118,11 +119,6 @@ impl Rfc2136 {
 
     fn disowned(&self) -> MutexGuard<'_, HashMap<String, caches::Disowned>> {
         self.disowned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn queue(&self, zone: &Zone) -> Arc<tokio::sync::Mutex<()>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(queues.entry(zone.apex.clone()).or_default())
     }
 
     /// What a person should know about writing here although it works.

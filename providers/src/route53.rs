@@ -22,10 +22,8 @@ mod table;
 mod text;
 mod zones;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,12 +33,13 @@ pub use access::{Access, AccessKeys};
 pub(crate) use table::KIND;
 
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError};
+use crate::queues::Queues;
 use crate::recent::Recent;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, cname_values, txt_values};
-use crate::wish::check_owner;
+use crate::wish::{check_owner, in_order};
 use api::Api;
 use plan::Verb;
-use zones::{Known, Remembered};
+use zones::Remembered;
 
 /// What the adapter needs to know.
 #[derive(Debug, Clone)]
@@ -70,7 +69,7 @@ pub struct Route53 {
     live: Option<LiveNameServers>,
     /// Changes of one zone follow each other: Route 53 refuses one that comes while it takes in
     /// another.
-    queues: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Queues<String>,
 }
 
 impl fmt::Debug for Route53 {
@@ -100,7 +99,7 @@ impl Route53 {
             remembered: Remembered::default(),
             recent: Recent::default(),
             live,
-            queues: Mutex::default(),
+            queues: Queues::default(),
         }
     }
 
@@ -116,18 +115,7 @@ impl Route53 {
         let aliases = self
             .change(&cname_values(records), verb(RecordKind::Cname))
             .await;
-        let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
-        let answer = |record: &Record| match record.kind() {
-            RecordKind::Txt => txt.next(),
-            RecordKind::Cname => aliases.next(),
-        };
-        // One answer for each.
-        records.iter().filter_map(answer).collect()
-    }
-
-    fn queue(&self, zone: &Known) -> Arc<tokio::sync::Mutex<()>> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(queues.entry(zone.id.clone()).or_default())
+        in_order(records, txt, aliases)
     }
 }
 

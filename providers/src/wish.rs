@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, TxtRrset, TxtValue};
+use crate::record::{Receipt, Record, RecordKind, TxtRrset, TxtValue};
 
 /// The values wanted, or not wanted, at one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) struct Done {
 
 impl Done {
     /// The name was as wished.
-    #[cfg(feature = "route53")]
+    #[cfg(any(feature = "exec", feature = "route53"))]
     pub(crate) fn nothing(rrset: TxtRrset) -> Self {
         Self {
             before: rrset.clone(),
@@ -81,6 +81,18 @@ pub(crate) fn receipts(
         })
     };
     values.iter().map(receipt).collect()
+}
+
+/// The results of all `records` in their order, from those of the TXT values and of the aliases among
+/// them.
+pub(crate) fn in_order<T>(records: &[Record], txt: Vec<T>, aliases: Vec<T>) -> Vec<T> {
+    let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
+    let result = |record: &Record| match record.kind() {
+        RecordKind::Txt => txt.next(),
+        RecordKind::Cname => aliases.next(),
+    };
+    // One result for each.
+    records.iter().filter_map(result).collect()
 }
 
 /// What no provider is asked to write.

@@ -12,6 +12,7 @@ use super::protocol::{Change, Changes, Inspected, Look, Name, Names};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
+use crate::wish::{Done, gather, receipts};
 
 /// How often a change is tried when others change the same RRset at the same time.
 const ATTEMPTS: u32 = 5;
@@ -40,15 +41,6 @@ type Looks = BTreeMap<String, Result<Look, ProviderError>>;
 /// What each name's values are wanted to be.
 pub(super) type Wishes = BTreeMap<String, BTreeSet<String>>;
 
-/// What was done for one name.
-#[derive(Debug, Clone)]
-pub(super) struct Done {
-    pub(super) before: TxtRrset,
-    pub(super) after: TxtRrset,
-    changed: BTreeSet<String>,
-    change_id: Option<String>,
-}
-
 /// A change of one name that is not made yet.
 pub(super) struct Plan {
     pub(super) look: Look,
@@ -62,37 +54,11 @@ impl Exec {
         values: &[TxtValue],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let mut wishes = Wishes::new();
-        for TxtValue { owner, value } in values.iter().filter(|value| !value.value.is_empty()) {
-            wishes
-                .entry(owner.clone())
-                .or_default()
-                .insert(value.clone());
-        }
+        let wishes = gather(values).into_iter();
+        let wishes: Wishes = wishes.map(|wish| (wish.owner, wish.values)).collect();
         let _turn = self.turn.lock().await;
         let outcomes = self.change_names(&wishes, verb).await;
-        let receipt = |TxtValue { owner, value }: &TxtValue| {
-            let done = outcomes.get(owner).cloned().unwrap_or_else(|| {
-                Err(ProviderError::new(
-                    ErrorKind::Settings,
-                    format!("an empty TXT value for {owner}"),
-                ))
-            })?;
-            if value.is_empty() {
-                return Err(ProviderError::new(
-                    ErrorKind::Settings,
-                    format!("an empty TXT value for {owner}"),
-                ));
-            }
-            let changed = done.changed.contains(value);
-            Ok(Receipt {
-                before: done.before,
-                after: done.after,
-                changed,
-                change_id: done.change_id.filter(|_| changed),
-            })
-        };
-        values.iter().map(receipt).collect()
+        receipts(values, &outcomes)
     }
 
     /// One call per zone for as many names as fit; what fails together is tried one by one.
@@ -120,7 +86,7 @@ impl Exec {
             match look.and_then(|look| plan(look, wish, verb)) {
                 Err(error) => drop(outcomes.insert(name, Err(error))),
                 Ok(plan) if plan.records.is_empty() => {
-                    drop(outcomes.insert(name, Ok(unchanged(plan.look))))
+                    drop(outcomes.insert(name, Ok(Done::nothing(plan.look.rrset))))
                 }
                 Ok(plan) => zones
                     .entry(plan.look.rrset.zone.apex.clone())
@@ -196,7 +162,7 @@ impl Exec {
             if plan.records.is_empty() {
                 return Ok(match before {
                     Some(before) => done_after_all(before, plan.look, wish, verb),
-                    None => unchanged(plan.look),
+                    None => Done::nothing(plan.look.rrset),
                 });
             }
             match self.send(std::slice::from_ref(&plan), verb, false).await {
@@ -448,15 +414,6 @@ fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Result<Plan, Provide
         }
     };
     Ok(Plan { look, records })
-}
-
-fn unchanged(look: Look) -> Done {
-    Done {
-        before: look.rrset.clone(),
-        after: look.rrset,
-        changed: BTreeSet::new(),
-        change_id: None,
-    }
 }
 
 /// A run of which nobody knew whether it did its work did it.

@@ -13,11 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use super::Exec;
-use super::change::{Done, Plan, Verb, Wishes};
+use super::change::{Plan, Verb, Wishes};
 use super::program::Failure;
 use super::protocol::Look;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordData, TxtRecord, TxtRrset};
+use crate::wish::Done;
 
 /// So many are kept at most.
 const MOST: usize = 1_000;

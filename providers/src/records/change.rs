@@ -8,7 +8,7 @@ use super::open::{Next, Open, Outcome, Verb, value_of};
 use super::{Change, Listed, RecordApi, Records, View, Written, plain_name};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, TxtValue, Zone};
-use crate::wish::{Wish, gather, receipts};
+use crate::wish::{Wish, gather, in_order, receipts};
 
 /// Zones asked for, and changed, at the same time.
 const AT_ONCE: usize = 8;
@@ -25,18 +25,9 @@ impl<A: RecordApi> Records<A> {
             of_kind.map(as_value).collect::<Vec<_>>()
         };
         let (txt, aliases) = (values(RecordKind::Txt), values(RecordKind::Cname));
-        let mut txt = self
-            .change_kind(&txt, RecordKind::Txt, verb)
-            .await
-            .into_iter();
+        let txt = self.change_kind(&txt, RecordKind::Txt, verb).await;
         let aliases = self.change_kind(&aliases, RecordKind::Cname, verb).await;
-        let mut aliases = aliases.into_iter();
-        let answer = |record: &Record| match record.kind() {
-            RecordKind::Txt => txt.next(),
-            RecordKind::Cname => aliases.next(),
-        };
-        // One answer for each.
-        records.iter().filter_map(answer).collect()
+        in_order(records, txt, aliases)
     }
 
     async fn change_kind(
@@ -60,8 +51,7 @@ impl<A: RecordApi> Records<A> {
         }
         let changed = futures::stream::iter(zones)
             .map(async |(zone, wishes)| {
-                let queue = self.queue(&zone);
-                let _turn = queue.lock().await;
+                let _turn = self.queues.turn(zone.clone()).await;
                 self.change_zone(&zone, wishes, kind, verb).await
             })
             .buffer_unordered(AT_ONCE)

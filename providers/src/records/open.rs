@@ -95,7 +95,7 @@ impl<A: RecordApi> Records<A> {
                 "sent {} times without an answer ({}), and it is not done",
                 open.losses, open.why
             );
-            return Err(undecided(&owner, &text));
+            return Err(ProviderError::undecided(&owner, &text));
         }
         if let Some(next) = open.after_conflict(&there, &missing[0], verb)? {
             return Ok(next);
@@ -173,7 +173,7 @@ fn settled(
         );
         return open
             .next_read()
-            .ok_or_else(|| undecided(&open.wish.owner, &text));
+            .ok_or_else(|| ProviderError::undecided(&open.wish.owner, &text));
     }
     let is_new = open.sent.is_empty() && open.gone.is_empty();
     if verb == Verb::Absent && is_new && !open.was_read_twice {
@@ -335,7 +335,7 @@ fn unshown(view: &View, open: &Open, verb: Verb, value: &str) -> ProviderError {
         let text = format!(
             "it was accepted ({change}), and the list shows that {value:?} {stands}; the list may lag behind"
         );
-        return undecided(owner, &text);
+        return ProviderError::undecided(owner, &text);
     }
     let text = format!(
         "the change of {owner} was accepted ({change}), and a newer read shows: {value:?} {stands}"
@@ -343,12 +343,4 @@ fn unshown(view: &View, open: &Open, verb: Verb, value: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Damaged, text).with_hint(
         "compare the zone with this message; the API may have filed the record under another name",
     )
-}
-
-fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unknown,
-        format!("the change of {owner} is undecided: {what}"),
-    )
-    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }

@@ -15,7 +15,6 @@ use super::look::Look;
 use super::message::plain_name;
 use super::outcome::{found_done, made_up};
 use super::plan::{check, plan};
-use super::proof::undecided;
 use super::send::{About, Sent};
 use super::wish::{Done, Limits, Next, Open, Plan, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
@@ -73,8 +72,7 @@ impl Rfc2136 {
         }
         let changed = futures::stream::iter(zones)
             .map(async |(zone, wishes)| {
-                let queue = self.queue(&zone);
-                let _turn = queue.lock().await;
+                let _turn = self.queues.turn(zone.apex.clone()).await;
                 // A message is about one type: a CNAME and a TXT value of one name exclude each
                 // other, and only a look in between shows it.
                 let (txt, cname) = wishes
@@ -393,7 +391,7 @@ impl Visit<'_> {
             {
                 let text =
                     format!("sent {losses} times without an answer, and not done yet: {last}");
-                return Err(undecided(&wish.owner, &text));
+                return Err(ProviderError::undecided(&wish.owner, &text));
             }
             let (owners, mname) = ([wish.owner.as_str()], plan.look.mname());
             let about = About::one(zone, &owners, &mname, &plan.look);

@@ -7,7 +7,6 @@ use super::findings::{Findings, Place};
 use super::look::Look;
 use super::message::{Update, wire_name};
 use super::outcome::{behind, changing, kept};
-use super::proof::undecided;
 use super::send::{About, Sent};
 use super::wish::{Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
@@ -96,7 +95,7 @@ impl Visit<'_> {
         // The deletion names our value and nothing else, so it is right in every state of the zone.
         // What it did is not known before a read of that zone shows it.
         match self.delete_unseen(zone, wish).await {
-            Sent::Done => undecided(
+            Sent::Done => ProviderError::undecided(
                 owner,
                 &format!(
                     "{server} took the deletion and shows the zone {} as of before (serial \
@@ -107,7 +106,7 @@ impl Visit<'_> {
             ),
             Sent::Failed { error, .. } => error,
             Sent::Conflict(code) => changing(&server, owner, &format!("{code:?}")),
-            Sent::Lost(what) => undecided(owner, &what),
+            Sent::Lost(what) => ProviderError::undecided(owner, &what),
         }
     }
 

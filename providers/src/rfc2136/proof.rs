@@ -33,7 +33,7 @@ impl Visit<'_> {
                 .await
                 .map_err(|error| {
                     let what = "the server accepted the change, and it cannot be read back";
-                    undecided(owner, &format!("{what}: {error}"))
+                    ProviderError::undecided(owner, &format!("{what}: {error}"))
                 })?;
             let look = if plan.wish.keeps_some(before, verb) {
                 look.own()
@@ -68,7 +68,7 @@ impl Visit<'_> {
                 self.ask_the_writer(plan, verb, look, &what).await
             }
             Some((Difference { what, .. }, _)) => Err(self.damaged(owner, &what)),
-            None => Err(undecided(owner, "no read came back")),
+            None => Err(ProviderError::undecided(owner, "no read came back")),
         }
     }
 
@@ -154,7 +154,7 @@ impl Visit<'_> {
     fn not_shown_yet(&self, owner: &str, look: &Look) -> ProviderError {
         let (server, serial) = (&self.provider.settings.server, look.soa.serial);
         let zone = &look.rrset.zone;
-        undecided(
+        ProviderError::undecided(
             owner,
             &format!(
                 "{server} accepted the change, and still shows the zone {} without it (serial \
@@ -216,14 +216,6 @@ fn done(plan: &Plan, look: Look) -> Done {
         serial: look.soa.serial,
         mname,
     }
-}
-
-pub(super) fn undecided(owner: &str, what: &str) -> ProviderError {
-    ProviderError::new(
-        ErrorKind::Unknown,
-        format!("the change of {owner} is undecided: {what}"),
-    )
-    .with_hint("it is looked at again before anything else is done; nothing needs to be repaired")
 }
 
 fn not_kept(server: &str, owner: &str) -> ProviderError {

@@ -27,7 +27,7 @@ impl Listing {
     ) -> Result<Look, ProviderError> {
         self.refuse_cut(zone, owner)?;
         let refused = |what: String| {
-            let text = format!("{owner} in the zone {} ({}): {what}", zone.apex, zone.id);
+            let text = format!("{owner} in {}: {what}", zone.shown());
             Err(ProviderError::new(ErrorKind::Unsafe, text)
                 .with_hint("remove what stands there, if nobody needs it; it is never replaced"))
         };

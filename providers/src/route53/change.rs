@@ -96,8 +96,7 @@ impl Route53 {
         }
         let changed = futures::stream::iter(zones.into_values())
             .map(async |(zone, wishes)| {
-                let queue = self.queue(&zone);
-                let _turn = queue.lock().await;
+                let _turn = self.queues.turn(zone.id.clone()).await;
                 let changed = self.change_zone(&zone, wishes.clone(), verb).await;
                 let is_gone = |(_, outcome): &Outcome| matches!(outcome, Err(error) if error.kind == ErrorKind::NoZone);
                 let gone = changed.iter().any(is_gone);
@@ -281,8 +280,8 @@ impl Route53 {
         }
         let lost = batch.lost + 1;
         if lost > REPEATS_AFTER_LOSS {
-            let error = undecided(
-                zone,
+            let error = ProviderError::undecided(
+                &zone.shown(),
                 &format!(
                     "sent {lost} times, not done yet, and no answer: {}",
                     failure.said()
@@ -398,8 +397,8 @@ impl Route53 {
         let call = Call::new(
             CHANGE,
             format!(
-                "checking the permission to write {owner} in the zone {} ({})",
-                zone.apex, zone.id
+                "checking the permission to write {owner} in {}",
+                zone.shown()
             ),
         );
         match self.api.change(&zone.id, changes).await {
@@ -430,10 +429,7 @@ impl Route53 {
 
     fn changing(&self, zone: &Known, batch: &Batch) -> Call {
         let owners = owners(&batch.plans);
-        Call::new(
-            CHANGE,
-            format!("changing {owners} in the zone {} ({})", zone.apex, zone.id),
-        )
+        Call::new(CHANGE, format!("changing {owners} in {}", zone.shown()))
     }
 }
 
@@ -444,14 +440,4 @@ fn owners(plans: &[Plan]) -> String {
         [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
         _ => String::new(),
     }
-}
-
-pub(super) fn undecided(zone: &Known, what: &str) -> ProviderError {
-    let text = format!(
-        "the change of the zone {} ({}) is undecided: {what}",
-        zone.apex, zone.id
-    );
-    ProviderError::new(ErrorKind::Unknown, text).with_hint(
-        "it is looked at again before anything else is done; nothing needs to be repaired",
-    )
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Route53;
-use super::change::{Outcome, undecided};
+use super::change::Outcome;
 use super::plan::{Plan, Verb};
 use super::zones::Known;
 use crate::provider::ProviderError;
@@ -37,7 +37,7 @@ impl Route53 {
                 .collect();
             let Some(wait) = waits.next() else {
                 let text = "the list is older than a change that was confirmed a moment ago";
-                let error = undecided(zone, text);
+                let error = ProviderError::undecided(&zone.shown(), text);
                 outcomes.extend(
                     late.into_iter()
                         .map(|wish| (wish.owner, Err(error.clone()))),

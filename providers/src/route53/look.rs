@@ -154,7 +154,7 @@ impl Listing {
         let refused = |what: String, hint: String| {
             Err(ProviderError::new(
                 ErrorKind::Unsafe,
-                format!("{owner} in the zone {} ({}): {what}", zone.apex, zone.id),
+                format!("{owner} in {}: {what}", zone.shown()),
             )
             .with_hint(hint))
         };

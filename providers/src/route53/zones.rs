@@ -50,6 +50,11 @@ impl Known {
         }
     }
 
+    /// The zone as messages name it.
+    pub(super) fn shown(&self) -> String {
+        format!("the zone {} ({})", self.apex, self.id)
+    }
+
     pub(super) fn zone(&self) -> Zone {
         Zone {
             apex: self.apex.clone(),
