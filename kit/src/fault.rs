@@ -11,17 +11,17 @@ pub enum FaultKind {
     Unavailable,
 }
 
-/// One failure: what was tried, what the other side said, what to do next.
+/// One failure: what was tried, what the server said, what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
     /// What decides the next step.
     pub kind: FaultKind,
-    /// What was tried and what came of it. Never a secret.
+    /// What was tried and the outcome. Never a secret.
     pub message: String,
     /// What a person can do about it.
     pub hint: Option<String>,
-    /// How long the other side asked to wait.
+    /// How long the server asked to wait.
     pub retry_after: Option<Duration>,
 }
 

@@ -25,20 +25,20 @@ use crate::fault::{Fault, FaultKind};
 use crate::pace::{Pace, Paced, address, fingerprint};
 use crate::text::in_one_line;
 
-/// How often a read is tried, and how often anything is sent that the other side was too busy for.
+/// How often a read is tried, and how often anything is sent that the server was too busy for.
 const TRIES: u32 = 3;
 /// Before the second try of a read; each further pause is twice as long, and each is cut by up to
 /// half at random.
 const PAUSE: Duration = Duration::from_millis(400);
-/// A longer wait that the other side asks for is the caller's to plan.
+/// A longer wait that the server asks for is the caller's to plan.
 const SHORT_WAIT: Duration = Duration::from_secs(5);
-/// How long to stay away when the other side says "too many requests" and not for how long.
+/// How long to stay away when the server says "too many requests" and not for how long.
 const DEFAULT_WAIT: Duration = Duration::from_secs(60);
-/// The longest wait that is believed: nobody is to be forgotten because of one answer.
+/// The longest wait that is believed: one answer must not stop the calls for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Octets of an answer after decompression: ten thousand records with room to spare.
 const CAP: usize = 16 * 1024 * 1024;
-/// Characters of the other side's words in an error.
+/// Characters of the server's words in an error.
 const MOST_WORDS: usize = 300;
 
 /// What is asked.
@@ -76,7 +76,7 @@ pub enum NoAnswer {
     Lost(String),
     /// Nothing was done, and nothing will be before this time has passed.
     Busy(String, Duration),
-    /// Nothing was sent: how many calls others make meanwhile is not known.
+    /// Nothing was sent: how many calls other processes make meanwhile is not known.
     Unpaced(String),
 }
 
@@ -102,7 +102,7 @@ impl fmt::Debug for Http {
 }
 
 impl Http {
-    /// `whose` names the credentials, and `secrets` are struck from whatever the other side says.
+    /// `whose` names the credentials, and `secrets` are struck from whatever the server says.
     pub fn new(
         settings: &HttpSettings,
         whose: &str,
@@ -145,7 +145,7 @@ impl Http {
         self.send(ask).await
     }
 
-    /// Asks for a change, once. A failure on the other side's part leaves open whether it was made.
+    /// Asks for a change, once. A failure on the server's part leaves open whether it was made.
     pub async fn write(&self, ask: &Ask<'_>) -> Result<Answer, NoAnswer> {
         match self.send(ask).await? {
             answer
@@ -158,7 +158,7 @@ impl Http {
         }
     }
 
-    /// Text of the other side as it may stand in an error: one line, of bounded length, without our
+    /// Text of the server as it may be in an error: one line, of bounded length, without our
     /// secrets.
     pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -324,7 +324,7 @@ impl Http {
     }
 }
 
-/// `Retry-After` in seconds; its other form, a date, nobody here sends.
+/// `Retry-After` in seconds; its other form, a date, is not sent by these APIs.
 fn seconds(value: &HeaderValue) -> Option<Duration> {
     value
         .to_str()

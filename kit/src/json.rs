@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 /// Reads JSON. Octets that are not UTF-8 and halves of a surrogate pair (`\\ud83d` of an emoji that
-/// was cut; RFC 8259, section 8.2, allows it) become U+FFFD: a comment that somebody cut costs
-/// only itself.
+/// was cut; RFC 8259, section 8.2, allows it) become U+FFFD: a comment that was cut costs only
+/// itself.
 ///
 /// # Errors
-/// It is no JSON, whatever the texts in it.
+/// It is not JSON, whatever the texts in it.
 pub fn read(octets: &[u8]) -> serde_json::Result<Value> {
     // A byte order mark, as programs of Windows write it (RFC 8259, section 8.1).
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
@@ -28,7 +28,7 @@ pub fn with_whole_characters(text: &str) -> String {
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (12, true),
             (Some(0xd800..=0xdfff), _) => (6, false),
             (Some(_), _) => (6, true),
-            // Another escape: the backslash and what it stands before.
+            // Another escape: the backslash and the character behind it.
             (None, _) => (1 + rest[1..].chars().next().map_or(0, char::len_utf8), true),
         };
         let (escape, behind) = rest.split_at(length);

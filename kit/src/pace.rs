@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-/// Returns when one more call may be made, or says why nobody can tell: then it must not be made.
+/// Returns when one more call may be made, or says why that is not known: then it must not be made.
 pub type Pace = Arc<dyn Fn(Allowance) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// How often the other side may be called with one credential.
+/// How often the server may be called with one credential.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Allowance {
-    /// The other side and the credential, the same text on every machine, never a secret.
+    /// The server and the credential, the same text on every machine, never a secret.
     pub whose: String,
     /// Calls per second in the long run.
     pub per_second: f64,
@@ -73,12 +73,12 @@ mod paced {
             }
         }
 
-        /// The other side wants to hear nothing for so long.
+        /// The server asks for a pause of this length.
         pub fn close(&self, wait: Duration) {
             self.local.close(wait);
         }
 
-        /// How long the other side wants to hear nothing yet.
+        /// How long the pause that the server asked for still lasts.
         pub fn closed_for(&self) -> Option<Duration> {
             self.local.closed_for()
         }

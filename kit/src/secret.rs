@@ -1,5 +1,5 @@
-//! Where a secret comes from, and reading it. A secret never stands in the configuration itself,
-//! and never in an error.
+//! Where a secret comes from, and reading it. A secret is never in the configuration itself, and
+//! never in an error.
 
 mod command;
 mod text;
@@ -19,7 +19,7 @@ use crate::trust;
 
 /// No key, token or password of any provider comes near it; a wrong path (a log, an image) does.
 const MAX_BYTES: u64 = 64 * 1024;
-/// A password manager that asks somebody who is not there must not hold up the nightly run.
+/// A password manager that asks a person who is not there must not hold up the nightly run.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer runs of key-like characters than a path component or a name has: a 64-character API key,
 /// a JWT, a TSIG secret.
@@ -61,7 +61,7 @@ type Cause = (String, Option<String>);
 
 impl SecretSource {
     /// Reads `{ file | env | command | credential = … }`. The error says what is wrong and never
-    /// repeats a value: what stands where a source was expected may well be the secret.
+    /// repeats a value: what is where a source was expected may well be the secret.
     pub fn read_json(value: &Value) -> Result<Self, String> {
         const FORMS: &str = "give { file = \"…\" }, { env = \"…\" }, { command = [\"…\"] } or { credential = \"…\" } instead";
         let Value::Object(table) = value else {
@@ -110,9 +110,9 @@ impl SecretSource {
 
     /// Reads a secret of one line now: a password, a passphrase. Blocks up to 10 s for a command.
     ///
-    /// A byte order mark in front and line ends behind are taken away. A second line, blanks at
-    /// either end, quotes around it and `PASSWORD=` before it are refused: with them, the other
-    /// side would refuse the secret, and nobody would look for the fault in the file.
+    /// A byte order mark in front and line ends behind are removed. A second line, blanks at either
+    /// end, quotes around it and `PASSWORD=` before it are refused: with them, the server would
+    /// refuse the secret, and the fault in the file would be hard to find.
     ///
     /// # Errors
     /// The source and what is wrong, never the content.
@@ -121,7 +121,7 @@ impl SecretSource {
     }
 
     /// Reads a key or token now: visible ASCII characters. As [`read`](Self::read), and blanks
-    /// around it are taken away, since no token has any.
+    /// around it are removed, since no token has any.
     ///
     /// # Errors
     /// The source and what is wrong, never the content.
@@ -130,7 +130,7 @@ impl SecretSource {
     }
 
     /// Reads a text of several lines that holds a secret, like a key file: only a byte order mark
-    /// in front and one line end behind are taken away.
+    /// in front and one line end behind are removed.
     ///
     /// # Errors
     /// The source and what is wrong, never the content.
@@ -159,7 +159,7 @@ impl SecretSource {
                 .map_err(|_| (String::from("is not set, or not UTF-8"), None)),
             Self::Command(args) => command::run(args, COMMAND_TIMEOUT),
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
-                // systemd makes the directory unreadable for others and the files 0440
+                // systemd makes the directory unreadable for other users and the files 0440
                 // (systemd.exec(5)).
                 Some(directory) => read_file(&Path::new(&directory).join(name), true),
                 None => Err((
@@ -175,7 +175,7 @@ impl SecretSource {
 }
 
 impl fmt::Display for SecretSource {
-    /// For errors and `config show`. A command is shown without its arguments: somebody may have
+    /// For errors and `config show`. A command is shown without its arguments: a person may have
     /// put a secret there.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -187,8 +187,8 @@ impl fmt::Display for SecretSource {
     }
 }
 
-/// Whether a secret may stand in an HTTP header. Checked before it gets there, because HTTP
-/// libraries print what they refuse.
+/// Whether a secret may be in an HTTP header. Checked before it gets there, because HTTP libraries
+/// print what they refuse.
 pub fn is_header_safe(secret: &SecretString) -> bool {
     secret
         .expose_secret()
@@ -232,7 +232,7 @@ fn read_file(path: &Path, is_credential: bool) -> Result<Zeroizing<Vec<u8>>, Cau
     bounded(file).map_err(cannot)?.ok_or_else(too_long)
 }
 
-/// Refuses a file that others can read or change.
+/// Refuses a file that other users can read or change.
 ///
 /// The group of a file of root may read it where the service is not root: its owner has decided
 /// so, and the service could not change the mode. That is how Kubernetes makes the files of a
@@ -248,7 +248,7 @@ fn check_mode(path: &Path, metadata: &Metadata, is_credential: bool) -> Result<(
     if mode & forbidden == 0 {
         return Ok(());
     }
-    // What to do stands in the cause: not every caller has a place for a hint.
+    // What to do is in the cause: not every caller has a place for a hint.
     let cause = format!(
         "its mode is {mode:04o}, so others can read or change it; chmod 600 {}",
         path.display()

@@ -20,7 +20,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What a person may choose for it, seconds.
 pub const TIMEOUT_SECONDS_RANGE: std::ops::RangeInclusive<u64> = 1..=120;
 
-/// So many calls in so much time.
+/// A number of calls in a time.
 pub type Rate = (NonZeroU32, Duration);
 
 /// One thing that is wrong with a table.
@@ -46,7 +46,7 @@ fn read_seconds(value: &Value) -> Option<u64> {
 
 /// A table that is read key by key, with everything wrong collected.
 pub struct Reader<'a> {
-    /// The table as it stands in the configuration.
+    /// The table as it is in the configuration.
     pub table: &'a Map<String, Value>,
     faults: Vec<SettingFault>,
 }
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         seconds.map(Duration::from_secs)
     }
 
-    /// How often the other side may be called: `5/s`, `60/m`, `500/h`.
+    /// How often the server may be called: `5/s`, `60/m`, `500/h`.
     pub fn rate(&mut self, default_per_second: u32, most_per_second: u32) -> Option<Rate> {
         match self.text("rate") {
             Some(text) => self.good("rate", read_rate(&text, most_per_second)),
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A text of a certain look.
+    /// A text of a certain form.
     pub fn like(
         &mut self,
         key: &str,

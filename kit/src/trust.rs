@@ -1,7 +1,7 @@
 //! Whether a file is one's own: who may change it, and the folders that lead to it.
 //!
-//! A secret that a stranger put in place, or a program that anybody may change, gives away what the
-//! service may do. Owners may be root and the user that the service runs as.
+//! A secret that a stranger put in place, or a program that any user may change, gives away what
+//! the service may do. Owners may be root and the user that the service runs as.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +28,7 @@ pub fn check_owner(metadata: &Metadata) -> Result<(), String> {
     ))
 }
 
-/// Refuses a path through a folder in which anybody may replace what the path names. Links are
+/// Refuses a path through a folder in which any user may replace what the path names. Links are
 /// followed first.
 ///
 /// # Errors
@@ -53,7 +53,7 @@ pub fn check_folders(path: &Path) -> Result<(), String> {
 }
 
 /// Refuses a folder of secrets in which a group may replace them: who is in a group changes, and
-/// nobody thinks of the key then. The group of root is root.
+/// the key is forgotten then. The group of root is root.
 ///
 /// # Errors
 /// Names the folder.
@@ -77,8 +77,8 @@ pub fn check_group(path: &Path) -> Result<(), String> {
     ))
 }
 
-/// Refuses a program that somebody else than root and the user that asks may change. One that is
-/// not there is left to the attempt to start it.
+/// Refuses a program that a user other than root and the one that asks may change. One that is not
+/// there is left to the attempt to start it.
 ///
 /// # Errors
 /// What is wrong, with the path.
@@ -158,7 +158,7 @@ mod tests {
         scratch.chmod("", 0o777);
         let said = check_program(&hook).unwrap_err();
         assert!(said.contains("anybody may write in the folder"), "{said}");
-        // As in /tmp: nobody may rename what belongs to others.
+        // As in /tmp: no user may rename what belongs to another user.
         scratch.chmod("", 0o1777);
         check_program(&hook).unwrap();
         check_program(Path::new("sh")).unwrap();

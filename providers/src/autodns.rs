@@ -104,7 +104,7 @@ impl Provider for Autodns {
         self.0.change(records, Verb::Absent).await
     }
 
-    /// Reads what a publish would read. AutoDNS tells nobody what a user may change, so a warning
+    /// Reads what a publish would read. AutoDNS does not tell what a user may change, so a warning
     /// says what stays open.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let (rrset, api) = (self.0.rehearse(owner, kind).await?, &self.0.api);

@@ -1,8 +1,8 @@
 //! Cloudflare, by its API v4 (developers.cloudflare.com/api): zones, single TXT records, nothing
 //! else of an account.
 //!
-//! Records stand for themselves there, each with an id: a value comes by POST and goes by DELETE of
-//! an id whose content was just read, so nobody else's value can get lost. [`zones`] finds the
+//! Each record is an entry of its own there, with an id: a value comes by POST and goes by DELETE
+//! of an id whose content was just read, so no foreign value can get lost. [`zones`] finds the
 //! zone, [`calls`] reads and writes records, [`answer`] says what an answer means, [`table`] reads
 //! the settings.
 

@@ -42,8 +42,8 @@ pub fn foreign_records() -> Vec<TxtRecord> {
 ///
 /// The zone holds at its apex SPF and [`foreign_records`] with [`APEX_TTL`]; a CNAME at `alias.`; a
 /// delegation of `cut.`; an A record at `*.wild.` and one at `there.wild.`, and a record at
-/// `below.empty.wild.`; TXT with the value `foreign` at `mine.`. Nothing stands at or below `new.`
-/// and `many.`.
+/// `below.empty.wild.`; TXT with the value `foreign` at `mine.`. Nothing is at or below `new.` and
+/// `many.`.
 #[async_trait]
 pub trait Subject: Send + Sync {
     /// What is tested, for messages.
@@ -58,15 +58,15 @@ pub trait Subject: Send + Sync {
     async fn zone(&self) -> Vec<String>;
     /// The zone's serial, read past the provider.
     async fn serial(&self) -> u32;
-    /// Somebody else adds a record, the RRset takes this TTL.
+    /// Another writer adds a record, the RRset takes this TTL.
     async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord);
-    /// Somebody else removes a record.
+    /// Another writer removes a record.
     async fn somebody_takes(&self, owner: &str, record: &TxtRecord);
     /// Whether the provider writes CNAMEs, and the cases of CNAMEs are run.
     fn writes_cname(&self) -> bool {
         false
     }
-    /// Somebody else makes the name a CNAME, or takes the CNAME away.
+    /// Another writer makes the name a CNAME, or takes the CNAME away.
     async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
         panic!(
             "{}: {owner} {target:?}: only for those that write CNAMEs",
@@ -77,7 +77,7 @@ pub trait Subject: Send + Sync {
     async fn restart(&self);
     /// The next addition is made, and its answer is lost.
     async fn lose_next_answer(&self);
-    /// The next addition is turned away, because the other side has too much to do. It is not made.
+    /// The next addition is turned away, because the server has too much to do. It is not made.
     async fn turn_next_away(&self);
     /// A program that calls [`another_process`], and the `[provider.NAME]` table by which that may
     /// write the zone; `None` where the zone lives in this process only.

@@ -11,7 +11,7 @@ pub(crate) struct Difference {
 }
 
 /// `after` is `before` with `records` more (`present`) or less, in whatever split they are stored.
-/// Others may have added values meanwhile; nobody's may be missing.
+/// Another writer may have added values meanwhile; no foreign value may be missing.
 pub(crate) fn compare(
     before: &TxtRrset,
     after: &TxtRrset,

@@ -1,8 +1,8 @@
 //! Programs of the user's own: what no adapter here speaks, a program can. See [`Exec`] for what is
 //! asked of it.
 //!
-//! [`protocol`] has the messages, [`program`] runs, [`change`] looks, changes and looks again,
-//! [`alias`] does so for CNAME records, and [`undecided`] removes what no look shows.
+//! [`protocol`] has the messages, [`program`] runs, [`change`] reads, changes and reads again,
+//! [`alias`] does so for CNAME records, and [`undecided`] removes what no read shows.
 
 mod alias;
 mod answer;
@@ -64,7 +64,7 @@ pub struct ExecSettings {
 /// * `inspect`, `{"names": ["example.ch"]}`: how each name is now, read from where it is written
 ///   and from no cache: `{"names": [{"name", "zone", "ttl", "records": […]}]}`; `ttl` is `null` and
 ///   `records` empty where there is no TXT. `serial` (grows by one with each change of the zone)
-///   tells damage from somebody else's change; `negative_ttl` (seconds), `zone_id` and
+///   tells damage from the change of another writer; `negative_ttl` (seconds), `zone_id` and
 ///   `name_servers` are welcome. A name that cannot take a value safely (alias, below a zone cut,
 ///   made up by a wildcard) has `"error": "unsafe"` and a `message` instead; one outside all zones
 ///   `"no_zone"`. Others: `"denied"`, `"temporary"`.
@@ -72,10 +72,10 @@ pub struct ExecSettings {
 ///   `{"changes": [{"name", "zone", "zone_id", "ttl", "records", "values", "before"}]}`, all of one
 ///   zone and done all or none, if the other side can: add or remove exactly `records`; `values`
 ///   are the same joined, as text. `ttl` is that of the RRset; `before` are all its records as
-///   `inspect` gave them: who can, makes the change depend on them and exits 7 when they are not
-///   these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer may be
-///   empty. Doing what is done already is success: a `remove` may name a record that `inspect` does
-///   not show, because its addition may show later.
+///   `inspect` gave them: a program that can makes the change depend on them and exits 7 when they
+///   are not these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer
+///   may be empty. Doing what is done already is success: a `remove` may name a record that
+///   `inspect` does not show, because its addition may show later.
 ///
 /// # Protocol 2
 ///
@@ -83,7 +83,7 @@ pub struct ExecSettings {
 /// asked with `"protocol": 2`. `inspect` shows an alias as `"cname": "target.example"` with its
 /// `ttl` and no `records`, not as an error. `add` and `remove` may have
 /// `{"changes": [{"name", "zone", "zone_id", "ttl", "type": "CNAME", "target"}]}`, one change each:
-/// add the CNAME only where nothing stands, whatever its type (else exit 5), and remove it only with
+/// add the CNAME only where nothing is, whatever its type (else exit 5), and remove it only with
 /// exactly this target. A change without `type` is one of TXT, as in protocol 1.
 ///
 /// # Exit status

@@ -15,7 +15,7 @@ pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A kind of provider.
 pub(crate) struct Kind {
-    /// As it stands in the configuration: `rfc2136`.
+    /// As it is in the configuration: `rfc2136`.
     pub(crate) name: &'static str,
     /// The keys of its table beside `kind`.
     pub(crate) keys: &'static [&'static [&'static str]],
@@ -38,6 +38,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     /// What a zone is delegated to, for adapters that see several zones of one name.
     pub(crate) live: Option<LiveNameServers>,
-    /// Asked before each call of an adapter that has a `rate`: others use the credentials as well.
+    /// Asked before each call of an adapter that has a `rate`: other processes use the credentials
+    /// as well.
     pub(crate) pace: Option<Pace>,
 }

@@ -1,7 +1,7 @@
-//! Zones that only somebody else may write: a pipeline, another team, a person.
+//! Zones that only a foreign writer may write: a pipeline, another team, a person.
 //!
-//! Nothing is written. Each value comes back as [`ErrorKind::ByOthers`]; whoever asked looks until
-//! it is there, or gone.
+//! Nothing is written. Each value comes back as [`ErrorKind::ByOthers`]; the caller checks until it
+//! is there, or gone.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ pub(crate) const KIND: Kind = Kind {
 /// The provider.
 #[derive(Debug, Clone)]
 pub struct Manual {
-    /// The zones that others write, lower case, no trailing dot; empty: any name that is routed
-    /// here by name.
+    /// The zones that foreign writers write, lower case, no trailing dot; empty: any name that is
+    /// routed here by name.
     pub zones: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ impl Manual {
             })
     }
 
-    /// Nobody here knows where a zone is cut; without `zones` the name itself is the guess.
+    /// Where a zone is cut is not known here; without `zones` the name itself is taken.
     fn place(&self, owner: &str) -> Result<Zone, ProviderError> {
         if self.zones.is_empty() {
             Ok(Zone::of(owner))

@@ -30,7 +30,7 @@ pub enum MemoryFault {
     Unavailable,
 }
 
-/// What stands at a name beside TXT.
+/// What is at a name beside TXT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mark {
     Alias,
@@ -77,7 +77,7 @@ impl MemoryZones {
         self
     }
 
-    /// Somebody else writes: the value stands at `owner`, and the whole RRset has `ttl`.
+    /// Another writer writes: the value is at `owner`, and the whole RRset has `ttl`.
     pub fn put(&self, owner: &str, ttl: u32, record: TxtRecord) {
         let mut inside = self.inside();
         let rrset = inside.rrsets.entry(owner.into()).or_default();
@@ -89,7 +89,7 @@ impl MemoryZones {
         inside.count_change(owner);
     }
 
-    /// Somebody else deletes every record with this value.
+    /// Another writer deletes every record with this value.
     pub fn take(&self, owner: &str, value: &str) {
         self.inside().remove(owner, value);
     }
@@ -99,14 +99,14 @@ impl MemoryZones {
         self.inside().marks.insert(owner.into(), Mark::Alias);
     }
 
-    /// Somebody else makes the name a CNAME.
+    /// Another writer makes the name a CNAME.
     pub fn put_cname(&self, owner: &str, ttl: u32, target: &str) {
         let mut inside = self.inside();
         inside.cnames.insert(owner.into(), (target.into(), ttl));
         inside.count_change(owner);
     }
 
-    /// Somebody else takes the CNAME away.
+    /// Another writer takes the CNAME away.
     pub fn take_cname(&self, owner: &str) {
         let mut inside = self.inside();
         if inside.cnames.remove(owner).is_some() {
@@ -125,8 +125,8 @@ impl MemoryZones {
         self.inside().marks.insert(owner.into(), Mark::Cut);
     }
 
-    /// Records of another type stand at the name; at `*.parent` they answer for all names that do
-    /// not exist.
+    /// Records of another type are at the name; at `*.parent` they answer for all names that do not
+    /// exist.
     pub fn put_other(&self, owner: &str) {
         self.inside().marks.insert(owner.into(), Mark::Other);
     }
@@ -179,7 +179,7 @@ impl MemoryZones {
         self.inside().faults.push_back(fault);
     }
 
-    /// Forgets faults that nobody met.
+    /// Forgets faults that did not occur.
     pub fn heal(&self) {
         self.inside().faults.clear();
     }
@@ -208,7 +208,7 @@ impl Inside {
         None
     }
 
-    /// What stands at the name.
+    /// What is at the name.
     ///
     /// # Errors
     /// Below a zone cut, and in no zone.
@@ -250,7 +250,7 @@ impl Inside {
         })
     }
 
-    /// What stands at the name, where it can hold TXT.
+    /// What is at the name, where it can hold TXT.
     fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let standing = self.standing(owner)?;
         if standing.cname.is_some() || self.marks.get(owner) == Some(&Mark::Alias) {
@@ -259,7 +259,7 @@ impl Inside {
         Ok(standing)
     }
 
-    /// What stands at the name, where it can be a CNAME: nothing, or a CNAME.
+    /// What is at the name, where it can be a CNAME: nothing, or a CNAME.
     fn alias(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let standing = self.standing(owner)?;
         if owner == standing.zone.apex {

@@ -20,7 +20,7 @@ pub struct Entry {
 
 /// The entries of a text, in order; empty lines and comments are none. A byte order mark in front
 /// is no part of it, nor is the age that Windows' name server writes behind the owner (`[AGE:n]`)
-/// and takes away itself when it reads.
+/// and removes itself when it reads.
 ///
 /// # Errors
 /// What is wrong, and on which line.
@@ -131,7 +131,7 @@ fn quoted(text: &str) -> Option<TxtRecord> {
         .then_some(TxtRecord { strings })
 }
 
-/// What stands behind a `\`: three decimal digits, or any octet that means itself.
+/// What is behind a `\`: three decimal digits, or any octet that means itself.
 fn escaped(octets: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> Result<u8, &'static str> {
     let first = octets.next().ok_or("nothing stands behind a `\\`")?;
     if !first.is_ascii_digit() {
@@ -165,8 +165,8 @@ impl TxtRecord {
     }
 
     /// Reads TXT data as web APIs have it: strings in quotes, or, in old records and in some APIs,
-    /// the bare text. What begins with a quote and is no sequence of quoted strings is taken as it
-    /// stands.
+    /// the bare text. What begins with a quote and is not a sequence of quoted strings is taken as
+    /// it is.
     pub fn from_content(text: &str) -> Self {
         quoted(text).unwrap_or_else(|| Self::of(text))
     }

@@ -14,8 +14,8 @@ use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 /// Something that can write records into zones: TXT values and CNAMEs.
 ///
 /// * **Record-level verbs only.** There is no "set the RRset", no wildcard delete, no empty value.
-/// * **Other people's records and the RRset's TTL are the same before and after.** A new RRset gets
-///   the provider's configured TTL; an existing one keeps its own.
+/// * **Foreign records and the RRset's TTL are the same before and after.** A new RRset gets the
+///   provider's configured TTL; an existing one keeps its own.
 /// * **A CNAME never comes beside anything else**, and never takes the place of another CNAME: an
 ///   owner that has any record, or an alias with another target, is refused. Only the CNAME with
 ///   exactly our target is removed.
@@ -31,7 +31,7 @@ use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 ///   wildcard shadowing.
 #[async_trait]
 pub trait Provider: Send + Sync + fmt::Debug {
-    /// The adapter's kind as it stands in the configuration: `rfc2136`.
+    /// The adapter's kind as it is in the configuration: `rfc2136`.
     fn kind(&self) -> &'static str;
 
     /// Whether it writes itself. One that does not answers every change with
@@ -65,7 +65,7 @@ pub trait Provider: Send + Sync + fmt::Debug {
     /// does not exist is not an error; an alias is.
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError>;
 
-    /// Makes each record present. A record already there, whoever wrote it, is left alone
+    /// Makes each record present. A record that is already there, by any writer, is left alone
     /// (`changed: false`).
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>>;
 
@@ -109,7 +109,7 @@ pub(crate) fn no_cname(owner: &str) -> ProviderError {
 }
 
 /// The name servers that an apex is delegated to, asked from the root down: lower case without
-/// trailing dot, or why they cannot be told. For adapters that see several zones of one name.
+/// trailing dot, or why they are not known. For adapters that see several zones of one name.
 pub type LiveNameServers =
     Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
 
@@ -120,7 +120,7 @@ pub struct Preflight {
     pub zone: Zone,
     /// What was checked and how, one line for people.
     pub evidence: String,
-    /// What is allowed but worth a look: the server is not the SOA's MNAME, the RRset outgrows a
+    /// What is allowed but worth a check: the server is not the SOA's MNAME, the RRset outgrows a
     /// UDP answer.
     pub warnings: Vec<String>,
 }
@@ -143,27 +143,27 @@ pub enum ErrorKind {
     /// The name cannot take a TXT value safely: CNAME, zone cut, wildcard shadowing, a limit of the
     /// provider.
     Unsafe,
-    /// The server says it did the change and a read shows otherwise, or other people's values or
-    /// the TTL moved.
+    /// The server says it did the change and a read shows otherwise, or foreign values or the TTL
+    /// moved.
     Damaged,
     /// The settings of the adapter do not work; found before anything was sent.
     Settings,
-    /// This provider writes nothing: somebody else puts the value there or takes it away, and
-    /// looking shows when.
+    /// This provider writes nothing: a foreign writer adds the record or removes it, and a check
+    /// shows when.
     ByOthers,
 }
 
-/// One failure: what was tried, on which name, what the other side said, what to do next.
+/// One failure: what was tried, on which name, what the server said, what to do next.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
     /// What decides the next step.
     pub kind: ErrorKind,
-    /// What was tried, on which name and server, and what the other side said. Never a secret.
+    /// What was tried, on which name and server, and what the server said. Never a secret.
     pub message: String,
     /// What a person can do about it.
     pub hint: Option<String>,
-    /// How long the other side asked us to wait.
+    /// How long the server asked us to wait.
     pub retry_after: Option<Duration>,
 }
 

@@ -1,4 +1,4 @@
-//! Changes of one zone follow each other: at the same time they would only get into each other's way.
+//! Changes of one zone follow each other: at the same time they would only conflict.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -39,8 +39,8 @@ impl Recent {
 
     /// How long ago a change was confirmed that the list contradicts: a value was added and no
     /// entry holds it, or the very entry that was removed is there. A change that the list shows is
-    /// forgotten: what a later list shows is what others did. `listed`: the entries that hold the
-    /// value.
+    /// forgotten: what a later list shows was done by another writer. `listed`: the entries that
+    /// hold the value.
     pub(crate) fn contradicted_by<'a>(
         &self,
         zone: &str,
@@ -84,11 +84,11 @@ mod tests {
         recent.note("z", "a.ch", b"x", None);
         assert!(is_older(&[]) && is_older(&[]));
         assert!(!is_older(std::slice::from_ref(&new)));
-        // Somebody has removed it since.
+        // Another writer has removed it since.
         assert!(!is_older(&[]));
         recent.note("z", "a.ch", b"x", Some(old.clone()));
         assert!(is_older(std::slice::from_ref(&old)));
-        // Somebody has added it since, as another entry.
+        // Another writer has added it since, as another entry.
         assert!(!is_older(&[new]) && !is_older(&[old]));
     }
 }

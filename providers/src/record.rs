@@ -34,7 +34,7 @@ impl Zone {
     }
 }
 
-/// Whether `name` is `apex` or lies below it, label by label.
+/// Whether `name` is `apex` or is below it, label by label.
 pub fn is_within(name: &str, apex: &str) -> bool {
     name.strip_suffix(apex)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -42,7 +42,7 @@ pub fn is_within(name: &str, apex: &str) -> bool {
 
 /// The highest name that begins to exist with a record at `owner` and that a host may have: `owner`
 /// itself, or what is left after its last label with an underscore, which no host has (RFC 952).
-/// Where only a wildcard answered for this name, the record ends these answers, also when it stands
+/// Where only a wildcard answered for this name, the record ends these answers, also when it is
 /// below the name (RFC 4592, section 2.2.2). `None`: such a name exists at all events.
 pub(crate) fn host_of<'a>(owner: &'a str, apex: &str) -> Option<&'a str> {
     let suffixes = std::iter::successors(Some(owner), |name| Some(name.split_once('.')?.1));
@@ -59,8 +59,8 @@ pub fn same_name(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-/// One TXT record as it stands in the zone: character-strings of at most 255 octets, in their
-/// stored split.
+/// One TXT record as it is in the zone: character-strings of at most 255 octets, in their stored
+/// split.
 ///
 /// Two records are *the same value* when their joined octets are equal (RFC 7208, section 3.3, and
 /// what the CA compares); a delete needs the *stored split*, because servers compare RDATA
@@ -106,7 +106,7 @@ impl TxtRecord {
     }
 }
 
-/// What stands at one name, TXT or a CNAME, as the server that is written to holds it.
+/// What is at one name, TXT or a CNAME, as the server that is written to holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TxtRrset {
     /// The zone that holds the name.
@@ -128,7 +128,7 @@ pub struct TxtRrset {
 }
 
 impl TxtRrset {
-    /// Whether `value` stands here, compared by joined octets.
+    /// Whether `value` is here, compared by joined octets.
     pub fn holds(&self, value: &str) -> bool {
         self.records
             .iter()
@@ -187,8 +187,8 @@ pub struct Record {
 pub enum RecordData {
     /// One whole TXT value; never empty. Other TXT values at the name stay.
     Txt(String),
-    /// The target of a CNAME. Nothing else stands at its owner (RFC 1034, section 3.6.2). Equal
-    /// without case and without the trailing dot.
+    /// The target of a CNAME. Nothing else is at its owner (RFC 1034, section 3.6.2). Equal without
+    /// case and without the trailing dot.
     Cname(String),
 }
 

@@ -1,10 +1,11 @@
 //! Providers whose API keeps single records: the one way in which values come and go there,
 //! whatever the API looks like.
 //!
-//! Such an API adds one record and removes one record, so nothing of anybody else can get lost;
-//! what is left to care for is the right zone, a name that can take a value, the TTL of those that
-//! stand there already, and answers that never came. [`view`] judges what an API lists, [`open`]
-//! says the next step for a name, [`change`] makes changes out of these, and the adapter brings a [`RecordApi`].
+//! Such an API adds one record and removes one record, so no foreign record can get lost; what is
+//! left to care for is the right zone, a name that can take a value, the TTL of those that are
+//! there already, and replies that never came. [`view`] judges what an API lists, [`open`] says the
+//! next step for a name, [`change`] makes changes out of these, and the adapter brings a
+//! [`RecordApi`].
 
 mod change;
 mod open;
@@ -38,7 +39,7 @@ pub(crate) enum Change {
     Remove(Listed),
 }
 
-/// What became of a call that changes.
+/// The outcome of a call that changes.
 #[derive(Debug)]
 pub(crate) enum Written {
     /// The answer shows the records as they are stored now.
@@ -75,14 +76,14 @@ pub(crate) trait RecordApi: Send + Sync {
     /// The zone that holds `owner`: the longest match on labels.
     async fn zone_of(&self, owner: &str) -> Result<Zone, ProviderError>;
 
-    /// Refuses a zone in which a new value would be seen by nobody.
+    /// Refuses a zone in which a new value would not be visible.
     async fn check_zone(&self, zone: &Zone) -> Result<(), ProviderError>;
 
     /// The records of the zone that matter for `owners`, at least those at, above, below and beside
     /// (`*`) them.
     async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError>;
 
-    /// Refuses new values of these lengths, in octets, beside what stands there: the API's limits.
+    /// Refuses new values of these lengths, in octets, beside what is there: the API's limits.
     fn check_room(
         &self,
         owner: &str,
@@ -93,7 +94,7 @@ pub(crate) trait RecordApi: Send + Sync {
     /// Makes all changes or none.
     async fn write(&self, zone: &Zone, changes: &[Change]) -> Written;
 
-    /// A value of ours that was accepted and stands at a wrong name, and what to say of it.
+    /// A record of ours that was accepted and is at a wrong name, and the error for it.
     fn stray<'a>(
         &self,
         view: &'a View,
@@ -135,7 +136,7 @@ impl<A: RecordApi> Records<A> {
         Ok(view.rrset(&zone, owner))
     }
 
-    /// Everything about a publish that can be checked without writing, and what stands at the name.
+    /// Everything about a publish that can be checked without writing, and what is at the name.
     pub(crate) async fn rehearse(
         &self,
         owner: &str,

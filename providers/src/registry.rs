@@ -70,8 +70,9 @@ impl ProviderSettings {
         self.build_in(now, None, None)
     }
 
-    /// The same for a world in which `live` says what a zone is delegated to, and others use the
-    /// credentials as well: `pace` is asked before each call of an adapter that has a `rate`.
+    /// The same for a world in which `live` says what a zone is delegated to, and other processes
+    /// use the credentials as well: `pace` is asked before each call of an adapter that has a
+    /// `rate`.
     ///
     /// # Errors
     /// As [`Self::build`].

@@ -4,8 +4,8 @@
 //! Every update carries guards that the server checks in the same step: the zone's SOA is the one
 //! that was read, the name is no alias and no zone cut, and the TXT RRset is exactly what was read.
 //! A stale read, or a read of another zone than the one that takes the write, costs a repetition or
-//! a refusal, never a value or a TTL of others; and what servers do silently (NOERROR at an alias or
-//! below a cut, a TTL lowered for all values) cannot happen.
+//! a refusal, never a foreign value or its TTL; and what servers do silently (NOERROR at an alias
+//! or below a cut, a TTL lowered for all values) cannot happen.
 //!
 //! [`ask`] asks, [`look`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
 //! [`change`] goes through these steps, [`rehearse`] without the change, [`findings`] and [`place`]

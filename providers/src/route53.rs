@@ -1,9 +1,9 @@
-//! Amazon Route 53: one read and one write per zone and call, however many values, and nobody
-//! else's value can get lost.
+//! Amazon Route 53: one read and one write per zone and call, however many values, and no foreign
+//! value can get lost.
 //!
 //! Writing is compare-and-swap: a batch that deletes the TXT RRset exactly as it was read and
 //! creates it again with our value more or less. Route 53 makes all of a batch or nothing, so a
-//! stale read costs a repetition, never somebody's value or the TTL. UPSERT, which overwrites
+//! stale read costs a repetition, never a foreign value or the TTL. UPSERT, which overwrites
 //! whatever is there, is never sent and needs no permission.
 //!
 //! [`access`] gets at credentials, [`api`] makes the calls in their pace, [`zones`] finds the zone,
@@ -146,9 +146,9 @@ impl Provider for Route53 {
     }
 
     /// Sends what a publish would send, one DELETE and one CREATE at the very name, with the DELETE
-    /// of a random value that stands nowhere. AWS checks permissions (name, type and actions, where
-    /// the policy has conditions) before it looks at the zone; then Route 53 must refuse the batch
-    /// as a whole.
+    /// of a random value that is nowhere. AWS checks permissions (name, type and actions, where the
+    /// policy has conditions) before it reads the zone; then Route 53 must refuse the batch as a
+    /// whole.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         check_owner(owner)?;
         let zone = self.zone_with_servers(owner).await?;

@@ -1,5 +1,5 @@
-//! What a call wishes for: its values checked and grouped by name, and the answers put back into
-//! the order of the call.
+//! What a call wants: its values checked and grouped by name, and the answers put back into the
+//! order of the call.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +27,7 @@ pub(crate) struct Done {
 }
 
 impl Done {
-    /// The name was as wished.
+    /// The name was as wanted.
     #[cfg(any(feature = "exec", feature = "route53"))]
     pub(crate) fn nothing(rrset: TxtRrset) -> Self {
         Self {
@@ -83,8 +83,8 @@ pub(crate) fn receipts(
     values.iter().map(receipt).collect()
 }
 
-/// The results of all `records` in their order, from those of the TXT values and of the aliases among
-/// them.
+/// The results of all `records` in their order, from those of the TXT values and of the aliases
+/// among them.
 pub(crate) fn in_order<T>(records: &[Record], txt: Vec<T>, aliases: Vec<T>) -> Vec<T> {
     let (mut txt, mut aliases) = (txt.into_iter(), aliases.into_iter());
     let result = |record: &Record| match record.kind() {

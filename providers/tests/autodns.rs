@@ -403,7 +403,8 @@ async fn a_stray_of_a_lost_answer_or_of_an_earlier_run_is_taken_back_too() {
         shown(&error)
     );
     assert_eq!(fake.dump(APEX), before);
-    // Whoever wrote it died before a look; the setting has been mended since. Both ways it goes.
+    // The process that wrote it died before a read; the setting has been repaired since. Both ways
+    // it goes.
     let relative = settings(&fake, json!({ "record_names": "relative" })).unwrap();
     let stray = || fake.put(APEX, APEX, "TXT", 300, "swiss-pki=stray");
     stray();

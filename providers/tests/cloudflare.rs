@@ -624,7 +624,8 @@ async fn an_id_that_somebody_gave_another_content_meanwhile_is_not_deleted() {
             .iter()
             .all(|result| result.as_ref().unwrap().changed)
     );
-    // Where there is no batch, one follows the other, and somebody is quicker than the second.
+    // Where there is no batch, one follows the other, and another writer is quicker than the
+    // second.
     fake.without_batch();
     let (fake, theirs) = (Arc::new(fake), "\"somebody's\"");
     let (somebody, id) = (Arc::clone(&fake), zone.clone());

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::RootCertStore;
 use crate::causes::chain;
 use crate::text::pem;
 
-/// A connection that the other side closes just as it is used costs a change its answer.
+/// A connection that the server closes just as it is used costs a change its answer.
 const IDLE: Duration = Duration::from_secs(15);
 const USER_AGENT: &str = concat!("prevalidate/", env!("CARGO_PKG_VERSION"));
 
@@ -61,8 +61,7 @@ impl Client {
         let found = Found::default();
         let mut builder = reqwest::Client::builder()
             .user_agent(way.user_agent.unwrap_or(USER_AGENT))
-            // One call, one answer: a connection that others share could take several changes down
-            // with it.
+            // One call, one answer: a shared connection could take several changes down with it.
             .http1_only()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -160,7 +159,7 @@ pub fn is_forbidden(file: &Path) -> bool {
 }
 
 /// Whether the two files can be shown as this client's certificate, as far as this user may read
-/// them: told when the configuration is read, before anything is begun.
+/// them: told when the configuration is read, before anything is started.
 ///
 /// # Errors
 /// Which of the two files cannot be used, and why. Never anything of the key.

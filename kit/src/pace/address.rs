@@ -1,6 +1,6 @@
-//! The pace of an address: some sides count calls by the address that they come from, whoever makes
-//! them. Calls of this process to such an address keep a distance from each other, without a burst; with
-//! other processes they take turns by what all of them share.
+//! The pace of an address: some sides count calls by the address that they come from, whichever
+//! account makes them. Calls of this process to such an address keep a distance from each other,
+//! without a burst; with other processes they take turns by what all of them share.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-/// Returns when a call of this process may go, of all processes together, or says why nobody can tell:
-/// then it must not be made.
+/// Returns when a call of this process may go, of all processes together, or says why that is not
+/// known: then it must not be made.
 pub type Shared = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// The addresses that are kept to now.

@@ -19,7 +19,7 @@ type Locals = HashMap<(String, Rate), Weak<Local>>;
 /// Tells secrets apart without keeping them.
 static SECRETS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// So many calls in a time, and none while the other side wants to be left alone.
+/// A number of calls in a time, and none while the server asks for a pause.
 #[derive(Debug)]
 pub struct Local {
     bucket: DefaultDirectRateLimiter,
@@ -27,7 +27,7 @@ pub struct Local {
 }
 
 impl Local {
-    /// The pace of `whom`, who may make `burst` calls at once after a quiet time.
+    /// The pace of `whom`, which may make `burst` calls at once after a quiet time.
     pub fn of(whom: String, rate: Rate, burst: NonZeroU32) -> Arc<Self> {
         let mut locals = LOCALS.lock().unwrap_or_else(PoisonError::into_inner);
         locals.retain(|_, local| local.strong_count() > 0);
@@ -51,13 +51,13 @@ impl Local {
         self.bucket.until_ready().await;
     }
 
-    /// The other side wants to hear nothing for so long; the longest such wish counts.
+    /// The server asked for a pause of this length; the longest one counts.
     pub fn close(&self, wait: Duration) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         *closed = (*closed).max(Some(Instant::now() + wait));
     }
 
-    /// How long the other side wants to hear nothing yet.
+    /// How long the pause that the server asked for still lasts.
     pub fn closed_for(&self) -> Option<Duration> {
         let closed = *self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed?

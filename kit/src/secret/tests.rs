@@ -172,7 +172,7 @@ fn what_a_command_started_ends_with_it() {
         )
         .unwrap_err();
         let pid = std::fs::read_to_string(pid_file).unwrap();
-        // Its parent is gone: whoever inherited it reaps it in a moment.
+        // Its parent is gone: the process that inherited it reaps it in a moment.
         let stat = format!("/proc/{}/stat", pid.trim());
         let lives = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
         let before = Instant::now();

@@ -40,7 +40,7 @@ pub(super) fn token(bytes: Zeroizing<Vec<u8>>) -> Result<SecretString, Cause> {
     if !text.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err(refused("holds a character that no token has"));
     }
-    // Base64 ends in `=`; a name stands before one and something else behind it.
+    // Base64 ends in `=`; a name comes before one, and other text behind it.
     bare(text, |_| true)
 }
 
@@ -73,7 +73,7 @@ fn one_line(text: &str) -> Result<&str, Cause> {
     Ok(text)
 }
 
-/// Refuses what stands around a secret in a file of settings.
+/// Refuses what is around a secret in a file of settings.
 fn bare(text: &str, is_name: impl Fn(&str) -> bool) -> Result<SecretString, Cause> {
     let is_quoted =
         |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);

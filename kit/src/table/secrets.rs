@@ -21,7 +21,7 @@ pub fn read_text(key: &str, source: &SecretSource) -> Result<SecretString, Fault
     source.read_text().map_err(|error| unread(key, &error))
 }
 
-/// One that goes into a header. What cannot stand there is refused here, in words of our own: HTTP
+/// One that goes into a header. What cannot be there is refused here, in words of our own: HTTP
 /// libraries print what they refuse.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ const FORMATS: [(&[u8], &str, &str); 7] = [
 /// it, is converted. Bytes that are not UTF-8 stay where they are: the reader knows their line.
 ///
 /// # Errors
-/// The file is no text, or it is in an encoding that cannot be told for certain.
+/// The file is no text, or it is in an encoding that is not certain.
 pub fn decode(bytes: &[u8]) -> Result<Cow<'_, [u8]>, NotText> {
     let not_text = |message: &str, hint: &str| {
         Err(NotText {

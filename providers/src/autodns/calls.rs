@@ -350,7 +350,7 @@ fn listed(raw: &Value, apex: &str, default_ttl: u32) -> Result<Listed, Unreadabl
         .and_then(|ttl| u32::try_from(ttl).ok())
         .unwrap_or(default_ttl);
     let kind = raw["type"].as_str().map(str::to_ascii_uppercase);
-    // What a record of another kind holds is nobody's business here.
+    // The content of a record of another kind is not read.
     let content = match kind.as_deref() {
         Some("TXT") | None => raw["value"].as_str(),
         Some(_) => Some(raw["value"].as_str().unwrap_or_default()),

@@ -118,7 +118,7 @@ impl Api {
                 };
                 let mut body = json!({ "type": kind.as_str(), "name": owner, "content": content, "ttl": ttl, "comment": COMMENT });
                 if *kind == RecordKind::Cname {
-                    // Behind Cloudflare's proxy nobody would see the alias.
+                    // Behind Cloudflare's proxy the alias would not be visible.
                     body["proxied"] = json!(false);
                 }
                 ("posts", body)
@@ -348,7 +348,7 @@ fn listed(raw: &Value) -> Result<Listed, Unreadable> {
         text("name").map(plain_name),
         text("type").map(str::to_ascii_uppercase),
     );
-    // What a record of another kind holds is nobody's business here.
+    // The content of a record of another kind is not read.
     let content = match kind.as_deref() {
         Some("TXT") | None => text("content"),
         Some(_) => Some(text("content").unwrap_or_default()),

@@ -14,7 +14,7 @@ use crate::records::{plain_name, upwards};
 
 /// One list of zones serves all domains of a run; a new zone is seen after this time at the latest.
 const FRESH_FOR: Duration = Duration::from_secs(300);
-/// What Cloudflare gives at most of a list of zones.
+/// The most zones that Cloudflare returns in a list.
 const ZONES_PER_PAGE: u64 = 50;
 
 /// The zones that the settings leave to choose from.
@@ -79,7 +79,7 @@ impl CloudflareZone {
         }
     }
 
-    /// Why a value written here would be seen by nobody.
+    /// Why a value written here would not be visible.
     fn idle(&self) -> Option<String> {
         match (self.status.as_deref(), self.kind.as_deref()) {
             (Some(status), _) if status != "active" => Some(format!("is {status}, not active")),
@@ -124,8 +124,7 @@ impl Zones {
         }
     }
 
-    /// All zones, at most [`FRESH_FOR`] old. Who comes while they are listed waits and has the same
-    /// list.
+    /// All zones, at most [`FRESH_FOR`] old. A call in the meantime waits and has the same list.
     pub(super) async fn all(&self, api: &Api) -> Result<Arc<Vec<CloudflareZone>>, ProviderError> {
         let mut known = self.known.lock().await;
         if let Some((at, zones)) = &*known
@@ -141,7 +140,7 @@ impl Zones {
         Ok(zones)
     }
 
-    /// The next look lists them again.
+    /// The next read lists them again.
     pub(super) async fn forget(&self) {
         *self.known.lock().await = None;
     }

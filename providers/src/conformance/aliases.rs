@@ -8,7 +8,7 @@ use crate::record::{Receipt, Record, RecordKind, TxtRecord};
 const ODD: &str = r#"F(U_t|L%>8]iU6Yx\CFm;0O8"DViEQ/"#;
 const TARGET: &str = "target.example.net";
 
-/// Names at which a record of a CA may have to stand: below the apex, below a name that does not
+/// Names at which a record of a CA may have to be: below the apex, below a name that does not
 /// exist, below an empty non-terminal, beside a wildcard.
 fn owners(apex: &str) -> Vec<String> {
     [

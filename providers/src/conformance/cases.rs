@@ -1,4 +1,4 @@
-//! The cases in which nobody and nothing fails, and those that must be refused.
+//! The cases in which nothing fails, and those that must be refused.
 
 use super::{APEX_TTL, SPF, Subject, foreign_records, put, take, value};
 use crate::provider::ErrorKind;
@@ -228,7 +228,7 @@ pub(super) async fn an_alias_a_cut_and_a_wildcard_are_refused(subject: &dyn Subj
 
 pub(super) async fn an_existing_name_beside_a_wildcard_takes_a_value(subject: &dyn Subject) {
     let (provider, apex) = (subject.provider(), subject.apex());
-    // The second exists only because something stands below it; the wildcard does not answer for it
+    // The second exists only because something is below it; the wildcard does not answer for it
     // (RFC 4592, section 2.2.2).
     for owner in ["there.wild", "empty.wild"].map(|label| format!("{label}.{apex}")) {
         assert!(

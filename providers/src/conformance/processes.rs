@@ -78,7 +78,7 @@ pub(super) async fn two_processes_at_once_lose_nothing(subject: &dyn Subject) {
     }
 }
 
-/// What the other process does: adds a value of its own and removes it, over and over, and looks
+/// What the other process does: adds a value of its own and removes it, over and over, and checks
 /// whether all others stay. To be called by a test of its own in the binary of the suite; without
 /// an order there is nothing to do.
 pub async fn another_process() {

@@ -1,4 +1,4 @@
-//! The cases in which the way to the other side fails, or the other side has no time.
+//! The cases in which the way to the server fails, or the server has no time.
 
 use super::{Subject, put, take, value};
 use crate::provider::ErrorKind;

@@ -1,4 +1,4 @@
-//! CNAME records through the program (protocol 2): look, have it changed, look again.
+//! CNAME records through the program (protocol 2): read, have it changed, read again.
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Exec {
                 return Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint("try again"));
             }
             Err(Failure::Open(error)) => {
-                // A look tells; it is never sent again on its own.
+                // A read shows the outcome; the change is never sent again on its own.
                 let now = self.look_alias(owner).await;
                 let now = now.map_err(|error| error.after_loss(owner))?;
                 return if is_done(&now.rrset) {
@@ -150,8 +150,8 @@ impl Exec {
     }
 }
 
-/// An alias stands beside nothing and is never replaced. What `inspect` does not show, records of
-/// other types, the program refuses (exit status 5).
+/// An alias allows no other record beside it and is never replaced. What `inspect` does not show,
+/// records of other types, the program refuses (exit status 5).
 fn refuse(there: &TxtRrset) -> Result<(), ProviderError> {
     let owner = &there.owner;
     let what = if *owner == there.zone.apex {

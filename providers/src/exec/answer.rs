@@ -1,5 +1,5 @@
-//! Answers of a program, read field by field: what is wrong is told in our words, and an entry that
-//! cannot be read costs only itself.
+//! Answers of a program, read field by field: what is wrong is reported in this program's words,
+//! and an entry that cannot be read costs only itself.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! Changing through the program: look, have it changed, look again; nothing is believed that a look
+//! Changing through the program: read, have it changed, read again; nothing is believed that a read
 //! does not show.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
 use crate::wish::{Done, gather, receipts};
 
-/// How often a change is tried when others change the same RRset at the same time.
+/// How often a change is tried when another writer changes the same RRset at the same time.
 const ATTEMPTS: u32 = 5;
 /// Names of one `inspect`.
 const NAMES_AT_ONCE: usize = 200;
@@ -132,7 +132,7 @@ impl Exec {
                     };
                     let before = may_be_done.then(|| plan.look.rrset.clone());
                     let outcome = self.change_one(&name, wish, verb, before).await;
-                    // What a run began of which nobody knows the end may still come.
+                    // What a run of unknown outcome began may still take effect.
                     let outcome = outcome.map_err(|error| {
                         if may_be_done {
                             error.after_loss(&name)
@@ -147,7 +147,7 @@ impl Exec {
         outcomes
     }
 
-    /// Look, change, look again. `before`: a change from there may have been made.
+    /// Read, change, read again. `before`: a change from there may have been made.
     async fn change_one(
         &self,
         name: &str,
@@ -180,7 +180,7 @@ impl Exec {
                     tokio::time::sleep(Duration::from_millis(wait)).await;
                 }
                 Err(Failure::Open(error)) => {
-                    // A look tells; it is never sent again on its own.
+                    // A read shows the outcome; the change is never sent again on its own.
                     let look = self
                         .look_one(name)
                         .await
@@ -302,14 +302,14 @@ impl Exec {
             .map_or(1, |(old, new)| new.wrapping_sub(old));
         match compare(before, &look.rrset, &plan.records, verb == Verb::Add) {
             Err(Difference { ours: false, what }) if steps > 1 => {
-                // Somebody else wrote between the two reads: their doing.
+                // Another writer changed the zone between the two reads.
                 tracing::warn!(
                     name = before.owner,
                     steps,
                     "another change came at the same time: {what}"
                 );
             }
-            // By the program's own version of the zone the look is older than the change.
+            // By the program's own version of the zone the read is older than the change.
             Err(Difference { ours: true, what }) if steps == 0 => {
                 let (program, name) = (self.settings.program.display(), &before.owner);
                 let text = format!(
@@ -370,7 +370,7 @@ impl Exec {
                     };
                     let mut found = Looks::new();
                     for (name, entry) in answer.about(names) {
-                        // Which of the two is true, and which TTL, is anybody's guess.
+                        // Which of the two is true, and which TTL, is not known.
                         let look = match found.contains_key(&name) {
                             true => Err(told_twice(&name)),
                             false => look(&name, entry),
@@ -416,7 +416,7 @@ fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Result<Plan, Provide
     Ok(Plan { look, records })
 }
 
-/// A run of which nobody knew whether it did its work did it.
+/// A run of unknown outcome did its work.
 fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: Verb) -> Done {
     let changed = wish
         .iter()

@@ -44,8 +44,8 @@ impl From<Failure> for ProviderError {
     }
 }
 
-/// An answer as any program writes it: with a byte order mark, or with a text of somebody else's
-/// that was cut in the middle of a character.
+/// An answer as any program writes it: with a byte order mark, or with another party's text that
+/// was cut in the middle of a character.
 fn read<T: Answer>(answer: &[u8]) -> Result<T, String> {
     match json::read(answer) {
         Ok(value) => T::of(value),
@@ -64,7 +64,7 @@ impl Exec {
     ) -> Result<T, ProviderError> {
         let answer = self.run(verb, request, what).await.map_err(|failure| {
             let error = ProviderError::from(failure);
-            // Who only reads leaves nothing open.
+            // A read leaves nothing open.
             let kind = if error.kind == ErrorKind::Unknown {
                 ErrorKind::Unavailable
             } else {
@@ -84,7 +84,7 @@ impl Exec {
         })
     }
 
-    /// What the program says, as it may stand in an error: one line of bounded length, without the
+    /// What the program says, as it may be in an error: one line of bounded length, without the
     /// values of its environment.
     pub(super) fn harmless(&self, text: &str) -> String {
         in_one_line(&self.redacted(text), SHOWN)
@@ -98,7 +98,7 @@ impl Exec {
             .values()
             .map(|value| value.expose_secret())
         {
-            // Short ones are words and numbers, and stand in many texts.
+            // Short ones are words and numbers, and are in many texts.
             if secret.len() >= 8 {
                 text = text.replace(secret, "[REDACTED]");
             }
@@ -301,8 +301,8 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Gone already is as good. The leader has not been waited for, so the number still
-            // means this group.
+            // If it is gone already, the effect is the same. The leader has not been waited for, so
+            // the number still means this group.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

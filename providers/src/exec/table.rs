@@ -39,7 +39,7 @@ pub struct ExecTable {
 
 #[derive(Debug, Clone)]
 enum Variable {
-    /// Nobody knows what people write here.
+    /// The content of these files is not known.
     Text(SecretString),
     Secret(SecretSource),
 }

@@ -1,5 +1,5 @@
-//! Writes that are undecided, and removals of what no look shows. A look may be older than a write, or
-//! come from another server than the one that is written to: "not seen" is not "removed". So the
+//! Writes that are undecided, and removals of what no read shows. A read may be older than a write,
+//! or come from another server than the one that is written to: "not seen" is not "removed". So the
 //! program is told to remove the record all the same, and its word counts.
 //!
 //! A program that cannot remove what is not there is believed only if no write of the record is
@@ -20,7 +20,7 @@ use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordData, TxtRecord, TxtRrset};
 use crate::wish::Done;
 
-/// So many are kept at most.
+/// At most this many are kept.
 const MOST: usize = 1_000;
 
 /// Name, type and data of each record.
@@ -91,7 +91,7 @@ impl Undecided {
 }
 
 impl Exec {
-    /// Has values removed that no look has shown, and looks again.
+    /// Has values removed that no read has shown, and reads again.
     pub(super) async fn remove_unseen(
         &self,
         wishes: &Wishes,
@@ -138,7 +138,7 @@ impl Exec {
             .await
     }
 
-    /// Whether the record is gone, by the word of the program and by a look.
+    /// Whether the record is gone, by the word of the program and by a read.
     async fn judged(
         &self,
         name: &str,
@@ -147,7 +147,7 @@ impl Exec {
         is_there: impl Fn(&TxtRrset) -> bool,
     ) -> Result<(), ProviderError> {
         if let Err(failure) = sent {
-            // What was looked at is not what is there.
+            // What was read is not what is there.
             let is_open = is_open || matches!(failure, Failure::Changed(_));
             let error = ProviderError::from(failure);
             if is_open {

@@ -69,7 +69,7 @@ impl<A: RecordApi> Records<A> {
         verb: Verb,
     ) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
-        // A value of ours is taken away wherever it is, also from a zone that no longer counts.
+        // A record of ours is removed wherever it is, also from a zone that no longer counts.
         if verb == Verb::Present
             && let Err(error) = self.api.check_zone(zone).await
         {
@@ -158,7 +158,7 @@ impl<A: RecordApi> Records<A> {
     }
 
     /// Sends all changes, as many in a call as the API takes. What the answers settle, and what
-    /// must be looked at again.
+    /// must be read again.
     async fn send(
         &self,
         zone: &Zone,
@@ -259,7 +259,7 @@ impl<A: RecordApi> Records<A> {
     }
 }
 
-/// What is wished for at a name: a TXT value, or the target of a CNAME.
+/// What is wanted at a name: a TXT value, or the target of a CNAME.
 fn as_value(record: &Record) -> TxtValue {
     TxtValue {
         owner: record.owner.clone(),
@@ -282,7 +282,7 @@ struct Name {
     error: Option<ProviderError>,
 }
 
-/// What is still to be sent, and what came of the rest.
+/// What is still to be sent, and the outcome of the rest.
 struct Sending {
     names: Vec<Name>,
     /// The next one is the last. A call is late where it was made out of one that failed.
@@ -324,7 +324,7 @@ impl Sending {
         self.calls.extend(single);
     }
 
-    /// What came of a call.
+    /// The outcome of a call.
     fn take(&mut self, call: Call, written: Written) {
         let touched: BTreeSet<usize> = call.iter().map(|(index, _)| *index).collect();
         match written {
@@ -333,7 +333,7 @@ impl Sending {
                 self.proved.extend(call);
             }
             Written::Accepted(id) => self.wrote(&call, id.as_ref()),
-            // The second time, it is not what others changed meanwhile.
+            // The second time, it is not what another writer changed meanwhile.
             Written::Conflict
                 if call.len() > 1
                     && touched

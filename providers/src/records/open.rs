@@ -1,4 +1,4 @@
-//! One name on its way to what is wished for it: what a list, an answer or a conflict means, and the
+//! One name on its way to the wanted state: what a list, an answer or a conflict means, and the
 //! next step.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::wish::{Done, Wish};
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
-/// How often a change is tried when others change the same records at the same time.
+/// How often a change is tried when another writer changes the same records at the same time.
 const CONFLICTS: u32 = 5;
 /// Before the second read that shows a value to be gone which this process has not removed: another
 /// one may have written it a moment ago.
@@ -27,7 +27,7 @@ pub(crate) enum Verb {
     Absent,
 }
 
-/// A name on its way to what is wished for it.
+/// A name on its way to the wanted state.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) kind: RecordKind,
@@ -44,7 +44,7 @@ pub(super) struct Open {
     pub(super) planned_on: Option<String>,
     pub(super) reads_after: usize,
     pub(super) was_read_twice: bool,
-    /// What stood at the name when the last change was planned.
+    /// What was at the name when the last change was planned.
     pub(super) planned_beside: Vec<Value>,
     /// How often the list was asked again after a conflict that it does not explain.
     pub(super) unexplained: usize,
@@ -57,7 +57,7 @@ pub(super) struct Open {
 pub(super) type Outcome = (String, Result<Done, ProviderError>);
 
 impl<A: RecordApi> Records<A> {
-    /// The next step for one name, from what stands there now.
+    /// The next step for one name, from what is there now.
     pub(super) fn plan(
         &self,
         view: &View,
@@ -154,9 +154,9 @@ impl<A: RecordApi> Records<A> {
     }
 }
 
-/// What a list that shows all as wished is worth. One that contradicts what this process changed a
-/// moment ago is older than the change; and where nothing was to be done, a value that is not listed
-/// may have been written by another process a moment ago.
+/// What a list is worth that shows all as wanted. One that contradicts what this process changed a
+/// moment ago is older than the change; and where nothing was to be done, a value that is not
+/// listed may have been written by another process a moment ago.
 fn settled(
     open: &mut Open,
     verb: Verb,

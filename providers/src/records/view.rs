@@ -1,5 +1,5 @@
 //! What an API lists of a zone, and what follows from it: the RRset at a name, and whether a value
-//! can stand there. Pure.
+//! can be there. Pure.
 
 use serde_json::Value;
 
@@ -47,9 +47,9 @@ impl Listed {
 /// An entry of a list that is no record as the API describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unreadable {
-    /// Lower-case A-labels without a trailing dot, where it can be told.
+    /// Lower-case A-labels without a trailing dot, where it is known.
     pub(crate) name: Option<String>,
-    /// `TXT`, in upper case, where it can be told.
+    /// `TXT`, in upper case, where it is known.
     pub(crate) kind: Option<String>,
     /// Which entry, and what is wrong with it.
     pub(crate) what: String,
@@ -131,7 +131,7 @@ impl View {
     }
 
     /// Refuses a name that cannot become an alias: the apex, one with another alias, one with any
-    /// record. It stands beside nothing (RFC 1034, section 3.6.2).
+    /// record. It allows no other record beside it (RFC 1034, section 3.6.2).
     pub(crate) fn refuse_alias(&self, apex: &str, owner: &str) -> Result<(), ProviderError> {
         let refused = |text: String, hint: &str| {
             Err(ProviderError::new(ErrorKind::Unsafe, text).with_hint(hint))
@@ -154,7 +154,8 @@ impl View {
         refused(text, "remove what stands there, if nobody needs it")
     }
 
-    /// Refuses a name at which a value would not be seen, or would take something away from others.
+    /// Refuses a name at which a value would not be seen, or would take an answer away from another
+    /// name.
     pub(crate) fn refuse(
         &self,
         apex: &str,
@@ -167,7 +168,7 @@ impl View {
                 .iter()
                 .find(|record| record.kind == kind && record.name == name)
         };
-        // At the apex these APIs answer an alias with what it points to, and other records stand
+        // At the apex these APIs answer an alias with what it points to, and other records are
         // beside it.
         let alias = at(owner, "CNAME").map(|record| format!("a CNAME to {}", record.content));
         let above = upwards(owner)

@@ -88,7 +88,7 @@ pub(super) struct Questions<'a> {
     line: Option<Line>,
 }
 
-/// What came of a signed question.
+/// The outcome of a signed question.
 enum Signed {
     /// The answer, signed with our key.
     Answer(Message),

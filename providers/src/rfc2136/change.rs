@@ -20,32 +20,33 @@ use super::wish::{Done, Limits, Next, Open, Plan, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{Receipt, Record, RecordData, RecordKind, Zone};
 
-/// How often a change is tried when others change the same zone at the same time, or the server
-/// that is read is behind.
+/// How often a change is tried when another writer changes the same zone at the same time, or the
+/// server that is read is behind.
 const ATTEMPTS: u32 = 8;
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
-/// How long a server that is behind is given before it is looked at again.
+/// How long a server that is behind is given before it is read again.
 const BEHIND_WAIT: Duration = Duration::from_millis(300);
 /// How often the zone that takes the updates must say that it has another SOA before a server that
 /// stores another SOA than it shows is taken for such.
 pub(super) const OTHERS_BEFORE_INCOMPARABLE: u32 = 3;
 /// Octets of one message: a quarter of what DNS allows, so that guards and signature always fit.
 const CHUNK_OCTETS: usize = 16 * 1024;
-/// Names of one zone looked at together: each message changes the SOA that the next one requires.
+/// Names of one zone that are read together: each message changes the SOA that the next one
+/// requires.
 const NAMES_AT_ONCE: usize = 64;
-/// Names looked at, and zones changed, at the same time.
+/// Names that are read, and zones changed, at the same time.
 const AT_ONCE: usize = 8;
 
-/// What goes on after a message.
+/// What continues after a message.
 #[allow(
     clippy::large_enum_variant,
     reason = "one value at a time, which is taken apart at once"
 )]
 enum Then {
     Again(String),
-    /// After a moment: others write at the same time.
+    /// After a moment: another writer changes the zone at the same time.
     AgainLater(String),
     End(Result<Done, ProviderError>),
 }
@@ -74,7 +75,7 @@ impl Rfc2136 {
             .map(async |(zone, wishes)| {
                 let _turn = self.queues.turn(zone.apex.clone()).await;
                 // A message is about one type: a CNAME and a TXT value of one name exclude each
-                // other, and only a look in between shows it.
+                // other, and only a read in between shows it.
                 let (txt, cname) = wishes
                     .into_iter()
                     .partition(|wish| wish.kind == RecordKind::Txt);
@@ -107,7 +108,7 @@ impl Wish {
     }
 }
 
-/// One wish for each name and type.
+/// One wanted change for each name and type.
 fn gather(records: &[Record]) -> Vec<Wish> {
     let mut wishes: BTreeMap<(&str, RecordKind), Wish> = BTreeMap::new();
     for record in records.iter().filter(|record| check(record).is_ok()) {
@@ -272,7 +273,7 @@ impl Visit<'_> {
         is_new && look.shadows_itself() && !allowed
     }
 
-    /// A look with what is known of the name beside it.
+    /// A read with what is known of the name beside it.
     async fn with_room(
         &self,
         look: Result<Look, ProviderError>,
@@ -309,7 +310,7 @@ impl Visit<'_> {
         plan(zone, look, wish, verb, findings, limits)
     }
 
-    /// What became of one name. `open`: a message about it was sent, and no answer came.
+    /// The outcome of one name. `open`: a message about it was sent, and no answer came.
     pub(super) async fn change_owner(
         &self,
         zone: &Zone,
@@ -352,7 +353,7 @@ impl Visit<'_> {
         }
     }
 
-    /// Look, plan, send, read back; again when the look was stale or the answer got lost.
+    /// Read, plan, send, read back; again when the read was stale or the answer got lost.
     async fn try_owner(
         &self,
         zone: &Zone,
@@ -446,8 +447,7 @@ impl Visit<'_> {
                 }
             }
             Sent::Conflict(code) => {
-                // Looking again says whether an alias or a cut came between, or just another
-                // value.
+                // Another read shows whether an alias or a cut came between, or just another value.
                 let look = plan.look.clone();
                 findings.refused(plan, code);
                 if findings.is_made_up() {

@@ -1,8 +1,8 @@
 //! CNAMEs: reading one, and the guarded update that makes or removes one.
 //!
-//! A CNAME stands beside nothing else (RFC 1034, section 3.6.2). Servers do not refuse one where
-//! something stands: they put it in the place of another CNAME, or ignore it, and say NOERROR. So
-//! the guard of an addition is "nothing at all stands at the name".
+//! A CNAME allows no other record beside it (RFC 1034, section 3.6.2). Servers do not refuse one
+//! where something is: they put it in the place of another CNAME, or ignore it, and say NOERROR. So
+//! the guard of an addition is "there is nothing at the name".
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{RecordKind, TxtRrset, Zone, is_within, same_name};
 
 impl Visit<'_> {
-    /// The CNAME at `owner`, and what else decides whether one can stand there.
+    /// The CNAME at `owner`, and what else decides whether one can be there.
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] at the apex, below a DNAME and at or below a zone cut,
@@ -179,7 +179,7 @@ pub(super) fn plan_cname(
     }))
 }
 
-/// What of `wish` is not so at the name.
+/// What is not as `wish` wants it at the name.
 pub(super) fn cname_difference(rrset: &TxtRrset, wish: &Wish, present: bool) -> Option<String> {
     let shows = rrset.cname.as_ref().is_some_and(|there| wish.wants(there));
     let wanted: Vec<&str> = wish.values.iter().map(String::as_str).collect();
@@ -188,7 +188,7 @@ pub(super) fn cname_difference(rrset: &TxtRrset, wish: &Wish, present: bool) -> 
 }
 
 impl Wish {
-    /// Whether a CNAME to `target` is what is wished for.
+    /// Whether a CNAME to `target` is wanted.
     pub(super) fn wants(&self, target: &str) -> bool {
         self.values.iter().any(|wanted| same_name(wanted, target))
     }
@@ -214,7 +214,7 @@ fn another_target(owner: &str, there: &str) -> ProviderError {
         .with_hint("remove it, if nothing needs it any more, then try again")
 }
 
-/// Something else stands at the name.
+/// Something else is at the name.
 pub(super) fn beside_others(server: &str, owner: &str) -> ProviderError {
     let text = format!(
         "{server} has other records at {owner}, and a CNAME can stand beside none (RFC 1034, \

@@ -106,7 +106,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// How long the other side may take.
+/// How long the server may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
     /// For a connection.

@@ -72,7 +72,7 @@ impl Findings {
         }
     }
 
-    /// Takes in a new look; true when the last guards were refused and the server still shows what
+    /// Takes in a new read; true when the last guards were refused and the server still shows what
     /// they were made from.
     pub(super) fn is_unmoved(&mut self, look: &Look) -> bool {
         let unmoved = self

@@ -54,7 +54,7 @@ impl TsigKey {
         })
     }
 
-    /// The algorithm's name as it stands in key files.
+    /// The algorithm's name as it is in key files.
     pub fn algorithm(&self) -> String {
         self.algorithm.to_string()
     }
@@ -80,7 +80,7 @@ pub fn read_algorithm(name: &str) -> Result<TsigAlgorithm, String> {
         "gss-tsig" | "gss.microsoft.com" => Err(format!(
             "GSS-TSIG needs Kerberos and is not supported; {HINT}"
         )),
-        // Not shown: what stands in the wrong place may be the secret.
+        // Not shown: what is in the wrong place may be the secret.
         _ => Err("the algorithm is not one of hmac-sha256, hmac-sha384, hmac-sha512".to_owned()),
     }
 }
@@ -89,7 +89,7 @@ pub fn read_algorithm(name: &str) -> Result<TsigAlgorithm, String> {
 /// of a key whose file does not hold it.
 ///
 /// # Errors
-/// Says what is wrong and in which line, never what stands in it.
+/// Says what is wrong and in which line, never what is in it.
 pub fn read_key_file(
     text: &SecretString,
     wanted: Option<&str>,
@@ -128,7 +128,7 @@ pub fn read_key_file(
     TsigKey::new(&found.name, algorithm, secret)
 }
 
-/// A key as it stands in the file.
+/// A key as it is in the file.
 struct Statement {
     name: String,
     algorithm: Option<String>,

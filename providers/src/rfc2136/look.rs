@@ -1,7 +1,6 @@
-//! Reading: which zone holds a name, what TXT stands at it, and whether a value can stand there
-//! safely.
+//! Reading: which zone holds a name, what TXT is at it, and whether a value can be there safely.
 //!
-//! All questions of one look go over one connection, the SOA first: if the zone that takes the
+//! All questions of one read go over one connection, the SOA first: if the zone that takes the
 //! write still has that SOA, the records and the TTL read after it are its own.
 
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use super::message::{self, parent, plain_name, wire_name};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 
-/// What one look at a name showed.
+/// What one read of a name showed.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) rrset: TxtRrset,
@@ -41,7 +40,7 @@ impl Look {
         self.shadowed.as_ref() == Some(&self.name)
     }
 
-    /// The look at a name that is known to have TXT records of its own.
+    /// The read of a name that is known to have TXT records of its own.
     pub(super) fn own(mut self) -> Self {
         if self.is_taken_for_made_up()
             && let Some(own) = &mut self.otherwise
@@ -143,7 +142,7 @@ impl Visit<'_> {
         ))
     }
 
-    /// What stands at `owner` of the type that is wished for.
+    /// What is at `owner` of the wanted type.
     ///
     /// # Errors
     /// As [`Self::look`] and [`Self::look_for_cname`].
@@ -159,7 +158,7 @@ impl Visit<'_> {
         }
     }
 
-    /// The TXT RRset at `owner` and what else decides whether a value can stand there.
+    /// The TXT RRset at `owner` and what else decides whether a value can be there.
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] at an alias and below a zone cut, [`ErrorKind::NoZone`] where the
@@ -230,8 +229,8 @@ impl Visit<'_> {
             }
             let made_of = message::txt_at(&reply.answers, &wildcard);
             if under_wildcard && !made_of.is_empty() && made_of == ttls {
-                // Most often made up from the wildcard, and nothing stands at the name itself; but
-                // a name that exists may say the same, as where every name has `v=spf1 -all`. The
+                // Most often made up from the wildcard, and nothing is at the name itself; but a
+                // name that exists may say the same, as where every name has `v=spf1 -all`. The
                 // guards of the update tell.
                 let nothing = TxtRrset {
                     ttl: None,
@@ -253,7 +252,7 @@ impl Visit<'_> {
         })
     }
 
-    /// Whether `name` exists without records of its own because something stands below it (an empty
+    /// Whether `name` exists without records of its own because something is below it (an empty
     /// non-terminal).
     ///
     /// A wildcard does not answer for such a name (RFC 4592, section 2.2.2): it lacks what the

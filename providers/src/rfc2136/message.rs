@@ -113,7 +113,7 @@ impl Update {
         );
     }
 
-    /// Nothing at all may stand at `name` (section 2.4.5). Without it a server puts a CNAME in the
+    /// Nothing at all may be at `name` (section 2.4.5). Without it a server puts a CNAME in the
     /// place of another one and says NOERROR (measured: BIND, Knot and PowerDNS).
     pub(super) fn require_unused(&mut self, name: &Name) {
         self.require(name, RecordType::ANY, DNSClass::NONE);

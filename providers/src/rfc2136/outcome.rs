@@ -5,7 +5,7 @@ use super::wish::{Done, Open, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone, same_name};
 
-/// The name is as wished. After a lost answer that answer was a success, as far as it was not so
+/// The name is as wanted. After a lost answer that answer was a success, as far as it was not so
 /// before.
 pub(super) fn found_done(look: Look, wish: &Wish, verb: Verb, open: Option<Open>) -> Done {
     let Some(Open { before, .. }) = open else {
@@ -75,7 +75,7 @@ pub(super) fn kept(server: &str, zone: &Zone, owner: &str, serial: u32) -> Provi
     )
 }
 
-/// Others write faster than we do.
+/// Another writer changes the values faster than this program.
 pub(super) fn changing(server: &str, owner: &str, last: &str) -> ProviderError {
     let text = format!(
         "the TXT values of {owner} at {server} changed under each attempt ({last}); nothing was \

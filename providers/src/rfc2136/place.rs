@@ -54,7 +54,7 @@ impl Visit<'_> {
     }
 
     /// Whether the server may show another SOA than it compares: it signs the zone, or it is
-    /// PowerDNS, which can be told to (SOA-EDIT). What PowerDNS shows may come from a cache, too, and
+    /// PowerDNS, which is known to (SOA-EDIT). What PowerDNS shows may come from a cache, too, and
     /// the TTL with it: before one is taken over, that must be out of the question.
     async fn may_store_another_soa(
         &self,
@@ -71,7 +71,7 @@ impl Visit<'_> {
         self.is_signed(zone).await
     }
 
-    /// Why nothing came of all attempts.
+    /// Why all attempts failed.
     pub(super) async fn given_up(
         &self,
         zone: &Zone,

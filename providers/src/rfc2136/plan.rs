@@ -1,4 +1,4 @@
-//! Planning: the guarded update that fulfils a wish, from one look. No I/O.
+//! Planning: the guarded update that makes the wanted change, from one read. No I/O.
 
 use hickory_proto::rr::{DNSClass, RecordType};
 
@@ -63,7 +63,7 @@ pub(super) fn plan(
             // no quotes, and fails to remove from it.
             update.delete(&look.name, &absent_value());
             // The TTL is the RRset's (RFC 2181, section 5.2): one record with another TTL changes
-            // everybody's.
+            // the TTL of all.
             let ttl = look.rrset.ttl.unwrap_or(limits.ttl);
             let insert = |record| update.insert(&look.name, ttl, record);
             records.iter().for_each(insert);

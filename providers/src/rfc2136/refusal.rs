@@ -16,12 +16,12 @@ use crate::record::RecordKind;
 
 /// Records of one type at one name that BIND keeps by default (`max-records-per-type`).
 pub(super) const BIND_RECORDS_PER_TYPE: usize = 100;
-/// A message is about many names; so many are named with their grant.
+/// A message is about many names; this many are named with their grant.
 const MOST_GRANTS: usize = 3;
 /// When a refusal that may come from a frozen zone is worth another try.
 const FROZEN_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Who asked whom for what: the words of each message.
+/// Which server was asked what: the words of each message.
 pub(super) struct Request<'a> {
     pub(super) server: String,
     /// The key's name.

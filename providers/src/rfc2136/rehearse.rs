@@ -38,7 +38,7 @@ impl Visit<'_> {
         Ok(done)
     }
 
-    /// Whether one more value has room where many stand: the update adds a value and deletes it
+    /// Whether one more value has room where there are many: the update adds a value and deletes it
     /// again, so that BIND and Knot change nothing, not even the serial (measured). PowerDNS counts
     /// the serial up, has no such limit, and is not asked.
     async fn prove_room(&self, zone: &Zone, owner: &str) -> Result<(), ProviderError> {
@@ -60,7 +60,8 @@ impl Visit<'_> {
             .await
         {
             Sent::Failed { error, .. } => Err(error),
-            // Others write at the same time, or the server compares otherwise: nothing is shown.
+            // Another writer changes the zone at the same time, or the server compares otherwise:
+            // nothing is shown.
             Sent::Done | Sent::Conflict(_) => Ok(()),
             Sent::Lost(what) => {
                 let server = &self.provider.settings.server;

@@ -14,7 +14,7 @@ use super::wish::{absent_target, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Debug)]
 pub(super) enum Sent {
     /// NOERROR, verified.
@@ -171,7 +171,8 @@ impl Visit<'_> {
     }
 
     /// A question in the form of an update: the guards are what is asked, and what follows deletes
-    /// a value that is nowhere. Whoever forwards updates forwards it to the zone that takes them.
+    /// a value that is nowhere. A server that forwards updates forwards it to the zone that takes
+    /// them.
     async fn compare(
         &self,
         about: &About<'_>,

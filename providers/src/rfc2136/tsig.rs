@@ -1,6 +1,6 @@
 //! Signing a request and judging the reply (RFC 8945).
 //!
-//! The reply's TSIG record is looked at *before* it is verified: BADKEY and BADSIG come unsigned by
+//! The reply's TSIG record is read *before* it is verified: BADKEY and BADSIG come unsigned by
 //! design (section 5.3.2), and a library that only says "does not verify" sends people to the wrong
 //! cause.
 

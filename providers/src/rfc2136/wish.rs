@@ -14,7 +14,7 @@ use crate::record::{RecordKind, TxtRecord, TxtRrset};
 pub(super) enum Verb {
     Present,
     Absent,
-    /// What `Present` would send, with the deletion of the wished values, which are nowhere,
+    /// What `Present` would send, with the deletion of the wanted values, which are nowhere,
     /// instead of their addition.
     Rehearsal,
 }

@@ -44,7 +44,7 @@ pub struct Access {
     pub region: Option<String>,
     /// A role to assume with those credentials.
     pub role_arn: Option<String>,
-    /// What the role's owner wants to hear.
+    /// The external id that the role's owner asks for.
     pub external_id: Option<String>,
     /// Instead of AWS's own endpoints, for Route 53 and for STS.
     pub endpoint: Option<String>,

@@ -1,6 +1,6 @@
-//! CNAME records: what stands at a name that is to become an alias, and the change that makes or
-//! removes exactly ours. CREATE is refused where anything of the type stands, and DELETE where the
-//! record is not literally the one that was read, so nobody's alias is replaced.
+//! CNAME records: what is at a name that is to become an alias, and the change that makes or
+//! removes exactly ours. CREATE is refused where anything of the type is, and DELETE where the
+//! record is not literally the one that was read, so no foreign alias is replaced.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::record::{RecordData, RecordKind};
 use crate::wish::Wish;
 
 impl Listing {
-    /// What stands at `owner` for whoever wants a CNAME there, or wants it gone.
+    /// What is at `owner`, for a CNAME that is to be added there or removed.
     ///
     /// # Errors
-    /// [`ErrorKind::Unsafe`] below a zone cut, and for a new alias where anything else stands.
+    /// [`ErrorKind::Unsafe`] below a zone cut, and for a new alias where anything else is.
     pub(super) fn look_alias(
         &self,
         zone: &Known,
@@ -61,7 +61,7 @@ impl Listing {
 }
 
 impl Plan {
-    /// What `wish` takes, or `None` where all is as wished.
+    /// What `wish` takes, or `None` where all is as wanted.
     pub(super) fn of_alias(
         look: &Look,
         wish: &Wish,
@@ -117,8 +117,8 @@ impl Plan {
     }
 }
 
-/// What a publish of an alias would send, bound to be refused as a whole: its DELETE is for an alias
-/// that stands nowhere.
+/// What a publish of an alias would send, bound to be refused as a whole: its DELETE is for an
+/// alias that is nowhere.
 pub(super) fn rehearsal(owner: &str, ttl: u32) -> Result<Vec<Change>, ProviderError> {
     let target = format!("preflight-{:032x}.invalid", rand::random::<u128>());
     let set = cname_set(owner, &target, ttl)?;

@@ -20,7 +20,7 @@ use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue};
 use crate::wish::{Done, Wish, gather, receipts};
 
-/// How often a change is tried when others change the same names at the same time.
+/// How often a change is tried when another writer changes the same names at the same time.
 const ATTEMPTS: u32 = 5;
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
@@ -32,10 +32,10 @@ const AT_ONCE: usize = 8;
 
 pub(super) type Outcome = (String, Result<Done, ProviderError>);
 
-/// Plans that go together, and what became of them so far.
+/// Plans that go together, and their outcome so far.
 struct Batch {
     plans: Vec<Plan>,
-    /// How often it was refused because of what others did.
+    /// How often it was refused because of another writer's change.
     stale: u32,
     /// How often no answer came.
     lost: u32,
@@ -71,12 +71,12 @@ impl Route53 {
         let gone = self
             .change_wishes(gather(values), verb, &mut outcomes)
             .await;
-        // A zone that is gone may have been made anew, under another id.
+        // A zone that is gone may have been made again, under another id.
         self.change_wishes(gone, verb, &mut outcomes).await;
         receipts(values, &outcomes)
     }
 
-    /// The wishes whose zone was remembered and is there no more.
+    /// The wanted changes whose remembered zone is no longer there.
     async fn change_wishes(
         &self,
         wishes: Vec<Wish>,
@@ -136,7 +136,7 @@ impl Route53 {
         outcomes
     }
 
-    /// One read; what is to be done for each name, and the names that are done with.
+    /// One read; what is to be done for each name, and the names that are no longer needed.
     pub(super) async fn plan(
         &self,
         zone: &Known,
@@ -237,7 +237,7 @@ impl Route53 {
             let error = self.api.failed(&self.changing(zone, &batch), &failure);
             return (batch.all(&error).collect(), Vec::new());
         }
-        // Either way the zone may be another than it was: look again before anything else.
+        // Either way the zone may be another than it was: read again before anything else.
         let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
         let planned = match self.plan(zone, &wishes, verb).await {
             Ok(planned) => planned,
@@ -245,7 +245,7 @@ impl Route53 {
         };
         let (plans, mut outcomes) = planned;
         if *may_come {
-            // What is as wished now, and was not before, is what the lost answer would have said.
+            // What is as wanted now, and was not before, is what the lost answer would have said.
             for (owner, outcome) in &mut outcomes {
                 if let (Ok(now), Some(plan)) = (
                     &mut *outcome,
@@ -313,13 +313,13 @@ impl Route53 {
             return Vec::new();
         }
         if plans == batch.plans {
-            // Nobody changed anything: one of the names spoils the batch, or somebody changed
-            // something to and fro.
+            // Nothing changed: one of the names spoils the batch, or a writer changed something and
+            // changed it back.
             if plans.len() > 1 {
                 let second = plans.split_off(plans.len() / 2);
                 return [plans, second].map(|plans| Batch { plans, ..batch }).into();
             }
-            // The list may lag behind what others changed.
+            // The list may lag behind the change of another writer.
             let Some(wait) = UNEXPLAINED_WAITS_MS.get(batch.suspect) else {
                 let error = self.api.failed(&self.changing(zone, &batch), failure);
                 outcomes.extend(batch.all(&error));

@@ -14,7 +14,7 @@ use crate::record::TxtRrset;
 use crate::wish::Wish;
 
 impl Route53 {
-    /// Reads again where the list shows all as wished and contradicts what this process changed a
+    /// Reads again where the list shows all as wanted and contradicts what this process changed a
     /// moment ago: then it is older than that.
     pub(super) async fn settled(
         &self,

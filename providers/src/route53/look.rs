@@ -1,4 +1,4 @@
-//! Reading a zone: what stands at the names, and whether a value can stand there safely.
+//! Reading a zone: what is at the names, and whether a value can be there safely.
 //!
 //! The first page of a zone has up to 300 RRsets and begins with the apex, so one call reads most
 //! zones whole, and the apex of every zone. Of a large zone either the rest is listed or its names
@@ -20,7 +20,7 @@ use crate::record::{TxtRrset, host_of, is_within};
 #[derive(Debug, Default)]
 pub(super) struct Listing(BTreeMap<String, Vec<ResourceRecordSet>>);
 
-/// What stands at one name.
+/// What is at one name.
 #[derive(Debug, Clone)]
 pub(super) struct Look {
     pub(super) rrset: TxtRrset,
@@ -132,7 +132,7 @@ impl Listing {
         self.0.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Whether something stands at a name or below it (RFC 4592, section 2.2.2).
+    /// Whether something is at a name or below it (RFC 4592, section 2.2.2).
     fn exists(&self, name: &str) -> bool {
         self.0.contains_key(name) || self.0.keys().any(|other| is_within(other, name))
     }
@@ -145,7 +145,7 @@ impl Listing {
             .unwrap_or(apex)
     }
 
-    /// What stands at `owner`.
+    /// What is at `owner`.
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] at an alias, below a zone cut, and where an answer depends on who

@@ -1,4 +1,4 @@
-//! Planning: which changes make a name as it is wished, and how many of them fit into one batch.
+//! Planning: which changes give a name its wanted state, and how many of them fit into one batch.
 //! Pure.
 
 use std::collections::BTreeSet;
@@ -37,12 +37,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What `wish` takes, or `None` where all is as wished. `new_ttl` is for an RRset that does not
+    /// What `wish` takes, or `None` where all is as wanted. `new_ttl` is for an RRset that does not
     /// exist yet, seconds.
     ///
     /// DELETE names the RRset as it was read, and Route 53 refuses the batch when it is not
-    /// literally so any more; CREATE refuses it when there is one already. So whatever others do
-    /// meanwhile, nothing of theirs is lost.
+    /// literally so any more; CREATE refuses it when there is one already. So no change of another
+    /// writer in the meantime is lost.
     pub(super) fn of(
         look: &Look,
         wish: &Wish,
@@ -66,7 +66,7 @@ impl Plan {
             .as_ref()
             .and_then(|set| set.resource_records.clone())
             .unwrap_or_default();
-        // Others' values go back as they were read, letter by letter.
+        // Foreign values go back as they were read, letter by letter.
         let mut values: Vec<ResourceRecord> = stored
             .into_iter()
             .filter(|record| !goes(&read_value(&record.value)))
@@ -153,7 +153,7 @@ impl Plan {
     }
 }
 
-/// What a batch weighs by the two limits.
+/// The size of a batch by the two limits.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
     records: usize,
@@ -189,7 +189,7 @@ pub(super) fn batches(plans: Vec<Plan>) -> Vec<Vec<Plan>> {
     batches.into_iter().map(|(_, batch)| batch).collect()
 }
 
-/// What a publish would send, bound to be refused as a whole: its DELETE is for a value that stands
+/// What a publish would send, bound to be refused as a whole: its DELETE is for a value that is
 /// nowhere.
 pub(super) fn rehearsal(owner: &str, ttl: u32) -> Result<Vec<Change>, ProviderError> {
     let absent = TxtRecord::of(&format!(

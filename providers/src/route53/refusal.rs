@@ -1,5 +1,5 @@
-//! What AWS says when it does not do what it was asked, in our words, with the setting or the
-//! permission to mend.
+//! What AWS says when it does not do what it was asked, in this program's words, with the setting
+//! or the permission to repair.
 
 use std::error::Error;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use prevalidate_kit::text::in_one_line;
 
 use crate::provider::{ErrorKind, ProviderError};
 
-/// After so long an account that was throttled all the time is worth another call.
+/// After this time an account that was throttled all the time is called again.
 const AFTER_THROTTLING: Duration = Duration::from_secs(60);
 
 /// Characters of one message of AWS in an error.
@@ -38,10 +38,10 @@ pub(super) enum Failure {
     Lost(String),
     /// It was not sent.
     Unsent(String),
-    /// It was not sent: how many calls others make meanwhile is not known.
+    /// It was not sent: how many calls other processes make meanwhile is not known.
     Unpaced(String),
-    /// It was not sent, for lack of credentials. `passing`: whoever gives them could not be
-    /// reached.
+    /// It was not sent, for lack of credentials. `passing`: the source of the credentials could not
+    /// be reached.
     NoCredentials { why: String, passing: bool },
 }
 
@@ -165,8 +165,8 @@ pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
     parts.join(": ")
 }
 
-/// What AWS says, as far as it may be told. Where a signature is wrong it goes on with everything
-/// that was signed, a session's token included.
+/// What AWS says, as far as it may be shown. Where a signature is wrong it continues with
+/// everything that was signed, a session's token included.
 fn first_line(text: &str) -> String {
     // The SDK shows some messages as a program would write them, line ends too.
     let mut lines = text

@@ -33,8 +33,7 @@ const KEYS: [&str; 12] = [
     "allow_wildcard_shadow",
 ];
 
-/// Calls a second. AWS allows an account five, since July 2026 ten, for everybody who uses its
-/// Route 53.
+/// Calls a second. AWS allows an account five, since July 2026 ten, for all users of its Route 53.
 const DEFAULT_RATE: u32 = 5;
 const MOST_RATE: u32 = 50;
 

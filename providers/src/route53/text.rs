@@ -1,7 +1,7 @@
 //! How Route 53 writes names and TXT values: character-strings in quotes, with octal escapes.
 //!
-//! A `Value` that others wrote goes back exactly as it was read: DELETE compares it literally. What
-//! is decoded here is only compared and shown.
+//! A foreign `Value` goes back exactly as it was read: DELETE compares it literally. What is
+//! decoded here is only compared and shown.
 //! <https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/ResourceRecordTypes.html#TXTFormat>
 
 use crate::record::TxtRecord;

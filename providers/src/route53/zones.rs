@@ -2,8 +2,8 @@
 //! per domain.
 //!
 //! Private zones do not count: a public CA cannot see them. Of several public zones of one name
-//! only the one counts that the parent delegates to; where nobody can say which that is, all are
-//! listed and none is written.
+//! only the one counts that the parent delegates to; where it is not known which one that is, all
+//! are listed and none is written.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! CNAME records: beside nothing, in nobody's place, and only ours is taken away.
+//! CNAME records: beside nothing, in no other record's place, and only ours is removed.
 
 use super::*;
 

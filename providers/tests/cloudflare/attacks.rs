@@ -1,4 +1,4 @@
-//! Answers that are cut off, endless, hostile or somebody else's: an error of bounded length,
+//! Answers that are cut off, endless, hostile or another server's: an error of bounded length,
 //! nothing lost, no secret told.
 
 use std::sync::Mutex;

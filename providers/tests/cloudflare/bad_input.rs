@@ -1,9 +1,9 @@
 //! Settings that do not work and zones that do not count: nothing is written, and the setting to
-//! mend is named.
+//! repair is named.
 
 use super::*;
 
-/// Nothing was written, and the error says which setting to mend.
+/// Nothing was written, and the error says which setting to repair.
 fn refuses(fake: &FakeCloudflare, error: &ProviderError, kind: ErrorKind, words: &[&str]) {
     assert_eq!(error.kind, kind, "{}", shown(error));
     assert!(

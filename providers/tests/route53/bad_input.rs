@@ -1,5 +1,5 @@
 //! Wrong keys, wrong region, wrong account, several zones of one name: each names the setting to
-//! mend and writes nothing.
+//! repair and writes nothing.
 
 use super::*;
 
@@ -161,7 +161,7 @@ async fn of_several_public_zones_of_one_name_the_live_one_is_written_and_a_priva
     fake.zone("Z0PRIVATE", APEX, ACCOUNT);
     fake.with("Z0PRIVATE", |zone| zone.private = true);
     let untouched = (fake.dump("Z0AAASTALE"), fake.dump("Z0PRIVATE"));
-    // Nobody can say which is live: both are listed, with what to compare.
+    // It is not known which is live: both are listed, with what to compare.
     let blind: Option<LiveNameServers> = Some(Arc::new(|_| {
         Box::pin(async { Err("no root server answers".to_owned()) })
     }));

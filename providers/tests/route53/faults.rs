@@ -1,4 +1,4 @@
-//! Others at the same time, throttling, and answers that get lost.
+//! Other writers at the same time, throttling, and answers that get lost.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
             (Some(60), Some(60))
         );
         assert_eq!(fake.calls(Operation::ChangeResourceRecordSets), 2);
-        // What others wrote in whatever way stands there as they wrote it.
+        // Foreign values are there exactly as they were written.
         let mut expected: Vec<String> =
             foreign_records().iter().skip(1).map(presentation).collect();
         expected
@@ -272,7 +272,7 @@ async fn a_zone_that_was_made_anew_is_found_under_its_new_id() {
     let receipt = add(&*provider, APEX, "swiss-pki=anew").await.unwrap();
     assert_eq!(receipt.after.zone.id.as_deref(), Some("Z0ANEW"));
     // A zone made a moment ago is not missed for minutes either, once the list is no longer fresh;
-    // one that is gone is no zone.
+    // one that is gone is not a zone.
     fake.remove_zone("Z0ANEW");
     let error = add(&*provider, APEX, "swiss-pki=gone").await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NoZone, "{}", shown(&error));

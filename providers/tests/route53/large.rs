@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// So many names with a value each, in Route 53's order.
+/// This many names with a value each, in Route 53's order.
 fn fill(fake: &Fake, names: usize) {
     fake.with(ZONE, |zone| {
         let sets = (0..names).map(|number| {

@@ -1,5 +1,5 @@
-//! A second opinion: moto, an emulator of AWS that others wrote, on the shape of requests and
-//! answers, and on pages.
+//! A second opinion: moto, an independent emulator of AWS, on the shape of requests and answers,
+//! and on pages.
 //!
 //! It is no judge of what matters most here (measured with 5.2.5). It takes a DELETE that matches
 //! anything ever written, so a stale one, too; it takes CREATE beside an RRset that is there, but
@@ -168,7 +168,7 @@ async fn moto_understands_what_we_send_and_we_what_it_answers() {
             && now.holds("swiss-pki=moto")
             && now.ttl == Some(APEX_TTL)
     );
-    // What stands then has never stood before, or moto would not create it.
+    // What is there then has never been there before, or moto would not create it.
     assert!(
         add(&*provider, APEX, "swiss-pki=second")
             .await

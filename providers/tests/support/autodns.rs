@@ -37,7 +37,6 @@ struct Inside {
     lag: Option<Lag>,
 }
 
-/// The fake.
 pub struct FakeAutodns {
     pub web: Web,
     inside: Arc<Mutex<Inside>>,
@@ -79,7 +78,7 @@ impl FakeAutodns {
         self.inside().names = Some(names);
     }
 
-    /// A record that stands there; its name relative to the zone, without TTL when it is 0.
+    /// A record that is there; its name relative to the zone, without TTL when it is 0.
     pub fn put(&self, zone: &str, name: &str, kind: &str, ttl: u64, value: &str) {
         let mut record = json!({ "name": name, "type": kind, "value": value });
         if ttl > 0 {
@@ -94,7 +93,7 @@ impl FakeAutodns {
             .push(record);
     }
 
-    /// Somebody sets the TTL of all TXT records of a name.
+    /// A person sets the TTL of all TXT records of a name.
     pub fn set_ttl(&self, zone: &str, name: &str, ttl: u64) {
         let mut inside = self.inside();
         let records = inside.zones.get_mut(&(zone.into(), SERVER.into())).unwrap();
@@ -104,7 +103,7 @@ impl FakeAutodns {
             .for_each(|record| record["ttl"] = json!(ttl));
     }
 
-    /// Somebody deletes a record.
+    /// A person deletes a record.
     pub fn take(&self, zone: &str, name: &str, value: &str) {
         let mut inside = self.inside();
         inside.serial += 1;
@@ -112,7 +111,7 @@ impl FakeAutodns {
         records.retain(|record| record["name"] != name || record["value"] != value);
     }
 
-    /// Somebody deletes the CNAME of a name.
+    /// A person deletes the CNAME of a name.
     pub fn take_alias(&self, zone: &str, name: &str) {
         let mut inside = self.inside();
         inside.serial += 1;
@@ -131,7 +130,7 @@ impl FakeAutodns {
         lines
     }
 
-    /// The next `reads` of a zone show what stands there now, whatever is written meanwhile.
+    /// The next `reads` of a zone show what is there now, whatever is written meanwhile.
     pub fn lag(&self, reads: usize) {
         let mut inside = self.inside();
         inside.lag = Some((inside.zones.clone(), inside.serial, reads));
@@ -147,7 +146,7 @@ impl FakeAutodns {
         self.web.fail(call, fault);
     }
 
-    /// A handle for somebody who adds a record while a call is under way.
+    /// A handle for a writer that adds a record while a call is under way.
     pub fn somebody(&self) -> impl Fn(&str, &str, &str) + Send + 'static {
         let inside = Arc::clone(&self.inside);
         move |zone, name, value| {
@@ -221,7 +220,7 @@ impl Inside {
                     "virtualNameServer": server, "resourceRecords": records }]),
                 ))
             }
-            // Also the update of a whole zone, which nobody here may ever do.
+            // Also the update of a whole zone, which the provider must never do.
             _ => Err(refused(405, "E00405", "Methode nicht erlaubt.", None)),
         }
     }

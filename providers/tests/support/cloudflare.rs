@@ -75,7 +75,6 @@ struct Inside {
     strange: Vec<Value>,
 }
 
-/// The fake.
 pub struct FakeCloudflare {
     pub web: Web,
     inside: Arc<Mutex<Inside>>,
@@ -131,13 +130,13 @@ impl FakeCloudflare {
         id
     }
 
-    /// A record that stands there, whoever made it and by whatever rules of that time.
+    /// A record that is there, made by any writer and by the rules of its time.
     pub fn put(&self, zone: &str, name: &str, kind: &str, ttl: u64, content: &str) {
         let mut inside = self.inside();
         inside.insert(zone, name, kind, ttl, content, None);
     }
 
-    /// Somebody sets the TTL of all TXT records of a name.
+    /// A person sets the TTL of all TXT records of a name.
     pub fn set_ttl(&self, zone: &str, name: &str, ttl: u64) {
         let mut inside = self.inside();
         let records = inside.records.entry(zone.into()).or_default();
@@ -147,7 +146,7 @@ impl FakeCloudflare {
             .for_each(|record| record.ttl = ttl);
     }
 
-    /// Somebody deletes a record.
+    /// A person deletes a record.
     pub fn take(&self, zone: &str, name: &str, content: &str) {
         let mut inside = self.inside();
         inside.serial += 1;
@@ -158,7 +157,7 @@ impl FakeCloudflare {
             .retain(|record| record.name != name || record.content != content);
     }
 
-    /// Somebody deletes the CNAME of a name.
+    /// A person deletes the CNAME of a name.
     pub fn take_alias(&self, zone: &str, name: &str) {
         let mut inside = self.inside();
         inside.serial += 1;
@@ -166,7 +165,7 @@ impl FakeCloudflare {
         records.retain(|record| record.name != name || record.kind != "CNAME");
     }
 
-    /// Somebody edits a record: another content under the same id.
+    /// A person edits a record: another content under the same id.
     pub fn edit(&self, zone: &str, content: &str, other: &str) {
         let mut inside = self.inside();
         inside.serial += 1;
@@ -176,7 +175,7 @@ impl FakeCloudflare {
             .for_each(|record| record.content = other.into());
     }
 
-    /// At most so many records on a page.
+    /// At most this many records on a page.
     pub fn per_page(&self, most: usize) {
         self.inside().per_page = most;
     }
@@ -216,7 +215,7 @@ impl FakeCloudflare {
             .clone()
     }
 
-    /// The next `reads` lists of records show what stands there now, whatever is written meanwhile.
+    /// The next `reads` lists of records show what is there now, whatever is written meanwhile.
     pub fn lag(&self, reads: usize) {
         let mut inside = self.inside();
         inside.lag = Some((inside.records.clone(), reads));
@@ -242,7 +241,7 @@ impl FakeCloudflare {
         self.web.fail(call, fault);
     }
 
-    /// A handle for somebody who changes things while a call is under way.
+    /// A handle for a writer that changes things while a call is under way.
     pub fn somebody(&self) -> impl Fn(&str, &str, u64, &str) + Send + 'static {
         let inside = Arc::clone(&self.inside);
         move |zone, name, ttl, content| {

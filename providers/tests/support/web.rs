@@ -42,13 +42,13 @@ pub enum Fault {
     Page(u16),
     /// Nothing is done: this status and body.
     Say(u16, Value),
-    /// Nothing is done, somebody else does something, and this is the answer.
+    /// Nothing is done, another writer does something, and this is the answer.
     Meanwhile(u16, Value, Box<dyn FnOnce() + Send>),
     /// Nothing is done: this answer.
     Instead(Response<Body>),
     /// The work is done, and this is the answer.
     DoneBut(Response<Body>),
-    /// Somebody else is quicker.
+    /// Another writer is quicker.
     Before(Box<dyn FnOnce() + Send>),
 }
 
@@ -69,7 +69,7 @@ pub struct Web {
 }
 
 impl Drop for Web {
-    /// Nobody listens any more, and connections that are kept alive answer nothing.
+    /// The server listens no more, and connections that are kept alive answer nothing.
     fn drop(&mut self) {
         self.log.lock().unwrap().gone = true;
         self.task.abort();

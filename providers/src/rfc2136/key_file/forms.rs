@@ -7,7 +7,7 @@ use std::path::Path;
 use super::{Statement, other_form};
 
 /// `Private-key-format: v1.3` and lines of `Field: value`. The file does not hold the key's name:
-/// it is `wanted`, or stands in the name of the file, `Kname.+163+12345.private`.
+/// it is `wanted`, or is in the name of the file, `Kname.+163+12345.private`.
 pub(super) fn private_key(
     text: &str,
     wanted: Option<&str>,

@@ -1,7 +1,7 @@
-//! A Route 53 that is as strict as the real one where a mistake could cost somebody a record:
-//! DELETE must match to the letter, CREATE must find nothing, a batch is made as a whole or not at
-//! all, limits and quoting are checked, pages end. It throttles, refuses and loses answers when
-//! told to, and keeps its state for the test to look at.
+//! A Route 53 that is as strict as the real one where a mistake could cost a foreign record: DELETE
+//! must match to the letter, CREATE must find nothing, a batch is made as a whole or not at all,
+//! limits and quoting are checked, pages end. It throttles, refuses and loses answers when told to,
+//! and keeps its state for the test to look at.
 //!
 //! It does not compute signatures: of a signature's header it checks shape, date, scope and access
 //! key.
@@ -164,7 +164,7 @@ impl Fake {
         self.inside().zones.insert(id.to_owned(), zone);
     }
 
-    /// Looks into a zone, or changes it behind everybody's back.
+    /// Looks into a zone, or changes it without a change that the API shows.
     pub fn with<T>(&self, id: &str, look: impl FnOnce(&mut Zone) -> T) -> T {
         look(self.inside().zones.get_mut(id).unwrap())
     }
@@ -212,12 +212,12 @@ impl Fake {
             .extend(good.chain([fault]));
     }
 
-    /// Happens just before the next change is looked at: somebody else was faster.
+    /// Happens just before the next change is read: another writer was faster.
     pub fn before_change(&self, hook: impl FnOnce(&mut BTreeMap<String, Zone>) + Send + 'static) {
         self.inside().hooks.push_back(Box::new(hook));
     }
 
-    /// The next `reads` lists of records show what stands there now, whatever is written meanwhile.
+    /// The next `reads` lists of records show what is there now, whatever is written meanwhile.
     pub fn lag(&self, reads: usize) {
         let mut inside = self.inside();
         inside.lag = Some((inside.zones.clone(), reads));
@@ -231,7 +231,7 @@ impl Fake {
             .for_each(|in_sync| *in_sync = true);
     }
 
-    /// Answers hold at most so many record sets.
+    /// Answers hold at most this many record sets.
     pub fn page(&self, most: usize) {
         self.inside().page = most;
     }
@@ -241,7 +241,7 @@ impl Fake {
         self.inside().messages_form = true;
     }
 
-    /// What the role's owner wants to hear.
+    /// The external id that the role's owner asks for.
     pub fn expect_external_id(&self, id: &str) {
         self.inside().external_id = Some(id.to_owned());
     }
@@ -512,8 +512,7 @@ impl Inside {
             Ok(other) => return error(400, "MalformedXML", &other.name),
             Err(fault) => return error(400, "MalformedXML", &fault),
         };
-        // AWS asks for the permission first: the zone is not looked at for somebody who may not
-        // change it.
+        // AWS asks for the permission first: the zone is not read for a user who may not change it.
         let changes = request
             .child("ChangeBatch")
             .and_then(|batch| batch.child("Changes"));
