@@ -1,6 +1,6 @@
-//! Certificate authorities: the ports in our words ([`validation`] and [`issuing`]), the kinds of CA
-//! that keep them ([`registry`]), and what all of them share: the exchange over HTTP, JSON read part
-//! by part.
+//! Certificate authorities: the ports in this program's words ([`validation`] and [`issuing`]), the
+//! kinds of CA that keep them ([`registry`]), and what all of them share: the exchange over HTTP,
+//! JSON read part by part.
 //!
 //! A new kind is one folder here, one line in the registry, one folder of the sandbox.
 

@@ -1,18 +1,18 @@
-//! When a TXT value counts as visible: [`rule`] decides (pure), the rest looks.
+//! When a TXT value counts as visible: [`rule`] decides (pure), the rest asks.
 //!
 //! 1. The name servers are those that the parent's delegation or the zone itself lists, found by a
-//!    walk from the root, afresh on every look ([`delegation`]). A hidden primary is in neither list
-//!    and therefore never evidence, and neither is the server that the value was written to.
+//!    walk from the root, afresh on every check ([`delegation`]). A hidden primary is in neither
+//!    list and therefore never evidence, and neither is the server that the value was written to.
 //! 2. Every address of each is asked by itself: no recursion, no cache, UDP, TCP, without EDNS at
 //!    need ([`authority`]).
 //! 3. Each answers match, no match, lame, cut off or unreachable ([`evidence`], [`Answer`]).
 //! 4. Where the zone is signed, the chain of trust to the root must hold, and an answer that does
 //!    not validate counts as lame, because validating resolvers pass over it ([`dnssec`]).
-//! 5. It goes when nobody says no match or is cut off, and two name servers match, or the only one
-//!    that can be reached; then everybody is asked once more, because one address may be many
-//!    machines.
+//! 5. It passes when no name server says "no match" or is cut off, and two name servers match, or
+//!    the only one that can be reached; then all of them are asked once more, because one address
+//!    may be many machines.
 //!
-//! [`Gate::examine`] looks at everything else, too: for people who want to know why ([`examine`],
+//! [`Gate::examine`] asks about everything else, too: for people who want to know why ([`examine`],
 //! [`finding`], [`caa`]).
 //!
 //! A record is a TXT value or a CNAME, at the domain or at a name below it. Where a person has made
@@ -63,10 +63,10 @@ pub use gate::{Gate, Lifetimes, Responsible};
 pub use settings::{GateSettings, Judging, Way};
 pub use wanted::{InSync, Question, RecordKind, Wanted};
 
-/// Looks at the name servers of a domain and says whether the CA will see a value.
+/// Asks the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
 pub trait Lookout: Send + Sync + fmt::Debug {
-    /// One look. Never fails: what cannot be found out is part of the verdict.
+    /// One check. Never fails: what cannot be found out is part of the verdict.
     async fn look(&self, question: &Question<'_>) -> Verdict;
 
     /// How visibility of `domain` is judged: mode [`GateMode::Provider`] wants
@@ -76,8 +76,8 @@ pub trait Lookout: Send + Sync + fmt::Debug {
         GateMode::default()
     }
 
-    /// The zone that holds `owner` as its delegation is now; `None` where this way of looking
-    /// cannot tell. A label of a domain may be delegated to a zone of its own.
+    /// The zone that holds `owner` as its delegation is now; `None` where this mode cannot tell. A
+    /// label of a domain may be delegated to a zone of its own.
     ///
     /// # Errors
     /// Why the delegation was not found, in words.
@@ -87,15 +87,14 @@ pub trait Lookout: Send + Sync + fmt::Debug {
     }
 
     /// What caches may hold of the name's records of this kind now, read before one is written;
-    /// `None` where nobody can tell.
+    /// `None` where that is not known.
     async fn lifetimes(&self, owner: &RecordName, kind: RecordKind) -> Option<Lifetimes> {
         let _ = (owner, kind);
         None
     }
 
-    /// Where a TXT record of `owner` has to be written so that a CA finds it at `owner`: the end of
-    /// the aliases that begin there, or `owner` itself. Where this way of looking cannot tell, it
-    /// is `owner`.
+    /// Where a TXT record of `owner` must be written so that a CA finds it at `owner`: the end of
+    /// the aliases that begin there, or `owner` itself. Where this mode cannot tell, it is `owner`.
     ///
     /// # Errors
     /// Why the aliases lead nowhere, or could not be read, in words.
@@ -113,7 +112,7 @@ pub trait Lookout: Send + Sync + fmt::Debug {
     }
 
     /// Why CAA does not let `issuer` issue for `domain` by a persistent record; `None` where it
-    /// does, and where nobody can tell.
+    /// does, and where that is not known.
     async fn caa_refuses(&self, domain: &DomainName, issuer: &str) -> Option<String> {
         let _ = (domain, issuer);
         None
@@ -129,12 +128,12 @@ pub struct LiveZone {
     pub name_servers: std::collections::BTreeSet<String>,
 }
 
-/// What one look found. It names its mode, so that nobody takes a waiting time for evidence.
+/// What one check found. It names its mode, so that a waiting time is not taken for evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// How it was judged.
     pub mode: GateMode,
-    /// Whether the CA may be asked to look.
+    /// Whether the CA may be asked to check.
     pub go: bool,
     /// Every authoritative answer was "not there": the value is gone, not late.
     pub gone: bool,
@@ -211,13 +210,13 @@ impl Verdict {
     }
 }
 
-/// So many servers are named before the rest is counted.
+/// This many servers are named before the rest is counted.
 const SHOWN: usize = 3;
 
 /// One address of one name server, or of a resolver, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerAnswer {
-    /// The server's name, when it has one; a resolver's is what stands in the configuration.
+    /// The server's name, when it has one; a resolver's is what is in the configuration.
     pub name: Option<String>,
     /// The address that was asked.
     pub address: SocketAddr,
@@ -255,9 +254,9 @@ pub enum Answer {
     NoMatch,
     /// REFUSED, SERVFAIL, not authoritative, a referral.
     Lame,
-    /// Its answer is too large for a datagram, and TCP connections hang: whoever asks it learns
-    /// nothing and waits too long to ask another server (unbound 1.17 for more than 25 s). Fatal as
-    /// stale is, but no evidence.
+    /// Its answer is too large for a datagram, and TCP connections hang: a resolver that asks it
+    /// learns nothing and waits too long to ask another server (unbound 1.17 for more than 25 s).
+    /// Fatal as stale is, but no evidence.
     CutOff,
     /// No answer: dead, and dead is tolerable.
     Unreachable,

@@ -1,7 +1,8 @@
 //! When the registrations of domains end, as their registries say by RDAP (RFC 9082, RFC 9083).
 //!
-//! A proof of a domain whose registration lapses is worthless: anybody may register it then. This is
-//! not the registration of a domain at a CA, which is [`crate::prevalidation::Registration`].
+//! A proof of a domain whose registration lapses is worthless: another party may register it then.
+//! This is not the registration of a domain at a CA, which is
+//! [`crate::prevalidation::Registration`].
 //!
 //! [`Book`] is what is known, pure; [`Rdap`] asks; [`ask_due`] brings the book up to date.
 
@@ -24,7 +25,7 @@ const FACT: &str = "rdap";
 /// Answers after which the book is stored, so that little is asked again after a crash.
 const STORED_AFTER: usize = 20;
 
-/// What came of one pass.
+/// The outcome of one pass.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pass {
     /// Registrable domains that a registry was asked about.
@@ -65,8 +66,8 @@ pub async fn book(store: &dyn Store) -> Result<Book, StoreError> {
     Ok(Book::read(&store.fact(FACT).await?.unwrap_or_default()))
 }
 
-/// Asks about what is due, one domain after the other, until all is known, `goes_on` says no, or the
-/// registry wants to be left alone. Each answer is stored before many more are asked for.
+/// Asks about what is due, one domain after the other, until all is known, `goes_on` says no, or
+/// the registry asks for a pause. Each answer is stored before many more are asked for.
 ///
 /// # Errors
 /// When the store fails.

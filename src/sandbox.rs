@@ -1,7 +1,7 @@
 //! A CA like SwissSign's and authoritative name servers on loopback: for the demo, for people's own
 //! experiments, for tests.
 //!
-//! [`ca`] answers the RA API and really looks at DNS before it calls a domain valid; [`dns`] takes
+//! [`ca`] answers the RA API and really checks DNS before it calls a domain valid; [`dns`] takes
 //! signed updates and lets secondaries lag. [`Sandbox`] is both together, with a configuration and
 //! the secrets to use them. All time is that of [`clock`], so months may pass in a moment.
 
@@ -48,7 +48,7 @@ pub const TSIG_KEY: &str = "prevalidate";
 
 /// How to start a sandbox.
 pub struct Options {
-    /// For the secrets, and for the store of whoever uses the configuration.
+    /// For the secrets, and for the store of a program that uses the configuration.
     pub directory: PathBuf,
     /// What time it is; the sandbox may shift its own away from it.
     pub clock: Arc<dyn Clock>,
@@ -282,7 +282,7 @@ mod tests {
                 let known = match (name, method, path) {
                     // Its own kinds of faults.
                     ("swisssign", "POST", "faults") => 400,
-                    // They have no domain yet, and nobody has ordered.
+                    // They have no domain yet, and no orders.
                     ("internetx" | "swisssign", _, "validated") | (_, _, "order") => 404,
                     _ => 200,
                 };

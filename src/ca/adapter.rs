@@ -26,7 +26,7 @@ pub struct Adapter {
     pub settings: &'static [Setting],
     /// What to write as `url`.
     pub url_hint: &'static str,
-    /// The address that counts where none is written.
+    /// The default address.
     pub default_url: fn(&Values) -> Option<&'static str>,
     /// How many calls a second are made where the configuration does not say.
     pub rate: u32,
@@ -34,7 +34,7 @@ pub struct Adapter {
     pub conditions: fn(&Values) -> Conditions,
     /// The kind's own keys of a `[[client]]`.
     pub client_settings: &'static [Setting],
-    /// The domains that the CA's hosts lie in.
+    /// The domains that the CA's hosts are in.
     pub hosts: &'static [&'static str],
     /// Whether a text can be the reference of a client.
     pub check_client: fn(&str) -> Result<(), &'static str>,

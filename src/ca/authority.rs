@@ -1,5 +1,5 @@
 //! A throw-away certificate authority: a root and an intermediate made at start, whose keys never
-//! leave the process. Sandboxes and tests issue real certificates with it; nobody trusts it.
+//! leave the process. Sandboxes and tests issue real certificates with it; no client trusts it.
 
 use std::fmt;
 use std::time::Duration;
@@ -95,7 +95,7 @@ impl Authority {
         self.root.der().to_vec()
     }
 
-    /// The root, PEM: what a client of the certificates has to trust.
+    /// The root, PEM: what a client of the certificates must trust.
     pub fn root_pem(&self) -> String {
         self.root.pem()
     }
@@ -154,7 +154,7 @@ impl Authority {
         Ok(Issued { der, sight })
     }
 
-    /// Issues a certificate with the same contents for a key that nobody ordered.
+    /// Issues a certificate with the same contents for a key that was not ordered.
     ///
     /// # Errors
     /// The library's words.

@@ -22,7 +22,7 @@ pub struct Csr {
 /// The kind of a public key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// RSA, with so many bits.
+    /// RSA, with this many bits.
     Rsa(usize),
     /// ECDSA on P-256.
     P256,
@@ -56,7 +56,7 @@ impl Csr {
             return Err("holds more than a request".to_owned());
         }
         let info = &parsed.certification_request_info;
-        // The verifier refuses short keys, and would blame the signature. Who reads the request
+        // The verifier refuses short keys, and would blame the signature. The reader of the request
         // judges the length of its key.
         let is_short = matches!(KeyKind::of(&info.subject_pki), KeyKind::Rsa(bits) if bits < 2048);
         if !is_short && parsed.verify_signature().is_err() {
@@ -187,7 +187,7 @@ impl Sight {
     /// Reads a certificate.
     ///
     /// # Errors
-    /// It is no certificate.
+    /// It is not a certificate.
     pub fn of(der: &[u8]) -> Result<Self, String> {
         let (_, parsed) = X509Certificate::from_der(der)
             .map_err(|error| format!("no readable certificate: {error}"))?;

@@ -102,7 +102,7 @@ impl DigiCert {
     /// Checks the settings; sends nothing and reads no secret.
     ///
     /// # Errors
-    /// [`Failure::Settings`], with what is wrong.
+    /// [`Failure::Settings`], and what is wrong.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         settings.check()?;
         Ok(Self {
@@ -145,7 +145,7 @@ impl DigiCert {
         super::json::read(answer.body.as_bytes()).map_err(|_| self.http.no_json(call, answer))
     }
 
-    /// A reference stands in paths.
+    /// A reference is in paths.
     fn check(&self, reference: &str, call: &Call<'_>) -> Result<(), CaError> {
         if entry::is_id(reference) {
             return Ok(());
@@ -272,7 +272,7 @@ fn judged(found: Detail, said: Result<bool, CaError>) -> Submission {
     let valid = registration.status == Status::Valid;
     let verdict = match &said {
         Ok(true) if valid => Verdict::Proven,
-        // DigiCert looks by itself as well: then the check comes too late, and nothing is pending.
+        // DigiCert checks by itself as well: then the check comes too late, and nothing is pending.
         _ if valid && !found.is_pending => Verdict::Proven,
         _ => Verdict::NotSeen,
     };

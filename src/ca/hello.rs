@@ -45,7 +45,7 @@ impl Hello {
     /// Sends nothing and reads no secret.
     ///
     /// # Errors
-    /// [`Failure::Settings`], with what is wrong.
+    /// [`Failure::Settings`], and what is wrong.
     pub fn new(
         reach: &Reach,
         greeting: SecretReader,

@@ -44,13 +44,13 @@ const PAUSE: Duration = Duration::from_millis(800);
 /// Before a person hears that something is not there, it is asked for again after these pauses.
 pub(in crate::ca) const SETTLING: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
 
-/// What an answer may weigh after decompression.
+/// The largest reply that is read, in bytes after decompression.
 const CAP: usize = 1024 * 1024;
 /// The same for the list of a client's domains: a hundred thousand of them at 0.8 kB each, measured
 /// on the sandbox.
 const LIST_CAP: usize = 96 * 1024 * 1024;
 
-/// What a certificate may weigh.
+/// The largest certificate, in bytes.
 const FILE_CAP: usize = 64 * 1024;
 
 /// Characters that stand for themselves in a path segment or query value (RFC 3986, section 2.3).
@@ -319,8 +319,8 @@ impl Http {
         Ok(answer)
     }
 
-    /// A public file, which nobody is asked who they are for: a certificate of a chain. Its address
-    /// comes from a certificate, so it is judged first, and no more is read than a certificate has.
+    /// A public file that needs no login: a certificate of a chain. Its address comes from a
+    /// certificate, so it is judged first, and no more is read than a certificate has.
     pub(super) async fn file(&self, url: &str) -> Result<Vec<u8>, String> {
         let url = reach::public_file(url, &self.host)?;
         let read = async {
@@ -405,7 +405,7 @@ impl Http {
     pub(super) fn error(&self, failure: Failure, call: &Call<'_>, why: &str) -> CaError {
         let (ca, verb, subject) = (&self.ca, call.verb, &call.subject);
         let what = match failure {
-            // Whatever the call was for, the login is what a person must mend.
+            // Whatever the call was for, the login is what a person must repair.
             Failure::Unauthenticated => {
                 format!("{ca}: the login is refused (asked to {verb} {subject}): {why}")
             }
@@ -416,7 +416,7 @@ impl Http {
         error
     }
 
-    /// A call that is not made, because the CA answered others with "too many requests".
+    /// A call that is not made, because the CA answered other calls with "too many requests".
     fn too_soon(&self, call: &Call<'_>, rest: Duration) -> CaError {
         let why = format!(
             "not asked: {} wants no call of this account for another {} s (429 before)",

@@ -83,7 +83,7 @@ pub struct Held {
     pub intent: Intent,
     /// When.
     pub at: Timestamp,
-    /// What became of it, where a test or a call decided it.
+    /// Its outcome, where a test or a call decided it.
     pub decided: Option<OrderState>,
     /// When its certificate began, once it was issued.
     pub issued_at: Option<Timestamp>,
@@ -439,7 +439,7 @@ impl Issuing for InMemory {
             self.authority.issue(&held.intent.csr, &contents)
         };
         let leaf = issued.map_err(|why| CaError::new(Failure::Malformed, why))?;
-        // Not in the order of the chain: nobody may trust it.
+        // Not in the order of the chain: no client may trust it.
         Ok(Fetched::Certificates(vec![
             self.authority.intermediate(),
             leaf.der,

@@ -81,7 +81,7 @@ pub struct InterNetX {
     confirms_messages: bool,
     /// Contacts are made one after the other: two orders may name the same one.
     contacts: tokio::sync::Mutex<()>,
-    /// Keeps the pace of the address, which others in this process call too.
+    /// Keeps the pace of the address, which other accounts in this process call too.
     _address: Arc<Address>,
 }
 
@@ -89,7 +89,7 @@ impl InterNetX {
     /// Checks the settings; sends nothing and reads no secret.
     ///
     /// # Errors
-    /// [`Failure::Settings`], with what is wrong.
+    /// [`Failure::Settings`], and what is wrong.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         let mut reach = settings.reach;
         let host = reach.base.host_str().unwrap_or_default();
@@ -98,7 +98,7 @@ impl InterNetX {
         let apart = settings
             .apart
             .max(Duration::from_secs_f64(1.0 / reach.rate.max(0.001)));
-        // Others in this process call the address too, and other processes.
+        // Other accounts in this process call the address too, and other processes.
         let address = Address::keep(&name, apart, reach.permit.take());
         let kept = Arc::clone(&address);
         reach.permit = Some(Arc::new(move || {

@@ -1,5 +1,5 @@
-//! The port to a CA that issues certificates, in our words. Every kind of CA keeps the contract that
-//! is written here on the trait; `issuing_conformance` holds each kind to it.
+//! The port to a CA that issues certificates, in this program's words. Every kind of CA keeps the
+//! contract that is written here on the trait; `issuing_conformance` holds each kind to it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,8 +16,8 @@ use crate::prevalidation::Challenge;
 
 /// A certificate authority's interface for ordering certificates, for one account.
 ///
-/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody
-/// repeats such a call before [`Issuing::find`] (or [`Issuing::look`], after `revoke` and
+/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): such a
+/// call is never repeated before [`Issuing::find`] (or [`Issuing::look`], after `revoke` and
 /// `withdraw`). The implementation repeats only reads by itself, and it remembers nothing but its
 /// login: what it says is as fresh as the call that brought it.
 #[async_trait]
@@ -52,7 +52,7 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     }
 
     /// What this order wants in DNS before it is submitted, and what goes back with it. Empty where
-    /// orders hang on domains that were validated in advance. It buys nothing.
+    /// orders depend on domains that were validated in advance. It buys nothing.
     async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
         let _ = intent;
         Ok(Wanted::default())
@@ -72,8 +72,8 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError>;
 
-    /// Has the CA look at the records of an order, [`Order::challenges`], which every name server has
-    /// now. It may be repeated; `look` tells what came of it.
+    /// Asks the CA to check the records of an order, [`Order::challenges`], which every name server
+    /// has now. It may be repeated; `look` tells the outcome.
     async fn check_records(&self, key: &OrderKey) -> Result<(), CaError> {
         let _ = key;
         Ok(())
@@ -290,7 +290,7 @@ pub struct Predecessor {
     pub way: Succession,
 }
 
-/// What an order is to the one before it. A CA that knows no difference orders anew.
+/// What an order is to the one before it. A CA that knows no difference orders again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Succession {
     /// The next certificate, for the next period.
@@ -301,7 +301,7 @@ pub enum Succession {
     Duplicate,
 }
 
-/// A person whom a CA asks about orders. Their data are told to the CA and nobody else.
+/// A person whom a CA asks about orders. Their data are told to the CA only.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of an address")]
 pub struct Contact {
@@ -317,7 +317,7 @@ pub struct Contact {
     pub email: String,
 }
 
-/// Only the name of the section: a person's data stand in no log.
+/// Only the name of the section: a person's data are in no log.
 impl fmt::Debug for Contact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Contact")
@@ -386,7 +386,7 @@ pub struct Order {
     pub state: OrderState,
     /// The CA's words on the state, for people: what failed, what it waits for.
     pub words: Option<String>,
-    /// When the CA means to go on, where it says so.
+    /// When the CA means to continue, where it says so.
     pub look_at: Option<Timestamp>,
     /// When it was ordered.
     pub ordered_at: Option<Timestamp>,
@@ -467,7 +467,7 @@ pub struct RevocationWish {
 pub enum Revocation {
     /// The CA says that the certificate is revoked.
     Done,
-    /// The CA has taken the wish: `look` at this key until it says [`OrderState::Revoked`].
+    /// The CA has taken the request: `look` at this key until it says [`OrderState::Revoked`].
     Taken(OrderKey),
 }
 

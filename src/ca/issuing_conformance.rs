@@ -129,8 +129,8 @@ pub async fn submit(stage: &dyn Stage, intent: &mut Intent) -> Result<Order, CaE
     answer
 }
 
-/// Looks until the order has ended or so many looks are over. The records that it wants in DNS once
-/// the CA has it are written.
+/// Checks until the order has ended or this many checks are over. The records that it wants in DNS
+/// once the CA has it are written.
 pub async fn wait(stage: &dyn Stage, order: Order) -> Order {
     follow(stage, order, true).await
 }

@@ -1,15 +1,15 @@
 //! JSON as other programs send it: a list is taken apart entry by entry as it arrives, and a text
-//! that breaks the rules costs only the place where it stands.
+//! that breaks the rules costs only the place where it is.
 //!
 //! A library that reads the whole at once gives up the whole for one cut emoji (`\ud83d`, which
 //! RFC 8259, section 8.2, allows), one raw control character or one octet that is not UTF-8.
 
 use serde_json::Value;
 
-/// What one entry of a list may weigh. An entry of SwissSign's weighs 0.8 kB.
+/// The largest entry of a list, in bytes. An entry of SwissSign's has 0.8 kB.
 const MOST_OCTETS: usize = 64 * 1024;
 
-/// What is kept of an entry that weighs more, to name it.
+/// How much is kept of a larger entry, to name it.
 const KEPT_OCTETS: usize = 256;
 
 /// Takes a list apart that arrives in pieces. Nothing but the entry that is under way is held.
@@ -23,7 +23,7 @@ pub(super) struct Elements {
     too_large: bool,
 }
 
-/// Where in the list the next octet stands.
+/// Where in the list the next octet is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
     #[default]
@@ -33,7 +33,7 @@ enum Place {
     After,
 }
 
-/// An entry as it stands in the text.
+/// An entry as it is in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Element<'a> {
     Whole(&'a [u8]),
@@ -189,7 +189,7 @@ fn value_of(text: &[u8], key: &str) -> Option<usize> {
     None
 }
 
-/// A value, and what had to be mended in its text to read it.
+/// A value, and what had to be repaired in its text to read it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Read {
     pub(super) value: Value,
@@ -214,7 +214,7 @@ pub(super) fn read(text: &[u8]) -> Result<Read, String> {
     }
 }
 
-/// The text with everything replaced that is no JSON inside of a string or a number.
+/// The text with everything replaced that is not JSON inside of a string or a number.
 fn mended(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     let mut out = String::with_capacity(text.len());
@@ -288,7 +288,7 @@ fn escape_length(text: &str) -> usize {
     }
 }
 
-/// Copies what stands outside of strings; a number beyond the range becomes null.
+/// Copies what is outside of strings; a number beyond the range becomes null.
 fn mend_numbers(text: &str, out: &mut String) {
     let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
     let mut rest = text;

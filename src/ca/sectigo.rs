@@ -8,7 +8,7 @@
 //! A validation is an order that SCM carries out over minutes or days. VALIDATED is true before a
 //! renewal and stays so while it runs, and SUBMITTED may stay behind when all is done: neither word
 //! says that there is a new proof, only the dates do. An open order is gone on with and never
-//! started anew.
+//! started again.
 
 mod domains;
 mod error;
@@ -59,13 +59,13 @@ pub static KIND: validation::Kind = validation::Kind {
     reuse: ReuseTable::sectigo,
 };
 
-/// A fresh order is looked at by SCM within minutes; afterwards at the moments that it names.
+/// A fresh order is checked by SCM within minutes; afterwards at the moments that it names.
 const SOON: SignedDuration = SignedDuration::from_secs(10);
-/// A first look that SCM means to take within this time is waited for.
+/// A first check that SCM means to take within this time is waited for.
 const NEAR: SignedDuration = SignedDuration::from_mins(2);
-/// So long after the password's end was asked for, it is asked for again.
+/// The time after which the password's end is asked for again.
 const DAILY: SignedDuration = SignedDuration::from_hours(20);
-/// When to look again at an order of which SCM names no moment.
+/// When to read an order again of which SCM names no moment.
 const UNNAMED: SignedDuration = SignedDuration::from_mins(30);
 
 /// What to do about a record that is refused.
@@ -85,7 +85,7 @@ impl Sectigo {
     /// Checks the settings; sends nothing and reads no secret.
     ///
     /// # Errors
-    /// [`Failure::Settings`], with what is wrong.
+    /// [`Failure::Settings`], and what is wrong.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         settings.check()?;
         Ok(Self {
@@ -219,7 +219,7 @@ impl Sectigo {
         }
     }
 
-    /// When an order may have news: soon while SCM has not looked yet, then when it means to.
+    /// When an order may have news: soon while SCM has not checked yet, then when it means to.
     fn look_at(found: &Registration, now: Timestamp) -> Timestamp {
         let after = |span| now.saturating_add(span).unwrap_or(Timestamp::MAX);
         let order = found.open_order();
@@ -312,7 +312,7 @@ impl Sectigo {
         format!("`{}`", clean(self.credentials.user()))
     }
 
-    /// Whether no order is under way that cannot be gone on with: starting anew would end it.
+    /// Whether no order is under way that cannot be gone on with: starting again would end it.
     fn may_start(
         &self,
         verb: &'static str,
@@ -338,7 +338,7 @@ impl Sectigo {
         const VERB: &str = "start the validation of";
         let (known, refused) = self.shown(domain).await?;
         if let Some(order) = known.open_order().filter(|_| known.challenge.is_some()) {
-            // An order of an earlier run, or of a colleague: starting anew would end it.
+            // An order of an earlier run, or of a colleague: starting again would end it.
             let now = self.http.clock.now();
             return Ok(Started {
                 look_at: order.is_submitted().then(|| Self::look_at(&known, now)),
@@ -436,7 +436,7 @@ impl Validation for Sectigo {
         let known = self.status(&domain).await?;
         let order = known.open_order();
         if order.is_some_and(Order::is_submitted) {
-            // SCM carries the order out already: it is told to look at its state now.
+            // SCM carries the order out already: it is told to check its state now.
             let read = self.dcv(
                 Kind::SlowEffect,
                 "sync the validation of",
@@ -447,7 +447,7 @@ impl Validation for Sectigo {
             let found = self.status(&domain).await.map_err(after_the_call)?;
             return Ok(self.submission(found, Some(&answer)));
         }
-        // An order goes on by the method that it was begun with, whatever is configured since.
+        // An order continues by the method that it was started with, whatever is configured since.
         let begun = known.challenge.as_deref().filter(|_| order.is_some());
         let is_cname = match begun {
             Some(challenge) => challenge.counts == Counts::Published,

@@ -16,13 +16,13 @@ use super::validation::ClientSelector;
 pub struct Setting {
     /// The key.
     pub key: &'static str,
-    /// What may stand there.
+    /// What may be there.
     pub form: Form,
     /// What to write, where the setting must be there.
     pub required: Option<&'static str>,
 }
 
-/// What may stand as the value of a setting.
+/// The forms of a setting's value.
 #[derive(Debug)]
 pub enum Form {
     /// A setting that every kind may have: `kind`, `url`, `rate`, `follow_aliases`, `caa_names`,
@@ -30,7 +30,7 @@ pub enum Form {
     Common,
     /// A text, with its default; none: it may be left out.
     Text(Option<&'static str>),
-    /// A text with its default that a check has to pass.
+    /// A text with its default that a check must pass.
     Checked(&'static str, fn(&str) -> Result<(), &'static str>),
     /// One of these words; the first is the default.
     Choice(&'static [&'static str]),
@@ -44,7 +44,7 @@ pub enum Form {
     Whole(u32),
     /// A list of some of these words, with its default.
     Words {
-        /// What may stand in it.
+        /// What may be in it.
         known: &'static [&'static str],
         /// What counts where it is not there.
         default: &'static [&'static str],
@@ -80,7 +80,7 @@ impl Setting {
     }
 }
 
-/// What stands as the value of a setting.
+/// The value of a setting.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// Of [`Form::Text`], [`Form::Checked`] and [`Form::Choice`].

@@ -72,7 +72,7 @@ impl SwissSign {
     /// Checks the settings; sends nothing and reads no key.
     ///
     /// # Errors
-    /// [`Failure::Settings`], with what is wrong.
+    /// [`Failure::Settings`], and what is wrong.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, CaError> {
         Ok(Self {
             http: Http::new(&settings.reach()?, clock)?,
@@ -221,7 +221,7 @@ impl Validation for SwissSign {
         let Some(said) = not_yet else {
             return self.read_entry(&call, reference, &answer).map(looked);
         };
-        // The other way to say "not yet" (faults C13): the entry itself has to be fetched, at the
+        // The other way to say "not yet" (faults C13): the entry itself must be fetched, at the
         // price of one read.
         let mut registration = self.get(reference).await.map_err(|mut error| {
             error.message = format!("{}; validate had answered: {}", error.message, said.words());
@@ -250,7 +250,7 @@ impl Validation for SwissSign {
         let call = Call::new(Kind::Effect, "delete", clean(reference), &path);
         self.check(reference, "cld-", &call)?;
         let answer = self.call(&call).await?;
-        // 204 is documented. A page with status 200 comes from somebody else.
+        // 204 is documented. A page with status 200 comes from another server.
         if answer.status.is_success() && !answer.is_page() {
             Ok(())
         } else {
@@ -273,7 +273,7 @@ impl fmt::Debug for SwissSign {
     }
 }
 
-/// The CA has looked; what it says now is its verdict. A random value that it does not know any
+/// The CA has checked; what it says now is its verdict. A random value that it does not know any
 /// more counts as ended, whatever its dates say.
 fn looked(mut registration: Registration) -> Submission {
     let words = registration.last_words.as_deref().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The port to a CA that validates domains, in our words. Every kind of CA keeps the contract that
-//! is written here on the trait; `conformance` holds each kind to it.
+//! The port to a CA that validates domains, in this program's words. Every kind of CA keeps the
+//! contract that is written here on the trait; `conformance` holds each kind to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::text::escape;
 
 /// A certificate authority's interface for validating domains in advance, for one account.
 ///
-/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): nobody
-/// repeats such a call before reading. The implementation repeats only reads by itself, and it
+/// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): such a
+/// call is never repeated before reading. The implementation repeats only reads by itself, and it
 /// remembers nothing but its login: every registration is as fresh as the call that brought it.
 #[async_trait]
 pub trait Validation: Send + Sync + fmt::Debug {
@@ -49,11 +49,11 @@ pub trait Validation: Send + Sync + fmt::Debug {
     /// one dies. Whether it may cost the proof is [`Kind::start_keeps_proof`].
     ///
     /// Where the challenge is made by submitting, this submits, and `look_at` says when the CA may
-    /// have looked.
+    /// have checked.
     async fn start(&self, reference: &str) -> Result<Started, CaError>;
 
-    /// Asks the CA to look at DNS, now that the record of the challenge is there. "Not seen yet" is
-    /// no error. [`Verdict::Taken`] is not to be asked again before its moment.
+    /// Asks the CA to check DNS, now that the record of the challenge is there. "Not seen yet" is
+    /// not an error. [`Verdict::Taken`] is not to be asked again before its moment.
     async fn submit(&self, reference: &str) -> Result<Submission, CaError>;
 
     /// What a person should do about the login before long, in words, such as a password that ends.
@@ -84,7 +84,7 @@ pub struct Kind {
     /// Whether a start keeps the proof that counts: known by contract, or `None` where only
     /// observation can tell.
     pub start_keeps_proof: Option<bool>,
-    /// Whether the CA looks at DNS by itself once a validation was submitted.
+    /// Whether the CA checks DNS by itself once a validation was submitted.
     pub looks_by_itself: bool,
     /// The records by which it validates.
     pub methods: &'static [Method],
@@ -176,7 +176,7 @@ pub enum Method {
 pub struct Started {
     /// The registration with its new challenge.
     pub registration: Registration,
-    /// When the CA may have looked, where the start was a submission already.
+    /// When the CA may have checked, where the start was a submission already.
     pub look_at: Option<Timestamp>,
 }
 
@@ -189,15 +189,15 @@ pub struct Submission {
     pub verdict: Verdict,
 }
 
-/// What came of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The CA has looked and counts the domain as validated. Whether this is a new proof is told by
-    /// its dates alone: an old one may have counted before.
+    /// The CA has checked and counts the domain as validated. Only the dates of a proof say whether
+    /// it is new: an old one may have counted before.
     Proven,
-    /// The CA has looked and did not find the record.
+    /// The CA has checked and did not find the record.
     NotSeen,
-    /// The CA has taken the order and looks by itself.
+    /// The CA has taken the order and checks by itself.
     Taken {
         /// When there may be news.
         look_at: Timestamp,

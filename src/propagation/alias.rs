@@ -31,7 +31,7 @@ pub struct AliasReport {
 }
 
 impl Gate {
-    /// Looks at the record of `question`, and before it at each alias that leads to it.
+    /// Asks for the record of `question`, and before it for each alias that leads to it.
     pub(super) async fn look_through_aliases(
         &self,
         question: &Question<'_>,
@@ -109,7 +109,7 @@ impl Gate {
         Err(too_many(owner).to_string())
     }
 
-    /// Where an alias at `owner` leads, asked in the way that its zone is looked at.
+    /// Where an alias at `owner` leads, asked in the mode of its zone.
     async fn alias(&self, owner: &RecordName) -> Result<Option<Name>, String> {
         let said = |error: WalkError| error.to_string();
         let asked = name(owner.as_str()).map_err(said)?;

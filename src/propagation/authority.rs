@@ -101,8 +101,8 @@ impl Asker {
     /// make it so.
     ///
     /// Source ports are the kernel's ephemeral ones, a new one for every try; the socket is
-    /// connected, so that the kernel drops what others send. Id, question and opcode are compared
-    /// (RFC 5452, section 9.1).
+    /// connected, so that the kernel drops datagrams of other addresses. Id, question and opcode
+    /// are compared (RFC 5452, section 9.1).
     ///
     /// # Errors
     /// [`Failure`], after every try that could still bring an answer.
@@ -115,7 +115,7 @@ impl Asker {
         let [question, plain] = [true, false].map(|edns| Question::new(name, kind, edns));
         let answer = match self.over_udp(address, &question).await {
             Err(Failure::Silent(why)) => self.insist(address, &question, &plain, why).await?,
-            // Somebody may be guessing, which TCP makes hard.
+            // An attacker may be guessing, which TCP makes hard.
             Err(Failure::Nonsense(udp)) => return self.after_udp(address, &question, &udp).await,
             other => other?,
         };
@@ -228,7 +228,7 @@ impl Asker {
                 let length = socket.recv(&mut buffer).await.map_err(failed)?;
                 match question.read(&buffer[..length]) {
                     Ok(answer) => return Ok(answer),
-                    // Somebody may be guessing: the true answer may still come.
+                    // An attacker may be guessing: the true answer may still come.
                     Err(_) => strangers += 1,
                 }
             }

@@ -31,7 +31,7 @@ const MOST_SHOWN: usize = 32;
 /// From 2027-03-15 00:00 UTC on a CA must obey `accounturi` and `validationmethods` (BR 4.2.2.1).
 pub const METHODS_COUNT_FROM: Timestamp = Timestamp::constant(1_805_068_800, 0);
 
-/// Tags that a CA understands, so that their critical flag stops nobody: RFC 8659, RFC 9495, BR
+/// Tags that a CA understands, so that their critical flag stops no CA: RFC 8659, RFC 9495, BR
 /// appendix A.
 const KNOWN: [&str; 6] = [
     "issue",
@@ -45,11 +45,11 @@ const KNOWN: [&str; 6] = [
 /// One CAA record's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Property {
-    /// Whoever does not understand the tag must not issue.
+    /// A CA that does not understand the tag must not issue.
     pub critical: bool,
-    /// As it stands there; compared without case.
+    /// As it is there; compared without case.
     pub tag: String,
-    /// As it stands there.
+    /// As it is there.
     pub value: Vec<u8>,
 }
 
@@ -66,12 +66,12 @@ pub enum Permission {
     OtherAccount,
     /// The CA is named, but only for other validation methods than ours.
     OtherMethods,
-    /// Others are named, or nobody, or a record that the CA does not understand stands there.
+    /// Other CAs are named, or none, or a record that the CA does not understand is there.
     Forbidden,
 }
 
 impl Permission {
-    /// Whether certificates may be counted on, or the CA has to be asked.
+    /// Whether certificates may be counted on, or the CA must be asked.
     pub fn may(self) -> bool {
         self <= Self::ProbablyAllowed
     }
@@ -80,17 +80,17 @@ impl Permission {
 /// One record to take out, to put in, or to replace; as in a zone file, ready to paste.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// What stands there.
+    /// What is there.
     pub remove: Option<String>,
-    /// What should stand there.
+    /// What should be there.
     pub add: Option<String>,
 }
 
 /// What the records that count for a domain mean for one CA.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CaaAdvice {
-    /// Where they stand: the domain, or the closest name above it that has any. `null`: nowhere, so
-    /// everybody may issue.
+    /// Where they are: the domain, or the closest name above it that has any. `null`: nowhere, so
+    /// every CA may issue.
     pub at: Option<String>,
     /// As in a zone file: `0 issue "swisssign.com"`.
     pub records: Vec<String>,
@@ -100,7 +100,7 @@ pub struct CaaAdvice {
     pub wildcards: Permission,
     /// For e-mail certificates (`issuemail`).
     pub mail: Permission,
-    /// Tags with the critical flag that CAs do not know: nobody may issue.
+    /// Tags with the critical flag that CAs do not know: no CA may issue.
     pub unknown_critical: Vec<String>,
     /// What else is worth saying: values that are malformed, accounts, what counts later.
     pub notes: Vec<String>,
@@ -113,7 +113,7 @@ pub struct CaaAdvice {
 }
 
 /// Evaluates the relevant record set, found at `at`, for a CA that is called any of `ca_names`, as
-/// it has to be obeyed at `now`.
+/// it must be obeyed at `now`.
 pub fn evaluate(
     at: Option<String>,
     set: &[Property],
@@ -170,7 +170,7 @@ pub fn evaluate(
 }
 
 impl CaaAdvice {
-    /// Whether a line to add lets every account at the CA issue, where a record of now names one.
+    /// Whether a line to add lets every account at the CA issue, where a current record names one.
     pub fn admits_other_accounts(&self) -> bool {
         let names_one = |text: &String| text.to_ascii_lowercase().contains("accounturi=");
         let mut added = self.changes.iter().filter_map(|change| change.add.as_ref());
@@ -285,7 +285,7 @@ impl Judge<'_> {
             let narrow = own
                 .clone()
                 .find(|property| self.names_us_for_other_methods(property));
-            // Whoever limits one issuer wants no line without a limit.
+            // A record that limits one issuer is useless beside a line without a limit.
             let limit = match own.clone().any(is_limited) {
                 true => format!("; validationmethods={METHOD}"),
                 false => String::new(),
@@ -352,7 +352,7 @@ fn is_scheme(text: &str) -> bool {
 fn of_methods(values: &[&str]) -> Permission {
     let judged = values.iter().map(|list| {
         let mut methods = list.split(',');
-        // Some CAs refuse a list of which one entry is no label: Boulder's
+        // Some CAs refuse a list of which one entry is not a label: Boulder's
         // `caaValidationMethodsAuthorized` does.
         let is_whole = methods.clone().all(issuer::is_label);
         if is_whole && methods.clone().any(|method| method == METHOD) {
@@ -389,7 +389,7 @@ fn with_our_method(property: &Property) -> Property {
         let Some((key, list)) = part.split_once('=').filter(|(key, _)| is_methods(key)) else {
             return part.to_owned();
         };
-        // What is no label makes some CAs refuse the whole list.
+        // What is not a label makes some CAs refuse the whole list.
         let labels = list.split(',').map(str::trim);
         let labels = labels.filter(|label| issuer::is_label(label) && *label != METHOD);
         let labels: Vec<&str> = labels.chain([METHOD]).collect();

@@ -1,9 +1,9 @@
-//! How likely a CA that looks from several places succeeds while some servers are stale: a lottery,
-//! in figures.
+//! How likely a CA that checks from several places succeeds while some servers are stale: a
+//! lottery, in figures.
 
 use jiff::Timestamp;
 
-/// From 2026-12-15 00:00 UTC on five remote perspectives look beside the primary one, four before
+/// From 2026-12-15 00:00 UTC on five remote perspectives check beside the primary one, four before
 /// (BR 3.2.2.9).
 const FIVE_REMOTES_FROM: Timestamp = Timestamp::constant(1_797_292_800, 0);
 

@@ -1,17 +1,18 @@
 //! Which servers are responsible for a name: a walk down from the root (rule 1).
 //!
-//! Every look walks afresh. Only the delegations of top-level domains are remembered, for five
+//! Every check walks afresh. Only the delegations of top-level domains are remembered, for five
 //! minutes, and the addresses of name servers outside the zone, for one ([`super::shared`]):
 //! infrastructure which cannot lie about the zone. Zone cuts are what servers answer (a referral,
 //! the owner of an SOA record), never a count of dots.
 //!
 //! A walk has one budget of questions and steps ([`Effort`]), and each name server whose address
 //! must be found has a share of it. A search that failed is not repeated within the walk, and the
-//! walk gives way to others at each step. So a delegation that is built to waste time costs its own
-//! domain a bounded number of questions, steps and seconds, and costs other domains nothing.
+//! walk gives way to other tasks at each step. So a delegation that is built to waste time costs
+//! its own domain a bounded number of questions, steps and seconds, and costs other domains
+//! nothing.
 //!
-//! `descent` walks down, `servers` puts the zone's servers together, `above` looks at servers that
-//! hold a zone and its parent.
+//! `descent` walks down, `servers` puts the zone's servers together, `above` asks servers that hold
+//! a zone and its parent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -47,14 +48,13 @@ const MOST_STEPS: u32 = 400;
 /// What the search for the address of one name server may spend of these.
 const QUESTIONS_PER_HOST: u32 = 60;
 const STEPS_PER_HOST: u32 = 100;
-/// How many name servers without glue may hang on one another (BIND allows 7; real chains have 1 or
-/// 2).
+/// How many name servers without glue may depend on one another (BIND allows 7; real chains have 1
+/// or 2).
 const MOST_DEPTH: u32 = 4;
 /// How long the delegation of a top-level domain is remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
 
-/// The zone of a name and everybody who is listed as serving it, by the parent or by the zone
-/// itself.
+/// The zone of a name and every name server that the parent or the zone itself lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delegation {
     /// The zone's apex, without a trailing dot.
@@ -79,7 +79,7 @@ pub struct Delegation {
 struct Cut {
     zone: Name,
     hosts: BTreeMap<Name, Vec<IpAddr>>,
-    /// Servers that the referral named beside `hosts`; nobody looks at them.
+    /// Servers that the referral named beside `hosts`; they are not asked.
     others: BTreeSet<Name>,
     /// Addresses without a name: the roots.
     fixed: Vec<SocketAddr>,
@@ -110,7 +110,7 @@ struct Place {
     signed: bool,
 }
 
-/// Walks. Shared by all looks, for the sake of the top-level domains.
+/// Walks. Shared by all checks, for the sake of the top-level domains.
 #[derive(Debug)]
 pub struct Walker {
     asker: Asker,
@@ -138,8 +138,8 @@ impl Walker {
     /// Finds who serves the zone that holds `name`.
     ///
     /// # Errors
-    /// [`WalkError`] when nobody responsible could be found; it names the zone and the servers that
-    /// were asked.
+    /// [`WalkError`] when no responsible server could be found; it names the zone and the servers
+    /// that were asked.
     pub async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
         let walk = self.walk();
         walk.in_time(name, walk.delegation(name)).await
@@ -160,7 +160,7 @@ impl Walker {
     }
 }
 
-/// One look's walk: what it found is shared within it, and forgotten after it.
+/// One check's walk: what it found is shared within it, and forgotten after it.
 pub(super) struct Walk<'a> {
     walker: &'a Walker,
     effort: Effort<'a>,
@@ -178,7 +178,8 @@ impl Walk<'_> {
     /// One authoritative answer to "`name` `kind`?", from any server of the zone that holds it.
     ///
     /// # Errors
-    /// [`WalkError`] when nobody responsible could be found, or none of them gave such an answer.
+    /// [`WalkError`] when no responsible server could be found, or none of them gave such an
+    /// answer.
     pub(super) async fn answer(&self, name: &Name, kind: RecordType) -> Result<Message, WalkError> {
         let trail = Trail::begin(&self.effort);
         let answer = async {

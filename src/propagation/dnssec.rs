@@ -54,8 +54,8 @@ pub enum Trust {
     },
     /// It is broken: validating resolvers refuse every answer of the zone.
     Bogus(Fault),
-    /// Nobody could look, in words: no trust anchor for these roots, servers by configuration, no
-    /// answer from above.
+    /// Not checked, in words: no trust anchor for these roots, servers by configuration, no answer
+    /// from above.
     Unchecked(String),
 }
 
@@ -147,7 +147,7 @@ impl Trust {
     ///
     /// A value that comes from a wildcard passes when the reply proves that the name itself is not
     /// there (RFC 4035, section 5.3.4), because resolvers accept it; [`expanded_from`] tells it
-    /// apart. An alias passes: it is told elsewhere.
+    /// apart. An alias passes: it is reported elsewhere.
     ///
     /// # Errors
     /// The [`Fault`]; for [`Trust::Bogus`] its own.

@@ -9,8 +9,8 @@ use super::authority::Failure;
 use super::wanted::AsRecordType;
 use super::{RecordKind, Wanted};
 
-/// Judges a reply to "`owner` TXT?" or "`owner` CNAME?". The words are for people: the RCODE, what was missing, what
-/// stood there instead.
+/// Judges a reply to "`owner` TXT?" or "`owner` CNAME?". The words are for people: the RCODE, what
+/// was missing, what was there instead.
 ///
 /// A value is there when the character-strings of one TXT record of `owner`, joined, are `value`
 /// byte for byte (RFC 1035, section 3.3.14; names compare without case, RFC 4343). Only
@@ -74,7 +74,7 @@ pub fn judge(
     record_in(reply, owner, wanted)
 }
 
-/// Whether the answer, of whatever server, holds the wanted record of `owner`; in words what stands
+/// Whether the answer, of whatever server, holds the wanted record of `owner`; in words what is
 /// there instead.
 pub(super) fn record_in(reply: &Message, owner: &Name, wanted: Wanted<'_>) -> (Answer, String) {
     match wanted {
@@ -148,7 +148,7 @@ const NO_NAME: &str = "the name does not exist there (NXDOMAIN)";
 
 fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, String) {
     if let Some(target) = alias_of(reply, owner) {
-        // RFC 1034, section 3.6.2: a CNAME stands alone, so no TXT can be written beside it.
+        // RFC 1034, section 3.6.2: a CNAME is alone, so no TXT can be written beside it.
         return (
             Answer::NoMatch,
             format!(

@@ -40,15 +40,15 @@ pub struct Subject<'a> {
     pub domain: &'a DomainName,
     /// The name of the record, in the domain; `None`: the domain itself.
     pub owner: Option<&'a RecordName>,
-    /// The record that should stand there, when one should.
+    /// The record that should be there, when one should.
     pub wanted: Option<Wanted<'a>>,
-    /// A TXT value may stand at the end of the aliases that begin at `owner`.
+    /// A TXT value may be at the end of the aliases that begin at `owner`.
     pub follow_aliases: bool,
-    /// How long it has stood there, as far as is known.
+    /// How long it has been there, as far as is known.
     pub published_for: Duration,
     /// Until when resolvers may answer from before it came, where that is known.
     pub horizon: Option<Timestamp>,
-    /// Resolvers whose caches are looked at, instead of those of the settings.
+    /// Resolvers whose caches are checked, instead of those of the settings.
     pub resolvers: Option<&'a [Resolver]>,
     /// What the CA is called in CAA records.
     pub caa_names: &'a [String],
@@ -83,19 +83,19 @@ pub struct Examination {
     pub record_type: RecordKind,
     /// The aliases that lead to `owner`.
     pub aliases: Vec<AliasReport>,
-    /// The value that should stand there, or the target of the CNAME.
+    /// The value that should be there, or the target of the CNAME.
     pub value: Option<String>,
-    /// Nobody can prove control of it: it is a public suffix.
+    /// No customer can prove control of it: it is a public suffix.
     pub public_suffix: bool,
     /// How the gate judges this domain; the examination asks authoritative servers in any mode.
     pub mode: GateMode,
     /// Who serves it; `null` when that could not be found out.
     pub delegation: Option<DelegationReport>,
-    /// Why nobody responsible could be found.
+    /// Why no responsible server could be found.
     pub fault: Option<Fault>,
     /// Each address of each name server.
     pub servers: Vec<ServerReport>,
-    /// What the gate says to these answers; its `servers` are left out, they stand above. `null`
+    /// What the gate says to these answers; its `servers` are left out, they are above. `null`
     /// without a value.
     pub gate: Option<Verdict>,
     /// Records that a wildcard makes up at names beside this one.
@@ -120,7 +120,7 @@ fn as_text<S: Serializer>(kind: &RecordKind, to: S) -> Result<S::Ok, S::Error> {
 pub struct DelegationReport {
     /// The zone's apex.
     pub zone: String,
-    /// The servers are those of the configuration; nobody was asked for a delegation.
+    /// The servers are those of the configuration; no server was asked for a delegation.
     pub configured: bool,
     /// The parent's list; empty when one server holds both zones.
     pub parent: BTreeSet<String>,
@@ -134,7 +134,7 @@ pub struct DelegationReport {
     pub warnings: Vec<String>,
 }
 
-/// Why nobody responsible could be found.
+/// Why no responsible server could be found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// The finding it makes.
@@ -178,7 +178,7 @@ impl Examination {
         }
     }
 
-    /// An examination before anybody was asked.
+    /// An examination before any question.
     pub(super) fn begin(subject: &Subject<'_>, mode: GateMode, now: Timestamp) -> Self {
         Self {
             domain: subject.domain.clone(),

@@ -1,5 +1,5 @@
-//! What an examination means, pure: facts in, findings out, for a DNS administrator. The gravest
-//! one is the verdict.
+//! What an examination means, pure: facts in, findings out, for a DNS administrator. The most
+//! severe one is the verdict.
 
 pub mod code;
 mod dnssec;
@@ -16,8 +16,8 @@ use super::examine::Examination;
 use super::rule::LONGEST_HORIZON;
 pub use code::{Code, Finding, Severity};
 
-/// What an examination means: the gravest first, and of equally grave ones the cause before its
-/// consequences.
+/// What an examination means: the most severe first, and of equally severe ones the cause before
+/// its consequences.
 ///
 /// With a value to look for, and in mode `authoritative`, one of them blocks exactly when the gate
 /// does not go.
@@ -36,7 +36,7 @@ pub fn findings(seen: &Examination) -> Vec<Finding> {
     found
 }
 
-/// The gravest first; when there is only information, that the value is there.
+/// The most severe first; when there is only information, that the value is there.
 pub fn sort(found: &mut [Finding]) {
     found.sort_by_key(|finding| {
         (
@@ -158,7 +158,7 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
     }
 }
 
-/// What stands between the record's name and the record.
+/// What is between the record's name and the record.
 fn aliases(seen: &Examination, found: &mut Vec<Finding>) {
     for alias in &seen.aliases {
         let (owner, target) = (&alias.owner, &alias.target);
@@ -257,7 +257,7 @@ fn caa(seen: &Examination, found: &mut Vec<Finding>) {
             "CAA at {at} does not let the CA issue: {}; the domain can be validated all the same",
             words.join(", ")
         );
-        // Who forbids only wildcards or e-mail mostly means it.
+        // A ban on only wildcards or e-mail is mostly meant.
         let severity = if caa.certificates.may() {
             Severity::Info
         } else {

@@ -28,14 +28,14 @@ use super::{
 use crate::clock::Clock;
 use crate::prevalidation::{DomainName, RecordName};
 
-/// The longest walk: a look as a whole must end within its lease (5 minutes), whatever the time-out
-/// is.
+/// The longest walk: a check as a whole must end within its lease (5 minutes), whatever the
+/// time-out is.
 const LONGEST_WALK: Duration = Duration::from_secs(60);
 
 /// Servers that are asked for one answer that any of them can give.
 const MOST_QUESTIONS: u32 = 32;
 
-/// Open sockets of all looks together.
+/// Open sockets of all checks together.
 const SOCKETS: usize = 256;
 
 /// The [`Lookout`] that asks name servers. One for the whole program: it holds the limits on
@@ -50,7 +50,7 @@ pub struct Gate {
     clock: Arc<dyn Clock>,
 }
 
-/// Who will be asked about a domain, and why these.
+/// Which servers will be asked about a domain, and why these.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Responsible {
     /// The zone that holds the domain: by the walk, or as configured.
@@ -119,7 +119,7 @@ impl Gate {
         &self.settings
     }
 
-    /// Questions that were sent so far, by all looks together.
+    /// Questions that were sent so far, by all checks together.
     pub fn questions(&self) -> u64 {
         self.asker.asked()
     }
@@ -132,7 +132,7 @@ impl Gate {
         self.responsible_for(&RecordName::from(domain)).await
     }
 
-    /// Finds out afresh who must be asked about a name: it may lie in another zone than its domain.
+    /// Finds out afresh who must be asked about a name: it may be in another zone than its domain.
     ///
     /// # Errors
     /// As [`responsible`](Self::responsible).

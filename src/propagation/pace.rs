@@ -1,9 +1,8 @@
-//! How often one server is asked: never more often than agreed, whoever asks, and everybody in
-//! their turn.
+//! How often one server is asked: never more often than agreed, and each question in its turn.
 //!
-//! Who comes too early is given a moment of their own (the generic cell rate algorithm, ITU-T
-//! I.371), so that a thousand looks at one server stand in a row and are not woken together again
-//! and again.
+//! A question that comes too early is given a moment of its own (the generic cell rate algorithm,
+//! ITU-T I.371), so that a thousand questions to one server wait in a row and are not woken
+//! together again and again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Servers that are remembered before those that nobody waits for are forgotten.
+/// Servers that are remembered before those without a waiting question are forgotten.
 const MOST: usize = 4096;
 
 /// The moments at which each server may be asked. A second's worth may come at once.

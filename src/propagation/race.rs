@@ -128,8 +128,8 @@ impl Drop for Open<'_> {
     }
 }
 
-/// So many addresses of one zone are asked at once: a zone of many silent ones must leave sockets
-/// to others.
+/// This many addresses of one zone are asked at once: a zone of many silent ones must leave sockets
+/// to other zones.
 const AT_ONCE: usize = 32;
 
 /// What all of `asks` bring, a few of them under way at once.
@@ -137,7 +137,7 @@ pub(super) async fn all<T>(asks: Vec<BoxFuture<'_, T>>) -> Vec<T> {
     stream::iter(asks).buffer_unordered(AT_ONCE).collect().await
 }
 
-/// Nobody gave a reply that could be used.
+/// No server gave a reply that could be used.
 #[derive(Debug)]
 pub(super) struct Lost {
     /// Each address and what it said, sorted: the same words while it is the same.
@@ -146,7 +146,7 @@ pub(super) struct Lost {
     pub(super) spent: bool,
 }
 
-/// More addresses, which have to be found first.
+/// More addresses, which must be found first.
 pub(super) type Search<'a> = BoxFuture<'a, Vec<SocketAddr>>;
 
 /// One address after the other in random order, and one of each server before a second one of any:
@@ -158,7 +158,7 @@ pub(super) fn shuffled(servers: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
         order.extend(addresses.into_iter().enumerate());
     }
     order.shuffle(&mut rand::rng());
-    // The sort is stable: what stands at the same place stays in random order.
+    // The sort is stable: what is at the same place stays in random order.
     order.sort_by_key(|(place, _)| *place);
     order.into_iter().map(|(_, address)| address).collect()
 }

@@ -1,8 +1,8 @@
 //! A DNS message of which one record cannot be read: the record costs only itself.
 //!
 //! The message library refuses a whole message for one record that it cannot decode, and such
-//! records stand beside what is asked for: a signature or a glue record of a form that is newer than
-//! the library, or plainly wrong. Their type is replaced by one that nobody reads. All else stays,
+//! records are beside what is asked for: a signature or a glue record of a form that is newer than
+//! the library, or plainly wrong. Their type is replaced by one that is not read. All else stays,
 //! in place, because names in a message may point to any octet before them.
 
 use hickory_proto::op::Message;
@@ -12,7 +12,7 @@ use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 /// A type for private use (RFC 6895, section 3.1): the library keeps such a record undecoded.
 const NOBODYS: u16 = 65_400;
 
-/// More records than this are not mended: a message of nothing else is refused.
+/// More records than this are not repaired: a message of nothing else is refused.
 const MOST: usize = 64;
 
 /// CAA records must be read all or none: one that is left out may be the one that forbids. An OPT

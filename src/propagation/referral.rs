@@ -10,10 +10,10 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use super::dnssec::is_signed;
 use super::evidence::{rcode, text};
 
-/// Name servers of one zone that are looked at. Registries allow 13 or fewer; hostile delegations
-/// name thousands.
+/// Name servers of one zone that are asked. Registries allow 13 or fewer; hostile delegations name
+/// thousands.
 pub(super) const MOST_SERVERS: usize = 32;
-/// Addresses of one name server that are looked at.
+/// Addresses of one name server that are asked.
 pub(super) const MOST_ADDRESSES: usize = 16;
 /// Records about a zone's keys that are kept of a referral. Ordinary ones have 2 to 8.
 const MOST_PROOF: usize = 64;
@@ -45,7 +45,7 @@ pub(super) struct Down {
     pub(super) zone: Name,
     /// Its servers and their glue.
     pub(super) hosts: BTreeMap<Name, Vec<IpAddr>>,
-    /// Servers that were named beside these, more than anybody looks at.
+    /// Servers that were named beside these, more than are read.
     pub(super) others: BTreeSet<Name>,
     /// What it says about the zone's keys: DS, NSEC and NSEC3 records and their signatures.
     pub(super) proof: Vec<Record>,

@@ -1,9 +1,9 @@
-//! Validating resolvers as they stand in the configuration, and what one of them said.
+//! Validating resolvers as they are in the configuration, and what one of them said.
 //!
 //! They are asked as the CA's own resolvers are: recursion, DNSSEC checked there, caches and all.
 //! So they show what a cache still holds and what does not validate, and they are asked only when
-//! the value has stood for a while: before, they would keep "not there" for as long as the zone
-//! lets them.
+//! the value has been there for a while: before, they would keep "not there" for as long as the
+//! zone lets them.
 //!
 //! [`ask`] asks over UDP and TCP, TLS (RFC 7858) or HTTPS (RFC 8484); [`reading`] and [`weigh`] are
 //! pure.
@@ -131,8 +131,8 @@ pub struct ResolverAnswer {
     pub answer: Answer,
     /// In words.
     pub detail: String,
-    /// How long it will go on saying so from its cache, seconds; `None` when it said nothing that
-    /// is cached.
+    /// How long it will continue saying so from its cache, seconds; `None` when it said nothing
+    /// that is cached.
     pub ttl: Option<u32>,
     /// The resolver checked the answer's signatures (AD, RFC 4035 section 3.2.3). False for
     /// unsigned zones.

@@ -1,8 +1,8 @@
 //! The rule, pure: what was answered goes in, whether the CA may be asked comes out.
 //!
 //! **Stale is fatal, dead is tolerable.** One authoritative "not there" blocks, because the CA may
-//! ask just that server. A dead or lame server does not: the CA's resolver goes on to the next one,
-//! as ours did, and a zone with one broken secondary must not wait for ever.
+//! ask just that server. A dead or lame server does not: the CA's resolver continues to the next
+//! one, as ours did, and a zone with one broken secondary must not wait for ever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) const OTHER_WAY: &str = "set propagation.mode = \"resolvers\" and pro
 /// The slowest poll, unless a slower one is configured.
 const SLOWEST_POLL: Duration = Duration::from_secs(300);
 
-/// Judges the answers of one look in mode `authoritative` (rules 3, 4).
+/// Judges the answers of one check in mode `authoritative` (rules 3, 4).
 ///
 /// It goes when no address says [`Answer::NoMatch`] or is [`Answer::CutOff`] and two name servers
 /// match. One is enough when only one answers, and, `LAME_GRACE` after the write, when all others
@@ -151,9 +151,9 @@ fn doubts(servers: &[ServerAnswer], by_name: &BTreeMap<String, Vec<&ServerAnswer
     warnings
 }
 
-/// Holds a second round against a first one that went: everybody was asked again, and a name that
-/// is served by many machines under one address (anycast) may answer from one that is stale. One
-/// that is stale or cut off is enough to stay, and somebody must still have the value.
+/// Holds a second round against a first one that went: all of them were asked again, and a name
+/// that is served by many machines under one address (anycast) may answer from one that is stale.
+/// One that is stale or cut off is enough to stay, and one server must still have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     let any = |wanted| second.iter().any(|server| server.answer == wanted);
     let cause = if any(Answer::NoMatch) {
@@ -194,7 +194,7 @@ pub fn validate(
         |server: &ServerAnswer| matches!(server.answer, Answer::Match | Answer::NoMatch);
     if let Trust::Bogus(fault) = trust {
         let servers: Vec<_> = servers.into_iter().map(|(server, _)| server).collect();
-        // Servers that do not answer at all break more than the chain: that is told first.
+        // Servers that do not answer at all break more than the chain: that is reported first.
         let bogus = servers.iter().any(authoritative).then(|| fault.clone());
         return (servers, bogus);
     }
@@ -223,8 +223,8 @@ pub fn validate(
     (servers, bogus)
 }
 
-/// The same look, at a zone whose answers validating resolvers refuse: that comes before everything
-/// else.
+/// The same check, of a zone whose answers validating resolvers refuse: that comes before
+/// everything else.
 pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
     let fault = fault.to_string();
     let cause = format!("validating resolvers, as the CA's, refuse the answers: {fault}");
@@ -256,8 +256,8 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
 /// Judges by what the provider says about its own name servers, and a delay after the write: mode
 /// `provider` (rule 8).
 ///
-/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: nobody waits
-/// for ever.
+/// Where it cannot be asked about the change, time alone counts, as in mode `delay`: no domain
+/// waits for ever.
 pub fn trust_provider(
     in_sync: InSync,
     delay: Duration,
@@ -295,7 +295,7 @@ pub fn trust_provider(
 }
 
 /// When a delay after the write ends, while it has not: in words, to the minute, so that they stay
-/// the same from look to look.
+/// the same from check to check.
 pub(super) fn left_until(
     delay: Duration,
     published_for: Duration,
@@ -307,7 +307,7 @@ pub(super) fn left_until(
     Some(moment(now.saturating_add(left).unwrap_or(Timestamp::MAX)))
 }
 
-/// A moment that somebody waits for: never shown earlier than it is.
+/// A moment that a person waits for: never shown earlier than it is.
 pub(super) fn moment(at: Timestamp) -> String {
     at.saturating_add(SignedDuration::from_secs(59))
         .unwrap_or(Timestamp::MAX)
@@ -315,7 +315,7 @@ pub(super) fn moment(at: Timestamp) -> String {
         .to_string()
 }
 
-/// How long to wait before the next look (rule 7): `poll` for the first minute's looks, six times
+/// How long to wait before the next check (rule 7): `poll` for the first minute's checks, six times
 /// that for the next ten, then thirty times. With the default `poll` of 10 s that is 10 s, 60 s, 5
 /// min. Never slower than 5 min or `poll`.
 pub fn polling_interval(poll: Duration, looks: u32) -> Duration {

@@ -1,4 +1,4 @@
-//! How visibility is judged, in general and for single zones, and where looking begins.
+//! How visibility is judged, in general and for single zones, and where a walk begins.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,9 +15,9 @@ use crate::prevalidation::DomainName;
 /// Everything a gate is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateSettings {
-    /// How domains are judged that no zone of `zones` holds. Its `name_servers` count for nobody.
+    /// How domains are judged that no zone of `zones` holds. Its `name_servers` do not count.
     pub general: Judging,
-    /// The same per zone, in lower-case A-labels: the longest that is the domain or lies above it
+    /// The same per zone, in lower-case A-labels: the longest that is the domain or is above it
     /// counts, alone, and the general settings where it says nothing.
     pub zones: BTreeMap<String, Judging>,
     /// Where walks begin. A zone that these serve themselves needs no delegation from them.
@@ -44,12 +44,12 @@ pub struct Judging {
     /// Addresses to ask in place of those that the delegation names, for split horizons; empty: a
     /// walk.
     pub name_servers: Vec<SocketAddr>,
-    /// Mode `resolvers`: whom to ask. Mode `authoritative`: whose caches to look at when the rule
+    /// Mode `resolvers`: whom to ask. Mode `authoritative`: whose caches to check when the rule
     /// says go.
     pub resolvers: Vec<Resolver>,
     /// How long after the write nothing happens; see [`GateMode::default_delay`].
     pub delay: Option<Duration>,
-    /// How often everybody is asked and must have the value, 1 or more.
+    /// How often every name server is asked and must have the value, 1 or more.
     pub rounds: Option<u32>,
 }
 
@@ -128,7 +128,7 @@ impl GateSettings {
         self.roots.iter().any(|root| of_internet.contains(root))
     }
 
-    /// Refuses a name that no server of the Internet can ever know, before anybody is asked.
+    /// Refuses a name that no server of the Internet can ever know, before any question.
     ///
     /// # Errors
     /// [`WalkError::Reserved`], with the setting that makes the name known.
@@ -150,8 +150,8 @@ impl GateSettings {
 }
 
 impl Way<'_> {
-    /// The same with nothing but looking: neither time nor a provider knows when others have
-    /// written a value.
+    /// The same with nothing but checks: neither time nor a provider knows when a foreign writer
+    /// has written a value.
     pub fn by_looking(self) -> Self {
         let mode = match self.mode {
             GateMode::Authoritative | GateMode::Resolvers => return self,
@@ -178,8 +178,8 @@ impl GateMode {
     pub fn default_delay(self) -> Duration {
         Duration::from_secs(match self {
             Self::Authoritative => 0,
-            // What a primary needs to tell its secondaries. Whoever asks a cache earlier waits for
-            // the cache.
+            // What a primary needs to tell its secondaries. A question that reaches a cache earlier
+            // waits for the cache.
             Self::Resolvers | Self::Provider => 60,
             Self::Delay => 600,
         })

@@ -3,7 +3,7 @@
 //!
 //! A thousand domains on four name servers then ask for these addresses once. Nothing about the
 //! domain's own zone is ever shared: its delegation, its list of name servers and their addresses
-//! inside it are looked up afresh by every look.
+//! inside it are looked up afresh by every check.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use hickory_proto::rr::Name;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-/// How long they are shared: about as long as a batch of looks takes.
+/// How long they are shared: about as long as a batch of checks takes.
 const SHARED: Duration = Duration::from_secs(60);
 /// Name servers that are remembered before the forgotten ones are thrown away.
 const MOST: usize = 4096;
@@ -26,9 +26,9 @@ pub(super) struct Addresses(Mutex<HashMap<Name, (Instant, Found)>>);
 type Found = Arc<OnceCell<Vec<IpAddr>>>;
 
 impl Addresses {
-    /// The addresses of `host` that were found within the last minute, or else by `find`; whoever
-    /// asks meanwhile waits for that. So `find` must not come here itself: two that wait for each
-    /// other would wait for ever.
+    /// The addresses of `host` that were found within the last minute, or else by `find`; a
+    /// question in the meantime waits for that. So `find` must not come here itself: two that wait
+    /// for each other would wait for ever.
     ///
     /// # Errors
     /// Those of `find`; nothing is remembered then.

@@ -58,7 +58,7 @@ impl Gate {
         refuses(found.at.as_deref()?, &found.set, issuer)
     }
 
-    /// What CAA, as it has to be obeyed at `on`, means for certificates of `issuer` that rest on a
+    /// What CAA, as it must be obeyed at `on`, means for certificates of `issuer` that rest on a
     /// persistent record of `domain` with `account`.
     ///
     /// # Errors

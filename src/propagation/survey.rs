@@ -1,8 +1,8 @@
-//! A gentle look at many domains for what will bind on a day to come: CAA, DNSSEC, and over which
+//! A gentle check of many domains for what will bind on a day to come: CAA, DNSSEC, and over which
 //! address families the name servers answer.
 //!
 //! One survey asks each address one question. CAA records are asked for once per name, however many
-//! domains lie below it.
+//! domains are below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,10 +22,10 @@ use super::referral::authoritative;
 use super::{Gate, Responsible, race};
 use crate::prevalidation::DomainName;
 
-/// What one look at a domain showed.
+/// What one check of a domain showed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
-    /// Why nobody responsible was found.
+    /// Why no responsible server was found.
     pub fault: Option<String>,
     /// The zone that holds the domain.
     pub zone: Option<String>,
@@ -58,7 +58,7 @@ pub struct Answering {
 }
 
 impl Gate {
-    /// Looks at one domain. CAA is judged as it has to be obeyed at `on`, signatures as of now.
+    /// Looks at one domain. CAA is judged as it must be obeyed at `on`, signatures as of now.
     pub async fn survey(
         &self,
         domain: &DomainName,

@@ -1,4 +1,4 @@
-//! One look against servers that lie, fall silent or answer something else.
+//! One check against servers that lie, fall silent or answer something else.
 
 #![allow(
     clippy::unwrap_used,

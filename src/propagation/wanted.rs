@@ -8,9 +8,9 @@ use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
 /// The type and the data of a record that is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted<'a> {
-    /// A whole TXT value; other values may stand beside it.
+    /// A whole TXT value; other values may be beside it.
     Txt(&'a str),
-    /// The target of a CNAME, without the last full stop; nothing can stand beside it.
+    /// The target of a CNAME, without the last full stop; nothing can be beside it.
     Cname(&'a str),
 }
 
@@ -54,7 +54,7 @@ impl AsRecordType for RecordKind {
     }
 }
 
-/// What a look is about.
+/// What a check is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The domain that is validated. Its settings say how visibility is judged.
@@ -63,15 +63,15 @@ pub struct Question<'a> {
     pub owner: Option<&'a RecordName>,
     /// The record's type and data.
     pub wanted: Wanted<'a>,
-    /// A TXT value of a name below the domain may stand where an alias of that name leads to, as
-    /// CAs look for it. It has no meaning at the domain itself, nor for a CNAME.
+    /// A TXT value of a name below the domain may be where an alias of that name leads to, as CAs
+    /// look for it. It has no meaning at the domain itself, nor for a CNAME.
     pub follow_aliases: bool,
-    /// How long the record has stood in the zone.
+    /// How long the record has been in the zone.
     pub published_for: std::time::Duration,
     /// What the provider says about its own name servers (mode `provider`).
     pub in_sync: InSync,
-    /// Others write the record, when it suits them: only a look shows that it is there, whatever
-    /// the mode.
+    /// A foreign writer writes the record at any time: only a check shows that it is there,
+    /// whatever the mode.
     pub by_others: bool,
 }
 
@@ -124,8 +124,8 @@ pub enum InSync {
     /// It was not asked, or cannot tell.
     #[default]
     Untold,
-    /// The answer to the write was lost, and with it the provider's name for the change: nobody can
-    /// be asked about it.
+    /// The answer to the write was lost, and with it the provider's name for the change: no
+    /// provider can be asked about it.
     Unnamed,
 }
 

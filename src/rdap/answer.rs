@@ -8,7 +8,7 @@ use serde_json::Value;
 /// When the registration of `name` ends by the answer; `None`: the registry does not say.
 ///
 /// # Errors
-/// Why it is no answer about this domain.
+/// Why it is not an answer about this domain.
 pub(super) fn end(name: &str, answer: &Value) -> Result<Option<Timestamp>, String> {
     let text = |key: &str| answer.get(key).and_then(Value::as_str);
     if text("objectClassName") != Some("domain") {

@@ -9,13 +9,15 @@ use super::Asked;
 use crate::text::{moment, relative};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-/// An end that is known is asked for again after so long.
+/// A known end is asked for again after this time.
 const WEEKLY: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// An end that is nearer than this is asked for again each day: it moves when somebody renews it.
+/// An end that is nearer than this is asked for again each day: it moves when the domain is
+/// renewed.
 const NEAR: SignedDuration = SignedDuration::from_hours(60 * 24);
-/// An end that nobody has asked for in so long is not told: the question is not configured any more.
+/// An end that was not asked for in this time is not shown: the question is not configured any
+/// more.
 const BELIEVED: SignedDuration = SignedDuration::from_hours(14 * 24);
-/// An end that is nearer than this is told.
+/// An end that is nearer than this is reported.
 const WARN_BEFORE: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How far clocks may differ: an answer from further ahead was noted by a wrong one.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);

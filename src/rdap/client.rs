@@ -23,7 +23,7 @@ const REDIRECTS: usize = 3;
 /// Octets of an answer that are read.
 const CAP: usize = 1024 * 1024;
 
-/// What came of one question.
+/// The outcome of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Asked {
     /// The registration ends then.
@@ -32,7 +32,7 @@ pub enum Asked {
     NoEnd,
     /// No registry that the server knows has the domain, or its registry has no RDAP.
     Unknown,
-    /// The server wants to be left alone for a while, in its words.
+    /// The server asks for a pause, in its words.
     Busy(String),
     /// Nothing was learned, and why.
     Failed(String),

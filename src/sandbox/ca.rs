@@ -1,9 +1,9 @@
 //! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every
 //! open question as a switch and every fault on order.
 //!
-//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it looks at
-//! DNS: it really asks the name servers. [`behaviour`] holds switches and faults, [`serve`] the
-//! HTTP around it, [`admin`] the back door.
+//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it checks DNS:
+//! it really asks the name servers. [`behaviour`] holds switches and faults, [`serve`] the HTTP
+//! around it, [`admin`] the back door.
 
 mod admin;
 mod asked;
@@ -66,7 +66,7 @@ pub struct CaOptions {
     pub behaviour: Behaviour,
     /// Of all randomness: references, tokens, order, perspectives.
     pub seed: u64,
-    /// Where the CA looks.
+    /// Where the CA checks.
     pub name_servers: NameServers,
     /// What the back door moves as `/_sandbox/dns`.
     pub dns: Option<Arc<Dns>>,
@@ -273,7 +273,7 @@ impl Ca {
     }
 
     /// Validates a domain by its persistent record from now on, again and again, as a person orders
-    /// it in the portal. What the first look showed.
+    /// it in the portal. What the first check showed.
     ///
     /// # Errors
     /// There is no such domain, or the CA does not find the record.
@@ -281,7 +281,7 @@ impl Ca {
         self.shared.watch(name).await
     }
 
-    /// Looks at the persistent records that are due, and says what all looks so far have shown.
+    /// Checks the persistent records that are due, and says what all checks so far have shown.
     pub async fn rechecks(&self) -> Vec<Recheck> {
         self.shared.recheck().await;
         self.shared.state().persistent.looks().to_vec()
@@ -410,7 +410,7 @@ impl Shared {
         caa::check(name, subject, &source, &rules).await
     }
 
-    /// The `nth` look at a name. Without resolvers its number chooses the server of each
+    /// The `nth` check of a name. Without resolvers its number chooses the server of each
     /// perspective.
     async fn look(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
         self.look_for(name, look::Data::Txt(value), nth).await

@@ -20,7 +20,7 @@ pub const PARAMETERS_BIND: Timestamp = Timestamp::constant(1_805_068_800, 0);
 /// Aliases in a row that are followed.
 const MOST_ALIASES: u32 = 8;
 
-/// Places that look, at most.
+/// Places that check, at most.
 const MOST_PLACES: usize = 8;
 
 /// What the certificate is for.
@@ -61,11 +61,11 @@ struct Caa {
 pub(super) enum Source<'a> {
     /// The name servers of each name's zone.
     Servers(&'a (dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync)),
-    /// Recursive resolvers, one for each place that looks.
+    /// Recursive resolvers, one for each place that checks.
     Resolvers(&'a [SocketAddr]),
 }
 
-/// Asks DNS from every place that looks. One place at which the CA must not issue is enough.
+/// Asks DNS from every place that checks. One place at which the CA must not issue is enough.
 ///
 /// # Errors
 /// Why the CA must not issue, in its words.
@@ -140,7 +140,7 @@ async fn ask(
         Source::Servers(of) => (of(&name), false),
         Source::Resolvers(all) => (all.iter().skip(place).take(1).copied().collect(), true),
     };
-    // Nobody in this small world serves it, as most of the names above a zone.
+    // No server in this small world serves it, as most of the names above a zone.
     if servers.is_empty() {
         return Ok(Vec::new());
     }
@@ -250,7 +250,7 @@ impl Rules<'_> {
         let is_label = |text: &str| {
             !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         };
-        // Boulder refuses a list of which one entry is no label.
+        // Boulder refuses a list of which one entry is not a label.
         if !self.is_lenient && !list.is_empty() && !list.split(',').all(is_label) {
             return false;
         }

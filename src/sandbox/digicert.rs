@@ -53,7 +53,7 @@ pub struct CertCentralOptions {
     pub behaviour: Behaviour,
     /// Of all randomness.
     pub seed: u64,
-    /// Where the CA looks.
+    /// Where the CA checks.
     pub name_servers: NameServers,
 }
 
@@ -210,7 +210,7 @@ impl CertCentral {
         Some(value)
     }
 
-    /// Lets the CA look by itself now. Whether it counts the domain.
+    /// Lets the CA check by itself now. Whether it counts the domain.
     pub async fn look_now(&self, name: &str) -> bool {
         dcv::look(&self.shared, name).await
     }
@@ -264,7 +264,7 @@ impl CertCentral {
             .is_some()
     }
 
-    /// The ids of the requests that nobody has decided, the oldest first.
+    /// The ids of the requests that are not decided yet, the oldest first.
     pub fn open_requests(&self) -> Vec<u64> {
         let state = self.shared.state();
         let all = state.orders.requests.values();

@@ -244,8 +244,8 @@ impl Dns {
         }
     }
 
-    /// Accepts updates signed with this key (HMAC-SHA256) from now on; `false` when the name is no
-    /// domain name.
+    /// Accepts updates signed with this key (HMAC-SHA256) from now on; `false` when the name is not
+    /// a domain name.
     pub fn add_key(&self, name: &str, secret: &[u8]) -> bool {
         let key = tsig::key(name, secret);
         let known = key.is_some();

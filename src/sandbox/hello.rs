@@ -1,4 +1,4 @@
-//! A stand-in for the toy CA, for tests only: it really looks at DNS before it counts a domain.
+//! A stand-in for the toy CA, for tests only: it checks DNS before it counts a domain.
 
 pub mod kind;
 mod tests;

@@ -88,7 +88,7 @@ impl Table<'_> {
         Ok(secret)
     }
 
-    /// What a client of the certificates has to trust.
+    /// What a client of the certificates must trust.
     pub(super) fn write_root(&self, file: &str, pem: &str) -> io::Result<()> {
         let path = self.directory.join(file);
         std::fs::write(&path, pem).map_err(|error| about(error, "write the root", path.display()))

@@ -1,5 +1,5 @@
-//! The CA's own look at DNS, UDP first, then TCP: either every name server of the domain is asked
-//! by itself, or perspectives look through recursive resolvers of their own, as the CA's do
+//! The CA's own check of DNS, UDP first, then TCP: either every name server of the domain is asked
+//! by itself, or perspectives check through recursive resolvers of their own, as the CA's do
 //! (CA/Browser Forum BR, section 3.2.2.9).
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,14 +19,14 @@ use crate::persistent::Validator;
 
 /// How long one exchange with one server may take: everything is on this machine.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// How long a resolver may take, which has to find servers that live among those that do not, and
-/// how often it is asked: what stub resolvers do unless they are told otherwise (resolv.conf(5);
-/// RFC 1035, section 4.2.1, allows 2 to 5 seconds).
+/// How long a resolver may take, which must find servers that live among those that do not, and how
+/// often it is asked: what stub resolvers do unless they are told otherwise (resolv.conf(5); RFC
+/// 1035, section 4.2.1, allows 2 to 5 seconds).
 ///
 /// Asked only once, resolvers are silent sometimes: since CVE-2024-33655 unbound finishes what
-/// takes it longer than 1.9 s (`discard-timeout`), but sends the answer only to who asks again.
-/// Measured with 1.17.1: it takes 2.3 s when it tries a dead server four times before the one
-/// beside it.
+/// takes it longer than 1.9 s (`discard-timeout`), but sends the answer only to a repeated
+/// question. Measured with 1.17.1: it takes 2.3 s when it tries a dead server four times before the
+/// one beside it.
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(5);
 const RESOLVER_ATTEMPTS: u32 = 2;
 
@@ -189,8 +189,8 @@ fn judge(name: &str, sights: &[Sight], perspectives: Perspectives) -> bool {
     if perspectives.count == 0 {
         return sights.contains(&Sight::Match) && !sights.contains(&Sight::NoMatch);
     }
-    // As a resolver does, a perspective begins anywhere and goes on to the next server when one is
-    // dead or lame.
+    // As a resolver does, a perspective begins anywhere and continues to the next server when one
+    // is dead or lame.
     let sees = |perspective: u32| {
         let mut hasher = DefaultHasher::new();
         (perspectives.seed, name, perspective).hash(&mut hasher);

@@ -7,7 +7,7 @@ use std::path::Path;
 
 pub(super) fn write_secret(path: &Path, text: &str) -> io::Result<()> {
     let write = || {
-        // An old file may be readable by others, and its mode would stay.
+        // An old file may be readable by other users, and its mode would stay.
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

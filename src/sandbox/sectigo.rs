@@ -52,7 +52,7 @@ pub struct ScmOptions {
     pub behaviour: Behaviour,
     /// Of all randomness.
     pub seed: u64,
-    /// Where the CA looks.
+    /// Where the CA checks.
     pub name_servers: NameServers,
 }
 

@@ -20,7 +20,7 @@ use super::line::{Line, Lines};
 /// Which addresses a CA asks about a name: those of the authoritative servers of its zone.
 pub type NameServers = Arc<dyn Fn(&str) -> Vec<SocketAddr> + Send + Sync>;
 
-/// An address that is taken, before anybody answers there.
+/// An address that is taken, before a server answers there.
 pub(super) struct Bound {
     listener: TcpListener,
     address: SocketAddr,
@@ -142,7 +142,7 @@ pub(super) fn defaults<B: Default + Serialize>() -> Value {
     serde_json::to_value(B::default()).unwrap_or_default()
 }
 
-/// The switches with one more set by name; a value that is no JSON is a text.
+/// The switches with one more set by name; a value that is not JSON is a text.
 ///
 /// # Errors
 /// When there is no such switch, or it has no such value: a sentence that says which there are.

@@ -224,7 +224,7 @@ impl DigiCert {
         let ended = ended.map(|at| format!("the value that DigiCert shows ended at {at:.0}"));
         let why = found.registration.doubt.or(ended);
         let why = why.unwrap_or_else(|| "DigiCert shows no value for DNS".to_owned());
-        // Submitting again would give the same: a person has to look.
+        // Submitting again would give the same: a person must decide.
         let error = self.http.error(Failure::Refused, &call, &why);
         Err(error.with_hint("Nothing is published. Look at the domain in CertCentral."))
     }
@@ -237,7 +237,7 @@ impl DigiCert {
         call.method = reqwest::Method::DELETE;
         self.check(reference, &call)?;
         let answer = self.call(&call).await?;
-        // A page with status 200 comes from somebody else.
+        // A page with status 200 comes from another server.
         if answer.is_page() {
             return Err(self.http.no_json(&call, &answer));
         }

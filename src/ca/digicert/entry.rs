@@ -26,7 +26,7 @@ pub(super) fn name_of(text: &str) -> Option<DomainName> {
     DomainName::parse(text).ok().map(|parsed| parsed.name)
 }
 
-/// What may stand in a path as the id of a domain or an organisation.
+/// What may be in a path as the id of a domain or an organisation.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }

@@ -16,7 +16,7 @@ pub(super) struct ApiError {
 }
 
 impl ApiError {
-    /// `None` for a body that is no error of DigiCert's, such as a page of the CDN.
+    /// `None` for a body that is not an error of DigiCert's, such as a page of the CDN.
     pub(super) fn read(body: &str) -> Option<Self> {
         let value = json::read(body.as_bytes()).ok()?.value;
         let text = |value: &Value, key: &str| {

@@ -1,9 +1,9 @@
 //! Ordering certificates at CertCentral: ordered by product with the names as a list (DigiCert takes
 //! none from the request), read until issued, downloaded.
 //!
-//! Ordering is not idempotent and no call carries a key of ours, so the tag stands in `comments`;
-//! after a lost answer an order is known by it or by the public key of its request, which DigiCert
-//! shows with the order ("Order info"). OV and EV products hang on domains that were validated in
+//! Ordering is not idempotent and no call carries a key of ours, so the tag is in `comments`; after
+//! a lost answer an order is known by it or by the public key of its request, which DigiCert shows
+//! with the order ("Order info"). OV and EV products depend on domains that were validated in
 //! advance. A DV product is validated by a random value of the order, which `look` names: it is no
 //! value of the domain's.
 
@@ -296,7 +296,7 @@ impl DigiCert {
         })
     }
 
-    /// An id stands in the path of calls.
+    /// An id is in the path of calls.
     fn check_id(&self, reference: &str, call: &Call<'_>) -> Result<(), CaError> {
         if is_id(reference) {
             return Ok(());

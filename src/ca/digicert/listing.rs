@@ -17,9 +17,9 @@ use crate::prevalidation::{DomainName, Registration};
 
 /// The largest page that DigiCert gives.
 const PAGE: usize = 1000;
-/// No account has so many domains: a list that goes on is answered wrongly.
+/// No account has this many domains: a list that continues is answered wrongly.
 const MOST_ROWS: usize = 500_000;
-/// So many faults are told in words; more of them are counted.
+/// This many faults are described; more of them are counted.
 const MOST_TOLD: usize = 24;
 /// How long before its end the organisation's side is spoken of.
 const AHEAD: SignedDuration = SignedDuration::from_hours(24 * 30);

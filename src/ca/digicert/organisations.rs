@@ -10,7 +10,7 @@ use crate::ca::json;
 use crate::ca::selector::{self, Found};
 use crate::ca::{CaError, Client, ClientSelector, Failure};
 
-/// No account has so many organisations: a list that goes on is answered wrongly.
+/// No account has this many organisations: a list that continues is answered wrongly.
 const MOST_ROWS: usize = 50_000;
 
 impl DigiCert {

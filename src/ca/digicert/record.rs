@@ -8,7 +8,7 @@ use super::entry::moment;
 use crate::ca::validation::Method;
 use crate::prevalidation::{Challenge, Counts, DomainName};
 
-/// Where a TXT record is. DigiCert looks at both names.
+/// Where a TXT record is. DigiCert checks both names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Label {
     /// `_dnsauth.NAME`: it leaves SPF at the domain alone, and can be delegated.

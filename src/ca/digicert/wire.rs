@@ -1,5 +1,5 @@
-//! The rows and details of CertCentral in our words: every field may be missing, and the dates tell what
-//! counts.
+//! The rows and details of CertCentral in this program's words: every field may be missing, and the
+//! dates tell what counts.
 
 use std::collections::BTreeMap;
 

@@ -9,7 +9,7 @@ use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::redact::clean;
 
-/// A wait that was asked for in words nobody can read.
+/// A wait that was asked for in words that cannot be read.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(60);
 
 /// A whole answer, its text free of our own secrets.
@@ -68,7 +68,7 @@ impl Answer {
         }
     }
 
-    /// Whether it is a page for people: it comes from somebody else than the API.
+    /// Whether it is a page for people: it comes from a server that is not the API.
     pub(in crate::ca) fn is_page(&self) -> bool {
         self.media_type
             .as_deref()

@@ -16,7 +16,7 @@ pub(in crate::ca) enum Kind {
     List,
     /// Changes something: never repeated here.
     Effect,
-    /// An effect during which the CA looks at DNS from several places.
+    /// An effect during which the CA checks DNS from several places.
     SlowEffect,
     /// Orders what costs money, as slowly: only the CA's own words prove that nothing was ordered.
     Order,
@@ -78,7 +78,7 @@ impl<'a> Call<'a> {
         matches!(self.kind, Kind::Read | Kind::List)
     }
 
-    /// What it means that the CA itself did not answer: somebody before it did, or nobody.
+    /// What it means that the CA itself did not answer: a server before it did, or none.
     pub(in crate::ca) fn lost(&self) -> Failure {
         match self.is_read() {
             true => Failure::Unavailable,
@@ -87,14 +87,15 @@ impl<'a> Call<'a> {
     }
 
     /// Whether an order may have been made although the answer is none: it is not in the CA's `own`
-    /// words, and whoever answered in its place, a proxy or a gateway, may have handed the call on.
-    /// Who counts calls does so before.
+    /// words, and a proxy or a gateway that answered in its place may have handed the call on.
+    /// Servers that count calls do so before.
     pub(in crate::ca) fn may_have_ordered(&self, answer: &Answer, own: bool) -> bool {
         self.kind == Kind::Order && !own && answer.status != StatusCode::TOO_MANY_REQUESTS
     }
 
-    /// The same for any other effect: a refusal that is not in the CA's `own` words proves nothing, and
-    /// what became of the effect is read. A login that is refused, and who counts calls, come before.
+    /// The same for any other effect: a refusal that is not in the CA's `own` words proves nothing,
+    /// and the outcome of the effect is read. A login that is refused, and who counts calls, come
+    /// before.
     pub(in crate::ca) fn may_have_taken_effect(&self, answer: &Answer, own: bool) -> bool {
         let comes_before = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
         let is_refusal = answer.status.is_client_error() && !comes_before.contains(&answer.status);

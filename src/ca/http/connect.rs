@@ -38,7 +38,7 @@ pub(in crate::ca) fn next_host(reach: &Reach) -> String {
     url.host_str().unwrap_or_default().to_owned()
 }
 
-/// The host with its port, as a firewall knows it, and the proxy that stands before it.
+/// The host with its port, as a firewall knows it, and the proxy that is before it.
 pub(in crate::ca) fn peer(base: &Url, proxy: Option<&Url>) -> String {
     let place = |url: &Url| {
         let host = url.host_str().unwrap_or_default();
@@ -64,8 +64,8 @@ pub(in crate::ca) fn distrust(error: &reqwest::Error) -> Option<(String, &'stati
     None
 }
 
-/// The TLS error that an error is. One error of I/O may stand within another, and none of them
-/// names what it holds as its source.
+/// The TLS error that an error is. One error of I/O may be within another, and none of them names
+/// what it holds as its source.
 fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a TlsError> {
     if let Some(tls) = error.downcast_ref::<TlsError>() {
         return Some(tls);

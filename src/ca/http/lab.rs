@@ -1,4 +1,4 @@
-//! Answers to an order, the CA's own and those of others, for the tests of every kind of CA.
+//! Answers to an order, the CA's own and those of gateways, for the tests of every kind of CA.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ use crate::clock::SimulatedClock;
 
 const JSON: &str = "application/json";
 
-/// What others than the CA say when they refuse.
+/// What a gateway says when it refuses.
 const FOREIGN: [(&str, &str); 13] = [
     ("text/html", "<html><h1>Forbidden</h1></html>"),
     ("text/plain", "upstream connect error"),

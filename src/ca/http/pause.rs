@@ -40,8 +40,9 @@ impl Pause {
             .flatten()
     }
 
-    /// Takes the answer to a call that was begun then. Calls that were under way when a pause began
-    /// make it no longer, and their success does not end it. A 429 that names no wait gets ours.
+    /// Takes the answer to a call that was started then. Calls that were under way when a pause
+    /// began make it no longer, and their success does not end it. A 429 that names no wait gets
+    /// ours.
     pub(super) fn heard(&self, begun: Timestamp, answer: &mut Answer, now: Timestamp) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = state

@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-/// Returns when the account allows one more call, of all machines together, or says why nobody can
-/// tell: then it is not made.
+/// Returns when the account allows one more call, of all machines together, or says why that is not
+/// known: then it is not made.
 pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// Reads a secret where it lives: a file, a command, the environment. It may block. The error is
@@ -50,8 +50,8 @@ pub struct Timeouts {
     pub read: Duration,
     /// For a whole call.
     pub total: Duration,
-    /// `read` where the CA has much to do first: a list, and a call during which it looks at DNS
-    /// from several places.
+    /// `read` where the CA has much to do first: a list, and a call during which it checks DNS from
+    /// several places.
     pub slow_read: Duration,
     /// `total` for those.
     pub slow_total: Duration,

@@ -1,4 +1,4 @@
-//! The broom that keeps our own secrets and control characters out of another party's text.
+//! Removes our own secrets and control characters from another party's text.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::text::escape;
 
-/// So much of the CA's free text is kept.
+/// This much of the CA's free text is kept.
 const TEXT_CHARS: usize = 512;
 
 /// Another party's text made fit for a terminal and a log: one line, at most 512 characters,
@@ -22,8 +22,8 @@ pub(in crate::ca) fn clean(text: &str) -> String {
     }
 }
 
-/// Knows the secrets in use and strikes them out of whatever the CA sends back, before anybody
-/// looks at it (faults C22, J07).
+/// Knows the secrets in use and strikes them out of whatever the CA sends back, before it is used
+/// (faults C22, J07).
 #[derive(Default)]
 pub(in crate::ca) struct Redactor {
     secrets: RwLock<Vec<SecretString>>,
@@ -59,8 +59,8 @@ impl Redactor {
         }
     }
 
-    /// Remembers a telephone number. It is known by its last digits, without those of a country: others
-    /// write them with `+` or `00`, or not at all, and anything between the digits.
+    /// Remembers a telephone number. It is known by its last digits, without those of a country: a
+    /// reply may have them with `+` or `00`, or not at all, and anything between the digits.
     pub(in crate::ca) fn learn_number(&self, number: &str) {
         let digits: String = number.chars().filter(char::is_ascii_digit).collect();
         let country = match digits.len() {
@@ -136,7 +136,7 @@ fn strike_numbers(text: &str, numbers: &[SecretString]) -> String {
 }
 
 /// Replaces `eyJ….….…`: the first part of every JWT begins so, being the Base64 of `{"`. Each
-/// character is looked at once or twice, whatever the text is: it comes from another party.
+/// character is read once or twice, whatever the text is: it comes from another party.
 fn strike_tokens(text: &str) -> Cow<'_, str> {
     let in_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let mut out = String::new();

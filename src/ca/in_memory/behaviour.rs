@@ -28,7 +28,7 @@ pub struct Behaviour {
     pub backdated: SignedDuration,
     /// How long `submit` takes.
     pub submit_takes: SignedDuration,
-    /// Whether a revocation is done at once, or seen at a later look.
+    /// Whether a revocation is done at once, or seen at a later check.
     pub revokes_at_once: bool,
     /// What an order wants in DNS.
     pub wants: Wanted,
@@ -40,7 +40,7 @@ pub struct Behaviour {
     pub hides_keys: bool,
     /// Whether the answer to an order has a key that is not its own.
     pub garbles_keys: bool,
-    /// It goes on with an open order after so long, and says so.
+    /// It continues with an open order after so long, and says so.
     pub goes_on_after: Option<SignedDuration>,
     /// Whether it takes the name of a product in any letters.
     pub takes_any_letters: bool,

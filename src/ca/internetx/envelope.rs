@@ -64,7 +64,7 @@ fn codes(whole: &Value) -> Vec<String> {
 }
 
 /// Whether an answer is InterNetX' own: its status has one of its types, or a code of its form
-/// (`EF300101`). A gateway has a number, or a word of its own.
+/// (`EF300101`). A gateway answers with a number, or a word of its own.
 fn is_own(whole: &Value, codes: &[String]) -> bool {
     let kind = whole["status"]["type"].as_str().unwrap_or_default();
     let types = ["SUCCESS", "ERROR", "NOTIFY", "NOTICE", "NICCOM_NOTIFY"];

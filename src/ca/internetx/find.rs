@@ -19,9 +19,9 @@ use crate::ca::{CaError, Failure};
 const SKEW: SignedDuration = SignedDuration::from_mins(15);
 /// The longest list of jobs that is asked for.
 const ROWS: usize = 100;
-/// Jobs of one name that are looked at.
+/// Jobs of one name that are read.
 const MOST: usize = 30;
-/// When to look again for an order that shows neither tag nor key.
+/// When to search again for an order that shows neither tag nor key.
 const UNCLEAR: SignedDuration = SignedDuration::from_secs(60);
 
 impl InterNetX {
@@ -163,7 +163,7 @@ fn since(intent: &Intent) -> Option<Timestamp> {
 }
 
 /// The numbers of what was made since then, the newest first; false where there are more than are
-/// looked at, or one has no number.
+/// read, or one has no number.
 fn newest<'a>(
     rows: impl Iterator<Item = &'a Value>,
     since: Option<Timestamp>,

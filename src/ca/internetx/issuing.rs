@@ -248,7 +248,8 @@ impl Issuing for InterNetX {
         let shown = match self.settled_certificate(&id).await {
             Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(value) => wire::certificate(&value).and_then(|order| order.serial),
-            // Deleted, or of another user: only the first is a revocation, and nobody can tell.
+            // Deleted, or of another user: only the first is a revocation, and the answer does not
+            // tell.
             Err(error) if error.failure == Failure::NotFound => {
                 let hint = "Ask InterNetX whether it is revoked.";
                 return Err(error.with_hint(hint));
@@ -272,7 +273,7 @@ impl Issuing for InterNetX {
                 is_deleted = true;
                 self.call(&call).await?
             }
-            // The certificate itself tells what became of the call.
+            // The certificate itself tells the outcome of the call.
             Err(error) if error.outcome_unknown() => {
                 let value = self.certificate(&id).await.map_err(|_| error)?;
                 return Ok(read_back(&value, &id, &wanted));
@@ -337,7 +338,7 @@ fn read_back(value: &Value, id: &str, serial: &str) -> Revocation {
     }
 }
 
-/// The key of a certificate, whatever job it came of.
+/// The key of a certificate, whatever its job was.
 fn by_certificate(id: String) -> OrderKey {
     OrderKey {
         reference: format!("{}{id}", wire::CERTIFICATE),

@@ -12,7 +12,7 @@ use crate::ca::issuing::{Order, OrderKey};
 use crate::issuance::OrderState;
 use crate::prevalidation::{Challenge, Counts, DomainName};
 
-/// What stands before the number of a certificate whose job is not known.
+/// The text before the number of a certificate whose job is not known.
 pub(super) const CERTIFICATE: &str = "certificate-";
 
 /// A number, or digits in a text.

@@ -15,7 +15,7 @@ use crate::prevalidation::{DomainName, Registration};
 /// What decides whether a domain can be validated for an organisation.
 struct Domain {
     id: String,
-    /// A person of the level above has to say yes.
+    /// A person of the level above must say yes.
     is_requested: bool,
     is_suspended: bool,
     /// The organisations it is delegated to, and whether each delegation still waits.
@@ -117,7 +117,7 @@ impl Sectigo {
         }
         call.method = reqwest::Method::DELETE;
         let answer = self.call(Endpoint::Domain, &call).await?;
-        // A page with status 200 comes from somebody else.
+        // A page with status 200 comes from another server.
         if answer.is_page() {
             return Err(self.http.no_json(&call, &answer));
         }
@@ -243,7 +243,8 @@ fn body(client: &str, creation: &Creation) -> Value {
     body
 }
 
-/// The id of the entry with exactly this name. Entries that may be it and cannot be read are told.
+/// The id of the entry with exactly this name. Entries that may be it and cannot be read are
+/// reported.
 fn sought(entries: &[Vec<u8>], name: &DomainName, unreadable: &mut Vec<String>) -> Option<String> {
     for entry in entries {
         let value = lenient::read(entry).map_or(Value::Null, |read| read.value);

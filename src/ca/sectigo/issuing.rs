@@ -1,7 +1,7 @@
 //! Ordering certificates at Sectigo Certificate Manager: enrolled with the names as a list (SCM
 //! ignores those of the request), read until issued, collected.
 //!
-//! Enrolling is not idempotent and no call carries a key of ours, so the tag stands in `comments`:
+//! Enrolling is not idempotent and no call carries a key of ours, so the tag is in `comments`:
 //! after a lost answer the order is looked for by its common name, and known by its tag or its key.
 
 mod find;
@@ -56,7 +56,7 @@ const WRONG_STATE: [i64; 3] = [-102, -130, -159];
 /// Codes at the call that renews or replaces an order which are about that order: there is no such one,
 /// its certificate is revoked, or its state does not allow it.
 const NO_PREDECESSOR: [i64; 9] = [-102, -110, -124, -130, -159, -192, -1112, -1113, -5101];
-/// What stands before the serial number of a certificate that is to be replaced.
+/// The text before the serial number of a certificate that is to be replaced.
 const NOT: &str = "not:";
 /// From then on, after the end of the call, an empty search shows that the order does not exist.
 const SURE_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -358,7 +358,7 @@ impl Sectigo {
             "comments": comments(intent),
         });
         let names = intent.subject.names();
-        // One name stands in the request's subject already, and profiles for one name take no list.
+        // One name is in the request's subject already, and profiles for one name take no list.
         if names.len() > 1 || intent.csr.common_name() != names.first().map(String::as_str) {
             body["subjAltNames"] = json!(names.join(","));
         }
@@ -471,7 +471,7 @@ impl Sectigo {
         order
     }
 
-    /// The number of an order stands in the path of calls.
+    /// The number of an order is in the path of calls.
     fn check(&self, reference: &str, call: &Call<'_>) -> Result<(), CaError> {
         if is_id(reference) {
             return Ok(());

@@ -17,9 +17,9 @@ use crate::prevalidation::{DomainName, Registration, Status};
 
 /// SCM cuts a page at 200 however many are asked for.
 const PAGE: usize = 200;
-/// No organisation has so many domains: a list that goes on is answered wrongly.
+/// No organisation has this many domains: a list that continues is answered wrongly.
 const MOST_ROWS: usize = 200_000;
-/// So many faults are told in words; more of them are counted.
+/// This many faults are described; more of them are counted.
 const MOST_TOLD: usize = 24;
 
 /// What the pages so far have shown.
@@ -155,7 +155,7 @@ impl Rows {
     }
 
     fn listing(mut self, clock_skew: Option<jiff::SignedDuration>, read_at: Timestamp) -> Listing {
-        // A wildcard entry follows its domain; one that does not is told, and changes nothing.
+        // A wildcard entry follows its domain; one that does not is reported, and changes nothing.
         for (domain, status) in self.stars {
             if let Some(base) = self.found.get_mut(&domain)
                 && base.status == Status::Valid

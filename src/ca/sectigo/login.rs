@@ -12,9 +12,9 @@ use super::settings::{Login, Settings};
 use crate::ca::http::{Body, Call, Http, Kind, Reach, SecretReader, sensitive};
 use crate::ca::{CaError, Failure, json};
 
-/// A token without `expires_in` is taken to live so long.
+/// A token without `expires_in` is taken to live this long.
 const ASSUMED_LIFE: SignedDuration = SignedDuration::from_secs(300);
-/// A token is renewed so long before its end, or after half its life if that is shorter.
+/// A token is renewed this long before its end, or after half its life if that is shorter.
 const SPARE: SignedDuration = SignedDuration::from_secs(60);
 /// How long a refused account is left alone.
 const REST: SignedDuration = SignedDuration::from_mins(5);
@@ -29,7 +29,7 @@ pub(super) struct Credentials {
 
 #[derive(Default)]
 struct State {
-    /// The headers in use, and when they are made anew.
+    /// The headers in use, and when they are made again.
     headers: Option<(HeaderMap, Timestamp)>,
     serial: u64,
     /// Until when no call is made, and why.

@@ -90,7 +90,7 @@ impl Sectigo {
     }
 }
 
-/// What may stand in a path as the id of an organisation.
+/// What may be in a path as the id of an organisation.
 pub(super) fn is_id(text: &str) -> bool {
     (1..=18).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
 }

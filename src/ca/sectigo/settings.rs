@@ -11,7 +11,7 @@ use crate::ca::{CaError, ClientSelector, Failure};
 
 /// Where the header login is served; a client certificate goes to [`CERTIFICATE_URL`].
 pub const PASSWORD_URL: &str = "https://cert-manager.com/api";
-/// The word `private` stands before `api` (Sectigo's REST manual, "Authentication").
+/// The word `private` is before `api` (Sectigo's REST manual, "Authentication").
 pub const CERTIFICATE_URL: &str = "https://cert-manager.com/private/api";
 /// The enterprise instance of the OAuth API.
 pub const OAUTH_URL: &str = "https://admin.enterprise.sectigo.com/api";

@@ -16,7 +16,7 @@ use crate::prevalidation::{
 
 /// Where a TXT value lives (CPS 3.2.2, method 3.2.2.4.7).
 const VALUE_LIFE_DAYS: i64 = 30;
-/// So long after the moment of its next look an order that was validated is a leftover.
+/// This long after the moment of its next check an order that was validated is a leftover.
 const LATE: SignedDuration = SignedDuration::from_hours(24);
 
 /// A row of the list, or the answer to `status`.
@@ -420,7 +420,7 @@ mod tests {
             "validated that day"
         );
         assert!(!open("2026-05-02", "2026-05-01", past), "validated later");
-        // Right after the submission of a renewal, and when the look is a little late.
+        // Right after the submission of a renewal, and when the check is a little late.
         for next in [soon, "2026-11-29T11:50:00Z"] {
             assert!(open("2026-05-17", "2026-11-29", next), "{next}");
             assert!(

@@ -1,4 +1,4 @@
-//! The bearer token: made from an API key, kept in memory, made anew before it ends, and what to
+//! The bearer token: made from an API key, kept in memory, made again before it ends, and what to
 //! try when it is refused.
 //!
 //! A refused token climbs a ladder once: a fresh token from the same key, then the next key, then
@@ -27,7 +27,7 @@ use crate::ca::{CaError, Failure};
 const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// `nbf` lies this far back, as in the vendor's own example, for a clock slightly ahead.
 const BACKDATED: SignedDuration = SignedDuration::from_secs(10);
-/// A fetched token whose dates cannot be read is taken to live so long.
+/// A fetched token whose dates cannot be read is taken to live this long.
 const ASSUMED_LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// How long a refused account is left alone.
 const REST: SignedDuration = SignedDuration::from_mins(5);
@@ -175,7 +175,7 @@ impl Credentials {
             return Err(error.clone());
         }
         match &state.bearer {
-            // Somebody else has found a newer one meanwhile.
+            // Another call has found a newer one meanwhile.
             Some(current) if current.serial != bearer.serial => Ok(current.clone()),
             _ => self.climb(&mut state, answer, http).await,
         }

@@ -14,7 +14,7 @@ use crate::ca::{CaError, Client, ClientSelector, Failure, json};
 
 /// The CA cuts a page at 300 however many are asked for.
 const PAGE: usize = 300;
-/// No account has so many clients: a search that goes on is answered wrongly.
+/// No account has this many clients: a search that continues is answered wrongly.
 const PAGES: usize = 100;
 
 impl SwissSign {

@@ -153,8 +153,8 @@ pub(super) fn json(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<json
     json::read(answer.body.as_bytes()).map_err(|_| http.no_json(call, answer))
 }
 
-/// The entries of a success that is a list, or that has one under `key`. An object that is no list
-/// counts as its only entry.
+/// The entries of a success that is a list, or that has one under `key`. An object that is not a
+/// list counts as its only entry.
 pub(super) fn entries(
     http: &Http,
     call: &Call<'_>,

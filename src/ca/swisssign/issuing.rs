@@ -300,7 +300,7 @@ impl SwissSign {
         error
     }
 
-    /// Why an order stands where it stands, by its tasks. A courtesy: without it the state counts.
+    /// Why an order is where it is, by its tasks. A courtesy: without it the state counts.
     async fn why(&self, reference: &str) -> Option<String> {
         let path = ["order", reference, "tasks"];
         let call = Call::new(Kind::Read, "read the tasks of", clean(reference), &path);

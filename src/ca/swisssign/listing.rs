@@ -12,10 +12,10 @@ use crate::ca::http::redact::{Redactor, clean};
 use crate::ca::json::{self, Element, Elements};
 use crate::prevalidation::Registration;
 
-/// No client has so many domains: a list that goes on is answered wrongly.
+/// No client has this many domains: a list that continues is answered wrongly.
 const MOST_ENTRIES: usize = 200_000;
 
-/// So many faults are told in words; more of them are counted.
+/// This many faults are described; more of them are counted.
 const MOST_TOLD: usize = 24;
 
 /// A registration, and when it came to be as far as the entry tells.
@@ -26,7 +26,7 @@ pub(super) fn entry(text: &[u8], prefix: &str, now: Timestamp) -> Result<Found, 
     read(text, prefix, now).map(|(found, _)| found)
 }
 
-/// Reads one entry, and says what had to be mended in its text.
+/// Reads one entry, and says what had to be repaired in its text.
 fn read(text: &[u8], prefix: &str, now: Timestamp) -> Result<(Found, Option<String>), String> {
     let read = json::read(text).map_err(|why| no_entry("entry", &why, text))?;
     let registration = wire::registration(&read, prefix, now)?;
@@ -34,7 +34,7 @@ fn read(text: &[u8], prefix: &str, now: Timestamp) -> Result<(Found, Option<Stri
     Ok((found, read.fault))
 }
 
-/// What is said of an entry that is no JSON: its beginning is all that tells which one it is.
+/// What is said of an entry that is not JSON: its beginning is all that tells which one it is.
 pub(super) fn no_entry(noun: &str, why: &str, text: &[u8]) -> String {
     let beginning = String::from_utf8_lossy(&text[..text.len().min(160)]);
     format!(

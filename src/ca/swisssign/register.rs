@@ -1,6 +1,6 @@
 //! Registering names: matched by A-label and never by place, refused batches halved so that one bad
-//! name costs only itself, and nothing sent twice of which it is not known what came of it (faults
-//! C01, C02, C05 to C07).
+//! name costs only itself, and nothing sent twice of which it is not known the outcome (faults C01,
+//! C02, C05 to C07).
 
 use jiff::Timestamp;
 use serde_json::Value;

@@ -129,7 +129,7 @@ pub(super) fn age_mark(value: &Value, registration: &Registration) -> Option<Tim
         .and_then(|proof| proof.validated_at))
 }
 
-/// What may stand in a path and in a log: `cli-` or `cld-` and a UUID, or anything as harmless.
+/// What may be in a path and in a log: `cli-` or `cld-` and a UUID, or anything as harmless.
 pub(super) fn is_reference(text: &str) -> bool {
     (1..=80).contains(&text.len())
         && text
@@ -334,7 +334,7 @@ impl<'a> Entry<'a> {
 ///
 /// A prefix that the CA sends is kept when it is the configured one or begins with `swiss`. Any
 /// other is refused: with `google-site-verification=…` the CA's text would hand our domain to
-/// somebody else (faults C08, C09).
+/// another party (faults C08, C09).
 fn token_value(text: &str, prefix: &str) -> Result<String, String> {
     let sent = text
         .find('=')

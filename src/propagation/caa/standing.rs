@@ -1,6 +1,6 @@
 //! CAA for persistent records, pure: whether the records let a CA issue after this method. A domain
 //! gets the method's label before it moves to the method, so a list of methods without it counts as
-//! a refusal before CAs have to obey it.
+//! a refusal before CAs must obey it.
 
 use jiff::Timestamp;
 
@@ -62,7 +62,7 @@ pub struct Stop {
 }
 
 /// What the record set found at `at` means for certificates of `issuer` that rest on a persistent
-/// record with `account`, as it has to be obeyed at `on`; `None` where it lets them be issued.
+/// record with `account`, as it must be obeyed at `on`; `None` where it lets them be issued.
 pub fn stops(
     at: &str,
     set: &[Property],
@@ -86,7 +86,7 @@ pub fn stops(
         add: Some(format!("{at}. CAA 0 issue \"{value}\"")),
     };
     let Some((first, verdict)) = judged.iter().min_by_key(|(_, verdict)| *verdict) else {
-        // Whoever limits one issuer wants no line without a limit.
+        // A record that limits one issuer is useless beside a line without a limit.
         let limit = match issue.iter().any(|one| is_limited(one)) {
             true => limit(account, &[]),
             false => String::new(),

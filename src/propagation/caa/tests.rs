@@ -86,7 +86,7 @@ fn records_let_the_named_issue_and_nobody_else() {
             Allowed,
             Allowed,
         ),
-        // Malformed values let nobody issue.
+        // Malformed values let no CA issue.
         (
             &["0 issue swisssign.com; account"],
             Forbidden,
@@ -179,7 +179,7 @@ fn an_account_is_the_cas_to_know_and_two_are_nobodys() {
         "{one:?}"
     );
     let records = ["0 issue swisssign.com; accounturi=https://a/1; accounturi=https://a/2"];
-    // As each other parameter, it binds from a day on and is told before.
+    // As each other parameter, it binds from a day on and is reported before.
     for (at, then) in [(BEFORE, Allowed), (METHODS_COUNT_FROM, Forbidden)] {
         let two = advice(&records, at);
         assert!(

@@ -20,7 +20,7 @@ use crate::propagation::evidence::text;
 use crate::propagation::race::{self, Effort, Search};
 use crate::propagation::referral::{self, Step};
 
-/// The name servers whose addresses hang on the search under way, the innermost first.
+/// The name servers whose addresses depend on the search under way, the innermost first.
 pub(super) struct Trail<'t> {
     host: Option<&'t Name>,
     depth: u32,
@@ -29,7 +29,7 @@ pub(super) struct Trail<'t> {
 }
 
 impl<'t> Trail<'t> {
-    /// Nothing hangs on another name server yet.
+    /// Nothing depends on another name server yet.
     pub(super) fn begin(effort: &'t Effort<'t>) -> Self {
         Self {
             host: None,
@@ -187,7 +187,7 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// The addresses of a name server of `zone`: shared with other walks when it lies outside that
+    /// The addresses of a name server of `zone`: shared with other walks when it is outside that
     /// zone.
     pub(super) async fn addresses_outside(
         &self,
@@ -196,7 +196,7 @@ impl Walk<'_> {
         trail: &Trail<'_>,
     ) -> Result<Vec<IpAddr>, WalkError> {
         let find = self.addresses(host, trail);
-        // Further down nobody waits for another walk, which may be waiting for this one.
+        // Further down no walk waits for another one, which may be waiting for this one.
         if trail.depth > 0 || zone.zone_of(host) {
             find.await
         } else {

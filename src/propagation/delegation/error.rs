@@ -6,7 +6,7 @@ use std::time::Duration;
 /// has each address and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
-    /// Everybody responsible for `zone` was asked about `name`.
+    /// Every name server of `zone` was asked about `name`.
     #[error(
         "no name server of {zone} gave a usable answer about {name}{}",
         first_of(tried)
@@ -41,7 +41,7 @@ pub enum WalkError {
         /// The zone that denies it.
         zone: String,
     },
-    /// The name can never be delegated, so nobody is asked.
+    /// The name can never be delegated, so no server is asked.
     #[error(
         "{name} does not exist on the Internet: .{top} is reserved (RFC 2606, RFC 6761); list its name servers: [propagation.zone.\"{name}\"] name_servers = [\"ADDRESS:PORT\"]"
     )]

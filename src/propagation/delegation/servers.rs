@@ -14,7 +14,7 @@ use crate::propagation::dnssec::{Chain, Link};
 use crate::propagation::evidence::text;
 use crate::propagation::referral::{self, MOST_ADDRESSES, MOST_SERVERS};
 
-/// Addresses of all servers of one zone that are looked at, and at least one of each server.
+/// Addresses of all servers of one zone that are asked, and at least one of each server.
 const MOST_OF_ZONE: usize = 128;
 
 impl Walk<'_> {
@@ -93,7 +93,7 @@ impl Walk<'_> {
                 let list = list.await;
                 Ok((place, list))
             }
-            // The zone is delegated, and nobody there answers: each server shall be asked by
+            // The zone is delegated, and no server there answers: each server shall be asked by
             // itself and show how it fails.
             Err(error @ WalkError::NoAnswer { .. }) => {
                 let cut = Arc::unwrap_or_clone(self.nearest(name));
@@ -125,8 +125,8 @@ impl Walk<'_> {
         let last = self.deadline.checked_sub(spare).unwrap_or(self.deadline);
         let by = last.min(Instant::now() + self.walker.time / 2);
         let found = hosts.iter().map(async |host| {
-            // Nobody would answer for a name inside a silent zone; a host that takes long must not
-            // cost the others.
+            // No server would answer for a name inside a silent zone; a host that takes long must
+            // not cost the others.
             if silent && zone.zone_of(host) {
                 return None;
             }

@@ -16,7 +16,7 @@ use crate::text::decode;
 /// Trust anchors: keys that are believed because the configuration says so. They do not follow a
 /// key roll-over by themselves (RFC 5011): a new version of the program, or of the file, does.
 ///
-/// The default is IANA's root keys of 2017 and 2024. They count only where looking begins at the
+/// The default is IANA's root keys of 2017 and 2024. They count only where a walk begins at the
 /// root servers of the Internet: other roots have other keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Anchors(Option<BTreeMap<Name, Vec<DS>>>);
@@ -71,8 +71,7 @@ impl Anchors {
         Self::parse(text).map_err(|error| error.to_string())
     }
 
-    /// The anchors that count when looking begins at `roots`: none for foreign roots without a
-    /// file.
+    /// The anchors that count when a walk begins at `roots`: none for foreign roots without a file.
     pub(super) fn counting_at(self, roots: &[SocketAddr]) -> BTreeMap<Name, Vec<DS>> {
         let iana = roots::root_servers();
         match self.0 {

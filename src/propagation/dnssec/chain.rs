@@ -22,7 +22,7 @@ use crate::clock::Clock;
 
 /// How long the keys of the root and of top-level domains are remembered.
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// How long it is remembered that there were none: a thousand looks shall not wait for them one
+/// How long it is remembered that there were none: a thousand checks shall not wait for them one
 /// after the other.
 const MISSED: Duration = Duration::from_secs(10);
 /// Addresses that are asked for one zone's keys or DS records before it counts as broken.
@@ -61,7 +61,7 @@ pub struct Validator {
     anchors: BTreeMap<Name, Vec<DS>>,
     clock: Arc<dyn Clock>,
     time: Duration,
-    /// A lock for each zone, so that a thousand looks at once ask for its keys once.
+    /// A lock for each zone, so that a thousand checks at once ask for its keys once.
     remembered: Mutex<HashMap<Name, Remembered>>,
 }
 
@@ -92,7 +92,7 @@ impl Validator {
     }
 
     /// Follows the chain. A zone is bogus only when none of its servers gives keys that validate,
-    /// because a resolver that fails at one server goes on to the next (unbound, measured).
+    /// because a resolver that fails at one server continues to the next (unbound, measured).
     pub async fn trust(&self, chain: &Chain) -> Trust {
         let (mut trust, remembered) = self.follow(chain).await;
         if remembered && matches!(trust, Trust::Bogus(_)) {
@@ -166,8 +166,8 @@ impl Look<'_> {
             trust = match (anchor, trust, above) {
                 (Some(ds), ..) => match self.keys(link, ds).await {
                     Ok(keys) => Trust::Secure(keys),
-                    // Nobody's zone is to blame: an old anchor, a wrong clock, a network that
-                    // answers for the root.
+                    // No zone is the cause: an old anchor, a wrong clock, a network that answers
+                    // for the root.
                     Err(Trust::Bogus(fault)) => Trust::Unchecked(format!(
                         "the trust anchors do not fit ({fault}); check this machine's clock and propagation.trust_anchors"
                     )),
@@ -351,7 +351,7 @@ fn usable(reply: &Message) -> Result<(), String> {
     }
 }
 
-/// Keeps the first fault; its words go on to the list of what was tried.
+/// Keeps the first fault; its words continue to the list of what was tried.
 fn first(kept: &Mutex<Option<Fault>>, fault: Fault) -> String {
     let words = fault.to_string();
     kept.lock()

@@ -14,7 +14,7 @@ use super::{Fault, FaultKind, Unsigned};
 /// BIND 9.18. Newer resolvers draw the line at 50.
 const MOST_ITERATIONS: u16 = 150;
 
-/// NSEC and NSEC3 records of one reply that are looked at; a proof takes at most three.
+/// NSEC and NSEC3 records of one reply that are read; a proof takes at most three.
 const MOST_RECORDS: usize = 8;
 
 /// What the records of a parent prove about a name below it.
@@ -166,8 +166,8 @@ impl<'a> Denials<'a> {
         )))
     }
 
-    /// That there is any proof at all. Whether it is the right one is not looked at: who signs what
-    /// is there signs what is not.
+    /// That there is any proof at all. Whether it is the right one is not checked: the key that
+    /// signs existing records also signs denials.
     pub(super) fn any(&self, owner: &Name) -> Result<(), Fault> {
         if self.iterations.is_some() || !self.nsec.is_empty() || !self.nsec3.is_empty() {
             return Ok(());
@@ -207,7 +207,7 @@ impl<'a> Denials<'a> {
     fn nsec_covers(&self, name: &Name) -> bool {
         self.nsec.iter().any(|&(owner, nsec)| {
             let next = nsec.next_domain_name();
-            // The last one points back to the apex; whoever delegates or redirects a name says
+            // The last one points back to the apex; a name that is delegated or redirected says
             // nothing about what is below.
             let within = owner < name && (name < next || next == self.zone);
             within
@@ -269,7 +269,7 @@ impl<'a> Denials<'a> {
     }
 }
 
-/// That a name lies between two that exist.
+/// That a name is between two that exist.
 struct Cover {
     opt_out: bool,
 }

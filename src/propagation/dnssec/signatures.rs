@@ -18,7 +18,7 @@ use super::{Fault, FaultKind};
 /// do since 2024.
 const VERIFICATIONS_PER_RRSET: usize = 8;
 
-/// Keys of one zone that are looked at. Real zones have two to six.
+/// Keys of one zone that are read. Real zones have two to six.
 const MOST_KEYS: usize = 64;
 
 /// A zone's keys, authenticated.
@@ -35,7 +35,7 @@ impl Keys {
         &self.zone
     }
 
-    /// The zone's keys among `keys`; whoever calls this has authenticated them, or is about to.
+    /// The zone's keys among `keys`; the caller has authenticated them, or is about to.
     pub(super) fn new<'a>(zone: &Name, keys: impl IntoIterator<Item = &'a DNSKEY>) -> Self {
         let zone_keys = keys
             .into_iter()

@@ -1,4 +1,5 @@
-//! The looking: everybody who knows something about a domain is asked, at once where it can be.
+//! The questions: every server that knows something about a domain is asked, at the same time where
+//! possible.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -20,8 +21,8 @@ use crate::propagation::resolver::weigh;
 use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
-    /// Examines a domain: asks all its name servers, over all transports, and whoever knows about
-    /// wildcards, DNSSEC and CAA; then resolvers, when their question does no harm any more.
+    /// Examines a domain: asks all its name servers, over all transports, and the servers that know
+    /// about wildcards, DNSSEC and CAA; then resolvers, when their question does no harm any more.
     ///
     /// Never fails: what could not be found out is part of the examination. Takes as long as a walk
     /// and a few tries at the slowest address. `now` judges signatures.
@@ -132,8 +133,8 @@ impl Gate {
     }
 
     /// Asks resolvers where that does no harm: the value is everywhere, or they alone are to be
-    /// asked. Where none is expected, one may be written soon, and then what stands there now would
-    /// be in their caches: only those are asked whom somebody names.
+    /// asked. Where none is expected, one may be written soon, and then what is there now would be
+    /// in their caches: only those are asked that the user names.
     async fn ask_resolvers(&self, seen: &mut Examination, subject: &Subject<'_>) {
         let way = self.settings().way(subject.domain);
         let resolvers = subject.resolvers.unwrap_or(way.resolvers);

@@ -100,7 +100,7 @@ impl Topic<'_> {
 }
 
 /// Examines one address. The answer that counts is the one that the gate would get; the rest says
-/// why it is so.
+/// why.
 pub(super) async fn examine(
     asker: &Asker,
     name: Option<String>,

@@ -333,7 +333,7 @@ async fn a_stale_server_that_was_heard_once_is_not_dead() {
     let mut scripts = internet(&["example.test TXT \"old\""]);
     let zone = scripts.pop().unwrap();
     scripts.push(Box::new(move |q, over| {
-        // The gate's own five, and the first one that looks at EDNS.
+        // The gate's own five, and the first one that checks EDNS.
         let counts =
             over == Over::Udp && q.edns.is_some() && q.queries[0].query_type() == RecordType::TXT;
         let take = |left: usize| left.checked_sub(1);

@@ -13,7 +13,7 @@ pub struct DnssecReport {
     pub status: DnssecStatus,
     /// In words, why it ends or could not be followed.
     pub why: Option<String>,
-    /// The finding that an insecure zone makes: signed for nobody, or by algorithms that are not
+    /// The finding that an insecure zone makes: signed in vain, or by algorithms that are not
     /// known.
     pub oddity: Option<Code>,
     /// Why validating resolvers refuse all answers of the zone; `null` while they believe one.
@@ -56,7 +56,8 @@ impl DnssecReport {
                 )
             }
         };
-        // A broken chain is told even where no server answers: resolvers would refuse what came.
+        // A broken chain is reported even where no server answers: resolvers would refuse what
+        // came.
         let chain = if let Trust::Bogus(fault) = trust {
             Some(fault)
         } else {

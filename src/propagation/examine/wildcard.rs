@@ -1,5 +1,5 @@
-//! Whether a wildcard stands beside a name, by what servers say about a sibling that nobody can
-//! have made.
+//! Whether a wildcard is beside a name, by what servers say about a random sibling that cannot
+//! exist.
 
 use std::net::SocketAddr;
 

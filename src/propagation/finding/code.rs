@@ -1,4 +1,4 @@
-//! The word list of findings: their codes, which are stable, and how grave they are.
+//! The word list of findings: their codes, which are stable, and how severe they are.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ use serde::{Serialize, Serializer};
 pub struct Finding {
     /// For programs; stable.
     pub code: Code,
-    /// How grave it is.
+    /// How severe it is.
     pub severity: Severity,
-    /// What is so, in a sentence.
+    /// What was found, in a sentence.
     pub text: String,
     /// What to do about it.
     pub next: Option<String>,
 }
 
-/// How grave a finding is, the gravest first.
+/// How severe a finding is, the most severe first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// No validation can be counted on while it is so.
+    /// No validation can be counted on while this lasts.
     Blocks,
-    /// It does not block now; somebody should look.
+    /// It does not block now; a person should act.
     Warns,
     /// Good to know.
     Info,
@@ -53,7 +53,7 @@ codes! {
     Visible = "visible",
     /// No name server has the value.
     ValueMissing = "value-missing",
-    /// Some have it, some do not: transfers are late or stuck.
+    /// Some have it, some do not: transfers are late or do not work.
     StaleServer = "stale-server",
     /// A listed server does not answer for the zone.
     LameServer = "lame-server",
@@ -73,11 +73,11 @@ codes! {
     ReservedName = "reserved-name",
     /// The zone does not have the name.
     NoSuchName = "no-such-name",
-    /// Nobody can prove control of it.
+    /// No customer can prove control of it.
     PublicSuffix = "public-suffix",
     /// The delegation leads nowhere.
     ReferralLoop = "referral-loop",
-    /// An alias stands where the TXT value should.
+    /// An alias is where the TXT value should.
     Cname = "cname",
     /// A wildcard makes up records at the name or beside it.
     Wildcard = "wildcard",
@@ -111,7 +111,7 @@ codes! {
     SplitHorizon = "split-horizon",
     /// CAA lets the CA issue nothing.
     CaaForbids = "caa-forbids",
-    /// CAA has a critical tag that nobody knows.
+    /// CAA has an unknown critical tag.
     CaaUnknownCritical = "caa-unknown-critical",
     /// Resolvers may still answer from before the value.
     StillCached = "still-cached",
@@ -123,7 +123,7 @@ codes! {
     ProviderUnavailable = "provider-unavailable",
     /// The CA does not let us in, or does not know the registration.
     CaRefuses = "ca-refuses",
-    /// The CA has looked and said why it does not accept the value.
+    /// The CA has checked and said why it does not accept the value.
     CaLastWords = "ca-last-words",
     /// The CA waits for another value, or for none.
     CaOtherValue = "ca-other-value",
@@ -133,7 +133,7 @@ codes! {
     WorkedOn = "worked-on",
     /// The domain waits for a person.
     Held = "held",
-    /// A value of ours stands there that has done its work, or could not be removed.
+    /// A record of ours is there that has done its work, or could not be removed.
     LeftBehind = "left-behind",
     /// A persistent record of the domain needs attention.
     PersistentRecord = "persistent-record",

@@ -1,5 +1,5 @@
-//! What resolvers say: what their caches still hold, and, where nobody else can be asked, whether
-//! they see the value.
+//! What resolvers say: what their caches still hold, and, where no other server can be asked,
+//! whether they see the value.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -38,7 +38,7 @@ struct Answers<'a> {
     cut_off: Vec<&'a ServerReport>,
     /// Validating resolvers pass over what it says.
     faulty: Vec<&'a ServerReport>,
-    /// Nothing more can be expected of the servers: the gate goes, or with no value somebody
+    /// Nothing more can be expected of the servers: the gate passes, or, with no value, a server
     /// answers.
     good: bool,
 }

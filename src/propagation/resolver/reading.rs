@@ -18,7 +18,7 @@ pub(super) fn is_unclear(reply: &Result<Message, Failure>) -> bool {
 
 /// Judges a reply to a question about `owner`, and, after SERVFAIL, the one with checking disabled (CD=1): an
 /// answer then means that the zone's signatures are at fault, and so do the extended errors 6 to
-/// 12. Who and where is left to the caller.
+/// 12. The server and the place are left to the caller.
 pub(super) fn judge(
     reply: &Result<Message, Failure>,
     unchecked: Option<&Result<Message, Failure>>,

@@ -95,7 +95,7 @@ pub fn compare(first: Verdict, second: Verdict) -> Verdict {
 pub struct Served {
     /// The whole TTLs of its RRset and of "not there", seconds.
     pub ttls: [Option<u32>; 2],
-    /// How long it has stood there; zero when nobody knows.
+    /// How long it has been there; zero when that is not known.
     pub published_for: Duration,
 }
 
@@ -117,8 +117,9 @@ impl Served {
     }
 }
 
-/// Adds what resolvers said after the name servers all had the value: how long caches go on without
-/// it, who is shown another zone, and whether the zone validates. Their silence changes nothing.
+/// Adds what resolvers said after the name servers all had the value: how long caches continue
+/// without it, who is shown another zone, and whether the zone validates. Their silence changes
+/// nothing.
 pub fn advise(
     verdict: Verdict,
     answers: &[ResolverAnswer],
@@ -342,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_resolver_that_asked_after_the_write_and_has_not_the_value_sees_another_zone() {
-        // The whole TTL, what is left of it, how long the value has stood there; goes.
+        // The whole TTL, what is left of it, how long the value has been there; goes.
         let table = [
             (Some(300), 300, 0, false),
             (Some(300), 200, 0, true),

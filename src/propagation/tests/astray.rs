@@ -22,7 +22,7 @@ async fn a_large_answer_of_a_server_whose_tcp_hangs_is_cut_off_and_one_that_refu
         }
     });
     assert_eq!(alone(refusing).await.answer, Answer::Lame);
-    // Nobody takes the connection that the kernel accepts.
+    // No program takes the connection that the kernel accepts.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = hanging.local_addr().unwrap();
     let datagrams = UdpSocket::bind(address).await.unwrap();
@@ -161,7 +161,7 @@ async fn a_server_of_the_zone_above_that_serves_this_one_too_hides_no_delegation
         );
         assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
     }
-    // One that has an old copy, which nobody lists, is believed by whoever comes from above.
+    // One that has an old copy, which is not listed, is believed by a walk from above.
     let lab = Lab::of(servers(serve("sub.example.test", &cut[..2]))).await;
     let verdict = lab
         .gate()

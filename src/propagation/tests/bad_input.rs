@@ -143,7 +143,7 @@ async fn an_answer_one_byte_at_a_time_is_given_up_in_the_time_of_one_question() 
         let begun = Instant::now();
         let verdict = look_at(server).await;
         assert!(begun.elapsed() < PATIENCE * 4, "{:?}", begun.elapsed());
-        // Over UDP it only truncates, and where TCP fails that is no answer.
+        // Over UDP it only truncates, and where TCP fails that is not an answer.
         let said = &verdict.servers[0];
         assert!(
             matches!(said.answer, Answer::CutOff | Answer::Lame) && !verdict.go,

@@ -120,7 +120,7 @@ async fn one_hostile_name_server_of_two_costs_itself_alone() {
 
 #[tokio::test]
 async fn name_servers_that_hang_on_each_other_are_found_by_the_one_that_does_not() {
-    // a.test hangs on b.test or c.test, b.test on a.test, and c.test has glue: the search for
+    // a.test depends on b.test or c.test, b.test on a.test, and c.test has glue: the search for
     // b.test fails first in some orders, and must not be remembered when a.test is found.
     let tld = [
         "example.test NS ns.a.test",

@@ -319,7 +319,7 @@ async fn a_network_that_answers_port_53_itself_is_noticed_and_the_other_way_is_n
     let cached = || always(|q| resolved(q, good(q)));
     let empty = || always(|q| resolved(q, answer(q, &[])));
     let refuses = || always(|q| resolved(q, refusal(q, ResponseCode::Refused)));
-    // Or they refer to what they know, also in the root's place, and then answer as everybody.
+    // Or they refer to what they know, also in the root's place, and then answer as all of them do.
     let refers = || -> Script {
         Box::new(|q, over| {
             let served = serve("", &["test NS a.nic.test", "a.nic.test A 127.0.0.3"])(q, over);

@@ -154,7 +154,7 @@ pub(super) async fn answer(
         ("persistent", _) => Ok(shared.watched()),
         _ => act(shared, method, path, query, body),
     };
-    // With a clock that was moved, some look may be due.
+    // With a clock that was moved, some check may be due.
     shared.recheck().await;
     answer.map_or_else(Reply::from, |value| Reply::json(&value))
 }

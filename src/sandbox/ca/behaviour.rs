@@ -29,7 +29,7 @@ pub struct Behaviour {
     pub value_has_prefix: bool,
     /// Whether `status` is in lower case, as before version 2.2.1 of the API.
     pub lower_case_status: bool,
-    /// Whether the CA looks by itself: whoever reads finds the domain validated already.
+    /// Whether the CA checks by itself: a read finds the domain validated already.
     pub polls: bool,
     /// Whether ß becomes ss, as in IDNA 2003.
     pub folds_sharp_s: bool,
@@ -44,8 +44,8 @@ pub struct Behaviour {
     pub issuer: String,
     /// How many clients a search returns at most.
     pub client_search_limit: usize,
-    /// How many perspectives look, each through one name server of its choice; 0: every name server
-    /// is asked and every one that can be reached must show the value.
+    /// How many perspectives check, each through one name server of its choice; 0: every name
+    /// server is asked and every one that can be reached must show the value.
     pub perspectives: u32,
     /// How many perspectives but the first may fail.
     pub perspective_failures: u32,
@@ -68,7 +68,7 @@ pub struct Behaviour {
     pub persistent_issuer: String,
     /// The account, as persistent records name it.
     pub persistent_accounts: Vec<String>,
-    /// Seconds between two looks at a persistent record.
+    /// Seconds between two checks at a persistent record.
     pub persistent_every: i64,
     /// Seconds from an order to its certificate.
     pub issued_after: i64,
@@ -225,7 +225,7 @@ pub enum CaaCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reading {
-    /// By both: a record has to satisfy each.
+    /// By both: a record must satisfy each.
     Both,
     /// Boulder's.
     Boulder,
@@ -248,7 +248,7 @@ impl Reading {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unproven {
-    /// It waits, and goes on once the domain is validated.
+    /// It waits, and continues once the domain is validated.
     Waits,
     /// It waits for ever.
     Hangs,

@@ -17,7 +17,7 @@ pub(super) const PREFIX: &str = "swiss-pki=";
 /// How long a token is accepted.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-/// How long a proof may be used: for certificates issued at or after a date, so long after the
+/// How long a proof may be used: for certificates issued at or after a date, this long after the
 /// validation.
 pub type Lifetimes = Vec<(Timestamp, SignedDuration)>;
 
@@ -55,7 +55,7 @@ pub(super) struct Domain {
     token: Option<Token>,
     proof: Option<Proof>,
     last_words: Option<String>,
-    /// How many looks there were: each sees other perspectives.
+    /// How many checks there were: each sees other perspectives.
     looks: u64,
 }
 
@@ -297,7 +297,7 @@ impl Book {
         references.filter(waits).cloned().collect()
     }
 
-    /// Counts a look and says which one it is.
+    /// Counts a check and says which one it is.
     pub(super) fn count_look(&mut self, reference: &str) -> u64 {
         self.domains.get_mut(reference).map_or(0, |domain| {
             domain.looks += 1;
@@ -360,7 +360,7 @@ impl Book {
         }
     }
 
-    /// The token was made so long ago.
+    /// How long ago the token was made.
     pub(super) fn set_token_age(&mut self, reference: &str, age: SignedDuration, now: Timestamp) {
         if let Some(token) = self
             .domains

@@ -13,7 +13,7 @@ use super::wire::{Refused, Reply};
 use super::{Shared, order_calls};
 use crate::sandbox::caa::Subject;
 
-/// How many domains are looked at together when the CA polls.
+/// How many domains are checked together when the CA polls.
 const POLLED_TOGETHER: usize = 32;
 
 /// Which call a path means; `cli-` and `cld-` share a template and are told apart by their prefix.
@@ -238,13 +238,13 @@ fn show(shared: &Shared, reference: &str) -> Result<Reply, Refused> {
 
 enum Outcome {
     Proved,
-    /// With what the CA has to say about it.
+    /// With what the CA must say about it.
     NotSeen(String),
     /// There is no token to look for.
     Stale,
 }
 
-/// Looks for the value that a domain waits for. No lock is held while looking, so the token may
+/// Looks for the value that a domain waits for. No lock is held during the check, so the token may
 /// change meanwhile.
 async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> {
     let (name, value, nth) = {

@@ -1,4 +1,4 @@
-//! What was asked, when, and what came of it.
+//! What was asked, when, and the outcome.
 
 use std::collections::{BTreeMap, VecDeque};
 

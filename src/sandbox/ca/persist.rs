@@ -1,5 +1,5 @@
 //! Domains that the CA validates by their persistent record (BR 3.2.2.4.22). A person orders it in
-//! the portal; from then on the CA looks again and again, and a proof lives from look to look.
+//! the portal; from then on the CA checks again and again, and a proof lives from check to check.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::persistent::LABEL;
 use crate::sandbox::caa::Subject;
 use crate::sandbox::look::{Data, Persistent};
 
-/// A proof by this method may be used so long (BR 3.2.2.4.22).
+/// A proof by this method may be used this long (BR 3.2.2.4.22).
 const REUSE: SignedDuration = SignedDuration::from_hours(24 * 10);
 
-/// One look at a persistent record.
+/// One check of a persistent record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recheck {
     /// The domain, in A-labels.
     pub domain: String,
-    /// When the CA looked.
+    /// When the CA checked.
     pub at: Timestamp,
     /// Whether it found the record.
     pub found: bool,
@@ -32,7 +32,7 @@ pub struct Recheck {
 /// The domains under this method.
 #[derive(Debug, Default)]
 pub(super) struct Watched {
-    /// By domain: when the CA looks next.
+    /// By domain: when the CA checks next.
     next: BTreeMap<String, Timestamp>,
     looks: Vec<Recheck>,
 }
@@ -55,7 +55,7 @@ impl Watched {
 }
 
 impl Shared {
-    /// Puts a domain under this method and looks at once.
+    /// Puts a domain under this method and checks at once.
     pub(super) async fn watch(&self, domain: &str) -> Result<(), String> {
         if self.state().book.find(domain).is_none() {
             return Err(format!("{domain} is not registered (give A-labels)"));
@@ -63,11 +63,11 @@ impl Shared {
         self.look_again(domain).await
     }
 
-    /// Looks at each record that is due.
+    /// Checks each record that is due.
     pub(super) async fn recheck(&self) {
         let due = self.state().persistent.due(self.now());
         for domain in due {
-            // What it found is in its looks.
+            // What it found is in its checks.
             let _ = self.look_again(&domain).await;
         }
     }
@@ -108,7 +108,7 @@ impl Shared {
         seen.map(drop)
     }
 
-    /// What the back door shows: the domains under this method, and all looks.
+    /// What the back door shows: the domains under this method, and all checks.
     pub(super) fn watched(&self) -> Value {
         let state = self.state();
         json!({"next": state.persistent.next, "looks": state.persistent.looks})

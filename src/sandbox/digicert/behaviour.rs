@@ -17,7 +17,7 @@ pub struct Behaviour {
     pub error_objects: bool,
     /// The largest page of a list.
     pub largest_page: usize,
-    /// So many more rows are counted than there are.
+    /// How many more rows are counted than there are.
     pub counts_too_many: usize,
     /// Whether every page of a list is its first page again.
     pub repeats_pages: bool,
@@ -33,7 +33,7 @@ pub struct Behaviour {
     pub status_word: Option<String>,
     /// How long a validation may be used, days. Less than before: old ones end earlier too.
     pub reuse_days: i64,
-    /// So many days before the end for OV a validation ends for EV.
+    /// How many days before the end for OV a validation ends for EV.
     pub ev_ends_earlier: i64,
     /// How long the organisation's side of the validations lasts, days from now.
     pub organisation_days: Option<i64>,
@@ -51,13 +51,13 @@ pub struct Behaviour {
     pub keeps_method: bool,
     /// Whether values hold characters that are hard to quote.
     pub hostile_values: bool,
-    /// Whether values are given that have ended already.
+    /// Whether the CA gives values that have already ended.
     pub ended_values: bool,
-    /// So many checks do not see the record that is there.
+    /// How many checks do not see the record that is there.
     pub blind_checks: u32,
     /// `status` of a check that has found the record; `None`: an empty answer.
     pub check_says: Option<String>,
-    /// Whether the CA looks by itself after a submission or an order.
+    /// Whether the CA checks by itself after a submission or an order.
     pub polls: bool,
     /// What becomes of orders and revocations that ask to skip their approval.
     pub approval: Approval,

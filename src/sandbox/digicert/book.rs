@@ -31,7 +31,7 @@ pub(super) struct Domain {
     pub(super) approved_at: Option<Timestamp>,
     pub(super) is_pending: bool,
     pub(super) submitted_at: Option<Timestamp>,
-    /// When the CA looks by itself next.
+    /// When the CA checks by itself next.
     pub(super) next_look: Option<Timestamp>,
     /// The last one of the domain itself is the one that is shown.
     pub(super) values: Vec<Value>,

@@ -1,4 +1,4 @@
-//! The validations: submissions, checks that are asked for, and the CA's own looks at DNS.
+//! The validations: submissions, checks that are asked for, and the CA's own checks of DNS.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -81,7 +81,7 @@ pub(super) async fn check(shared: &Shared, id: u64) -> Reply {
     }
 }
 
-/// What the CA has done by itself until now: it looks every minute for 15 minutes, then every 5
+/// What the CA has done by itself until now: it checks every minute for 15 minutes, then every 5
 /// minutes for an hour, every 15 minutes for a day, every hour for ten days.
 pub(super) async fn settle(shared: &Shared, name: &str) {
     let now = shared.now();
@@ -110,8 +110,8 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
     domain.next_look = next.filter(|_| minutes > 0 && domain.is_pending);
 }
 
-/// Looks for any value that counts, and counts the domain when it is there. No lock is held while
-/// looking.
+/// Looks for any value that counts, and counts the domain when it is there. No lock is held during
+/// the check.
 pub(super) async fn look(shared: &Shared, name: &str) -> bool {
     let now = shared.now();
     let (values, with_cname) = {

@@ -95,7 +95,8 @@ pub(super) fn value(state: &mut State, id: u64, now: Timestamp) -> Option<Value>
     Some(value)
 }
 
-/// What the CA has done by itself until now: it looks every minute, and issues what waits for nothing.
+/// What the CA has done by itself until now: it checks every minute, and issues what waits for
+/// nothing.
 pub(super) async fn settle(shared: &Shared, id: u64) {
     let now = shared.now();
     let looks = {
@@ -124,7 +125,7 @@ pub(super) async fn settle(shared: &Shared, id: u64) {
     }
 }
 
-/// Looks for the value of an order at every name that lacks it. No lock is held while looking.
+/// Looks for the value of an order at every name that lacks it. No lock is held during the check.
 pub(super) async fn look(shared: &Shared, id: u64) {
     let now = shared.now();
     let (missing, value, with_cname) = {

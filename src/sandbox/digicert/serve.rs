@@ -21,7 +21,7 @@ use crate::sandbox::service;
 /// The largest body that is read, octets.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// So many calls in so many seconds.
+/// A number of calls in a number of seconds.
 const LIMITS: [(usize, i64); 2] = [(100, 5), (1000, 180)];
 
 /// One request, as it was answered.

@@ -16,7 +16,7 @@ use super::book::{Domain, TARGET};
 pub(super) struct Reply {
     pub(super) status: u16,
     pub(super) body: Option<Value>,
-    /// A body that is no JSON.
+    /// A body that is not JSON.
     pub(super) text: Option<String>,
     pub(super) is_page: bool,
 }

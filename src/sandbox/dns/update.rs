@@ -1,9 +1,9 @@
 //! Dynamic update (RFC 2136) with the manners of real servers, silent cases included.
 //!
 //! As BIND 9.18, Knot 3.2 and PowerDNS 4.7 do: an added record gives its TTL to the whole set, a
-//! record that is there already changes nothing, deleting an absent one is no error, and TXT data
-//! is compared with its split into character-strings. As BIND and Knot: TXT beside a CNAME is
-//! ignored without a word, and so nobody may trust NOERROR.
+//! record that is there already changes nothing, deleting an absent one is not an error, and TXT
+//! data is compared with its split into character-strings. As BIND and Knot: TXT beside a CNAME is
+//! ignored silently, and so NOERROR proves nothing.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};

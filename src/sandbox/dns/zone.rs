@@ -17,7 +17,7 @@ pub(super) struct RrSet {
     pub(super) data: Vec<RData>,
 }
 
-/// What stands at one name.
+/// What is at one name.
 pub(super) type Node = BTreeMap<RecordType, RrSet>;
 
 /// A zone. A copy is cheap: nodes are shared until one is written.
@@ -34,7 +34,7 @@ pub(super) struct Found {
     pub(super) authorities: Vec<Record>,
     /// The name does not exist, nor anything below it.
     pub(super) no_such_name: bool,
-    /// The name lies below a delegation: the answer is not ours to give.
+    /// The name is below a delegation: the answer is not ours to give.
     pub(super) referral: bool,
 }
 

@@ -28,9 +28,9 @@ pub struct Behaviour {
     pub context_is_403: bool,
     /// Whether jobs show the transaction id of their order.
     pub shows_tags: bool,
-    /// Seconds from an order to the first look at DNS, and from each look to the next.
+    /// Seconds from an order to the first check of DNS, and from each check to the next.
     pub look_after: i64,
-    /// Looks without the record until the job fails.
+    /// Checks without the record until the job fails.
     pub looks: u32,
     /// Seconds from a validation to the certificate.
     pub issued_after: i64,

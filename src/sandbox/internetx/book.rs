@@ -162,7 +162,7 @@ impl Book {
         if let Some(job) = self.jobs.get_mut(&job) {
             status.clone_into(&mut job.status);
             job.detail = "";
-            // It goes on by itself where it was let through.
+            // It continues by itself where it was let through.
             if status == "RUNNING" {
                 job.record = None;
                 job.validated = Some(job.created);

@@ -42,7 +42,7 @@ pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Answer {
     }
 }
 
-/// Looks at DNS for every order whose look is due. No lock is held while looking.
+/// Checks DNS for every order whose check is due. No lock is held during the check.
 async fn settle(shared: &Shared) {
     let now = shared.now();
     let (waiting, behaviour) = {
@@ -142,7 +142,7 @@ fn prepare(shared: &Shared, body: &Value) -> Answer {
     ])
 }
 
-/// The record of an order: the one that goes with it, or a new one that nobody has published.
+/// The record of an order: the one that goes with it, or a new one that is not published.
 fn record(shared: &Shared, order: &Value) -> Result<Option<Wanted>, Refused> {
     let method = method_of(&order["product"])?;
     let given = order["authentication"]["dns"].as_str().and_then(|line| {

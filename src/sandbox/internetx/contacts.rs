@@ -1,4 +1,4 @@
-//! Contacts: made without a look at those that are there, found by filters.
+//! Contacts: made without a check of those that are there, found by filters.
 
 use serde_json::{Value, json};
 

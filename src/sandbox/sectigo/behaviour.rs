@@ -16,7 +16,7 @@ pub struct Behaviour {
     pub bare_rows: bool,
     /// Whether lists name their total in `X-Total-Count`.
     pub shows_total: bool,
-    /// So many more rows are counted than there are.
+    /// How many more rows are counted than there are.
     pub counts_too_many: usize,
     /// Whether every page of a list is its first page again.
     pub repeats_pages: bool,
@@ -26,23 +26,23 @@ pub struct Behaviour {
     pub new_pair_each_start: bool,
     /// How orders end.
     pub orders: OrderEnd,
-    /// Whether a fulfilled order goes on being called SUBMITTED.
+    /// Whether a fulfilled order continues being called SUBMITTED.
     pub leaves_submitted: bool,
-    /// Seconds from a submission to the first look, and from each look to the next.
+    /// Seconds from a submission to the first check, and from each check to the next.
     pub first_look: i64,
     /// See [`Behaviour::first_look`].
     pub next_look: i64,
-    /// Whether `sync?force=true` makes the CA look at once.
+    /// Whether `sync?force=true` makes the CA check at once.
     pub sync_looks: bool,
     /// Whether the CA asks DNS for CAA before a domain is validated.
     pub caa: bool,
     /// Whether a TXT value holds characters that are hard to quote.
     pub hostile_values: bool,
-    /// The record's owner lies outside of the domain.
+    /// The record's owner is outside of the domain.
     pub owner_outside: bool,
     /// The record that is named in the place of the CA's own: its owner, one blank, its data.
     pub names_record: Option<String>,
-    /// Whether an order that was submitted goes on waiting to be submitted.
+    /// Whether an order that was submitted continues waiting to be submitted.
     pub keeps_begun: bool,
     /// What an order that is submitted is called, in the place of SUBMITTED.
     pub submitted_is_called: Option<String>,
@@ -52,7 +52,7 @@ pub struct Behaviour {
     pub no_right: bool,
     /// Whether validation in advance is switched off (-1608).
     pub dcv_off: bool,
-    /// What becomes of a new domain.
+    /// The state of a new domain.
     pub delegation: Delegation,
     /// `ALIVE`, `EXPIRED` or `NEVER_EXPIRE`.
     pub password_state: String,
@@ -179,11 +179,11 @@ pub enum OrderEnd {
     Fulfilled,
     /// They stay submitted whatever is in DNS.
     Hang,
-    /// The first look rejects them.
+    /// The first check rejects them.
     Rejected,
 }
 
-/// What becomes of a new domain.
+/// The state of a new domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delegation {

@@ -1,4 +1,4 @@
-//! The validations: starts, submissions, and the CA's own looks at DNS.
+//! The validations: starts, submissions, and the CA's own checks of DNS.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -237,7 +237,7 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
     }
 }
 
-/// Looks for the record of a submitted order. No lock is held while looking.
+/// Looks for the record of a submitted order. No lock is held during the check.
 async fn check(shared: &Shared, name: &str) {
     let (order, behaviour) = {
         let state = shared.state();
@@ -251,7 +251,7 @@ async fn check(shared: &Shared, name: &str) {
         return;
     };
     let servers_of = |name: &str| (shared.name_servers)(name);
-    // A CNAME record is the record itself; a value may stand where an alias leads.
+    // A CNAME record is the record itself; a value may be where an alias leads.
     let owner = match order.method {
         "CNAME" => order.host.trim_end_matches('.').to_owned(),
         _ => end_of_aliases(order.host.trim_end_matches('.'), servers_of).await,

@@ -15,7 +15,7 @@ use crate::ca::issuing::{Fetched, Found, Intent, Issuing, Order, OrderKey};
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
 
-/// What stands before the public key of a duplicate that has no certificate yet.
+/// The text before the public key of a duplicate that has no certificate yet.
 const KEY: &str = "key:";
 
 /// One duplicate of an order, as the list has it.
@@ -206,8 +206,8 @@ impl DigiCert {
         Ok(order)
     }
 
-    /// How a certificate of an order stands that its details do not show: a duplicate, or one before
-    /// a reissue.
+    /// The state of a certificate of an order that its details do not show: a duplicate, or one
+    /// before a reissue.
     pub(super) async fn look_beside(
         &self,
         key: &OrderKey,
@@ -283,7 +283,7 @@ impl DigiCert {
         Ok(self.not_found(intent, unclear))
     }
 
-    /// How a duplicate stands that had no certificate yet.
+    /// The state of a duplicate that had no certificate yet.
     pub(super) async fn look_at_duplicate(
         &self,
         key: &OrderKey,

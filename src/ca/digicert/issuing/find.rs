@@ -17,11 +17,11 @@ use crate::ca::json;
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
 
-/// A list that goes on for more rows is answered wrongly.
+/// A list that continues for more rows is answered wrongly.
 const MOST_ROWS: usize = 500_000;
 /// Dates may be days in a time zone that is not named.
 const A_DAY: SignedDuration = SignedDuration::from_hours(36);
-/// When to look again for an order that shows neither tag nor key yet.
+/// When to search again for an order that shows neither tag nor key yet.
 const UNCLEAR: SignedDuration = SignedDuration::from_secs(60);
 
 /// The rows of a list on all its pages.
@@ -45,7 +45,7 @@ impl DigiCert {
             _ => {}
         }
         let names = intent.listed_names();
-        // How DigiCert writes an internationalised name is not known: then every order is looked at.
+        // How DigiCert writes an internationalised name is not known: then every order is read.
         let is_plain = |name: &String| name.is_ascii() && !name.contains("xn--");
         let by_name = |name: String| vec![("filters[common_name]", name)];
         let lists: Vec<Vec<_>> = match names.iter().all(is_plain) {

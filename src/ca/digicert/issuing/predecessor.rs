@@ -1,5 +1,5 @@
-//! Whether DigiCert refuses an order because of the one that it comes after. Its codes for that are not
-//! documented; its words name the renewal, or what became of the order that is reissued.
+//! Whether DigiCert refuses an order because of the one that it comes after. Its codes for that are
+//! not documented; its words name the renewal, or the outcome of the order that is reissued.
 
 use crate::ca::issuing::{Intent, Succession};
 use crate::ca::{CaError, Failure};

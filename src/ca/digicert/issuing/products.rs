@@ -106,7 +106,7 @@ impl Offer {
         }
     }
 
-    /// What stands against an order: all of it.
+    /// What is against an order: all of it.
     pub(super) fn faults(&self, intent: &Intent) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some(why) = self.product().refusal {

@@ -63,7 +63,7 @@ fn requests<'a>(kind: &str, details: &'a Value) -> Vec<Request<'a>> {
 pub(super) enum Asked {
     /// This one is its own.
     Ours(u64),
-    /// One is open, and shows no tag: another reissue beside it would be one too many.
+    /// One is open, and shows no tag: a second reissue must not be added.
     Unclear,
 }
 

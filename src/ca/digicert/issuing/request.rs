@@ -122,7 +122,7 @@ pub(super) fn submitted(made: &Value, old: Option<String>) -> Option<Order> {
         certificate,
     };
     let mut order = Order::new(key, state);
-    // What is issued at once is not looked at any more.
+    // What is issued at once is not checked any more.
     order.paid_until = paid_until(made);
     Some(order)
 }

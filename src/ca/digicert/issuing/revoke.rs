@@ -138,7 +138,7 @@ impl DigiCert {
         }
     }
 
-    /// How the request for a revocation stands, told as an order.
+    /// The state of the request for a revocation, as an order.
     pub(super) async fn revocation_request(
         &self,
         key: &OrderKey,
@@ -176,7 +176,7 @@ fn taken(key: &OrderKey, request: &str) -> Revocation {
     })
 }
 
-/// The requests for a revocation that nobody has decided.
+/// The requests for a revocation that are not decided yet.
 fn open_requests(details: &Value) -> impl Iterator<Item = &Value> {
     let requests = details["requests"].as_array().into_iter().flatten();
     requests.filter(|one| one["type"] == "revoke" && one["status"] == "pending")

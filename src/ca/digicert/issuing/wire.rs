@@ -9,9 +9,9 @@ use crate::ca::http::redact::clean;
 use crate::ca::issuing::{Intent, Order, OrderKey};
 use crate::issuance::OrderState;
 
-/// What stands before the id of a certificate that is to give way to another one.
+/// The text before the id of a certificate that is to give way to another one.
 pub(super) const NOT: &str = "not:";
-/// What stands before the id of a request: of a revocation, and behind what waits for its own.
+/// The text before the id of a request: of a revocation, and behind what waits for its own.
 pub(super) const REQUEST: &str = "request:";
 
 /// What a key says in the place of a certificate's id, without the request behind it:
@@ -263,7 +263,7 @@ pub(super) fn has_tag(intent: &Intent, details: &Value) -> bool {
     texts(details).iter().any(|text| text.contains(&intent.tag))
 }
 
-/// Where a tag may stand.
+/// Where a tag may be.
 fn texts(details: &Value) -> [String; 3] {
     ["comments", "alternative_order_id", "order_notes"].map(|key| details[key].to_string())
 }

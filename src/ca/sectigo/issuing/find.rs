@@ -20,11 +20,11 @@ use crate::issuance::OrderState;
 
 /// SCM cuts a page at 200 however many are asked for.
 const PAGE: usize = 200;
-/// A list that goes on for more rows is answered wrongly.
+/// A list that continues for more rows is answered wrongly.
 const MOST_ROWS: usize = 500_000;
 /// SCM may write days only, in a time zone that it does not name.
 const A_DAY: SignedDuration = SignedDuration::from_hours(36);
-/// When to look again for an order that shows neither tag nor key yet.
+/// When to search again for an order that shows neither tag nor key yet.
 const UNTAGGED: SignedDuration = SignedDuration::from_secs(60);
 
 /// Whether an order is the one that is looked for.

@@ -135,7 +135,7 @@ impl Profile {
             .collect()
     }
 
-    /// What stands against an order: all of it.
+    /// What is against an order: all of it.
     pub(super) fn faults(&self, intent: &Intent) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some(term) = intent.term

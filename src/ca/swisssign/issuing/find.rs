@@ -17,7 +17,7 @@ use crate::ca::{CaError, json as text};
 /// From then on, after the end of the call, an empty search by tag shows that the order does not
 /// exist.
 const SURE_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// When to look again for an order that may be among what was found, or was not shown.
+/// When to search again for an order that may be among what was found, or was not shown.
 const UNCLEAR: SignedDuration = SignedDuration::from_secs(60);
 /// Differences between our clock and the CA's that are allowed for.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -25,7 +25,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(10);
 const PAGE: usize = 300;
 /// Every tag of this program begins so.
 const OURS: &str = "prevalidate:";
-/// A search that goes on for more pages is answered wrongly.
+/// A search that continues for more pages is answered wrongly.
 const PAGES: usize = 400;
 
 /// What a search found.

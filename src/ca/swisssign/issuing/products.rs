@@ -104,7 +104,7 @@ impl Known {
         name.map(clean).unwrap_or_default()
     }
 
-    /// The product in our words, and whether an order can be made of it.
+    /// The product in this program's words, and whether an order can be made of it.
     pub(super) fn product(&self, intent: Option<&Intent>, now: Timestamp) -> Product {
         let warnings = [
             (

@@ -65,7 +65,7 @@ async fn not_seen_yet_is_no_error_in_either_of_its_two_forms() {
     assert_eq!(server.log().len(), 2);
 }
 
-/// An entry whose proof counts, with the words of a look that found no value.
+/// An entry whose proof counts, with the words of a check that found no value.
 fn unchanged_valid(words: &str) -> String {
     let proof = format!(
         "\"validated\":true,\"timeValidated\":\"2026-10-01T00:00:00Z\",\"validationResult\":\"{words}\""

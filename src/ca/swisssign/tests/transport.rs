@@ -453,7 +453,7 @@ async fn the_difference_of_clocks_comes_with_the_list() {
     assert_eq!(client(&server).list(CLIENT).await.unwrap().clock_skew, None);
 }
 
-/// So many zero bytes in a gzip member: one literal, then matches of 258 bytes at distance 1 (RFC
+/// This many zero bytes in a gzip member: one literal, then matches of 258 bytes at distance 1 (RFC
 /// 1951, section 3.2.6).
 fn gzip_of_spaces(length: usize) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];

@@ -9,7 +9,7 @@ use super::*;
 fn each_shape_of_record_set_means_what_the_rules_of_march_2027_say() {
     type Row = (&'static [&'static str], Permission, Permission, Permission);
     let table: &[Row] = &[
-        // Whose name stands there.
+        // Whose name is there.
         (&[], Allowed, Allowed, Allowed),
         (&["0 issue swisssign.com"], Allowed, Allowed, Allowed),
         (&["0 issue SWISSSIGN.COM"], Allowed, Allowed, Allowed),
@@ -86,7 +86,7 @@ fn each_shape_of_record_set_means_what_the_rules_of_march_2027_say() {
             Forbidden,
         ),
         (&["128 IODEF mailto:a@b.ch"], Allowed, Allowed, Allowed),
-        // Malformed values let nobody issue, and do not spoil a good one beside them.
+        // Malformed values let no CA issue, and do not spoil a good one beside them.
         (&["0 issue %%%%%"], Forbidden, Forbidden, Allowed),
         (&["0 issue swisssign.com."], Forbidden, Forbidden, Allowed),
         (&["0 issue swisssign.com; ="], Forbidden, Forbidden, Allowed),
@@ -164,7 +164,7 @@ fn each_shape_of_record_set_means_what_the_rules_of_march_2027_say() {
             OtherMethods,
             Allowed,
         ),
-        // One entry is no label: Boulder refuses the whole list.
+        // One entry is not a label: Boulder refuses the whole list.
         (
             &["0 issue swisssign.com; validationmethods=ca-tbr-7,"],
             ProbablyAllowed,
@@ -381,7 +381,7 @@ fn a_line_to_paste_widens_no_more_than_it_must() {
             None,
             "0 issue \"swisssign.com\"",
         ),
-        // The account may be ours, so the line goes on to name it.
+        // The account may be ours, so the line continues to name it.
         (
             &[
                 "0 issue swisssign.com; accounturi=acct:validationmethods@a; validationmethods=http-01",

@@ -143,7 +143,7 @@ async fn a_signed_zone_costs_one_question_more_than_an_unsigned_one_and_the_firs
         "DNSKEY of the zone; DS comes with the referral"
     );
 
-    // The first look of all asks for the keys of the root and of the top-level domain too.
+    // The first check of all asks for the keys of the root and of the top-level domain too.
     let fresh = Lab::of(internet.servers()).await;
     let gate = internet.gate(&fresh);
     look(&gate).await;
@@ -414,7 +414,7 @@ async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed
         "{verdict:?}"
     );
 
-    // An anchor that does not fit is nobody's zone's fault.
+    // An anchor that does not fit is the fault of no zone.
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = Anchors::parse(&Signer::p256("").ds().to_string()).unwrap();
     let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;

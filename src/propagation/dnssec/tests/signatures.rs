@@ -256,7 +256,7 @@ fn retagged(ds: &Record, tag: u16) -> Record {
     )
 }
 
-/// A key of 64 octets that nobody has the other half of, with this tag.
+/// A key of 64 octets without a private half, with this tag.
 fn colliding(nth: u8, tag: u16) -> DNSKEY {
     let made = |high: u8, low: u8| {
         let mut bytes = vec![nth; 64];

@@ -1,4 +1,4 @@
-//! The CA looks at persistent records again and again, by the reading that is switched on.
+//! The CA checks persistent records again and again, by the reading that is switched on.
 
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::CAA;
