@@ -13,7 +13,7 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
     /// The current time, UTC.
     fn now(&self) -> Timestamp;
 
-    /// How long this process has lived, at least: nobody can set it, and it never goes back. Two of
+    /// How long this process has lived, at least: it cannot be set, and it never goes back. Two of
     /// its values tell how much time has passed between them.
     fn steady(&self) -> Duration {
         static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -46,8 +46,8 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when somebody moves it, or when somebody sleeps on it: a sleep jumps to
-/// its end at once.
+/// A clock that moves only when a test moves it, or when a task sleeps on it: a sleep jumps to its
+/// end at once.
 ///
 /// It makes fourteen months pass in a second. Clones show the same time.
 #[derive(Debug, Clone)]
@@ -70,7 +70,7 @@ impl Simulated {
 }
 
 impl SimulatedClock {
-    /// A clock that stands at `start`.
+    /// A clock that is at `start`.
     pub fn at(start: Timestamp) -> Self {
         Self(Arc::new(Mutex::new(Simulated {
             now: start,
@@ -94,7 +94,7 @@ impl SimulatedClock {
         inside.go(now);
     }
 
-    /// Somebody sets the clock of the machine: no time passes.
+    /// A person sets the clock of the machine: no time passes.
     pub fn step(&self, step: SignedDuration) {
         let mut inside = self.inside();
         inside.now = inside.now.saturating_add(step).unwrap_or(Timestamp::MAX);

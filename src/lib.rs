@@ -1,5 +1,6 @@
-//! `prevalidate` keeps an organisation's domains prevalidated at its certificate authorities, by DNS,
-//! with nobody watching, and orders the certificates that hang on them ([`issuance`]).
+//! `prevalidate` keeps an organisation's domains prevalidated at its certificate authorities, by
+//! DNS, without a person who watches, and orders the certificates that depend on them
+//! ([`issuance`]).
 //!
 //! This page is the map. `README.md` says how to use the program, `config/prevalidate.toml` has every
 //! setting, `STYLE.md` the words, `docs/invariants.md` what is always true.

@@ -1,8 +1,8 @@
 //! What monitoring counts in this process, in the form of OpenMetrics 1.0: one registry for all
 //! parts of the daemon.
 //!
-//! How the domains stand is no part of it: that is read off the last picture whenever somebody asks
-//! (`server::health`).
+//! The states of the domains are no part of it: they are read from the last snapshot for each
+//! question (`server::health`).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -219,7 +219,7 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// So many calls to CAs and providers came back.
+    /// The number of calls to CAs and providers that came back.
     pub fn answers(&self) -> u64 {
         self.answers.load(Ordering::Relaxed)
     }

@@ -3,7 +3,7 @@
 //!
 //! No transaction is ever open across a network call. Every write by a worker names the epoch of
 //! its lease and touches one row; [`StoreError::LeaseLost`] means another worker has taken over,
-//! and the holder stops without a word (faults W02).
+//! and this worker stops silently (faults W02).
 
 #[doc(hidden)]
 pub mod conformance;
@@ -42,10 +42,10 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// missing ones are marked undesired (never deleted: ledger and history stay). A domain has a
     /// row for each client that it is wanted at. One wanted by another origin stays wanted.
     /// Registrations and attempts are kept. Where both origins want a domain at one client,
-    /// [`Origin::Config`] says its provider. A row whose wish changed is woken. Nothing is written
-    /// when nothing changed.
+    /// [`Origin::Config`] says its provider. A row is woken if what is wanted of it changed.
+    /// Nothing is written when nothing changed.
     ///
-    /// A domain that nobody wants at its first client any more, but at another one, takes its row
+    /// A domain that is not wanted at its first client any more, but at another one, takes its row
     /// along, and what was read at the old client is forgotten.
     async fn sync_inventory(
         &self,
@@ -62,7 +62,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Takes `origin`'s wish for these rows back.
+    /// `origin` does not want these rows any more.
     async fn unwant(
         &self,
         origin: Origin,
@@ -70,12 +70,12 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Makes rows due at `now`, unless they never had a look. One that is leased comes up again
-    /// when its holder lets go of it, whatever the holder wrote: a hint that arrives during the
-    /// work is not lost (faults W04).
+    /// Makes rows due at `now`, unless they never had a listing. One that is leased comes up again
+    /// when the worker releases it, whatever that worker wrote: a hint that arrives during the work
+    /// is not lost (faults W04).
     async fn wake(&self, keys: &[RowKey], now: Timestamp) -> Result<(), StoreError>;
 
-    /// All rows, undesired ones too, by name; each as it stands when its page is read.
+    /// All rows, undesired ones too, by name; each as it is when its page is read.
     async fn domains(&self) -> Result<Vec<DomainRow>, StoreError> {
         let (mut all, mut pages) = (Vec::new(), Pages::of(self));
         while let Some(rows) = pages.next().await? {
@@ -101,12 +101,12 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     // --- looks at the CA
 
     /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and
-    /// `due_at` where given. Also notes the look under the client: an unchanged row has been read
-    /// then, without being written.
+    /// `due_at` where given. Also notes the listing under the client: an unchanged row has been
+    /// read then, without being written.
     ///
-    /// Left alone are rows leased by somebody (their holder knows better), rows of other clients,
-    /// keys without a row, and rows read later than `read_at`: a list that was long under way
-    /// never overwrites a younger read.
+    /// Left alone are leased rows (the worker that has the lease knows better), rows of other
+    /// clients, keys without a row, and rows read later than `read_at`: a list that was long under
+    /// way never overwrites a younger read.
     async fn record_look(
         &self,
         client: &str,
@@ -117,10 +117,11 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// When each client was last listed.
     async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
-    /// Whether `holder` is to look at a client now: `None` when it is, otherwise the moment to ask
-    /// again. It is when the last look is `every` ago and nobody else is looking. Its turn ends
-    /// with [`record_look`](Self::record_look), or after `lease`, like a lease; until then it may
-    /// have it again. A look far in the future is the trace of a wrong clock, and puts nothing off.
+    /// Whether `holder` is to list a client now: `None` when it is, otherwise the moment to ask
+    /// again. It is when the last listing is `every` ago and no other worker is listing. Its turn
+    /// ends with [`record_look`](Self::record_look), or after `lease`, like a lease; until then it
+    /// may have it again. A listing far in the future is the trace of a wrong clock, and puts
+    /// nothing off.
     async fn claim_look(
         &self,
         client: &str,
@@ -150,7 +151,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Lets leases that nobody has taken over end `lease` from now; returns the rows whose lease is
+    /// Lets leases that were not taken over end `lease` from now; returns the rows whose lease is
     /// lost.
     async fn extend(
         &self,
@@ -195,8 +196,8 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// Everything that was done for a domain at all its clients, oldest first.
     async fn history(&self, domain: &DomainName) -> Result<Vec<Event>, StoreError>;
 
-    /// How many CA effects (register, validate, reset) were begun since `since`, over all domains,
-    /// and those that were retries.
+    /// How many CA effects (register, validate, reset) were started since `since`, over all
+    /// domains, and those that were retries.
     async fn effects_since(&self, since: Timestamp) -> Result<EffectCount, StoreError>;
 
     /// Deletes history, effects, notices and closed ledger entries older than [`KEPT_DAYS`], and
@@ -217,7 +218,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
         now: Timestamp,
     ) -> Result<Received, StoreError>;
 
-    /// What processes hold at `now`, by name: nothing is done for these domains by anybody else
+    /// What processes hold at `now`, by name: no other process does anything for these domains
     /// until then.
     async fn held(&self, now: Timestamp) -> Result<Vec<Held>, StoreError>;
 
@@ -225,7 +226,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
 
     /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False
-    /// when it was in another one: then somebody else was quicker, and it is theirs to tell of.
+    /// when it was in another one: then another process was quicker, and reports it.
     async fn claim_notice(
         &self,
         key: &str,
@@ -266,8 +267,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     async fn try_to_write(&self, at_most: std::time::Duration) -> Result<(), StoreError>;
 
     /// Speaks up when another process may have made something due. Only a hint: it may come for
-    /// nothing, late, or never, so whoever listens looks by itself all the same. Ends with the
-    /// store.
+    /// nothing, late, or never, so a listener also checks by itself. Ends with the store.
     fn hints(&self) -> BoxStream<'static, ()> {
         Box::pin(stream::pending())
     }
@@ -298,7 +298,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
 /// 2026-03-15).
 pub const KEPT_DAYS: i64 = 400;
 
-/// How many days the messages of hooks are known by their ids: senders repeat for so long (faults
+/// How many days the messages of hooks are known by their ids: senders repeat for this time (faults
 /// H02).
 pub const MESSAGE_DAYS: i64 = 3;
 
@@ -338,15 +338,15 @@ pub struct DomainRow {
     pub ca: String,
     /// The `[provider.NAME]`.
     pub provider: Option<String>,
-    /// Who wants it; empty when nobody does any more.
+    /// Who wants it; empty when it is not wanted any more.
     pub origins: Vec<Origin>,
     /// What the CA said last.
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// Where the way to the next proof stands.
+    /// Where the way to the next proof is.
     pub attempt: Attempt,
-    /// When the planner wants to be asked again; `None` until the first look.
+    /// When the planner must be asked again; `None` until the first listing.
     pub due_at: Option<Timestamp>,
     /// Whether a renewal of its valid proof is under way.
     pub at_risk: bool,
@@ -360,7 +360,7 @@ pub struct Seen {
     /// What was seen, where it differs from what is stored: anything else costs no write of the
     /// registration. Boxed, because a list has 100,000 of these and few differ.
     pub changed: Option<Box<Sighting>>,
-    /// When the planner wants to be asked next.
+    /// When the planner must be asked next.
     pub due_at: Option<Timestamp>,
 }
 
@@ -400,11 +400,11 @@ pub struct Lease {
 pub struct Held {
     /// Its row.
     pub key: RowKey,
-    /// The name of the holder, with the number of its process behind a `/`.
+    /// The name of the worker that has the lease, with the number of its process behind a `/`.
     pub holder: String,
     /// Since when, where it is known.
     pub since: Option<Timestamp>,
-    /// Until when, unless the holder goes on or ends before.
+    /// Until when, unless the worker continues or ends before.
     pub until: Timestamp,
 }
 
@@ -465,7 +465,7 @@ pub struct EffectCount {
 pub enum Received {
     /// It came for the first time.
     New,
-    /// It came before, the same; its domains are made due once more, which harms nobody.
+    /// It came before, the same; its domains are made due once more, which does no harm.
     Again,
     /// Another one came under this id; nothing was done.
     Other,
@@ -476,7 +476,7 @@ pub enum Received {
 pub struct NoticeRecord {
     /// What it is about.
     pub key: String,
-    /// How it stands, in the words of whoever tells.
+    /// Its state, in the words of the sender.
     pub state: String,
     /// Since when.
     pub since: Timestamp,
@@ -505,15 +505,16 @@ impl Bucket<'_> {
     }
 }
 
-/// A look that is further in the future than clocks may differ is the trace of one that was wrong.
-/// One that is a moment ahead was just made.
+/// A listing that is further in the future than clocks may differ is the trace of one that was
+/// wrong. One that is a moment ahead was just made.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// A moment of the past that lies so much further ahead than the moment of a read is the trace of a
-/// clock that was wrong. A list call may be under way for some minutes, and a row be read meanwhile.
+/// A moment of the past that is this much further ahead than the moment of a read is the trace of a
+/// clock that was wrong. A list call may be under way for some minutes, and a row be read
+/// meanwhile.
 const FAR: SignedDuration = SignedDuration::from_hours(1);
 
-/// When a client whose last look was at `looked` is to be looked at again, unless that is now.
+/// When a client whose last listing was at `looked` is to be looked at again, unless that is now.
 fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let next = Timestamp::from_microsecond(looked?)
         .ok()?
@@ -539,7 +540,7 @@ pub struct Event {
     /// A stable word: `registered`, `published`, `visible`, `submitted`, `validated`, `removed`,
     /// `reset`, `held`, `failed`, …
     pub kind: String,
-    /// For people: what was done and what the other side said. Never a secret.
+    /// For people: what was done and what the CA or server said. Never a secret.
     pub detail: String,
 }
 

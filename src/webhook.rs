@@ -12,7 +12,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 
 /// The shortest and the longest secret, in bytes (Standard Webhooks 1.0.0, "Signature scheme": 24
-/// to 64, and a passphrase may be longer); what an empty one signs, everybody can sign.
+/// to 64, and a passphrase may be longer); what an empty one signs, every sender can sign.
 const SECRET_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
 
 /// A secret that both sides share. Never shown.

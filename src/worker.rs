@@ -1,10 +1,10 @@
 //! The reconcile loop. [`Worker::step`] does one thing and returns; [`Worker::run`] is a shell
 //! around it.
 //!
-//! A step is either one look at a client (one list call, examined by the guard before it is
+//! A step is either one listing of a client (one list call, examined by the guard before it is
 //! believed) or one round of work: claim what is due, ask the planner about each, and perform the
 //! steps, like with like. Intents are committed before an effect and results after it, so a worker
-//! may die anywhere: the next look finds out what is true.
+//! may die anywhere: the next listing finds out what is true.
 
 mod beside;
 mod budget;
@@ -82,21 +82,21 @@ pub struct Options {
     /// How many domains one round claims: whole batches of the CA, so that no `register` is sent
     /// half full.
     pub batch: usize,
-    /// How many calls to one side are under way at once.
+    /// How many calls to one server are under way at once.
     pub concurrency: usize,
     /// How many rounds are under way at once.
     pub lanes: usize,
     /// How long a lease lives without being extended; at least three times the longest single
     /// effect (faults W06).
     pub lease: SignedDuration,
-    /// For a worker that does not end: how old the last look at a client may be, whoever of those
-    /// who share the store made it. `None`: each client is looked at once.
+    /// For a worker that does not end: how old the last listing of a client may be, by any worker
+    /// that shares the store. `None`: each client is listed once.
     pub look_every: Option<SignedDuration>,
-    /// Counts the leases that others took over.
+    /// Counts the leases that another worker took over.
     pub metrics: Option<Arc<Metrics>>,
     /// What waits for its client to be found at the CA.
     pub intake: Intake,
-    /// A look that fails is remembered, so that others hear of it.
+    /// A listing that fails is remembered, so that other workers hear of it.
     pub remembers_failures: bool,
 }
 
@@ -126,7 +126,7 @@ impl Options {
 pub enum Outcome {
     /// Looked at a client.
     Looked,
-    /// Worked on so many domains.
+    /// The number of domains that it worked on.
     Worked(usize),
     /// Nothing is due; the earliest moment at which something will be.
     Idle {
@@ -155,17 +155,17 @@ enum Task<'a> {
     Round(Vec<crate::store::Lease>, Hold),
 }
 
-/// How a look at a client ended.
+/// How a listing of a client ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LookState {
-    /// Not looked at in this run.
+    /// Not listed in this run.
     Waiting,
     /// Another lane is looking.
     Running,
     /// Believed and stored.
     Done,
-    /// The guard refused it; nothing is done for this client. Without alarms: somebody else's look,
-    /// who said why.
+    /// The guard refused it; nothing is done for this client. Without alarms: the listing of
+    /// another worker, which said why.
     Refused(Vec<Alarm>),
     /// The CA could not be asked; the error as text, and whether it may pass by itself.
     Failed {
@@ -202,8 +202,8 @@ impl fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// A worker that has not looked at anything yet. `tell` hears every event as it is stored;
-    /// `stop` ends it between two steps.
+    /// A worker that has not listed anything yet. `tell` hears every event as it is stored; `stop`
+    /// ends it between two steps.
     pub fn new(
         mut ports: Ports,
         policy: Policy,
@@ -234,7 +234,7 @@ impl Worker {
         }
     }
 
-    /// Does one thing: a look at a client that is due, or one round of due work.
+    /// Does one thing: a listing of a client that is due, or one round of due work.
     pub async fn step(&self) -> Result<Outcome, StoreError> {
         match self.find().await? {
             Found::Job(job) => self.work(job).await,
@@ -326,7 +326,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Looks at every client that has not been looked at in this run, and does nothing else.
+    /// Lists every client that has not been listed in this run, and does nothing else.
     pub async fn refresh(&self) -> Result<(), StoreError> {
         while let Some(look) = self
             .looks
@@ -337,9 +337,9 @@ impl Worker {
         Ok(())
     }
 
-    /// What the store was seen to say about a client: when it was last looked at by anybody,
-    /// whether the guard refuses it, and whether domains of it wait for their first look. True when
-    /// that makes something due here.
+    /// What the store was seen to say about a client: when it was last listed by any process,
+    /// whether the guard refuses it, and whether domains of it wait for their first listing. True
+    /// when that makes something due here.
     pub fn hear(
         &self,
         client: &str,
@@ -351,18 +351,18 @@ impl Worker {
             .hear(client, looked_at, refused, unread, self.ports.clock.now())
     }
 
-    /// Makes a look at a client due now, by order of a person.
+    /// Makes a listing of a client due now, by order of a person.
     pub fn order_look(&self, client: &str) {
         self.looks.order(client, self.ports.clock.now());
     }
 
-    /// How the look at each client ended.
+    /// How the listing of each client ended.
     pub fn looks(&self) -> BTreeMap<String, LookState> {
         self.looks.states()
     }
 
-    /// The covered domains of each client found by the looks of this run, each with the domain above
-    /// it.
+    /// The covered domains of each client found by the listings of this run, each with the domain
+    /// above it.
     pub fn covered(&self) -> BTreeMap<String, Covering> {
         self.covering
             .lock()
@@ -385,7 +385,7 @@ impl Worker {
         self.options.afresh && self.options.only.is_some() && refreshed.insert(key.clone())
     }
 
-    /// Clients that may be looked at. One that keeps at it leaves a CA alone that wants to be.
+    /// Clients that may be listed. A daemon makes no calls to a CA that asked for a pause.
     fn lookable(&self, now: Timestamp) -> impl Iterator<Item = &Target> {
         let once = self.options.look_every.is_none();
         self.targets
@@ -393,8 +393,8 @@ impl Worker {
             .filter(move |target| once || self.pauses.until(&target.ca, now).is_none())
     }
 
-    /// Clients for which nothing may be done now: not looked at, refused by the guard, or of a CA
-    /// that wants to be left alone.
+    /// Clients for which nothing may be done now: not listed, refused by the guard, or of a CA that
+    /// asked for a pause.
     fn idle_clients(&self, now: Timestamp) -> Vec<String> {
         let idle = self.targets.iter().filter(|target| {
             !self.looks.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some()

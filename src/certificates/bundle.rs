@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::PrivateKey;
 
-/// Why this is no bundle of a certificate; `None`: it is one, as far as can be told. Without its
-/// password only its form is looked at.
+/// Why this is no bundle of a certificate; `None`: it is one, as far as is known. Without its
+/// password only its form is checked.
 pub fn differs(
     bytes: &[u8],
     certificate: &[u8],
@@ -52,7 +52,7 @@ fn is_whole(bytes: &[u8]) -> bool {
 /// Makes the bundle; `name` is what programs call the key in it.
 ///
 /// # Errors
-/// When a part of it cannot stand in a bundle; never anything of the key or the password.
+/// When a part of it cannot be in a bundle; never anything of the key or the password.
 pub fn pkcs12(
     name: &str,
     key: &PrivateKey,

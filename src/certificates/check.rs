@@ -190,7 +190,7 @@ fn chain_of<'a, 'b>(
             .into_iter()
             .filter(|one| at.verify_signature(Some(one.public_key())).is_ok())
             .collect();
-        // Of several for one key, one that is no root and counts now goes on.
+        // Of several for one key, one that is no root and counts now continues.
         let counts = |one: &&&X509Certificate<'b>| {
             let validity = one.validity();
             (validity.not_before.timestamp()..=validity.not_after.timestamp())

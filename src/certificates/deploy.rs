@@ -19,13 +19,13 @@ use super::folder::{self, Folder};
 /// Octets of what it says on standard error that are kept.
 const HEARD: u64 = 2_048;
 
-/// Characters of its last line that are told.
+/// Characters of its last line that are shown.
 const TOLD: usize = 200;
 
-/// An argument of so many characters, or the value of one, is told to nobody.
+/// An argument of this many characters, or the value of one, is never told.
 const LONG: usize = 12;
 
-/// How long, after its end, what it left running may go on saying something.
+/// How long, after its end, what it left running may continue saying something.
 const ECHO: Duration = Duration::from_millis(200);
 
 /// One run of the program of a certificate.

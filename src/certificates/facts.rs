@@ -34,7 +34,7 @@ impl Facts {
     /// Reads a certificate in DER.
     ///
     /// # Errors
-    /// When it is no certificate.
+    /// When it is not a certificate.
     pub fn read(der: &[u8]) -> Result<Self, String> {
         Self::of(&parse(der)?)
     }

@@ -97,7 +97,7 @@ pub enum KeyPlace {
     Elsewhere,
 }
 
-/// What lies in the place that servers read.
+/// What is in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// The number of the version.
@@ -107,7 +107,7 @@ pub struct Live {
 }
 
 impl Folder {
-    /// The folder `name` of `directory`, for looking only: nothing is made.
+    /// The folder `name` of `directory`, for reading only: nothing is made.
     pub fn at(directory: &Path, name: &str, access: Access) -> Self {
         Self {
             path: directory.join(name),
@@ -154,8 +154,8 @@ impl Folder {
         Ok(last.max(self.current()).unwrap_or(0) + 1)
     }
 
-    /// Makes the folder of a new version, of this number at least. It is nobody else's: one that is
-    /// there already is never taken.
+    /// Makes the folder of a new version, of this number at least. Only this process uses it: one
+    /// that is there already is never taken.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -188,8 +188,8 @@ impl Folder {
         self.path.join(format!("{number:04}"))
     }
 
-    /// Begins a version. Its key, where it is made here, can be read by nobody else from its first
-    /// byte on.
+    /// Begins a version. Its key, where it is made here, can be read by no other user from its
+    /// first byte on.
     ///
     /// # Errors
     /// When it cannot be written; then nothing of it is left.
@@ -227,7 +227,7 @@ impl Folder {
     pub fn begin_again(&self, version: u32) -> Result<u32, Trouble> {
         let key = self.key(version)?;
         let next = self.new_version(1)?;
-        // It is begun for no order.
+        // It is started for no order.
         let begun = self.note(next, "{}");
         let begun = begun.and_then(|()| self.begin(next, key.as_ref()));
         if begun.is_err() {
@@ -317,7 +317,7 @@ impl Folder {
     /// Makes a version count, by one rename, once its key is there and matches its certificate.
     ///
     /// # Errors
-    /// When it cannot be; what counted before goes on to count.
+    /// When it cannot be; what counted before continues to count.
     pub fn switch(&self, version: u32, place: KeyPlace) -> Result<(), Trouble> {
         let facts = self.facts(version)?;
         if let Some(key) = self.key_at(version, place)?

@@ -138,7 +138,7 @@ impl PrivateKey {
     /// A request for a certificate on this key.
     ///
     /// # Errors
-    /// When a name cannot stand in a request.
+    /// When a name cannot be in a request.
     pub fn request(&self, subject: &Wish) -> Result<Csr, String> {
         let unfit = |what: &str| format!("`{what}` cannot stand in a certificate request");
         let mut params = CertificateParams::default();

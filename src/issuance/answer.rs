@@ -1,4 +1,4 @@
-//! What a CA says about an order, in our words.
+//! What a CA says about an order, in this program's words.
 
 use std::fmt;
 
@@ -69,7 +69,7 @@ impl fmt::Display for OrderState {
 pub enum RevocationReason {
     /// No reason is given.
     Unspecified,
-    /// The private key may be known to somebody else.
+    /// The private key may be known to another party.
     KeyCompromise,
     /// The organisation's name or data changed.
     AffiliationChanged,

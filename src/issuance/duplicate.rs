@@ -136,7 +136,7 @@ mod tests {
             let decided = first.decide(&own, decision(Step::Key, now()), now());
             assert_eq!(decided.step, Step::Prove);
             assert!(decided.why.contains(words), "{decided:?}");
-            // What is under way goes on.
+            // What is under way continues.
             let look = decision(Step::Look, now());
             assert_eq!(first.decide(&own, look.clone(), now()), look);
         }

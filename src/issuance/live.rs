@@ -5,10 +5,10 @@ use jiff::Timestamp;
 use super::progress::{Installed, Progress};
 use super::{Decision, Observed, Step, again};
 
-/// What lies in the place that servers read.
+/// What is in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Live {
-    /// Nobody looked, or could: another machine keeps the files.
+    /// Not checked here: another machine keeps the files.
     Unknown,
     /// Nothing.
     Nothing,
@@ -35,7 +35,7 @@ pub enum Live {
         /// The version of the files that has its key; `None`: its key is gone.
         key: Option<u32>,
     },
-    /// Nobody can tell whether servers can use it: reading it failed.
+    /// It is not known whether servers can use it: reading it failed.
     Unreadable {
         /// The reason in words.
         why: String,
@@ -45,7 +45,7 @@ pub enum Live {
         /// The reason in words.
         why: String,
     },
-    /// Something else than what was installed.
+    /// Other files than those that were installed.
     Foreign {
         /// The reason in words.
         why: String,
@@ -76,7 +76,8 @@ impl Live {
     }
 }
 
-/// Giving the files what the settings say, and making the bundle again. It comes last: where it fails, all else goes on.
+/// Giving the files what the settings say, and making the bundle again. It comes last: where it
+/// fails, all else continues.
 pub(super) fn restoration(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
     observed.wanted?;
     let why = match observed.live {
@@ -112,7 +113,7 @@ fn is_mendable(progress: &Progress, installed: &Installed, now: Timestamp) -> bo
     is_wanted && counts && !installed.reference.is_empty()
 }
 
-/// What a person must do where nothing can be mended here; `None`: nothing.
+/// What a person must do where nothing can be repaired here; `None`: nothing.
 pub(super) fn obstacle(
     observed: Observed<'_>,
     installed: &Installed,

@@ -1,5 +1,5 @@
 //! What is done next for a certificate, and when: a pure function of what is wanted, what is
-//! remembered, what lies on the disk and what the proofs say.
+//! remembered, what is on the disk and what the proofs say.
 //!
 //! ```text
 //! key → preflight → (prove) → submit → look → fetch → install → deploy → rest
@@ -35,12 +35,12 @@ pub struct Observed<'a> {
     pub wanted: Option<&'a Wanted>,
     /// What is remembered.
     pub progress: &'a Progress,
-    /// What lies on the disk.
+    /// What is on the disk.
     pub live: &'a Live,
-    /// How its domains stand.
+    /// The states of its domains.
     pub proofs: &'a Proofs,
-    /// Whether this is the first question of a run: an open order is looked at, whenever it was
-    /// looked at before.
+    /// Whether this is the first question of a run: an open order is read, whenever it was read
+    /// before.
     pub is_fresh: bool,
 }
 
@@ -229,8 +229,9 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     Decision::new(Step::Look, at, why)
 }
 
-/// What a person must look at before anything goes on. A hold ends when something else is wanted, or
-/// when a person says so. What is fetched once more orders nothing, and so no hold stands in its way.
+/// What a person must decide before anything continues. A hold ends when something else is wanted,
+/// or when a person says so. What is fetched once more orders nothing, and so no hold stands in its
+/// way.
 pub fn holds<'a>(wanted: &Wanted, progress: &'a Progress) -> Option<&'a Hold> {
     let hold = progress.hold.as_ref()?;
     (hold.print == wanted.print && !is_fetched_again(progress)).then_some(hold)
@@ -310,7 +311,8 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
     Decision::new(Step::Submit, retry, "everything is ready for the order")
 }
 
-/// Why a renewal that was begun and not made is not due: a wrong clock has begun it, or another setting.
+/// Why a renewal that was started and not made is not due: a wrong clock has begun it, or another
+/// setting.
 fn is_early(
     order: &Order,
     wanted: &Wanted,
@@ -329,7 +331,8 @@ fn is_early(
     (next.step == Step::Rest).then(|| format!("it was begun and is not due: {}", next.why))
 }
 
-/// When the CA is asked how an order stands: by a run at once, unless the CA named the moment.
+/// When the CA is asked for the state of an order: by a run at once, unless the CA named the
+/// moment.
 fn look_at(order: &Order, observed: Observed<'_>, retry: Timestamp, now: Timestamp) -> Timestamp {
     match observed.is_fresh && !order.look_at_is_the_cas {
         true => now,
@@ -378,7 +381,7 @@ fn renewal(wanted: &Wanted, observed: Observed<'_>, retry: Timestamp, now: Times
         );
     }
     if installed.revoked_at.is_some() {
-        // Who revoked it, revoked it for a reason: a new one is ordered when that person says so.
+        // It was revoked for a reason: a new one is ordered when a person says so.
         return Decision::new(
             Step::Rest,
             Timestamp::MAX,

@@ -13,7 +13,7 @@ pub struct Progress {
     /// The order under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// What lies in the place that servers read.
+    /// What is in the place that servers read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed: Option<Installed>,
     /// A change that servers do not know of.
@@ -34,7 +34,7 @@ pub struct Progress {
     /// Why one of them is still in DNS, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leftovers_trouble: Option<String>,
-    /// What a person must look at before anything is ordered again.
+    /// What a person must decide before anything is ordered again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
     /// A person asked for a new one.
@@ -121,7 +121,7 @@ pub struct Order {
     pub ca: String,
     /// Names it at the CA and nowhere else.
     pub tag: String,
-    /// The version of the files that its key lies in.
+    /// The version of the files that its key is in.
     pub version: u32,
     /// [`Wanted::print`](super::Wanted::print) of what was ordered.
     pub print: String,
@@ -190,7 +190,7 @@ pub struct Order {
     /// Since when the CA says that it does not know it, in every answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<Timestamp>,
-    /// The certificate came, was checked, and lies in its version.
+    /// The certificate came, was checked, and is in its version.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_fetched: bool,
     /// When the paid period ends, where it is another moment than the certificate's end.
@@ -202,7 +202,7 @@ pub struct Order {
     /// Whether its key was made here; `None`: an older version stored it, and the configuration tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_key: Option<bool>,
-    /// A person asked for it, whatever lies in its place.
+    /// A person asked for it, whatever is in its place.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub is_again: bool,
     /// The store did not know it any more: it was found by what its version keeps of it.
@@ -213,10 +213,10 @@ pub struct Order {
     pub tag_is_lost: bool,
 }
 
-/// The first look at an order comes after this time.
+/// The first check of an order comes after this time.
 const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(2);
 
-/// The longest time between two looks.
+/// The longest time between two checks.
 const SLOWEST: SignedDuration = SignedDuration::from_hours(1);
 
 impl Order {
@@ -232,7 +232,7 @@ impl Order {
     }
 
     /// Takes its records out of it: those that may be in DNS, which must leave it. They are wanted
-    /// again when the order goes on.
+    /// again when the order continues.
     pub fn give_up_records(&mut self) -> Vec<Record> {
         let mut written = Vec::new();
         for record in self.records.iter_mut().filter(|one| one.may_stand()) {
@@ -263,7 +263,7 @@ pub struct Record {
     /// When its provider, or every name server, had it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stood_at: Option<Timestamp>,
-    /// It stood there before this program came, and is not removed.
+    /// It was there before this program came, and is not removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_foreign: bool,
 }
@@ -279,7 +279,7 @@ impl Record {
         self.provider.is_some() && self.state != RecordState::Removed
     }
 
-    /// Whether it is an alias, which stands beside nothing else.
+    /// Whether it is an alias, which is beside nothing else.
     pub fn is_alias(&self) -> bool {
         self.kind == "CNAME"
     }
@@ -403,7 +403,7 @@ pub struct Revocation {
     /// When the CA was asked for it; `None`: it was not, or refused it for the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
-    /// When the CA is asked how it stands.
+    /// When the CA is asked for its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
     /// How often that was.
@@ -429,7 +429,7 @@ pub struct Refusal {
     pub hint: Option<String>,
 }
 
-/// What a person must look at.
+/// What a person must decide.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
     /// Since when.
@@ -478,7 +478,7 @@ impl HoldKind {
         matches!(self, Self::Ended | Self::Short)
     }
 
-    /// Whether its cause is on this machine, so that the next run sees whether it was mended.
+    /// Whether its cause is on this machine, so that the next run sees whether it was repaired.
     pub fn is_local(self) -> bool {
         matches!(self, Self::Folder | Self::Key)
     }

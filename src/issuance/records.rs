@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::Observed;
 use super::progress::{Order, Record, RecordState};
 
-/// While the records of an order are not visible, the CA is asked after so long how it stands.
+/// While the records of an order are not visible, the CA is asked for its state after this time.
 const ASKED_MEANWHILE: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) fn is_overdue(order: &Order, now: Timestamp) -> bool {
@@ -24,7 +24,7 @@ pub(super) fn is_visible(order: &Order) -> bool {
         .all(|record| record.state == RecordState::Visible)
 }
 
-/// The records of an order whose CA is asked later are looked for after so long.
+/// The records of an order whose CA is asked later are looked for after this time.
 const WATCHED: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the records of an order are looked for in DNS although the CA is asked later, at the moment

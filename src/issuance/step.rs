@@ -3,7 +3,7 @@
 /// The next thing to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Nothing: the certificate is there, or nobody wants it.
+    /// Nothing: the certificate is there, or it is not wanted.
     Rest,
     /// A person is needed.
     Held,
@@ -19,11 +19,11 @@ pub enum Step {
     Publish,
     /// Order: the one step that costs money.
     Submit,
-    /// Leave an order that was begun and not made: it is not due any more.
+    /// Leave an order that was started and not made: it is not due any more.
     Drop,
     /// Look for an order whose answer was lost.
     Find,
-    /// Ask the CA how the order stands.
+    /// Ask the CA for the state of the order.
     Look,
     /// See that the records of an order are still in DNS.
     Watch,

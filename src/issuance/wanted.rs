@@ -32,7 +32,7 @@ pub struct Wanted {
     pub keeps_key: bool,
 }
 
-/// What stands in a print before the name of the certificate whose order is shared.
+/// What is in a print before the name of the certificate whose order is shared.
 const DUPLICATE: &str = "\nduplicate of ";
 
 /// Which certificate it was a duplicate of, by the print of an order.

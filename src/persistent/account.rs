@@ -1,5 +1,5 @@
-//! The account that a record names, and whether it is one of the issuer's. A record that names an
-//! account of somebody else at an honest CA lets that account have certificates.
+//! The account that a record names, and whether it is one of the issuer's. A record that names a
+//! foreign account at an honest CA lets that account have certificates.
 
 use crate::prevalidation::name::is_within;
 

@@ -20,8 +20,8 @@ const LIMIT: &str = "the guard refuses all of fewer than 10 records, or more tha
 /// the records of one zone is everyday.
 const FEW: usize = 3;
 
-/// How many records are concerned, and since when the guard refuses to act on them: a refusal stands
-/// until a person says so, or until its cause is gone.
+/// How many records are concerned, and since when the guard refuses to act on them: a refusal
+/// remains until a person says so, or until its cause is gone.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
     /// Records that are concerned now.
@@ -75,7 +75,7 @@ pub fn shrunk(leaving: Tally) -> Option<String> {
     leaving.refusal("are no longer in the configuration, so none is removed")
 }
 
-/// What a person does about it: `--force` goes on with everything that the guard refused.
+/// What a person does about it: `--force` continues with everything that the guard refused.
 pub fn hint(has_vanished: bool, has_shrunk: bool) -> String {
     let vanished = has_vanished
         .then_some("find what dropped them first; `prevalidate run --force` puts them back");

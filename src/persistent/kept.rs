@@ -18,7 +18,7 @@ pub struct Kept {
     pub account: Option<(String, Timestamp)>,
     /// The last time that every name server was seen with the record.
     pub verified_at: Option<Timestamp>,
-    /// The last look was a read of the provider's zone: the gate asks no name server.
+    /// The last check was a read of the provider's zone: the gate asks no name server.
     pub is_by_provider: bool,
     /// Since when name servers lack a record that was visible.
     pub missing_since: Option<Timestamp>,
@@ -26,7 +26,7 @@ pub struct Kept {
     pub put_back: u32,
     /// The last time it was put back.
     pub put_back_at: Option<Timestamp>,
-    /// What the last look or the last try came to, where it was not good.
+    /// What the last check or the last try came to, where it was not good.
     pub trouble: Option<String>,
     /// What the record that was written waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub struct KeptRecord {
     /// The TTL of the record set before ours came.
     #[serde(default)]
     pub ttl_before: Option<u32>,
-    /// Where it stands.
+    /// Where it is.
     pub state: KeptState,
     /// It was in the zone before we came: it is never removed by us.
     #[serde(default)]
@@ -69,7 +69,7 @@ pub struct KeptRecord {
     pub by_others: bool,
     /// When the intent was stored.
     pub created_at: Timestamp,
-    /// When a receipt proved it, or, where others write, when they were told.
+    /// When a receipt proved it, or, where a foreign writer writes, when it was told.
     #[serde(default)]
     pub published_at: Option<Timestamp>,
     /// When every name server had it first.
@@ -78,7 +78,7 @@ pub struct KeptRecord {
     /// The provider's name for the change that wrote it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_id: Option<String>,
-    /// The last look found an alias at its name, so the record cannot be there.
+    /// The last check found an alias at its name, so the record cannot be there.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_displaced: bool,
     /// Not before this moment is its removal tried again.
@@ -86,13 +86,13 @@ pub struct KeptRecord {
     pub retry_at: Option<Timestamp>,
 }
 
-/// Where a record stands.
+/// Where a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KeptState {
     /// We mean to write it; it may be there if a reply was lost.
     Intended,
-    /// It is in the zone, or others were told to write it.
+    /// It is in the zone, or a foreign writer was told to write it.
     Published,
     /// Every name server had it.
     Visible,
@@ -124,7 +124,7 @@ pub struct KeptHold {
 }
 
 impl Kept {
-    /// Whether nothing is left that has to be remembered.
+    /// Whether nothing is left that must be remembered.
     pub fn is_over(&self) -> bool {
         self.records.is_empty() && self.withdrawn_at.is_none()
     }
@@ -148,14 +148,14 @@ impl Kept {
         }
     }
 
-    /// What the writers of a zone have to remove is looked for now.
+    /// What the writers of a zone must remove is looked for now.
     pub fn wake_looks(&mut self) {
         for record in self.records.iter_mut().filter(|record| record.by_others) {
             record.retry_at = None;
         }
     }
 
-    /// Whether the next look for what the writers of a zone have to remove waits for its time.
+    /// Whether the next look for what the writers of a zone must remove waits for its time.
     pub fn looks_later(&self) -> bool {
         let mut records = self.records.iter();
         records.any(|record| record.by_others && record.retry_at.is_some())

@@ -11,7 +11,7 @@ use super::wanted::{End, Wanted};
 /// A record that was written and that no name server has after this time is written again.
 const WRITE_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
-/// Where only a person can help, it is looked at again after this time.
+/// Where only a person can help, it is checked again after this time.
 const HELD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Records of one issuer at a domain, those too whose removal failed and is tried again: a removal
@@ -47,7 +47,7 @@ pub struct Surroundings<'a> {
     pub shrunk: Option<&'a str>,
     /// The canary that the domain waits for.
     pub canary: Option<&'a Wait>,
-    /// Between two looks at a record that is not visible yet.
+    /// Between two checks at a record that is not visible yet.
     pub poll: SignedDuration,
 }
 
@@ -68,7 +68,7 @@ pub enum Step {
     Remove(usize),
     /// Nothing is left to remember.
     Forget,
-    /// A person has to look: a stable word for the reason.
+    /// A person must act: a stable word for the reason.
     Hold(&'static str),
     /// Nothing to do now.
     Rest,
@@ -125,7 +125,7 @@ pub fn next_step(
 ) -> Decision {
     let decision = decide(wanted, kept, around, now);
     match kept.not_before {
-        // What failed is tried again later; looks and removals go on.
+        // What failed is tried again later; checks and removals continue.
         Some(at) if at > now && decision.step.writes() => {
             let why = kept.trouble.clone().unwrap_or(decision.why);
             Decision::new(Step::Rest, why, at)
@@ -202,7 +202,7 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
         return held(VANISHED, why.to_owned());
     }
     if until <= now {
-        // A record that has ended is of no use to anybody.
+        // A record that has ended is of no use.
         if let Some(at) = index(kept, |record| record.until < now && is_due(record, now)) {
             return Decision::new(Step::Remove(at), "it has ended", now);
         }
@@ -255,7 +255,7 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     Decision::new(Step::Publish, why, now)
 }
 
-/// A person has to look, or its cause has to go.
+/// A person must act, or its cause must go.
 fn held(kind: &'static str, why: String, now: Timestamp) -> Decision {
     let again = now.saturating_add(HELD).unwrap_or(now);
     Decision::new(Step::Hold(kind), why, again)
@@ -359,7 +359,7 @@ pub struct Wait {
     pub why: String,
     /// Not before this moment.
     pub until: Timestamp,
-    /// Nobody has to do anything: the first domain is on its way, and was not withdrawn.
+    /// No action is needed: the first domain is on its way, and was not withdrawn.
     pub passes_by_itself: bool,
 }
 

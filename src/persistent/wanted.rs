@@ -30,7 +30,7 @@ pub struct Wanted {
 /// Until when a record counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// So long after it is written; so long before its end a new one is written.
+    /// The time after it is written; the time before its end a new one is written.
     Rolling {
         /// The life of each record.
         life: SignedDuration,

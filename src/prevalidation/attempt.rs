@@ -32,8 +32,8 @@ pub struct Attempt {
     /// The CA's key for the order that this attempt has submitted, where the CA has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<String>,
-    /// The CA has taken the order and looks by itself: not before this moment is it read again, and
-    /// nothing is submitted meanwhile.
+    /// The CA has taken the order and checks by itself: not before this moment is it read again,
+    /// and nothing is submitted meanwhile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look_at: Option<Timestamp>,
     /// How often the CA was read since it took the order, for the growing interval.
@@ -49,24 +49,24 @@ pub struct Attempt {
     pub horizon_at: Option<Timestamp>,
     /// Until when a resolver that was asked still answers from before `value`.
     pub cached_until: Option<Timestamp>,
-    /// Since when a value of ours is there to be seen and has brought no proof. A new token changes
-    /// nothing about it.
+    /// Since when a record of ours is there to be seen and has brought no proof. A new token
+    /// changes nothing about it.
     pub waits_since: Option<Timestamp>,
     /// Whom or what that waits for, in a few words that stay the same while it is the same.
     pub waits_for: Option<String>,
     /// How late it was when that was last told.
     pub told: Lateness,
-    /// Validating resolvers refuse the zone's answers, as far as the last look knows.
+    /// Validating resolvers refuse the zone's answers, as far as the last check knows.
     pub bogus: Option<Bogus>,
-    /// Since when a person wants no value of ours at the name.
+    /// Since when a person wants no record of ours at the name.
     pub withdrawn_at: Option<Timestamp>,
-    /// The other TXT values at the name while one of ours stands there, as they were last read.
+    /// The other TXT values at the name while one of ours is there, as they were last read.
     pub others: Option<Vec<String>>,
-    /// Somebody changed them meanwhile.
+    /// A person changed them meanwhile.
     pub others_changed: Option<OthersChanged>,
-    /// Looks at the name servers since `value` was published, for the polling interval.
+    /// Checks of the name servers since `value` was published, for the polling interval.
     pub looks: u32,
-    /// Looks of the CA, ordered by `validate`, that brought no proof for `value`.
+    /// Checks by the CA, ordered by `validate`, that brought no proof for `value`.
     pub tries: u32,
     /// When the last of them was ordered.
     pub submitted_at: Option<Timestamp>,
@@ -74,7 +74,7 @@ pub struct Attempt {
     pub vanished: u32,
     /// When `preflight` last proved that the name can be written.
     pub preflight_at: Option<Timestamp>,
-    /// A CA effect that was begun and has no stored result: read before anything else.
+    /// A CA effect that was started and has no stored result: read before anything else.
     pub unanswered: Option<Effect>,
     /// How many calls in a row had no answer and left nothing at the CA, as a read has shown.
     #[serde(skip_serializing_if = "is_zero")]
@@ -91,7 +91,7 @@ pub struct Attempt {
     pub hold: Option<Hold>,
     /// When a step was last begun: what comes right after it changes nothing yet.
     pub taken_up_at: Option<Timestamp>,
-    /// Somebody has said since that something changed; it counts [`WORDS_APART`] after
+    /// A person has said since that something changed; it counts [`WORDS_APART`] after
     /// `taken_up_at`.
     pub word_waits: bool,
     /// CA effects of this domain in the last 24 hours, for its budget.
@@ -106,7 +106,7 @@ pub struct Attempt {
     /// When it was noticed that no proof counts any more; the history says so once.
     pub lapsed_at: Option<Timestamp>,
     /// A lapse that a clock noted which was ahead: the history does not say yet that it was none.
-    /// Found anew at each reading of the row, from `lapsed_at`.
+    /// Found again at each reading of the row, from `lapsed_at`.
     #[serde(skip)]
     pub false_lapse: Option<Timestamp>,
 }
@@ -125,7 +125,7 @@ fn is_zero(number: &u32) -> bool {
 pub enum Effect {
     /// Registers the domain.
     Register,
-    /// Asks the CA to look.
+    /// Asks the CA to check.
     Validate,
     /// Replaces the token.
     ResetToken,
@@ -160,14 +160,14 @@ pub struct Hold {
 /// the world, not for us alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bogus {
-    /// The first look that found it so.
+    /// The first listing that found it so.
     pub since: Timestamp,
     /// What is wrong, for people.
     pub fault: String,
 }
 
-/// Other people's TXT values changed while one of ours stood beside them: not by our hand, the
-/// provider's receipts prove that, and yet worth knowing for whoever keeps them.
+/// Foreign TXT values changed while one of ours was beside them: not by this program, as the
+/// provider's receipts prove, and yet worth knowing for their owner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OthersChanged {
     /// When it was noticed.
@@ -182,15 +182,15 @@ pub struct OthersChanged {
 pub enum Stage {
     /// The CA has given a token.
     Registered,
-    /// The value stands in the zone.
+    /// The value is in the zone.
     Published,
     /// Every name server has it.
     Visible,
-    /// The CA was asked to look and has not said yes yet.
+    /// The CA was asked to check and has not said yes yet.
     Submitted,
 }
 
-/// However often somebody says that something changed, a domain is taken up for it once in this
+/// However often a person says that something changed, a domain is taken up for it once in this
 /// time (faults H08).
 pub const WORDS_APART: SignedDuration = SignedDuration::from_secs(10);
 
@@ -198,10 +198,10 @@ pub const WORDS_APART: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(6);
 
 impl Attempt {
-    /// Takes somebody's word that what it waits for, or is held for, may be there. Right after a
-    /// step was begun the word waits: a storm of them is as good as two, and the last one is not
-    /// lost (faults W04). Since when it is held, and that a person wants nothing of ours there,
-    /// stays as it is.
+    /// A person says that what it waits for, or is held for, may be there. Right after a step was
+    /// started the word waits: a storm of them is as good as two, and the last one is not lost
+    /// (faults W04). Since when it is held, and that a person wants nothing of ours there, stays as
+    /// it is.
     pub fn hear(&mut self, now: Timestamp) {
         let waits = |begun: Timestamp| begun <= now && now < after(begun, WORDS_APART);
         self.word_waits = self.taken_up_at.is_some_and(waits);
@@ -278,7 +278,7 @@ impl Attempt {
         self.order_reads += 1;
     }
 
-    /// Whether the CA goes on with an order although the value that it has made for it has ended.
+    /// Whether the CA continues with an order although the value that it has made for it has ended.
     /// Another value comes only with another order, which the CA does not begin meanwhile.
     pub fn outlives_its_value(&self, now: Timestamp) -> bool {
         let made_by_order = |one: &&Challenge| one.counts == Counts::BySubmit;
@@ -324,7 +324,7 @@ mod tests {
         let mut attempt = waiting.clone();
         attempt.hear(at(0));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
-        // The step was begun and found nothing new.
+        // The step was started and found nothing new.
         attempt = Attempt {
             taken_up_at: Some(at(0)),
             ..waiting.clone()
@@ -339,7 +339,7 @@ mod tests {
         }
         attempt.hear(at(10));
         assert_eq!((attempt.not_before, attempt.hears_at()), (None, None));
-        // A clock that was wrong when the step was begun puts nothing off.
+        // A clock that was wrong when the step was started puts nothing off.
         attempt = Attempt {
             taken_up_at: Some(at(1_000_000)),
             ..waiting

@@ -1,5 +1,5 @@
 //! Which stored moments can be true. A clock that was wrong for a moment leaves moments that lie
-//! further ahead than the rules could put them. They are not believed, wherever they stand, so that
+//! further ahead than the rules could put them. They are not believed, wherever they are, so that
 //! nothing waits for a day that a wrong clock has made up.
 
 use jiff::{SignedDuration, Timestamp};

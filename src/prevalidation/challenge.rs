@@ -1,6 +1,6 @@
 //! What the CA wants to find in DNS before it counts a domain as validated.
 //!
-//! A CA's answer is not trusted here: a record that lies outside the domain, a target that is no
+//! A CA's answer is not trusted here: a record that is outside the domain, a target that is not a
 //! name and a value with control characters are refused, and a refused challenge is never
 //! published.
 
@@ -64,9 +64,9 @@ pub enum ChallengeData {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Counts {
-    /// It exists before the CA is asked to look: publish the record, then submit.
+    /// It exists before the CA is asked to check: publish the record, then submit.
     Published,
-    /// The call that asks the CA to look makes it: submit, then publish the record.
+    /// The call that asks the CA to check makes it: submit, then publish the record.
     BySubmit,
 }
 
@@ -79,7 +79,7 @@ pub struct RecordName(String);
 /// Why a challenge is refused. The text names what the CA sent, with control characters escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChallengeError {
-    /// The owner is no DNS name.
+    /// The owner is not a DNS name.
     #[error("the CA names a record `{0}`, which is no DNS name: {1}")]
     Owner(String, &'static str),
     /// The owner lies in somebody else's domain.
@@ -106,7 +106,7 @@ pub enum ChallengeError {
     /// A CNAME at the domain itself would hide every other record there.
     #[error("the CA wants a CNAME at {0} itself, which would hide every other record there")]
     CnameAtDomain(DomainName),
-    /// The target is no DNS name.
+    /// The target is not a DNS name.
     #[error("the CA names `{0}` as the target of a CNAME, which is no DNS name: {1}")]
     Target(String, &'static str),
     /// The target is a name of the domain.
@@ -120,7 +120,7 @@ pub enum ChallengeError {
     /// The target is the owner itself.
     #[error("the CA wants a CNAME at {0} that points at itself")]
     Loop(String),
-    /// The value cannot stand in a TXT record as it is.
+    /// The value cannot be in a TXT record as it is.
     #[error("the CA's TXT value `{0}` is refused: {1}")]
     Value(String, &'static str),
 }
@@ -158,7 +158,7 @@ impl Challenge {
     /// A CNAME at `owner` that points at `target`, for `domain`.
     ///
     /// # Errors
-    /// The owner is no name below the domain, or the target is no name.
+    /// The owner is no name below the domain, or the target is not a name.
     pub fn cname(
         domain: &DomainName,
         owner: &str,
@@ -296,7 +296,7 @@ impl RecordName {
         &self.0
     }
 
-    /// Whether this name is `apex` or lies below it, on a label boundary.
+    /// Whether this name is `apex` or is below it, on a label boundary.
     pub fn is_within(&self, apex: &str) -> bool {
         is_within(&self.0, apex)
     }

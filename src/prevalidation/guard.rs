@@ -1,5 +1,4 @@
-//! When not to act at all: changes that nobody planned and that concern many domains at once
-//! (invariant I14).
+//! When not to act at all: unplanned changes that concern many domains at once (invariant I14).
 //!
 //! Renewals that are simply due are never refused; they are spread and throttled. The guard is
 //! about the *unexpected*.
@@ -16,7 +15,7 @@ use super::policy::Policy;
 use super::registration::Registration;
 use super::words::share;
 
-/// Something unexpected and large enough that a person has to look first. `--force` overrides it.
+/// Something unexpected and large enough that a person must decide first. `--force` overrides it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "alarm")]
 pub enum Alarm {
@@ -125,7 +124,7 @@ impl fmt::Display for Alarm {
     }
 }
 
-/// Clocks may differ by so much before nothing is done (faults T01).
+/// Clocks may differ by this much before nothing is done (faults T01).
 pub const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
 /// More than 30 % of ten or more, or all of fewer (faults C12, G01).

@@ -29,7 +29,7 @@ pub struct LedgerEntry {
     pub provider: String,
     /// The zone's apex, once a receipt named it.
     pub zone: Option<String>,
-    /// Where it stands.
+    /// Where it is.
     pub state: LedgerState,
     /// The RRset's TTL in seconds before our value came, `None` when there was no RRset or nothing
     /// was written yet.
@@ -38,8 +38,8 @@ pub struct LedgerEntry {
     pub negative_ttl: Option<u32>,
     /// When the intent was committed.
     pub created_at: Timestamp,
-    /// When a receipt proved that the value stands in the zone; where others write it, when it was
-    /// first seen.
+    /// When a receipt proved that the value is in the zone; where a foreign writer writes it, when
+    /// it was first seen.
     pub published_at: Option<Timestamp>,
     /// How often removing it failed, and when to try next.
     pub removal_tries: u32,
@@ -52,7 +52,7 @@ pub struct LedgerEntry {
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
 )]
 pub enum RecordType {
-    /// One whole TXT value; others may stand beside it.
+    /// One whole TXT value; others may be beside it.
     #[default]
     #[serde(rename = "TXT")]
     Txt,
@@ -91,7 +91,7 @@ impl From<&ChallengeData> for RecordType {
 pub struct RecordForm {
     /// Its type.
     pub kind: RecordType,
-    /// Its name lies below the domain.
+    /// Its name is below the domain.
     pub below: bool,
     /// The label there, where it is the same each time.
     pub label: Option<String>,
@@ -104,7 +104,7 @@ impl RecordForm {
     }
 
     /// Where such a record of `domain` is. For a label that the CA has not named yet another one
-    /// stands: a key that may write the one may write the other.
+    /// is: a key that may write the one may write the other.
     pub fn at(&self, domain: &DomainName) -> RecordName {
         let label = self.label.as_deref().unwrap_or("_prevalidate");
         let below = format!("{label}.{domain}");
@@ -113,16 +113,16 @@ impl RecordForm {
     }
 }
 
-/// Where a ledger entry stands.
+/// Where a ledger entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LedgerState {
     /// We mean to write it; it may already be there if an answer was lost.
     Intended,
-    /// A receipt proved it stands in the zone and that we put it there; or others were told to, see
-    /// [`LedgerEntry::is_awaited`].
+    /// A receipt proved it is in the zone and that we put it there; or a foreign writer was told
+    /// to, see [`LedgerEntry::is_awaited`].
     Published,
-    /// It stood there before we came: somebody else's, never removed by us (faults D17).
+    /// It was there before: a foreign record, never removed by this program (faults D17).
     Foreign,
     /// We mean to remove it; it may already be gone.
     Removing,
@@ -170,7 +170,7 @@ impl LedgerEntry {
         self.kind == RecordType::from(&challenge.data) && self.value == challenge.data.as_str()
     }
 
-    /// Whether both name the same record, whoever writes it.
+    /// Whether both name the same record, of any writer.
     pub fn is_same_data(&self, other: &Self) -> bool {
         (self.kind, &self.owner, &self.value) == (other.kind, &other.owner, &other.value)
     }
@@ -185,14 +185,14 @@ impl LedgerEntry {
         self.kind == RecordType::Txt && self.owner == self.key.text()
     }
 
-    /// Whether others have to write it and nobody has seen it yet.
+    /// Whether a foreign writer must write it and it was not seen yet.
     pub fn is_awaited(&self) -> bool {
         self.state == LedgerState::Published && self.published_at.is_none()
     }
 }
 
 impl LedgerState {
-    /// Whether a value of ours is or may be in the zone.
+    /// Whether a record of ours is or may be in the zone.
     pub fn is_open(self) -> bool {
         matches!(self, Self::Intended | Self::Published | Self::Removing)
     }

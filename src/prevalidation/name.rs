@@ -34,7 +34,7 @@ pub struct Parsed {
 /// Something worth saying about a name that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Notice {
-    /// `*.` was taken away: validating a domain covers wildcards below it.
+    /// `*.` was removed: validating a domain covers wildcards below it.
     #[error(
         "`*.` is not part of a prevalidated name and was left out; validating {0} covers its wildcards"
     )]
@@ -264,7 +264,7 @@ impl DomainName {
     }
 }
 
-/// Whether `name` is `apex` or lies below it, on a label boundary.
+/// Whether `name` is `apex` or is below it, on a label boundary.
 pub fn is_within(name: &str, apex: &str) -> bool {
     name.strip_suffix(apex)
         .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
@@ -322,7 +322,7 @@ fn check(ascii: &str, shown: &str) -> Result<(), NameError> {
     }
     match psl::suffix(ascii.as_bytes()) {
         Some(suffix) if suffix.is_known() => {
-            // A suffix of the private section (github.io) belongs to somebody who can prove it.
+            // A suffix of the private section (github.io) belongs to a customer who can prove it.
             if suffix.as_bytes() == ascii.as_bytes() && suffix.typ() != Some(psl::Type::Private) {
                 return Err(NameError::PublicSuffix(shown.to_owned()));
             }

@@ -58,7 +58,7 @@ pub struct Observed {
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// Where the way to the next proof stands.
+    /// Where the way to the next proof is.
     pub attempt: Attempt,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,

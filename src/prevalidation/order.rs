@@ -12,9 +12,9 @@ pub struct Order {
     pub state: OrderState,
     /// When it was submitted.
     pub submitted_at: Option<Timestamp>,
-    /// When the CA looked last.
+    /// When the CA checked last.
     pub last_check: Option<Timestamp>,
-    /// When it means to look next.
+    /// When it means to check next.
     pub next_check: Option<Timestamp>,
 }
 
@@ -50,7 +50,7 @@ impl Order {
 pub enum OrderState {
     /// A challenge was given, and nothing was submitted.
     Begun,
-    /// Submitted; also what a fulfilled order may go on being called.
+    /// Submitted; also what a fulfilled order may continue being called.
     Submitted,
     /// The CA gave it up.
     Rejected,

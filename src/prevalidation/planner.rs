@@ -43,12 +43,12 @@ pub enum Step {
         /// What the CA wants to find.
         challenge: Box<Challenge>,
     },
-    /// Look whether every name server has the record.
+    /// Check whether every name server has the record.
     Look {
         /// What the CA wants to find.
         challenge: Box<Challenge>,
     },
-    /// Ask the CA to look.
+    /// Ask the CA to check.
     Validate,
     /// Make these values absent.
     Remove {
@@ -124,17 +124,17 @@ impl Decision {
     }
 }
 
-/// A preflight proves write access for so long (invariant I8).
+/// A preflight proves write access for this time (invariant I8).
 pub const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// The gate must have passed within this time before the CA is asked (invariant I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
 
-/// A record that was seen within this time is believed to stand while the CA carries out an order.
+/// A record that was seen within this time is believed to be while the CA carries out an order.
 const STANDS_COUNTS: SignedDuration = SignedDuration::from_hours(1);
 
-/// When the value has vanished so often after it was visible, somebody else removes it: no endless
-/// war (faults P09).
+/// When the value has vanished this often after it was visible, another writer removes it, and it
+/// is not written again (faults P09).
 const VANISHED_TOO_OFTEN: u32 = 3;
 
 /// The next step for one domain. The same `seen` gives the same step, next week too.
@@ -270,7 +270,7 @@ fn valid(
         let half = end.duration_since(won) / 2;
         renew_at.max(after(won, half.min(SignedDuration::from_hours(24))))
     });
-    // An order that was begun is seen through, wherever the dates have moved meanwhile.
+    // An order that was started is seen through, wherever the dates have moved meanwhile.
     let wanted = challenge(registration, attempt, policy, now);
     let under_way = attempt.challenge.is_some() && wanted.is_some();
     if now < renew_at && !attempt.ordered && !under_way {
@@ -335,13 +335,13 @@ fn towards_proof(
     let stands =
         current.any(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
     // At most two of our values are at a name (invariant I3): the outdated one is removed before a
-    // third could be published. After three failed removals the attempt goes on all the same, so
+    // third could be published. After three failed removals the attempt continues all the same, so
     // that the domain does not lapse.
     let removable = |entry: &&LedgerEntry| {
         !entry.carries(&challenge) && entry.state.is_open() && entry.removal_tries < 3
     };
     let dead = seen.ledger.iter().filter(removable).count();
-    // A CNAME stands beside nothing else at its name: the one that was replaced goes first.
+    // A CNAME allows no other record beside it at its name: the one that was replaced goes first.
     let is_alias = |kind: RecordType| kind == RecordType::Cname;
     let is_in_the_way = seen.ledger.iter().any(|entry| {
         let either = is_alias(entry.kind) || is_alias((&challenge.data).into());
@@ -406,7 +406,7 @@ fn towards_proof(
 }
 
 /// The CA has taken the order: it is read at its moment, and nothing is submitted meanwhile. The
-/// record has to stand as long, so that is looked at now and then.
+/// record must be as long, so that is checked now and then.
 fn taken(
     attempt: &Attempt,
     look_at: Timestamp,

@@ -17,7 +17,7 @@ use super::reuse::{ReuseTable, after, before, days_long};
 pub enum Mode {
     /// Registers, publishes, validates, cleans up.
     Manage,
-    /// Looks and reports; nothing is written anywhere but in the store.
+    /// Reads and reports; nothing is written anywhere but in the store.
     Observe,
 }
 
@@ -38,10 +38,10 @@ pub struct Policy {
     /// `None` where only observation can tell.
     #[serde(default)]
     pub start_keeps_proof: Option<bool>,
-    /// Whether the CA looks at DNS by itself once a validation was submitted.
+    /// Whether the CA checks DNS by itself once a validation was submitted.
     #[serde(default)]
     pub looks_by_itself: bool,
-    /// Whether a TXT value below the domain may stand where an alias of its name leads.
+    /// Whether a TXT value below the domain may be where an alias of its name leads.
     #[serde(default = "yes")]
     pub follow_aliases: bool,
     /// The record by which the CA validates.
@@ -50,9 +50,9 @@ pub struct Policy {
     /// The same for CAs where something differs, by their names.
     #[serde(default)]
     pub of_ca: BTreeMap<String, Policy>,
-    /// How long after the gate the CA is first asked to look.
+    /// How long after the gate the CA is first asked to check.
     pub settle: SignedDuration,
-    /// The first interval between two looks at the name servers; it grows to five minutes.
+    /// The first interval between two checks of the name servers; it grows to five minutes.
     pub poll: SignedDuration,
     /// A token with no more than this left is replaced; it lives 30 days.
     pub reset_token_before: SignedDuration,
@@ -152,7 +152,7 @@ impl Policy {
         }
     }
 
-    /// When the renewal of `proof` is due, or `None` when nobody knows its end.
+    /// When the renewal of `proof` is due, or `None` when its end is not known.
     ///
     /// The lead is `min(renew_before, limit / 3)`, with the limit that holds when the proof ends:
     /// renewing earlier than that before a rule change would win nothing. The second half of the
@@ -189,7 +189,7 @@ impl Policy {
         self.critical.min(limit / 10).max(NIGHT.min(limit / 2))
     }
 
-    /// How much must be left for nobody to be told.
+    /// How much must be left for no message to be sent.
     pub fn warning_margin(&self, end: Timestamp, made: Option<Timestamp>) -> SignedDuration {
         self.warning
             .min(self.life(end, made) / 5)

@@ -14,7 +14,7 @@ use super::reuse::ReuseTable;
 pub enum Progress {
     /// A new proof: `timeValidated` moved forward, or there was none before.
     Won,
-    /// The attempt's value is no longer the CA's token: somebody or something replaced it.
+    /// The attempt's value is no longer the CA's random value: it was replaced.
     TokenReplaced,
     /// The CA gave up the order of this attempt; its words.
     Rejected(String),
@@ -49,7 +49,7 @@ pub fn absorb(
                 .take()
                 .filter(|_| attempt.withdrawn_at.is_some()),
             withdrawn_at: attempt.withdrawn_at,
-            // The value still stands beside them.
+            // The value is still beside them.
             others: attempt.others.take(),
             others_changed: attempt.others_changed.take(),
             ..Attempt::default()
@@ -103,7 +103,7 @@ fn absorb_order(attempt: &mut Attempt, registration: &Registration, now: Timesta
     Progress::None
 }
 
-/// Another hand has begun anew: what is known of the old record counts no more.
+/// Another hand has begun again: what is known of the old record counts no more.
 fn replace(attempt: &mut Attempt, now: Timestamp) {
     let (since, renews, ordered) = (attempt.since, attempt.renews.take(), attempt.ordered);
     attempt.restart(None, now, renews);
@@ -119,7 +119,7 @@ fn is_ours(attempt: &Attempt, order: &Order) -> bool {
 }
 
 /// Whether a proof of the very day of the one that it renews is new: their days cannot tell. The CA
-/// has looked for this order since it was submitted, and the order is over and was not rejected.
+/// has checked for this order since it was submitted, and the order is over and was not rejected.
 fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bool {
     let Some(submitted) = attempt.submitted_at.filter(|_| attempt.challenge.is_some()) else {
         return false;

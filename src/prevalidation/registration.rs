@@ -1,4 +1,4 @@
-//! A domain's entry at the CA, in our words.
+//! A domain's entry at the CA, in this program's words.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ pub struct Registration {
     /// missing here is over.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_summary: bool,
-    /// What the CA says about its last look: free text for people, never parsed.
+    /// What the CA says about its last check: free text for people, never parsed.
     pub last_words: Option<String>,
     /// A contradiction or an unknown value in the CA's answer, in words; the safest reading was
     /// taken (faults C10).
@@ -214,8 +214,8 @@ impl fmt::Display for Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The whole TXT value with its prefix, `swiss-pki=…`, checked to be harmless zone content
-    /// (faults C08). Not a secret: it proves something only to whoever can write the zone (faults
-    /// S12).
+    /// (faults C08). Not a secret: it proves something only together with write access to the zone
+    /// (faults S12).
     pub value: String,
     /// When the CA made it.
     pub created_at: Option<Timestamp>,

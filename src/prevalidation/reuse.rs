@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::proof::Proof;
 
-/// One row: whoever issues a certificate on or after `start` may rely on proofs not older than
+/// One row: a CA that issues a certificate on or after `start` may rely on proofs not older than
 /// `limit`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReuseRow {
@@ -147,7 +147,7 @@ pub(crate) fn before(at: Timestamp, span: SignedDuration) -> Timestamp {
     after(at, -span)
 }
 
-/// So many days of 86,400 s.
+/// This many days of 86,400 s.
 pub(crate) const fn days_long(days: i64) -> SignedDuration {
     SignedDuration::from_hours(days * 24)
 }

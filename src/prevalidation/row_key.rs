@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::name::{DomainName, NameError};
 
 /// Between the domain and the client: no domain holds it, and it sorts before all that may follow a
-/// name, so that the rows of one domain stand together.
+/// name, so that the rows of one domain are adjacent.
 const BETWEEN: char = ' ';
 
 /// Names one row: a domain at one client.
@@ -34,7 +34,7 @@ impl RowKey {
     /// Reads what [`text`](Self::text) has written.
     ///
     /// # Errors
-    /// The part before the client is no name.
+    /// The part before the client is not a name.
     pub fn read(text: &str) -> Result<Self, NameError> {
         let name = text.split_once(BETWEEN).map_or(text, |(name, _)| name);
         Ok(Self {

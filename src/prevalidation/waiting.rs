@@ -12,10 +12,10 @@ use super::planner::{ASKED_AGAIN, Decision, Step};
 use super::reuse::after;
 use super::words::moment;
 
-/// A value that is not proven so long after it was written is late.
+/// A value that is not proven this long after it was written is late.
 pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
 
-/// Nobody expects any more that it comes right by itself.
+/// It is not expected any more to succeed by itself.
 pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 impl Attempt {
@@ -49,7 +49,7 @@ pub struct Waiting {
     pub late_at: Timestamp,
     /// When a person is needed.
     pub overdue_at: Timestamp,
-    /// When it is tried next, by a run that lasts so long or by the next one.
+    /// When it is tried next, by a run that lasts until then or by the next one.
     pub next_at: Timestamp,
     /// What is done then.
     pub next: &'static str,
@@ -60,8 +60,8 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// What `seen` waits for, while its next step is to look, to ask the CA again or to read an order
-    /// that the CA has taken, and no person is waited for.
+    /// What `seen` waits for, while its next step is to check, to ask the CA again or to read an
+    /// order that the CA has taken, and no person is waited for.
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
         let attempt = &seen.attempt;
         let waits = match decision.step {

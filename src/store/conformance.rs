@@ -1,6 +1,7 @@
 //! What every back end of [`Store`] must do, as cases over a fresh, empty store.
 //! [`store_conformance!`](crate::store_conformance) makes one test of each. Those of a fleet, and
-//! copies, stand in [`fleet`], what only a daemon asks for in [`serving`], certificates in [`orders`].
+//! copies, are in [`fleet`], what only a daemon asks for in [`serving`], certificates in
+//! [`orders`].
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
@@ -32,7 +33,7 @@ use crate::prevalidation::{
 
 /// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty
 /// database alive, and a [`Subject`] on it, or an `Arc<dyn Store>` that goes by the time it is
-/// told.
+/// reported.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! store_conformance {
@@ -1011,7 +1012,7 @@ pub async fn a_domain_has_a_row_for_each_of_its_clients(store: Subject) {
     assert_eq!(clients().await, left);
     let row = store.domain(&other).await.unwrap().unwrap();
     assert_eq!(row.sighting, registered("a.ch"), "nothing was forgotten");
-    // A third one takes the row that nobody wants any more.
+    // A third one takes the row that is not wanted any more.
     let c = "digicert/c".to_owned();
     let wishes = [wanted("a.ch", &b), wanted("a.ch", &c)];
     store
@@ -1057,7 +1058,7 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
     };
     assert_eq!(store.claim(&claim).await.unwrap().len(), 1);
     assert!(store.commit(&[write(&one.fence)]).await.unwrap()[0].is_ok());
-    // A look at one client says nothing of the other.
+    // A listing of one client says nothing of the other.
     let gone = Seen {
         key: one.fence.key.clone(),
         changed: Some(Box::new(Sighting::Absent)),

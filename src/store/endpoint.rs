@@ -43,7 +43,7 @@ impl Bound {
     /// then the identity of all. Nothing when it is bound already.
     ///
     /// # Errors
-    /// [`StoreError::Unfit`] when it belongs to others.
+    /// [`StoreError::Unfit`] when it belongs to another program.
     pub(super) fn binding(
         &self,
         fingerprint: &str,

@@ -27,12 +27,12 @@ pub trait Orders: Send + Sync {
     /// One of them.
     async fn certificate(&self, name: &str) -> Result<Option<CertificateRow>, StoreError>;
 
-    /// Makes certificates due at `now`. One that is leased is due when its holder lets go of it,
-    /// unless the holder says an earlier time.
+    /// Makes certificates due at `now`. One that is leased is due when the worker releases it,
+    /// unless that worker says an earlier time.
     async fn wake_certificates(&self, names: &[String], now: Timestamp) -> Result<(), StoreError>;
 
     /// Leases the certificate that is due first and whose files are at `home`, or nowhere yet; the
-    /// epoch grows by one, and a row of nobody is `home`'s from now on.
+    /// epoch grows by one, and a row without an owner is `home`'s from now on.
     async fn claim_certificate(
         &self,
         claim: &CertificateClaim<'_>,

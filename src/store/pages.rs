@@ -21,7 +21,7 @@ impl<'a, S: Store + ?Sized> Pages<'a, S> {
         Self::sized(store, AT_ONCE)
     }
 
-    /// In pages of so many rows.
+    /// In pages of this many rows.
     pub fn sized(store: &'a S, at_once: usize) -> Self {
         Self {
             store,

@@ -51,7 +51,7 @@ const CONNECTIONS: u32 = 8;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Of it, for reaching one of the addresses of the host.
 const DIAL: Duration = Duration::from_secs(4);
-/// How long the first look at a database may take: somebody waits for a word. Bringing it up to
+/// How long the first read of a database may take: a person waits for a reply. Bringing it up to
 /// date may take long: another machine may be at it.
 const FIRST_LOOK: Duration = Duration::from_secs(8);
 const SET_UP: Duration = Duration::from_secs(600);

@@ -69,7 +69,7 @@ pub struct Content {
 }
 
 impl Kind {
-    /// All of them, what others hang on first.
+    /// All of them, those that others depend on first.
     pub const ALL: [Self; 11] = [
         Self::Domain,
         Self::Look,

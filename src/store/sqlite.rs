@@ -57,7 +57,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// [`StoreError::Unfit`] when `url` names no database, or a folder; [`StoreError::Unavailable`]
-    /// when nobody can tell.
+    /// when that is not known.
     pub fn is_there(url: &str) -> Result<bool, StoreError> {
         let Place::File(path) = Place::parse(url)? else {
             return Ok(true);
@@ -207,9 +207,9 @@ impl SqliteStore {
         self.told(copied.await)
     }
 
-    /// Without a log nobody has the database open; reading it "immutable" leaves no -wal and -shm
-    /// behind and needs no right to write in the directory. With a log, the readers of SQLite share
-    /// it with the writer.
+    /// Without a log no process has the database open; reading it "immutable" leaves no -wal and
+    /// -shm behind and needs no right to write in the directory. With a log, the readers of SQLite
+    /// share it with the writer.
     fn looking(place: &Place, path: &Path) -> Self {
         let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
         Self::reading(place, path, !in_use)

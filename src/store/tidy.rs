@@ -6,9 +6,9 @@ use super::{Store, StoreError};
 
 /// Deletes what is older than it is kept; see [`Store::retention`]. Returns how many rows.
 ///
-/// A clock that is a year ahead would delete the history of a year. A look at a CA is stored only
-/// while its clock and this one agree, so no later moment than the last look counts as now. Without
-/// any look, as where a CA only issues, nothing else tells the time.
+/// A clock that is a year ahead would delete the history of a year. A listing of a CA is stored
+/// only while its clock and this one agree, so no later moment than the last listing counts as now.
+/// Without any listing, as where a CA only issues, nothing else tells the time.
 ///
 /// # Errors
 /// What the store says.

@@ -14,7 +14,7 @@ pub enum Named {
     Postgres,
 }
 
-/// Why a text is no URL of a store.
+/// Why a text is not a URL of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
     /// What is wrong.
@@ -98,7 +98,7 @@ impl Named {
         }
     }
 
-    /// The same, with a relative path taken from `folder`: a daemon and a shell stand in different
+    /// The same, with a relative path taken from `folder`: a daemon and a shell are in different
     /// folders, and must not have two stores.
     pub fn in_folder(self, folder: &Path) -> Self {
         match self {
@@ -108,7 +108,7 @@ impl Named {
     }
 }
 
-/// What stands in a URL of PostgreSQL for another program: SQLAlchemy's `postgresql+psycopg://` and
+/// What is in a URL of PostgreSQL for another program: SQLAlchemy's `postgresql+psycopg://` and
 /// Java's `jdbc:postgresql://`.
 fn named_driver(scheme: &str, rest: &str) -> Option<String> {
     let is_postgres = |scheme: &str| {

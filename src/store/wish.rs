@@ -79,7 +79,7 @@ impl<'a> Wish<'a> {
     }
 
     /// Which row each wish is for: that of its domain and client, else the first row of the domain,
-    /// where there is none yet or nobody wants it where it is any more, else a further one.
+    /// where there is none yet or it is not wanted where it is any more, else a further one.
     fn placed(&self, rows: &[Held], by_name: &HashMap<&str, &Held>) -> Vec<(RowKey, &'a Wanted)> {
         let by_place: HashMap<At<'_>, &Held> = rows
             .iter()
@@ -111,7 +111,7 @@ impl<'a> Wish<'a> {
         placed
     }
 
-    /// Whether nobody wants a first row at its client once this wish is in force.
+    /// Whether a first row is not wanted at its client once this change is in force.
     fn leaves(&self, row: &Held, wanted: &BTreeMap<At<'_>, &Wanted>) -> bool {
         let stays = match self.dropped {
             Dropped::AllOthers => row.origins & !bit(self.origin),

@@ -5,9 +5,10 @@ use jiff::Timestamp;
 
 use super::time::relative;
 
-/// So many characters fit beside the other columns.
+/// This many characters fit beside the other columns.
 const LONGEST: usize = 160;
-/// Of a longer reason, what was tried is at the beginning, and what the other side said at the end.
+/// Of a longer reason, what was tried is at the beginning, and what the CA or server said at the
+/// end.
 const HEAD: usize = 64;
 const TAIL: usize = 92;
 

@@ -26,8 +26,8 @@ pub fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// The same for a JSON document, by JSON's own escapes. serde_json has escaped C0; what is left
-/// stands within strings.
+/// The same for a JSON document, by JSON's own escapes. serde_json has escaped C0; what is left is
+/// within strings.
 pub fn in_json(document: &str) -> Cow<'_, str> {
     let is_harmful = |c: char| c != '\n' && is_harmful(c);
     if !document.contains(is_harmful) {

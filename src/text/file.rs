@@ -1,5 +1,5 @@
-//! Reading the files of users. What is no file is told at once: opening a pipe would wait for a writer,
-//! and a device has no end.
+//! Reading the files of users. What is no file is reported at once: opening a pipe would wait for a
+//! writer, and a device has no end.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -53,7 +53,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Whether nobody can read what is there, whoever reads: a folder, a pipe, a link that leads to itself.
+/// Whether no user can read what is there: a folder, a pipe, a link that leads to itself.
 pub fn is_unfit(error: &io::Error) -> bool {
     let is_loop = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
     is_loop

@@ -115,8 +115,8 @@ impl Beside {
         })
     }
 
-    /// The entry of another client that has the name of this record for itself: a CNAME stands
-    /// beside nothing else. Of two that were intended at the same moment the earlier number goes
+    /// The entry of another client that has the name of this record for itself: a CNAME allows no
+    /// other record beside it. Of two that were intended at the same moment the earlier number goes
     /// first; one that was intended before `since` and not written is no reason to wait.
     pub(super) fn in_the_way(&self, entry: &LedgerEntry, since: Timestamp) -> Option<&LedgerEntry> {
         let mut open = self.entries.iter().filter(|other| other.state.is_open());
@@ -130,8 +130,8 @@ impl Beside {
         })
     }
 
-    /// Whether another client's entry goes on for this record by the same provider, and removes it
-    /// at its end.
+    /// Whether another client's entry continues for this record by the same provider, and removes
+    /// it at its end.
     pub(super) fn takes_over(&self, entry: &LedgerEntry) -> bool {
         self.entries.iter().any(|other| {
             other.is_same_record(entry)

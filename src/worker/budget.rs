@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::ca::{CaError, Failure};
 
-/// So many failures in a row open the circuit.
+/// This many failures in a row open the circuit.
 const FAILURES: u32 = 5;
 
 /// While it is open, one probe in this time.

@@ -1,5 +1,5 @@
 //! Which names need no registration of their own, because one above them makes it needless: known
-//! right after a look, and to everybody else from what that look stored.
+//! right after a listing, and to every other process from what that listing stored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::store::{DomainRow, Store, StoreError};
 /// Covered domains of one client, each with the domain above it that makes its own registration needless.
 pub type Covering = BTreeMap<DomainName, DomainName>;
 
-/// Domains of one client that are at the CA and that nobody here wants, each with the moment until
-/// which it covers what lies below it: that of its renewal, which nobody here begins.
+/// Domains of one client that are at the CA and that are not wanted here, each with the moment
+/// until which it covers what is below it: that of its renewal, which does not begin here.
 pub type Above = BTreeMap<DomainName, Timestamp>;
 
 /// What all domains say about those below them at the same client, in a few words for each: there
@@ -68,8 +68,8 @@ impl Cover {
     }
 
     /// The highest name above a wanted one that is wanted at the same client too (and valid, or
-    /// this one has no registration), or that is valid at the CA though nobody here wants it: what
-    /// `above` says of each client.
+    /// this one has no registration), or that is valid at the CA although it is not wanted here:
+    /// what `above` says of each client.
     pub fn above(
         &self,
         client: &str,
@@ -116,7 +116,7 @@ impl Cover {
     }
 }
 
-/// Until when a registration that nobody here renews covers what lies below it.
+/// Until when a registration that is not renewed here covers what is below it.
 pub(super) fn covers_until(
     found: &Registration,
     policy: &Policy,
@@ -128,7 +128,7 @@ pub(super) fn covers_until(
         .filter(|&at| now < at)
 }
 
-/// What the last look at `client` stored; `None` when none has.
+/// What the last listing of `client` stored; `None` when none has.
 pub async fn above(store: &dyn Store, client: &str) -> Result<Option<Above>, StoreError> {
     let Some(text) = store.fact(&above_fact(client)).await? else {
         return Ok(None);

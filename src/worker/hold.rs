@@ -74,7 +74,7 @@ impl Moment {
 }
 
 impl Worker {
-    /// Extends the leases of a round three times in their length, for as long as somebody waits for
+    /// Extends the leases of a round three times in their length, for as long as a caller waits for
     /// it.
     pub(super) async fn extend_for_ever(&self, fences: &[Fence], hold: &Hold) -> Infallible {
         loop {

@@ -38,7 +38,7 @@ use crate::prevalidation::Policy;
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateEvent, CertificateLease, CertificateRow};
 
-/// A certificate that fails so often in one run is left to the next one.
+/// A certificate that fails this often in one run is left to the next one.
 const FAILURES_PER_RUN: u32 = 3;
 
 /// How often proofs are asked about that a certificate waits for.
@@ -69,7 +69,7 @@ pub struct Issuer {
 
 #[derive(Default)]
 struct State {
-    /// Certificates that were asked about in this run: an open order is looked at once at least.
+    /// Certificates that were asked about in this run: an open order is checked once at least.
     asked: BTreeSet<String>,
     /// Those that wait for a proof, with the reason.
     waiting: BTreeMap<String, String>,
@@ -77,8 +77,8 @@ struct State {
     failures: BTreeMap<String, u32>,
     /// What accounts said that lets nothing be ordered.
     accounts: BTreeMap<String, CaError>,
-    /// When the calls ended that brought no answer, by tag and by a clock that nobody can set; or when
-    /// this process first saw that they had ended.
+    /// When the calls ended that brought no answer, by tag and by a clock that cannot be set; or
+    /// when this process first saw that they had ended.
     ended: BTreeMap<String, Duration>,
     /// What machines noted of the directories that they keep, by the name of the directory, and when it
     /// was read.
@@ -94,7 +94,7 @@ impl fmt::Debug for Issuer {
 }
 
 impl Issuer {
-    /// A job that has not looked at anything yet. `tell` hears every event as it is stored.
+    /// A job that has not read anything yet. `tell` hears every event as it is stored.
     pub fn new(
         ports: IssuePorts,
         policy: Policy,
@@ -228,7 +228,7 @@ impl Issuer {
         self.state().accounts.clone()
     }
 
-    /// What is next for a certificate at `now`, by what is remembered and what lies on the disk.
+    /// What is next for a certificate at `now`, by what is remembered and what is on the disk.
     pub async fn decide(
         &self,
         row: &CertificateRow,
@@ -239,7 +239,7 @@ impl Issuer {
         self.decide_by(row, &live, is_fresh, now).await
     }
 
-    /// The same, by what lies on the disk as [`Issuer::live`] found it.
+    /// The same, by what is on the disk as [`Issuer::live`] found it.
     pub async fn decide_by(
         &self,
         row: &CertificateRow,
@@ -304,7 +304,7 @@ impl Issuer {
         };
         super::crashpoint::reach("certificate-claimed");
         match self.work(lease, now).await {
-            // Another worker has it, and goes on from what is stored.
+            // Another worker has it, and continues from what is stored.
             Err(StoreError::CertificateLost(_)) | Ok(()) => Ok(Did::Worked),
             Err(error) => Err(error),
         }
@@ -345,7 +345,7 @@ impl Issuer {
     }
 
     /// Works until nothing more is due before `deadline`, or until it is stopped. While the upkeep
-    /// of proofs goes on, certificates wait for them; `upkeep` is cancelled at its end.
+    /// of proofs continues, certificates wait for them; `upkeep` is cancelled at its end.
     pub async fn run(
         &self,
         deadline: Timestamp,
@@ -411,7 +411,7 @@ impl Issuer {
         }
     }
 
-    /// Asks about the proofs that certificates wait for, and makes due what can go on.
+    /// Asks about the proofs that certificates wait for, and makes due what can continue.
     async fn ask_again(&self, now: Timestamp) -> Result<(), StoreError> {
         let names: Vec<String> = self.state().waiting.keys().cloned().collect();
         let mut due = Vec::new();

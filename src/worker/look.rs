@@ -1,4 +1,4 @@
-//! One look at a client: a list call, what it means for every domain, and whether the guard
+//! One listing of a client: a list call, what it means for every domain, and whether the guard
 //! believes it.
 
 use std::sync::PoisonError;
@@ -13,16 +13,16 @@ use crate::ca::CaError;
 use crate::prevalidation::{DomainName, Observed};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
 
-/// Whether somebody else who makes the first look has ended is asked so often: until then there is
-/// nothing to do here. It is one row; the picture of all domains, which tells of later looks, comes
-/// too late on a busy machine.
+/// Whether another worker that makes the first listing has ended is asked this often: until then
+/// there is nothing to do here. It is one row; the snapshot of all domains, which tells of later
+/// listings, comes too late on a busy machine.
 const OTHERS_AGAIN: SignedDuration = SignedDuration::from_secs(1);
 
 /// How often a CA is asked about the state of a login, where it has one.
 const ASKED_DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Worker {
-    /// Looks at a client whose look is due, or takes over what somebody else has seen since.
+    /// Lists a client whose listing is due, or takes over what another worker has seen since.
     pub(super) async fn look_or_adopt(&self, look: UnderWay<'_>) -> Result<(), StoreError> {
         let target = &look.target;
         let Some(every) = look.every else {
@@ -41,7 +41,8 @@ impl Worker {
         }
     }
 
-    /// Takes over what the last look at a client stored; the next one is not due before `again_at`.
+    /// Takes over what the last listing of a client stored; the next one is not due before
+    /// `again_at`.
     async fn adopt(
         &self,
         target: &Target,
@@ -55,7 +56,7 @@ impl Worker {
             self.looks.wait_for_others(&target.key, again_at.min(soon));
             return Ok(());
         };
-        // A look of a version that stored less is none to work by.
+        // An older version wrote this listing and stored too little; list again.
         let Some(above) = above(store, &target.key).await? else {
             return self.look(target).await;
         };
@@ -173,7 +174,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What the list holds that nobody can read, and what the CA warns of.
+    /// What the list holds that cannot be read, and what the CA warns of.
     async fn told_by_ca(&self, target: &Target, survey: &Survey) -> Result<Vec<Event>, StoreError> {
         let mut events: Vec<Event> = survey
             .unreadable
@@ -191,7 +192,7 @@ impl Worker {
         Ok(events)
     }
 
-    /// Before the look: whoever hears of it finds all that belongs to it.
+    /// Before the listing: a worker that hears of it finds all that belongs to it.
     async fn store_look(
         &self,
         target: &Target,
@@ -352,8 +353,8 @@ impl Worker {
                 Ok(warnings)
             }
             Ok(None) => {
-                // A login that nobody asks about any more, because it has no password now, warns of
-                // nothing.
+                // A login that is not asked about any more, because it has no password now, warns
+                // of nothing.
                 let now = self.ports.clock.now();
                 let is_old = |at| now.duration_since(at) > ASKED_DAILY * 2;
                 if asked_at.is_none_or(is_old) {
@@ -377,7 +378,7 @@ impl Worker {
     }
 }
 
-/// What the guard refused at the last look at a client; empty when it did not.
+/// What the guard refused at the last listing of a client; empty when it did not.
 pub fn refusal_fact(client: &str) -> String {
     format!("guard/{client}")
 }

@@ -1,4 +1,4 @@
-//! Which client is to be looked at, when, and how the last look ended.
+//! Which client is to be listed, when, and how the last listing ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::{LookState, Target};
 use crate::prevalidation::policy::backoff;
 
-/// A look that the guard refused waits for a person; whether one has come is looked at in this
+/// A listing that the guard refused waits for a person; whether one has come is checked after this
 /// time.
 const REFUSED_AGAIN: SignedDuration = SignedDuration::from_mins(30);
 
-/// A look that found a domain nobody had asked about may be followed by another one so soon.
+/// A listing that found a domain that had not been asked about may be followed by another one this
+/// soon.
 pub(super) const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 /// The clients of a worker, by key.
@@ -32,15 +33,15 @@ struct Standing {
     /// The next one is needed before the last one has grown old.
     soon: bool,
     failures: u32,
-    /// The moment of the look that is gone by.
+    /// The moment of the listing that is gone by.
     looked_at: Option<Timestamp>,
 }
 
-/// A look that is under way; one that is given up, by an error or a panic, is due again.
+/// A listing that is under way; one that is given up, by an error or a panic, is due again.
 pub(super) struct UnderWay<'a> {
     looks: &'a Looks,
     pub(super) target: Target,
-    /// How old the last look of anybody may be.
+    /// How old the last listing of any process may be.
     pub(super) every: Option<SignedDuration>,
 }
 
@@ -89,7 +90,7 @@ impl Looks {
         due <= now || due.duration_since(now) > longest
     }
 
-    /// How the last look at each client ended.
+    /// How the last listing of each client ended.
     pub(super) fn states(&self) -> BTreeMap<String, LookState> {
         self.lock()
             .iter()
@@ -97,7 +98,7 @@ impl Looks {
             .collect()
     }
 
-    /// The first client of `targets` whose look is due, which is then under way.
+    /// The first client of `targets` whose listing is due, which is then under way.
     pub(super) fn begin<'t>(
         &self,
         mut targets: impl Iterator<Item = &'t Target>,
@@ -125,7 +126,7 @@ impl Looks {
         })
     }
 
-    /// A look ended so.
+    /// A listing ended so.
     pub(super) fn ended(&self, client: &str, state: LookState, now: Timestamp) {
         let mut clients = self.lock();
         let Some(standing) = clients.get_mut(client) else {
@@ -154,7 +155,7 @@ impl Looks {
         }
     }
 
-    /// A look of somebody else at `looked_at` is gone by; the next one may be due at `again_at`.
+    /// A listing of another worker at `looked_at` is past; the next one may be due at `again_at`.
     pub(super) fn adopted(
         &self,
         client: &str,
@@ -172,16 +173,16 @@ impl Looks {
         }
     }
 
-    /// Somebody else is looking; whether that has ended is asked at `again_at`.
+    /// Another worker is listing; whether that has ended is asked at `again_at`.
     pub(super) fn wait_for_others(&self, client: &str, again_at: Timestamp) {
         if let Some(standing) = self.lock().get_mut(client) {
             standing.due_at = Some(again_at);
         }
     }
 
-    /// What the store says about a client: its last look, what the guard refused there, and whether
-    /// domains of it wait for their first look. What is news makes a look due, of which
-    /// [`adopted`](Self::adopted) may be the end. True when it does.
+    /// What the store says about a client: its last listing, what the guard refused there, and
+    /// whether domains of it wait for their first listing. What is news makes a listing due, of
+    /// which [`adopted`](Self::adopted) may be the end. True when it does.
     pub(super) fn hear(
         &self,
         client: &str,
@@ -199,8 +200,7 @@ impl Looks {
         };
         let is_done = standing.state == LookState::Done;
         let is_refused = matches!(standing.state, LookState::Refused(_));
-        // A picture that knows less than this worker's own look says nothing about what came after
-        // that.
+        // A snapshot that is older than this worker's own listing says nothing about later changes.
         let unread = unread && is_done && looked_at >= standing.looked_at;
         let news = looked_at > standing.looked_at
             || is_done && refused
@@ -213,8 +213,8 @@ impl Looks {
         news
     }
 
-    /// A person wants a client to be looked at now, however its last look ended. One that is under
-    /// way is that look.
+    /// A person wants a client to be listed now, however its last listing ended. One that is under
+    /// way is that listing.
     pub(super) fn order(&self, client: &str, now: Timestamp) {
         if let Some(standing) = self
             .lock()
@@ -225,7 +225,7 @@ impl Looks {
         }
     }
 
-    /// The look at `looked_at` was this worker's own.
+    /// The listing of `looked_at` was this worker's own.
     pub(super) fn looked(&self, client: &str, looked_at: Timestamp) {
         if let Some(standing) = self.lock().get_mut(client) {
             // To the microsecond, as the store says it.
@@ -240,14 +240,14 @@ impl Looks {
             .is_some_and(|standing| standing.state == LookState::Done)
     }
 
-    /// Whether a first look is under way.
+    /// Whether a first listing is under way.
     pub(super) fn are_running(&self) -> bool {
         self.lock()
             .values()
             .any(|standing| standing.state == LookState::Running)
     }
 
-    /// When the next look at one of `targets` is due, of those that are not under way.
+    /// When the next listing of one of `targets` is due, of those that are not under way.
     pub(super) fn next<'t>(&self, targets: impl Iterator<Item = &'t Target>) -> Option<Timestamp> {
         let clients = self.lock();
         let standings = targets

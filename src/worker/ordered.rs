@@ -1,8 +1,8 @@
-//! Records of orders in DNS. The proofs of domains have theirs there too, and a CNAME stands beside
-//! nothing else: each side looks at what the other has before it writes or removes.
+//! Records of orders in DNS. The proofs of domains have theirs there too, and a CNAME allows no
+//! other record beside it: each side reads what the other has before it writes or removes.
 //!
-//! Each side stores its intent before it looks. So of two that mean to write at one name at the same
-//! moment, one knows of the other; an order gives way to a proof that is about to be written.
+//! Each side stores its intent before it reads. So of two that mean to write at one name at the
+//! same moment, one knows of the other; an order gives way to a proof that is about to be written.
 
 use crate::issuance::progress::Record;
 use crate::prevalidation::{LedgerEntry, RecordType};
@@ -11,7 +11,6 @@ use crate::store::orders::CertificateRow;
 /// A record that the order of a certificate has in DNS, or is about to write there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ordered {
-    /// The certificate.
     pub(super) certificate: String,
     pub(super) record: Record,
     /// Its order has come to its end, and it leaves.
@@ -59,7 +58,7 @@ pub(super) fn is_entry(record: &Record, entry: &LedgerEntry) -> bool {
         && record.data == entry.value
 }
 
-/// Whether a record and that of an entry cannot stand at one name.
+/// Whether a record and that of an entry cannot be at one name.
 pub(super) fn excludes(record: &Record, entry: &LedgerEntry) -> bool {
     let has_alias = record.is_alias() || entry.kind == RecordType::Cname;
     record.place() == entry.owner && has_alias && !is_entry(record, entry)

@@ -32,8 +32,8 @@ impl Worker {
                     && needs_ca(&task.decision.step)
                     && !self.knows(&task.row.client)
                 {
-                    // The wish of another configuration: its own process keeps it, and a typing
-                    // error there must not stop what this one keeps.
+                    // Wanted by another configuration: its own process keeps it, and a typing error
+                    // there must not stop what this one keeps.
                     if task.row.origins.contains(&Origin::Config) {
                         task.leave_to_others(now);
                         groups.entry(Kind::Idle).or_default().push(task);
@@ -113,7 +113,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Stores intents; only tasks whose lease still holds, and will for a while, go on to their
+    /// Stores intents; only tasks whose lease still holds, and will for a while, continue to their
     /// effect. A process that stood still since then must not act on what it knew (faults W01).
     async fn intend(
         &self,

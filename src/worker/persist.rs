@@ -1,4 +1,4 @@
-//! Persistent records: kept in DNS, not removed. A pass looks at every record that is in DNS, asks
+//! Persistent records: kept in DNS, not removed. A pass checks every record that is in DNS, asks
 //! the planner about each, and performs its steps.
 //!
 //! The rules are those of proofs: the intent is stored before a zone is written, only what is
@@ -44,7 +44,7 @@ pub struct KeepOptions {
     pub lease: SignedDuration,
     /// How many records are worked on at once.
     pub lanes: usize,
-    /// Between two looks at a record that is not visible yet.
+    /// Between two checks at a record that is not visible yet.
     pub poll: SignedDuration,
     /// Acts although many records vanished.
     pub force: bool,
@@ -52,7 +52,7 @@ pub struct KeepOptions {
     pub observes: bool,
     /// Records that the configuration does not name stay: a line of it cannot be read.
     pub keeps_unwanted: bool,
-    /// A look that found everything well is stored so often.
+    /// A check that found everything well is stored this often.
     pub noted_every: SignedDuration,
 }
 
@@ -106,7 +106,7 @@ impl fmt::Debug for Keeper {
 /// Names a row: a domain and an issuer.
 type Key = (DomainName, String);
 
-/// Names a look at a record.
+/// Names a check of a record.
 fn spot(key: &Key, record: &KeptRecord) -> (Key, String) {
     (key.clone(), format!("{} {}", record.owner, record.value))
 }
@@ -137,7 +137,7 @@ impl Known {
         kept.records.iter().map(of).collect()
     }
 
-    /// Whether the provider was asked in the place of name servers; `None`: nobody was asked.
+    /// Whether the provider was asked in the place of name servers; `None`: none was asked.
     fn is_by_provider(&self, key: &Key, kept: &Kept) -> Option<bool> {
         let mut sights = kept.records.iter().map(|record| spot(key, record));
         sights.find_map(|spot| Some(self.seen.get(&spot)?.is_by_provider))
@@ -161,7 +161,7 @@ impl Known {
 }
 
 impl Keeper {
-    /// A job that has not looked at anything yet. `tell` hears every event as it is stored.
+    /// A job that has not read anything yet. `tell` hears every event as it is stored.
     pub fn new(
         ports: Ports,
         wanted: Vec<Wanted>,
@@ -328,7 +328,7 @@ impl Keeper {
                 let sight = self.look(&key.0, &record).await;
                 let has_vanished = sight.has_vanished(&record.owner);
                 let hold = rows.get(&key).and_then(|kept| kept.hold_since(VANISHED));
-                // What the guard keeps away, and what nobody can see now, is not back.
+                // What the guard keeps away, and what cannot be seen now, is not back.
                 let is_away = has_vanished || (hold.is_some() && sight.is_unclear());
                 (spot(&key, &record), sight, is_away, hold)
             })
@@ -405,7 +405,7 @@ impl Keeper {
             poll: self.options.poll,
         };
         let decision = next_step(wanted, &as_stored, &around, now);
-        // What nobody can verify now is told now, however young the last good look is.
+        // What cannot be verified now is reported now, however young the last good check is.
         let is_unclear = |seen: &Seen| matches!(seen, Seen::Unclear(_));
         let is_clear = as_stored.withdrawn_at.is_some() || !seen.iter().flatten().any(is_unclear);
         let noted_every = self.options.noted_every;

@@ -58,7 +58,7 @@ pub async fn route_owner(
 /// CA names it.
 ///
 /// # Errors
-/// Where an alias of that name leads cannot be told.
+/// Where an alias of that name leads is not known.
 pub async fn next_owner(
     policy: &Policy,
     lookout: &dyn Lookout,
@@ -96,7 +96,7 @@ fn shown(domain: &DomainName, owner: &RecordName) -> String {
 }
 
 /// The provider that the domain names, where it writes this owner too: a name below the domain may
-/// lie in a zone of its own, and an alias leads anywhere.
+/// be in a zone of its own, and an alias leads anywhere.
 async fn named_for<'a>(
     several: bool,
     lookout: &dyn Lookout,
@@ -165,7 +165,8 @@ impl Worker {
         Ok((owner, provider))
     }
 
-    /// The tasks with their providers; those without one wait, or are held, and are done with.
+    /// The tasks with their providers; those without one wait, or are held, and are no longer
+    /// needed.
     pub(super) async fn routed(
         &self,
         tasks: Vec<(Task, Challenge)>,

@@ -1,4 +1,4 @@
-//! What a run would do: one fresh look per client, and nothing changed.
+//! What a run would do: one fresh listing per client, and nothing changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct Brief {
 }
 
 impl Worker {
-    /// What a run would do now, from one fresh look per client. Changes nothing.
+    /// What a run would do now, from one fresh listing per client. Changes nothing.
     pub async fn plan(&self) -> Result<Plan, StoreError> {
         let (mut alarms, mut steps) = (Vec::new(), Vec::new());
         for target in &self.targets {
@@ -49,7 +49,7 @@ impl Worker {
                 Err(error) => self.look_failed(target, &error),
             }
         }
-        // After the last look: what is due at its moment is due now.
+        // After the last listing: what is due at its moment is due now.
         Ok(Plan::new(self.ports.clock.now(), alarms, steps))
     }
 

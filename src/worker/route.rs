@@ -1,8 +1,8 @@
 //! Which provider writes a domain that names none: the one whose zone is the live one.
 //!
 //! [`choose`] decides (pure); the rest asks. With one provider in the configuration there is
-//! nothing to choose, and nobody is asked: it says itself when it does not have the zone. The
-//! ledger keeps who wrote a value, and who wrote it removes it.
+//! nothing to choose, and none is asked: it says itself when it does not have the zone. The ledger
+//! keeps who wrote a value, and who wrote it removes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub struct Candidate {
 /// The one candidate whose zone is the live one. A zone above a delegation is not, nor is one with
 /// other name servers.
 ///
-/// One that does not state its name servers counts where no other fits, and where nobody can tell
+/// One that does not state its name servers counts where no other fits, and where it is not known
 /// what is live the longest zone counts: both only when every provider gave an answer. `unanswered`
 /// are the providers that gave no answer, in words.
 ///
 /// # Errors
 /// Several or none, with all candidates: [`ErrorKind::Settings`] for several; for none
-/// [`ErrorKind::NoZone`]. [`ErrorKind::Unavailable`] where it depends on somebody who gave no
+/// [`ErrorKind::NoZone`]. [`ErrorKind::Unavailable`] where it depends on a provider that gave no
 /// answer.
 pub fn choose(
     shown: &str,
@@ -42,7 +42,7 @@ pub fn choose(
 ) -> Result<String, ProviderError> {
     let (proven, fitting) = fitting(live, candidates);
     match fitting.as_slice() {
-        // Without proof, whoever gave no answer may have the zone.
+        // Without proof, a provider that gave no answer may have the zone.
         [only] if proven || unanswered.is_empty() => return Ok(only.provider.clone()),
         _ => {}
     }
@@ -288,7 +288,7 @@ mod tests {
             ErrorKind::Settings
         );
         assert_eq!(chosen(live, &[]).unwrap_err().0, ErrorKind::NoZone);
-        // Nobody knows what is live.
+        // It is not known what is live.
         assert_eq!(
             chosen(None, &[parent.clone(), good.clone()]).unwrap(),
             "good"

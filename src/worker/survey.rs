@@ -1,7 +1,7 @@
-//! What one list call means for every domain of a client, before anybody believes it.
+//! What one list call means for every domain of a client, before any of it is believed.
 //!
 //! The rows of the store are read twice and never held at once: first it is found out which domains
-//! lie below another one, then each is looked at by itself. There may be 100,000.
+//! are below another one, then each is judged by itself. There may be 100,000.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ pub(super) struct Survey {
     pub(super) read_at: Timestamp,
 }
 
-/// One domain of the client as it would be known after the look.
+/// One domain of the client as it would be known after the listing.
 pub(super) struct Sight {
     pub(super) key: RowKey,
     pub(super) observed: Observed,
@@ -206,7 +206,7 @@ impl Worker {
                 let progress = reconcile_attempt(&mut observed, &policy.reuse, now);
                 let decision = next_step(&observed, policy, now);
                 let lapse = observed.lapse_due_at(&policy.reuse, now);
-                // What another hand has brought ends an attempt and a hold at once.
+                // What another program has made ends an attempt and a hold at once.
                 let is_over = progress == Progress::Won || observed.hold_is_over(policy, now);
                 let planned = due_at(&decision, &observed.attempt, lapse);
                 keep(Sight {
@@ -243,14 +243,15 @@ fn sighting_of(found: Option<Registration>, row: &DomainRow) -> Sighting {
     sighting
 }
 
-/// When to ask the planner again after `decision`, to hear somebody's word, or to note a lapse.
+/// When to ask the planner again after `decision`, to hear that something changed, or to note a
+/// lapse.
 pub(super) fn due_at(
     decision: &Decision,
     attempt: &Attempt,
     lapse: Option<Timestamp>,
 ) -> Option<Timestamp> {
-    // A look at the CA always asks again; a moment further away than any proof lives needs no row
-    // of its own.
+    // A listing of the CA always asks again; a moment further away than any proof lives needs no
+    // row of its own.
     let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
     planned
         .into_iter()

@@ -24,7 +24,7 @@ use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 /// A held domain is tried again after this time, person or not: held is never final.
 const HOLD_AGAIN: SignedDuration = SignedDuration::from_hours(6);
 
-/// A row that was claimed so often without any stored result kills its worker (faults W09).
+/// A row that was claimed this often without any stored result kills its worker (faults W09).
 const CLAIMS_TOO_MANY: u32 = 3;
 
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub(super) struct Task {
     pub(super) beside: Beside,
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
-    /// When the CA was last asked to look, before this round.
+    /// When the CA was last asked to check, before this round.
     pub(super) looked_before: Option<Timestamp>,
     /// A proof was won in this round.
     pub(super) won: bool,
@@ -60,7 +60,7 @@ impl Task {
     ) -> Self {
         let mut observed = worker.observed(lease.row.clone(), lease.ledger, covering);
         if worker.is_asked_afresh(&lease.fence.key) {
-            // Somebody says that something changed: what was waited for may be there.
+            // A person or a hook says that something changed: what was waited for may be there.
             (observed.attempt.hold, observed.attempt.not_before) = (None, None);
             observed.attempt.look_at = observed.attempt.look_at.map(|at| at.min(now));
             observed.attempt.withdrawn_at = None;
@@ -68,12 +68,12 @@ impl Task {
         let policy = worker.policy.of(&lease.row.ca);
         let mut decision = next_step(&observed, policy, now);
         let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
-        // Due for the entry about a lapse, and by nobody's word.
+        // Due for the entry about a lapse, and by no hook and no person.
         let is_due_for_lapse =
             observed.has_unnoted_lapse(&policy.reuse, now) || observed.has_false_lapse();
         if listens && !is_due_for_lapse && !decision.is_due(now) {
-            // Due by somebody's word and not by the plan: what it waited for, or was held for, may
-            // be there.
+            // Due because a person or a hook said so, and not by the plan: what it waited for, or
+            // was held for, may be there.
             observed.attempt.hear(now);
             decision = next_step(&observed, policy, now);
         }
@@ -263,7 +263,7 @@ impl Task {
         }
     }
 
-    /// The CA has looked and was not content: the schedule of `validate` says when it is asked
+    /// The CA has checked and was not content: the schedule of `validate` says when it is asked
     /// again.
     pub(super) fn not_seen(&mut self, worker: &Worker, mut words: String, now: Timestamp) {
         let found = self.registration();
@@ -302,7 +302,7 @@ impl Task {
         );
     }
 
-    /// What a look said about the zone's signatures: told when it changed.
+    /// What a check said about the zone's signatures: told when it changed.
     pub(super) fn saw_bogus(&mut self, worker: &Worker, fault: Option<String>, now: Timestamp) {
         let known = self.observed.attempt.bogus.take();
         let Some(fault) = fault else {
@@ -350,7 +350,7 @@ impl Task {
         }
     }
 
-    /// The CA gave no token that can be published: a person has to look, asking again would change
+    /// The CA gave no token that can be published: a person must decide, asking again would change
     /// nothing.
     pub(super) fn hold_without_token(&mut self, worker: &Worker, now: Timestamp) {
         let next = self.next_step(worker, now);
@@ -383,7 +383,7 @@ impl Task {
         self.observed.attempt.unanswered = None;
         self.observed.attempt.dns_failed = false;
         if effect == Some(Effect::Validate) && error.is_retryable() {
-            // It never looked: the schedule counts its looks. The budget counts calls and keeps
+            // It never checked: the schedule counts its checks. The budget counts calls and keeps
             // this one.
             let attempt = &mut self.observed.attempt;
             attempt.tries = attempt.tries.saturating_sub(1);
@@ -433,7 +433,7 @@ impl Task {
         self.write(due, true)
     }
 
-    /// Whether an attempt goes on, so that its turn is kept.
+    /// Whether an attempt continues, so that its turn is kept.
     fn is_on_its_way(&self, decision: &Decision, now: Timestamp) -> bool {
         let soon = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
         self.observed.attempt.since.is_some()

@@ -9,7 +9,7 @@ use prevalidate_kit::trust;
 use super::{Folder, Trouble, mode_of};
 
 /// Owner, group and mode of the files of a certificate, as the configuration has them. They are
-/// given to every version anew.
+/// given to every version again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
     /// The number of the user; `None`: the user that the program runs as.
@@ -104,8 +104,9 @@ impl Folder {
         Owners { users, groups }
     }
 
-    /// Why owner, group or mode of files are not those of the settings: of the version that counts, and
-    /// of every other key, which may be the same one. `None`: they are, or nobody can tell from here.
+    /// Why owner, group or mode of files are not those of the settings: of the version that counts,
+    /// and of every other key, which may be the same one. `None`: they are, or it is not known from
+    /// here.
     pub fn loose(&self, version: u32) -> Option<String> {
         let (folder, owners) = (self.version(version), self.owners());
         let files = MODES.iter();
@@ -262,7 +263,7 @@ impl Folder {
     }
 }
 
-/// Why a file or folder is not as it should be; `None`: it is, or nobody can tell.
+/// Why a file or folder is not as it should be; `None`: it is, or it is not known.
 fn differs(path: &Path, mode: u32, owners: &Owners) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
     let (shown, own) = (path.display(), mode_of(&metadata));
@@ -358,7 +359,7 @@ const OF_THE_KERNEL: [(i128, &str); 14] = [
     (0x6573_5543, "fusectl"),
 ];
 
-/// The file system of a folder, where nobody can keep files in it.
+/// The file system of a folder in which no files can be kept.
 fn kept_by_the_kernel(folder: &Path) -> Option<&'static str> {
     let found = rustix::fs::statfs(folder).ok()?;
     let kind = i128::from(found.f_type) & 0xffff_ffff;

@@ -10,8 +10,8 @@ use crate::certificates::{Checked, bundle};
 use crate::text::{file, pem};
 
 impl Folder {
-    /// Why the bundle of a version is not that of its pair; `None`: it is, or nobody can tell from here.
-    /// Without its password only its form is compared.
+    /// Why the bundle of a version is not that of its pair; `None`: it is, or it is not known from
+    /// here. Without its password only its form is compared.
     pub fn differs_in_bundle(
         &self,
         version: u32,

@@ -1,4 +1,4 @@
-//! A pair that lies in the place that servers read while nothing is remembered of it: whether it is
+//! A pair that is in the place that servers read while nothing is remembered of it: whether it is
 //! what is wanted. It is read only.
 
 use std::fs;
@@ -22,12 +22,12 @@ pub struct Sought<'a> {
     pub emails: &'a [String],
 }
 
-/// What lies there.
+/// What is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.
     Nothing,
-    /// A certificate that has ended then: it serves nobody any more.
+    /// A certificate that has ended then: it is of no use any more.
     Ended(Timestamp),
     /// A pair that counts, for all names that are wanted, with its chain.
     Fit(Live),

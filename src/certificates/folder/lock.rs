@@ -13,7 +13,7 @@ use super::{Folder, Trouble};
 /// The file that is locked. It names the process that has it, or had it last.
 const LOCK: &str = ".lock";
 
-/// As much is read of what the holder wrote there.
+/// This much is read of what the process with the lock wrote there.
 const SHOWN: u64 = 500;
 
 /// The folder is this process's until it is dropped.
@@ -50,7 +50,7 @@ impl Folder {
                 }));
             }
             Err(error) if has_no_locks(error) => {
-                // What lies in the folder still tells of other orders.
+                // What is in the folder still tells of other orders.
                 tracing::warn!(path = %path.display(), "this file system has no locks");
             }
             Err(error) => return Err(Trouble::io("lock", &path, &io::Error::from(error))),

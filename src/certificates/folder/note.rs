@@ -1,5 +1,5 @@
-//! What a version keeps of the order that it was begun for: a small file beside the key, so that a
-//! store which was lost, or brought back from a backup, buys nothing twice. It holds no secret.
+//! What a version keeps of the order that it was started for: a small file beside the key, so that
+//! a store which was lost, or brought back from a backup, buys nothing twice. It holds no secret.
 
 use std::fs;
 use std::io;
@@ -50,8 +50,9 @@ impl Folder {
         }
     }
 
-    /// The versions that were begun and are younger than what counts. One that has its certificate is
-    /// one of them while that counts and its order is noted: it did not come to be installed.
+    /// The versions that were started and are younger than what counts. One that has its
+    /// certificate is one of them while that counts and its order is noted: it did not come to be
+    /// installed.
     ///
     /// # Errors
     /// When one cannot be read.

@@ -31,7 +31,7 @@ impl Folder {
         }
     }
 
-    /// Notes whose certificate counts here. Nothing is written when it stands there.
+    /// Notes whose certificate counts here. Nothing is written when it is there.
     ///
     /// # Errors
     /// When it cannot be written.

@@ -25,7 +25,7 @@ impl Folder {
         names
     }
 
-    /// Notes wherever this certificate lies in a directory that it was revoked.
+    /// Notes wherever this certificate is in a directory that it was revoked.
     ///
     /// # Errors
     /// When one of the notes cannot be written.
@@ -39,7 +39,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Notes wherever this certificate lies in a directory that its CA is about to be asked to revoke
+    /// Notes wherever this certificate is in a directory that its CA is about to be asked to revoke
     /// it; `wish` says how.
     ///
     /// # Errors
@@ -78,7 +78,7 @@ impl Folder {
         Ok(places)
     }
 
-    /// How the CA was asked to revoke the certificate of a version; `None`: nobody noted it here.
+    /// How the CA was asked to revoke the certificate of a version; `None`: it was not noted here.
     pub fn revoking(&self, version: u32) -> Option<String> {
         fs::read_to_string(self.version(version).join(REVOKING)).ok()
     }
@@ -88,7 +88,7 @@ impl Folder {
         self.revoked(version).is_some() || self.revoking(version).is_some()
     }
 
-    /// When the certificate of a version was revoked; `None`: nobody noted it here.
+    /// When the certificate of a version was revoked; `None`: it was not noted here.
     pub fn revoked(&self, version: u32) -> Option<Timestamp> {
         let path = self.version(version).join(REVOKED);
         let text = file::read_text(&path).ok()?;

@@ -20,7 +20,7 @@ pub struct Known<'a> {
     pub serial: &'a str,
     /// The fingerprint of its key; empty where it is not remembered.
     pub fingerprint: &'a str,
-    /// Whether its key lies beside it.
+    /// Whether its key is beside it.
     pub has_key: bool,
 }
 
@@ -31,7 +31,7 @@ impl Known<'_> {
     }
 }
 
-/// How what servers read stands to what was installed.
+/// What servers read, compared with what was installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
     /// It is that, and whole.
@@ -53,7 +53,7 @@ impl Folder {
     /// What servers read here, compared with what was installed.
     ///
     /// # Errors
-    /// When it cannot be read from here: nobody can tell.
+    /// When it cannot be read from here: it is not known.
     pub fn standing(&self, known: Known<'_>, now: Timestamp) -> Result<Standing, Trouble> {
         let judged = self
             .target()
@@ -95,7 +95,7 @@ impl Folder {
         std::iter::once(known.version).chain(all).find(is_it)
     }
 
-    /// Whether this user may not see what lies here: then nobody can tell whether a key is there.
+    /// Whether this user may not see what is here: then it is not known whether a key is there.
     pub fn keeps_from_us(&self) -> bool {
         let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
         let is_denied = |path: &Path| fs::read_dir(path).is_err_and(|error| denied(&error));
@@ -251,7 +251,7 @@ fn certificates(path: &Path) -> Result<Vec<Vec<u8>>, End> {
     Ok(read.into_iter().map(|der| der.to_vec()).collect())
 }
 
-/// Whether a key is that of a certificate. Who may not read keys cannot tell.
+/// Whether a key is that of a certificate. A user that may not read keys cannot tell.
 fn key_fits(path: &Path, facts: &Facts) -> Result<(), End> {
     let damaged = |why: &str| End::Damaged(about(path, why));
     let bytes = match file::read(path) {

@@ -266,7 +266,7 @@ fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment()
     progress.order.as_mut().unwrap().look_at_is_the_cas = true;
     assert_eq!(fresh(&progress), later);
 
-    // A failure of the run before puts off neither the look nor the fetch of the next run.
+    // A failure of the run before puts off neither the check nor the fetch of the next run.
     progress.not_before = Some(later);
     for state in [None, Some(OrderState::Issued)] {
         let order = progress.order.as_mut().unwrap();

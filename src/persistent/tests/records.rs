@@ -307,7 +307,7 @@ fn malformed_records_are_told_with_their_words_and_with_who_takes_them() {
             "`{record}`: {told:?}, not `{words}`"
         );
         assert_eq!(taken(&one(record)), *by, "`{record}`");
-        // What some CA passes over is told as broken.
+        // What some CA passes over is reported as broken.
         if *by != (true, true) {
             let worst = faults.iter().map(|fault| fault.severity).max();
             assert_eq!(worst, Some(Severity::Broken), "`{record}`: {told:?}");
@@ -384,7 +384,7 @@ fn an_account_is_its_issuers_or_is_told_to_be_anothers() {
             None,
             foreign("acme-v02.api.letsencrypt.org", Some("letsencrypt.org")),
         ),
-        // What is known of another issuer is no setting's to change.
+        // What is known of another issuer is not a setting's to change.
         (
             "sectigo.com",
             ACCOUNT,

@@ -241,7 +241,7 @@ impl<'a> Play<'a> {
 
     /// Those that may begin now: all that have nothing or little to lose, and as many others as may
     /// be at risk beside those whose turn it is; each with whether it takes a turn. `is_first`: the
-    /// first look of a run finds all that have little to lose.
+    /// first listing of a run finds all that have little to lose.
     fn choose(
         &mut self,
         client: &Client,
@@ -284,7 +284,7 @@ impl<'a> Play<'a> {
         chosen
     }
 
-    /// Notes that the proof of a domain ended before the next one was begun.
+    /// Notes that the proof of a domain ended before the next one was started.
     fn note_lapse(&mut self, place: usize, now: Timestamp) {
         let course = &mut self.courses[place];
         let Some(end) = course
@@ -331,7 +331,7 @@ impl<'a> Play<'a> {
     }
 
     fn finish(mut self) -> Forecast {
-        // Proofs that ended while nothing could be begun for them.
+        // Proofs that ended while nothing could be started for them.
         for place in 0..self.courses.len() {
             self.note_lapse(
                 place,
@@ -363,7 +363,7 @@ fn proof_of(at: Timestamp) -> Proof {
     }
 }
 
-/// Has the planner see a domain: its proof, and nothing that is in its way. One picture serves all
+/// Has the planner see a domain: its proof, and nothing that is in its way. One snapshot serves all
 /// domains, because there are millions of questions.
 fn see(seen: &mut Observed, start: &Start, proved_at: Option<Timestamp>) {
     let proof = proved_at.map(proof_of).or_else(|| start.proof.clone());

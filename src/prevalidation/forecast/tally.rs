@@ -59,7 +59,7 @@ impl Tally {
         }
     }
 
-    /// Counts one event; what lies outside is not counted.
+    /// Counts one event; what is outside is not counted.
     pub(super) fn count(&mut self, event: Event, at: Timestamp) {
         let place = usize::try_from(day(at) - self.first_day).ok();
         if let Some(day) = place.and_then(|place| self.days.get_mut(place)) {

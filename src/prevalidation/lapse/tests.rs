@@ -141,7 +141,7 @@ fn a_lapse_is_noted_once_and_the_next_one_again() {
         None,
         "a new attempt changes nothing"
     );
-    // Proven again by somebody else, and lost by a reset.
+    // Proven again by another user, and lost by a reset.
     let later = at("2026-11-20");
     known.sighting = answer(Status::Valid, made("2026-11-10"));
     known.sighting = answer(Status::Pending, None).with_memory_of(&known, later);

@@ -1,4 +1,4 @@
-//! When the CA is asked to look, and asked again.
+//! When the CA is asked to check, and asked again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,8 +10,8 @@ use super::super::reuse::after;
 pub(in super::super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
 
 /// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
-/// horizon, then every 6 hours (rule 6). A moment that nobody was there for is not
-/// made up for: the next one counts.
+/// horizon, then every 6 hours (rule 6). A moment that was missed is not made up for: the next one
+/// counts.
 pub(super) fn submission(
     attempt: &Attempt,
     visible_at: Timestamp,

@@ -73,7 +73,7 @@ fn proof(validated_days_ago: i64) -> Option<Proof> {
         .map(|proof| *proof)
 }
 
-/// A row of the CA: valid since so many days, or never validated.
+/// A row of the CA: valid for this many days, or never validated.
 fn registration(validated_days_ago: Option<i64>) -> Registration {
     let status = validated_days_ago.map_or(Status::NotValidated, |_| Status::Valid);
     Registration {

@@ -1,4 +1,4 @@
-//! What is over: the value of an order that goes on, and the reason of a hold.
+//! What is over: the value of an order that continues, and the reason of a hold.
 
 use jiff::Timestamp;
 
@@ -7,15 +7,15 @@ use super::super::observed::Observed;
 use super::super::policy::{Mode, Policy};
 use super::{Step, decide};
 
-/// When the CA is read again that goes on with an order whose value has ended. Until the order is
-/// over the record stays, and nothing is begun anew.
+/// When the CA is read again that continues with an order whose value has ended. Until the order is
+/// over the record stays, and nothing is started again.
 pub(super) fn outlives_its_value(attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
     attempt.look_at.filter(|_| attempt.outlives_its_value(now))
 }
 
 impl Observed {
-    /// Whether it is held although nothing is to be done: a proof counts, which another hand may
-    /// have brought, and no attempt goes on.
+    /// Whether it is held although nothing is to be done: a proof counts, which another program may
+    /// have made, and no attempt continues.
     pub fn hold_is_over(&self, policy: &Policy, now: Timestamp) -> bool {
         let attempt = &self.attempt;
         let is_held = attempt.hold.is_some() && attempt.withdrawn_at.is_none();

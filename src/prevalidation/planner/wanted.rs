@@ -8,7 +8,7 @@ use super::super::policy::Policy;
 use super::super::registration::{Registration, Status, Token};
 
 /// What the CA wants to find now: the token that it shows, the record that a start gave to this
-/// attempt, or that of a validation that is under way and was begun by another hand.
+/// attempt, or that of a validation that is under way and was started by another program.
 pub(super) fn challenge(
     registration: &Registration,
     attempt: &Attempt,
@@ -21,7 +21,7 @@ pub(super) fn challenge(
     let margin = policy.reset_token_before;
     let may_be_used = |challenge: &&Challenge| challenge.is_for(&registration.domain);
     if let Some(ours) = attempt.challenge.as_ref().filter(may_be_used) {
-        // The CA may look at any moment once it has taken the order: its record stays to its end.
+        // The CA may check at any moment once it has taken the order: its record stays to its end.
         // A start that gave no younger one gives none the next time either.
         let is_old = |since: Timestamp| !ours.is_live(margin, since);
         let margin = match attempt.look_at {

@@ -122,7 +122,7 @@ pub async fn a_certificate_woken_during_the_work_is_due_again(store: Subject) {
     let_go(&store, &again, None).await;
     assert_eq!(claim(&store, 9).await, None, "the wake-up was answered");
 
-    // An earlier moment of the holder counts, a later one does not.
+    // An earlier moment of the worker counts, a later one does not.
     let woken = ["b".to_owned()];
     store
         .orders()

@@ -1,4 +1,4 @@
-//! The cases of a daemon: when to look and what comes next, messages of hooks, notices.
+//! The cases of a daemon: when to list and what comes next, messages of hooks, notices.
 
 use super::*;
 use crate::store::NoticeRecord;

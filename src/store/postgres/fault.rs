@@ -14,7 +14,7 @@ pub(super) enum Fault {
     Silent,
     /// No address of the host takes a connection: each with its reason.
     Unreached(String),
-    /// The answer to a COMMIT was lost, and nobody could say what became of it; the last try to
+    /// The answer to a COMMIT was lost, and its outcome could not be found out; the last try to
     /// ask.
     Unsettled(Box<Fault>),
     /// The answer to a COMMIT was lost, and nothing was stored.
@@ -45,8 +45,8 @@ impl Fault {
                 .is_some_and(|code| ["40001", "40P01", "55P03"].contains(&code))
     }
 
-    /// The way to the server broke, or the server is not ready; nobody said no to the statement
-    /// itself.
+    /// The way to the server broke, or the server is not ready; the statement itself was not
+    /// refused.
     pub(super) fn is_lost(&self) -> bool {
         match self {
             Self::Silent | Self::Unreached(_) => true,

@@ -1,5 +1,5 @@
-//! LISTEN and NOTIFY, as a hint and no more: a notification nobody heard is gone (faults B10, L5),
-//! and behind a pooler in transaction mode none comes at all (faults B09).
+//! LISTEN and NOTIFY, as a hint and no more: a notification that no process heard is gone (faults
+//! B10, L5), and behind a pooler in transaction mode none comes at all (faults B09).
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::fault::Fault;
 use super::{CONNECT, PostgresStore, sql};
 
-/// One for all stores of a database: a hint too many costs a look.
+/// One for all stores of a database: a hint too many costs a query.
 const CHANNEL: &str = "prevalidate";
 /// The longest pause between two tries to connect.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Tells all who listen, once the transaction is stored; many in one transaction are told as one.
+/// Tells all who listen, once the transaction is stored; many in one transaction are reported as
+/// one.
 pub(super) async fn speak(db: &mut PgConnection) -> Result<(), Fault> {
     sql("SELECT pg_notify($1, '')")
         .bind(CHANNEL)
@@ -52,7 +53,7 @@ struct Ear {
 }
 
 impl Ear {
-    /// Returns when something was said, and when something may have been said while nobody
+    /// Returns when something was said, and when something may have been said while no process
     /// listened.
     async fn heard(&mut self) {
         loop {

@@ -91,7 +91,7 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
             .collect();
         lock(db, &all).await?;
         // A row that moves to another client keeps the moment it was read at: the new client's
-        // looks never showed it. A zero byte that somebody said would spoil all of the JSON.
+        // listings never showed it. A zero byte in a text would spoil all of the JSON.
         sql("INSERT INTO domain (name, client, ca, provider, origins)
                  SELECT name, client, ca, provider, $5 FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
                      AS new (name, client, ca, provider)
@@ -118,7 +118,7 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
             .bind(now)
             .execute(&mut *db)
             .await?;
-        // What the configuration wants stays as it says; the other origin only adds its wish.
+        // What the configuration wants stays as it says; the other origin only adds what it wants.
         if wish.origin != Origin::Config {
             let added = sql("UPDATE domain SET origins = origins | $2 WHERE name = ANY($1)");
             added.bind(&names).bind(bit).execute(&mut *db).await?;
@@ -209,7 +209,7 @@ pub(super) async fn one(store: &PostgresStore, key: &RowKey) -> Result<Option<Do
     Ok(raw.map(DomainRow::try_from).transpose()?)
 }
 
-/// The rows of each name stand together: no other text lies between the name and the name with `!`.
+/// The rows of each name are adjacent: no other text is between the name and the name with `!`.
 pub(super) async fn of(
     store: &PostgresStore,
     domains: &[DomainName],

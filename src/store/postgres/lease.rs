@@ -18,15 +18,15 @@ pub(super) async fn claim(store: &PostgresStore, claim: &Claim<'_>) -> Result<Ve
         .only
         .map(|names| names.iter().map(RowKey::text).collect());
     let limit = i64::try_from(claim.limit).unwrap_or(i64::MAX);
-    // Nothing claimed is nothing to store: who polls costs the server's disk nothing. `coalesce`
-    // hides the client from the planner: as long as the server has not counted the rows, as in the
-    // first night of many domains, it would take the client for a rare one, and fetch and sort all
-    // that is due. Along `domain_due` it ends with the last row that is wanted.
+    // Nothing claimed is nothing to store: a poll costs the server's disk nothing. `coalesce` hides
+    // the client from the planner: as long as the server has not counted the rows, as in the first
+    // night of many domains, it would take the client for a rare one, and fetch and sort all that
+    // is due. Along `domain_due` it ends with the last row that is wanted.
     writing!(
         store,
         |db| {
             // Rows that another claim is just taking are left to it: neither waits for the other.
-            // What is locked is looked at again in its newest version, so nothing is claimed twice
+            // What is locked is read again in its newest version, so nothing is claimed twice
             // (faults L5).
             let claimed: Vec<(String, i64, i64)> = rows(
                 "WITH first AS MATERIALIZED (
@@ -109,7 +109,7 @@ fn leases(
     Ok(leases)
 }
 
-/// What leases hold by the server's clock: whether their processes live, nobody can know from here.
+/// What leases hold by the server's clock: whether their processes live is not known from here.
 pub(super) async fn held(store: &PostgresStore) -> Result<Vec<Held>, Fault> {
     let held: Vec<(String, String, i64)> = reading!(store, |db| {
         let held = rows(
@@ -283,8 +283,8 @@ pub(super) async fn take_risk_slot(
     limit: u32,
 ) -> Result<bool, Fault> {
     writing!(store, |db| {
-        // One after the other for each client: who counts must not count what another is about to
-        // take.
+        // One after the other for each client: a worker that counts must not count what another is
+        // about to take.
         let turn =
             sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate risk ' || $1, 0))");
         turn.bind(client).execute(&mut *db).await?;

@@ -20,8 +20,8 @@ const BATCH: i64 = 2_000;
 pub(super) async fn put(db: &mut PgConnection, writes: &[(usize, &Write)]) -> Result<(), Fault> {
     let mut entries: Vec<&LedgerEntry> = Vec::new();
     for (_, write) in writes {
-        // A write under one domain's lease must not touch another's entries: that lease is somebody
-        // else's.
+        // A write under one domain's lease must not touch another's entries: that lease is another
+        // worker's.
         let key = &write.fence.key;
         if let Some(entry) = write.ledger.iter().find(|entry| entry.key != *key) {
             let other = &entry.key;

@@ -32,7 +32,7 @@ pub(super) async fn record(
     let at = read_at.as_microsecond();
     writing!(store, |db| {
         disbelieve(db, client, at).await?;
-        // Rows that this look has nothing new to say about are not written.
+        // Rows that this listing has nothing new to say about are not written.
         let touched: Vec<(String,)> = rows(
                 "SELECT d.name FROM domain d
                      LEFT JOIN unnest($2::text[], $3::text[], $4::bigint[]) AS s (name, sighting, due_at) ON s.name = d.name
@@ -47,9 +47,9 @@ pub(super) async fn record(
             .bind(at)
             .fetch_all(&mut *db)
             .await?;
-        // A lease that has ended goes with the change: its holder, should it wake, decided on what
-        // is no longer true. The look does not count for rows whose holder knows better, nor for
-        // those it did not show.
+        // A lease that has ended goes with the change: its worker, should it wake, decided on what
+        // is no longer true. The listing does not count for leased rows, nor for those it did not
+        // show.
         sql("WITH judged AS (
                      SELECT d.name, s.sighting, s.due_at, counts, counts AND newer AS takes, counts AND newer AND s.sighting IS NOT NULL AS changes
                      FROM domain d LEFT JOIN unnest($2::text[], $3::text[], $4::bigint[]) AS s (name, sighting, due_at) ON s.name = d.name,
@@ -82,12 +82,12 @@ pub(super) async fn record(
             .bind(client)
             .execute(&mut *db)
             .await?;
-        // Others wait for this look.
+        // Other workers wait for this listing.
         hints::speak(db).await
     })
 }
 
-/// Moments that a wrong clock has left do not outlive the next look.
+/// Moments that a wrong clock has left do not outlive the next listing.
 async fn disbelieve(db: &mut PgConnection, client: &str, at: i64) -> Result<(), Fault> {
     let far = at.saturating_add(micros(FAR));
     let rows = "UPDATE domain SET read_at = CASE WHEN read_at > $3 THEN $2 ELSE read_at END,
@@ -147,7 +147,7 @@ pub(super) async fn claim(
                         .unwrap_or(Timestamp::MAX),
                 ));
             }
-            // Only now: a look that another has just stored gave this turn away.
+            // Only now: a listing that another has just stored gave this turn away.
             let looked: Option<(i64,)> = rows("SELECT at FROM look WHERE client = $1")
                 .bind(client)
                 .fetch_optional(db)

@@ -111,7 +111,7 @@ impl Place {
         Ok(Self { options, shown })
     }
 
-    /// As [`parse`](Self::parse), for whoever is about to connect.
+    /// As [`parse`](Self::parse), for a caller that is about to connect.
     pub(super) fn to_connect(
         url: &str,
         password: Option<&SecretString>,
@@ -150,8 +150,8 @@ const PASSWORD: &str =
     "leave it out and set `password` of [store], or PGPASSWORD, or a line in ~/.pgpass (mode 0600)";
 
 /// The modes that mean what they say. sqlx trusts the roots of the web beside `sslrootcert`, so
-/// with `verify-ca` anybody with a certificate of the web could be the database; it reads `allow`
-/// as `disable`; and it does not look at `sslrootcert` with `require`, where libpq does
+/// with `verify-ca` every server with a certificate of the web could be the database; it reads
+/// `allow` as `disable`; and it does not look at `sslrootcert` with `require`, where libpq does
 /// (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
 fn check_tls(url: &Url) -> Result<(), StoreError> {
     let mode = given(url, "sslmode", "PGSSLMODE");
@@ -183,8 +183,8 @@ fn is_elsewhere(options: &PgConnectOptions) -> bool {
     options.get_socket().is_none() && !host.starts_with('/') && !is_loopback
 }
 
-/// A password, and all that is stored, goes over networks of others only by TLS with a certificate
-/// that was looked at, unless a person says that the way itself is safe.
+/// A password, and all that is stored, goes over foreign networks only by TLS with a certificate
+/// that was verified, unless a person says that the way itself is safe.
 fn secured(options: PgConnectOptions, url: &Url) -> Result<PgConnectOptions, StoreError> {
     let allowed = url
         .query_pairs()

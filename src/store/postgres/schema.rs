@@ -1,4 +1,4 @@
-//! The schema's versions, and whose database it is. The tables lie in the first schema of the
+//! The schema's versions, and whose database it is. The tables are in the first schema of the
 //! role's `search_path`.
 
 use sqlx::{Connection as _, PgConnection};
@@ -11,7 +11,7 @@ use crate::store::endpoint::{Bound, OF_ALL, OF_ONE};
 
 /// Each brings the schema one version further; all that are missing run in one transaction. Never
 /// change one that was released. Each only adds, and says in `prevalidate_schema` from which
-/// version on programs can go on beside it.
+/// version on programs can continue beside it.
 const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
@@ -35,7 +35,7 @@ pub(super) enum Content {
     Current,
 }
 
-/// Looks without changing anything; refuses what is not ours, or too new for this program (faults
+/// Reads without changing anything; refuses what is not ours, or too new for this program (faults
 /// B07).
 pub(super) async fn inspect(db: &mut PgConnection, place: &Place) -> Result<Content, Fault> {
     match version(db, place).await? {

@@ -1,5 +1,5 @@
 //! The only ways to a transaction. What fails before COMMIT has left nothing and is done again;
-//! when the answer to a COMMIT is lost, the database is asked what became of it before anything is
+//! when the answer to a COMMIT is lost, the database is asked the outcome before anything is
 //! repeated or reported (faults B08).
 //!
 //! A connection goes back into the pool only after a COMMIT or ROLLBACK that the server confirmed:
@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 /// The server's own limits: a transaction whose client has gone keeps no lock for longer. A
 /// database that does not wait for its disk (`synchronous_commit = off`) is made to: an intent that
-/// is lost with a crash leaves a value in DNS that nobody knows of.
+/// is lost with a crash leaves an unknown value in DNS.
 const LIMITS: &str = "SET LOCAL statement_timeout = '45s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
@@ -249,7 +249,7 @@ impl<'a> Trials<'a> {
 }
 
 impl PostgresStore {
-    /// Asks what became of a transaction. Inserting its mark once more waits for it if it is still
+    /// Asks the outcome of a transaction. Inserting its mark once more waits for it if it is still
     /// under way, meets the mark if it was stored, and otherwise proves that it is over: the mark
     /// was set before everything else in it.
     async fn was_stored(&self, token: Uuid) -> Result<bool, Fault> {

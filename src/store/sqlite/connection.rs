@@ -21,13 +21,13 @@ use crate::store::StoreError;
 
 /// How long SQLite waits for another process's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a transaction that found the database busy is begun; each try waits for
+/// How often a transaction that found the database busy is started; each try waits for
 /// [`BUSY_TIMEOUT`].
 const TRIES: u32 = 3;
 /// Before the second try; longer before the next.
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 /// A transaction of this process that is under way for less time proves that the store can be
-/// written: the look at a large client takes some seconds.
+/// written: the listing of a large client takes some seconds.
 const LONGEST_WRITE: Duration = Duration::from_secs(60);
 
 /// A connection out of a pool.
@@ -178,7 +178,7 @@ impl SqliteStore {
         })
     }
 
-    /// What is written into a file that was deleted or replaced is lost without a word.
+    /// What is written into a file that was deleted or replaced is lost silently.
     fn is_still_there(&self) -> Result<(), StoreError> {
         let (Place::File(path), Some(identity)) = (&self.place, self.identity) else {
             return Ok(());
@@ -192,7 +192,7 @@ impl SqliteStore {
         }
     }
 
-    /// Writes a row and takes it away again: where that works, everything else can be written.
+    /// Writes a row and removes it again: where that works, everything else can be written.
     pub(super) async fn try_to_write(&self, at_most: Duration) -> Result<(), Fault> {
         let written = async {
             let mut tx = self.begin_once().await?;
@@ -230,7 +230,7 @@ pub(super) fn options() -> SqliteConnectOptions {
         .row_buffer_size(1024)
 }
 
-/// Connections that stay: a new one would cost a look at the file, and the last one that goes takes
+/// Connections that stay: a new one would cost a read of the file, and the last one that goes takes
 /// a database in memory along. The test before each use would ask a thread of this process and no
 /// file; a connection was already tested when it came back.
 pub(super) fn pool(size: u32) -> SqlitePoolOptions {

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-/// What stands behind the name of a holder.
+/// The text behind the name of a holder.
 const PID: &str = "pid";
 const START: &str = "start";
 const BOOT: &str = "boot";
@@ -24,7 +24,7 @@ pub(super) fn here(name: &str) -> String {
     format!("{name}{}", process())
 }
 
-/// What stands behind the name of this process.
+/// The text behind the name of this process.
 fn process() -> &'static str {
     static HERE: OnceLock<String> = OnceLock::new();
     HERE.get_or_init(|| {

@@ -64,7 +64,7 @@ async fn change(
         .iter()
         .map(|(key, w)| (key, &w.client, &w.ca, &w.provider))
         .collect();
-    // A row that moves to another client keeps the moment it was read at: the new client's looks
+    // A row that moves to another client keeps the moment it was read at: the new client's listings
     // never showed it.
     sqlx::query(
         "INSERT INTO domain (name, client, ca, provider, origins)
@@ -83,7 +83,7 @@ async fn change(
     .bind(now.as_microsecond())
     .execute(&mut *tx)
     .await?;
-    // What the configuration wants stays as it says; the other origin only adds its wish.
+    // What the configuration wants stays as it says; the other origin only adds what it wants.
     if origin != Origin::Config {
         sqlx::query("UPDATE domain SET origins = origins | ?2 WHERE name IN (SELECT value ->> 0 FROM json_each(?1))")
             .bind(row::encode(&rows)?)
@@ -167,7 +167,7 @@ pub(super) async fn one(store: &SqliteStore, key: &RowKey) -> Result<Option<Doma
     Ok(raw.map(DomainRow::try_from).transpose()?)
 }
 
-/// The rows of each name stand together: no other text lies between the name and the name with `!`.
+/// The rows of each name are adjacent: no other text is between the name and the name with `!`.
 pub(super) async fn of(
     store: &SqliteStore,
     domains: &[DomainName],

@@ -18,8 +18,8 @@ pub(super) async fn put(
     key: &RowKey,
     entry: &LedgerEntry,
 ) -> Result<(), Fault> {
-    // A write under one domain's lease must not touch another's entries: that lease is somebody
-    // else's.
+    // A write under one domain's lease must not touch another's entries: that lease is another
+    // worker's.
     if entry.key != *key {
         let message = format!(
             "a ledger entry for {} under the lease of {key}; nothing of this commit was stored",

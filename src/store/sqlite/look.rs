@@ -32,7 +32,7 @@ pub(super) async fn record(
     let mut tx = store.begin().await?;
     lease::free_the_gone(&mut tx, read_at).await?;
     disbelieve(&mut tx, client, at).await?;
-    // A lease that has ended goes with the change: its holder, should it wake, decided on what is
+    // A lease that has ended goes with the change: its worker, should it wake, decided on what is
     // no longer true.
     for some in changed.chunks(AT_ONCE) {
         let some: Result<Vec<_>, _> = some
@@ -62,8 +62,7 @@ pub(super) async fn record(
     .bind(at)
     .execute(&mut *tx)
     .await?;
-    // The look below does not count for rows whose holder knows better, nor for those it did not
-    // show.
+    // The listing below does not count for leased rows, nor for those it did not show.
     sqlx::query(
         "UPDATE domain SET missed_look = max(?3, coalesce(missed_look, ?3)) WHERE client = ?2
              AND (lease_until > ?3 OR name NOT IN (SELECT value ->> 0 FROM json_each(?1)))",
@@ -85,7 +84,7 @@ pub(super) async fn record(
     tx.commit().await
 }
 
-/// Moments that a wrong clock has left do not outlive the next look.
+/// Moments that a wrong clock has left do not outlive the next listing.
 async fn disbelieve(db: &mut SqliteConnection, client: &str, at: i64) -> Result<(), Fault> {
     let far = at.saturating_add(micros(FAR));
     sqlx::query(

@@ -1,4 +1,4 @@
-//! Where the database lies: nobody else may read it, and no second host may reach it.
+//! Where the database lies: no other user may read it, and no second host may reach it.
 
 use std::fs;
 use std::io;
@@ -82,7 +82,7 @@ pub(super) fn refuse_no_file(path: &Path) -> Result<(), StoreError> {
 const LINKS: usize = 40;
 
 /// Refuses files, and links that lead to them, that another user has put into the place of a store.
-/// Root can open them all. Whoever owns the folder may own the store: root looks at the store of a
+/// Root can open them all. The owner of the folder may own the store: root reads the store of a
 /// service so.
 pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     let caller = rustix::process::geteuid().as_raw();
@@ -147,9 +147,9 @@ fn unreachable_file(what: &str, error: &io::Error, path: &Path) -> StoreError {
     }
 }
 
-/// Creates the file (0600) before any content is written, tightens one that others can read, and
-/// refuses a place where others can replace the file or other hosts can open it (faults B03, B04).
-/// A folder that is missing is more likely mistyped than meant.
+/// Creates the file (0600) before any content is written, tightens one that other users can read,
+/// and refuses a place where other users can replace the file or other hosts can open it (faults
+/// B03, B04). A folder that is missing is more likely mistyped than meant.
 pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     let dir = directory(path);
     let failed = |what: &str, error: io::Error| unreachable_file(what, &error, path);
@@ -189,7 +189,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// SQLite gives `-wal` and `-shm` the mode of the database, so only files made by somebody else
+/// SQLite gives `-wal` and `-shm` the mode of the database, so only files that another program made
 /// need this.
 fn tighten(path: &Path) -> Result<(), StoreError> {
     for suffix in ["", "-wal", "-shm"] {

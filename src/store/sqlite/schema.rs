@@ -19,8 +19,9 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("../migrations/0007.sql"),
 ];
 
-/// Who holds leases is asked at every claim, and most of the time nobody does. An index changes what
-/// no program says or hears, so it needs no version: older programs go on with the file.
+/// The processes with leases are asked for at every claim, and most of the time there is none. An
+/// index changes what no program says or hears, so it needs no version: older programs continue
+/// with the file.
 const INDEX: &str = "CREATE INDEX IF NOT EXISTS domain_leased ON domain (lease_holder) WHERE lease_until IS NOT NULL";
 
 /// `PRAGMA application_id`, "pval": tells the database of another program from ours.
@@ -37,10 +38,10 @@ pub(super) enum Content {
     Current,
 }
 
-/// Looks without changing anything; refuses what is not ours, or newer than this program (faults
+/// Reads without changing anything; refuses what is not ours, or newer than this program (faults
 /// B07).
 pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<Content, Fault> {
-    // One statement, and so of one moment: somebody else may be making it ours.
+    // One statement, and so of one moment: another process may be making it ours.
     let (tables, application, version): (i64, i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
          FROM pragma_application_id, pragma_user_version",
@@ -104,7 +105,7 @@ pub(super) async fn migrate(db: &mut SqliteConnection, place: &Place) -> Result<
     Ok(())
 }
 
-/// Ties the database to its CAs (faults C23). Only `bind` writes it down; a look compares.
+/// Ties the database to its CAs (faults C23). Only `bind` writes it down; a read compares.
 pub(super) async fn check_endpoint(
     db: &mut SqliteConnection,
     fingerprint: &str,

@@ -77,7 +77,7 @@ impl Issuer {
         };
         let mut task = Task::new(self, lease);
         if foreign(&task.row).is_some() {
-            // Under the lease: nobody at the other directory is at work, or begins to be.
+            // Under the lease: no process at the other directory is at work, or begins to be.
             if let Some(why) = elsewhere.filter(|_| task.row.progress.order.is_some()) {
                 task.let_go(now).await?;
                 return Ok(Err(why));

@@ -1,8 +1,8 @@
 //! Which directory keeps the files of a certificate, and whether any machine still has it.
 //!
-//! A store that one machine uses has one directory: where that lost its name, or is another one now,
-//! its certificates are kept in the directory of today, and files that are gone are told. Machines that
-//! share a store leave alone what another one keeps, for as long as it lives.
+//! A store that one machine uses has one directory: where that lost its name, or is another one
+//! now, its certificates are kept in the directory of today, and files that are gone are reported.
+//! Machines that share a store leave alone what another one keeps, for as long as it lives.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -13,13 +13,13 @@ use crate::certificates::folder::Standing;
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 
-/// So often a machine notes that it keeps its directory.
+/// How often a machine notes that it keeps its directory.
 const NOTED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
-/// A directory that was not seen for so long is kept by no machine.
+/// A directory that was not seen for this time is kept by no machine.
 const SILENT: SignedDuration = SignedDuration::from_hours(3 * 24);
 /// The same for one in the place of this machine's own directory.
 const REPLACED: SignedDuration = SignedDuration::from_hours(2);
-/// So long a note is remembered.
+/// How long a note is remembered.
 const READ_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 /// Who keeps the files of a certificate.
@@ -36,7 +36,7 @@ pub enum Keeper {
 /// Another machine, or another directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Other {
-    /// Where it is, in words; `None`: nobody noted it.
+    /// Where it is, in words; `None`: it was not noted.
     pub place: Option<String>,
     /// Since when no machine has seen it, where it is kept no more.
     pub silent_since: Option<Timestamp>,
@@ -138,8 +138,8 @@ impl Issuer {
         Ok(())
     }
 
-    /// Whether this directory keeps a certificate, from now on where no machine does. It orders nothing:
-    /// files that are gone are told.
+    /// Whether this directory keeps a certificate, from now on where no machine does. It orders
+    /// nothing: files that are gone are reported.
     pub(super) async fn keeps(
         &self,
         row: &CertificateRow,
@@ -155,7 +155,7 @@ impl Issuer {
         }
     }
 
-    /// Whether the pair that was installed lies in this directory.
+    /// Whether the pair that was installed is in this directory.
     fn has_pair(&self, row: &CertificateRow, now: Timestamp) -> bool {
         let installed = row.progress.installed.as_ref();
         let certificate = self.certificate(&row.name);

@@ -1,4 +1,4 @@
-//! What lies in the place that servers read, compared with what the store has installed there.
+//! What is in the place that servers read, compared with what the store has installed there.
 
 use jiff::Timestamp;
 
@@ -12,7 +12,7 @@ use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 
 impl Issuer {
-    /// How what servers read stands to what is installed. No CA is asked.
+    /// What servers read, compared with what is installed. No CA is asked.
     ///
     /// # Errors
     /// What the store says.
@@ -24,7 +24,7 @@ impl Issuer {
         if live.fault().is_none() {
             return Ok(live);
         }
-        // Another worker may have installed the next one between the two looks.
+        // Another worker may have installed the next one between the two checks.
         let stored = self.ports.store.orders().certificate(&row.name).await?;
         let is_same = stored.is_some_and(|stored| {
             let order = |row: &CertificateRow| {
@@ -88,7 +88,8 @@ impl Issuer {
         (!self.folder(certificate).keeps_from_us()).then_some(why)
     }
 
-    /// Why the certificate of an open order would serve nobody: its key is in no version of the folder.
+    /// Why the certificate of an open order would be of no use: its key is in no version of the
+    /// folder.
     pub fn lost_key(&self, row: &CertificateRow) -> Option<String> {
         let certificate = self.certificate(&row.name)?;
         let order = row.progress.order.as_ref();
@@ -113,8 +114,8 @@ impl Issuer {
     }
 }
 
-/// Why the bundle that servers read is not what was written; `None`: it is, none is wanted, or nobody can
-/// tell from here.
+/// Why the bundle that servers read is not what was written; `None`: it is, none is wanted, or it
+/// is not known from here.
 fn unbundled(
     certificate: &Certificate,
     folder: &Folder,
@@ -139,7 +140,7 @@ pub(super) fn known<'a>(installed: &'a Installed, certificate: &Certificate) -> 
     }
 }
 
-/// Whether what counts in a folder came of this order.
+/// Whether what counts in a folder belongs to this order.
 pub(super) fn is_of(order: &Order, folder: &Folder) -> bool {
     let live = folder.live().ok().flatten();
     live.is_some_and(|live| {

@@ -1,4 +1,4 @@
-//! What lies in a folder, compared with what is wanted there.
+//! What is in a folder, compared with what is wanted there.
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::certificates::{Folder, Trouble, fingerprint};
 use crate::issuance::progress::{Installed, Order};
 use crate::text::file;
 
-/// The order of a note; `None`: it was begun for no order, or cannot be read.
+/// The order of a note; `None`: it was started for no order, or cannot be read.
 pub(super) fn read_note(note: &str) -> Option<Order> {
     let order = serde_json::from_str::<Order>(note).ok();
     order.filter(|order| !order.tag.is_empty())
@@ -22,7 +22,7 @@ fn request_of(certificate: &Certificate) -> Result<Option<String>, ()> {
         KeySource::Made(_) => Ok(None),
         KeySource::Request(path) => match file::read(path).map(|all| Csr::read(&all)) {
             Ok(Ok(csr)) => Ok(Some(fingerprint(csr.public_key()))),
-            // What is wrong with the request is told when the order is begun.
+            // What is wrong with the request is reported when the order is started.
             _ => Err(()),
         },
     }
@@ -37,8 +37,8 @@ pub(super) fn suits_request(certificate: &Certificate, fingerprint: &str) -> boo
     }
 }
 
-/// What lies in the place that servers read, compared with what is wanted; `None`: the request that it
-/// is compared with cannot be read.
+/// What is in the place that servers read, compared with what is wanted; `None`: the request that
+/// it is compared with cannot be read.
 pub(super) fn compared(
     certificate: &Certificate,
     folder: &Folder,
@@ -57,7 +57,7 @@ pub(super) fn compared(
     Some(folder.found(sought, now))
 }
 
-/// Whether this program installed what lies there for something else than what is wanted.
+/// Whether this program installed what is there for something else than what is wanted.
 fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
     let note = folder.noted(live.version).ok().flatten();
     note.as_deref().and_then(read_note).is_some_and(|noted| {
@@ -66,8 +66,8 @@ fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool
     })
 }
 
-/// What is wanted, where it lies in the place of what was installed for something else: its folder was
-/// moved to a name of before.
+/// What is wanted, where it is in the place of what was installed for something else: its folder
+/// was moved to a name of before.
 pub(super) fn moved_here(
     certificate: &Certificate,
     folder: &Folder,
@@ -82,7 +82,7 @@ pub(super) fn moved_here(
     (is_another && !is_for_other(certificate, folder, &live)).then_some(live)
 }
 
-/// What lies there, if it is what is wanted.
+/// What is there, if it is what is wanted.
 pub(super) fn is_wanted_there(
     certificate: &Certificate,
     folder: &Folder,

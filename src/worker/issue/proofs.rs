@@ -9,11 +9,11 @@ use crate::issuance::{Lead, Proofs};
 use crate::prevalidation::DomainName;
 use crate::store::{DomainRow, StoreError};
 
-/// An order is made while a proof that is held counts for at least so long.
+/// An order is made while a proof that is held counts for at least this time.
 const LEAST: SignedDuration = SignedDuration::from_mins(10);
 
 impl Issuer {
-    /// How the domains of a certificate stand at its CA.
+    /// The states of a certificate's domains at its CA.
     pub(super) async fn proofs(
         &self,
         certificate: &Certificate,

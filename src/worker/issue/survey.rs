@@ -1,4 +1,4 @@
-//! The look at all certificates: what has become due without a moment of its own.
+//! The check of all certificates: what has become due without a moment of its own.
 
 use super::Issuer;
 use super::perform::with_orders;
@@ -12,7 +12,7 @@ fn is_later(row: &CertificateRow, is_fresh: bool, decision: &Decision) -> bool {
 }
 
 impl Issuer {
-    /// Looks at every certificate, at no CA, and makes those due that have something to do: open
+    /// Reads every certificate, asks no CA, and makes those due that have something to do: open
     /// orders, what the configuration changed, what a proof now allows.
     pub async fn survey(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();

@@ -14,7 +14,7 @@ use crate::store::orders::{
     CertificateEvent, CertificateFence, CertificateLease, CertificateRow, CertificateWrite,
 };
 
-/// A row that was claimed so often without any stored result kills its worker.
+/// A row that was claimed this often without any stored result kills its worker.
 const CLAIMS_TOO_MANY: u32 = 5;
 
 /// Whether the folder of a certificate is this worker's alone.
@@ -22,7 +22,7 @@ const CLAIMS_TOO_MANY: u32 = 5;
 pub(super) enum Alone {
     /// It is, since before the last decision; or the step needs no folder.
     Yes,
-    /// It is from now on: what is next is decided anew, by what lies there now.
+    /// It is from now on: what is next is decided again, by what is there now.
     Now,
     /// It is not.
     No,
@@ -141,7 +141,7 @@ impl<'a> Task<'a> {
         open.is_none_or(|open| open.refused.is_some())
     }
 
-    /// A run sees whether a person has mended what is wrong on this machine.
+    /// A run sees whether a person has repaired what is wrong on this machine.
     fn try_again_what_is_local(&mut self) {
         let Some(certificate) = self.certificate() else {
             return;
@@ -191,7 +191,7 @@ impl<'a> Task<'a> {
         self.write(due_at, true).await
     }
 
-    /// Stores what is in hand, and goes on.
+    /// Stores what is in hand, and continues.
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         // Found by every run until the last step lets go of it.
         let now = self.now();
@@ -224,7 +224,7 @@ impl<'a> Task<'a> {
         self.events.push(event);
     }
 
-    /// A person must look at it before anything is ordered again.
+    /// A person must decide before anything is ordered again.
     pub(super) fn hold(&mut self, kind: HoldKind, words: impl Into<String>, hint: Option<String>) {
         let words = words.into();
         if self.is_fetched_again() {
@@ -300,15 +300,15 @@ impl<'a> Task<'a> {
         self.stepped();
     }
 
-    /// The CA answered a call as it should. The step goes on, and may fail on this machine: what failed
-    /// before goes on to count until it comes to its end.
+    /// The CA answered a call as it should. The step continues, and may fail on this machine: what
+    /// failed before continues to count until it comes to its end.
     pub(super) fn heard(&mut self, ca: &str) {
         self.issuer.pauses.answered(ca);
         self.issuer.state().accounts.remove(ca);
     }
 
-    /// Whether the clocks of this machine and of the CA differ (faults T01): then nothing is ordered,
-    /// and it goes on by itself once they agree.
+    /// Whether the clocks of this machine and of the CA differ (faults T01): then nothing is
+    /// ordered, and it continues by itself once they agree.
     pub(super) fn is_stopped_by_clock(&mut self, name: &str, ca: &dyn Issuing) -> bool {
         let Some(alarm) = examine_clock(self.now(), None, ca.clock_skew()) else {
             return false;
@@ -327,7 +327,7 @@ impl<'a> Task<'a> {
         let now = self.now();
         self.issuer.pauses.failed(ca, error, now);
         if error.is_account_wide() {
-            // Not this certificate's fault: it goes on when the account does.
+            // Not this certificate's fault: it continues when the account does.
             self.issuer
                 .state()
                 .accounts

@@ -103,7 +103,7 @@ impl World {
             )),
             product: "Memory SSL".to_owned(),
             duplicate_of: None,
-            // A mailbox hangs on no proof, but on a domain of the client.
+            // A mailbox depends on no proof, but on a domain of the client.
             validates_in_order: false,
             subject: Subject::Mailbox {
                 email: format!("{name}@example.ch"),

@@ -1,5 +1,5 @@
-//! Values that others write and take away (a pipeline, a person): announced, and looked for until
-//! they are there, or gone.
+//! Values that a foreign writer writes and removes (a pipeline, a person): announced, and looked
+//! for until they are there, or gone.
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
@@ -11,11 +11,11 @@ use super::gate::{LOOKS_AT_ONCE, age_of};
 use crate::prevalidation::{Challenge, LedgerEntry, LedgerState, RecordName, RecordType};
 use crate::propagation::{Answer, GateMode, Question, RecordKind, Wanted};
 
-/// How often it is looked whether others have taken a value away; nothing waits for it.
+/// How often it is checked whether the foreign writer has removed a value; nothing waits for it.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 impl Worker {
-    /// The values, one of each task, stand in the ledger, and whoever writes the zone may know of
+    /// The values, one of each task, are in the ledger, and the writer of the zone may know of
     /// them: `prevalidate records`. What caches may hold is read now, before they come.
     pub(super) async fn announce(&self, tasks: Vec<(Task, i64)>) -> Vec<Task> {
         let asked = futures::stream::iter(tasks).map(async |(task, id)| {
@@ -61,7 +61,7 @@ impl Worker {
         announced
     }
 
-    /// Looks whether others have taken away what may go; each task with its entries.
+    /// Checks whether the foreign writer has removed what may go; each task with its entries.
     pub(super) async fn see_gone(&self, tasks: Vec<(Task, Vec<i64>)>) -> Vec<Task> {
         let now = self.ports.clock.now();
         let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
@@ -88,7 +88,7 @@ impl Worker {
                     ..Question::new(domain, &entry.value)
                 };
                 let verdict = self.ports.lookout.look(&question).await;
-                // Who cannot look will never know; the value is not kept in mind for ever.
+                // Without a check it is never known; the value is not kept for ever.
                 let heard = verdict
                     .servers
                     .iter()
@@ -109,8 +109,8 @@ impl Worker {
         done
     }
 
-    /// Whether others write this value: one that nobody has seen yet, also when its provider has
-    /// left the configuration.
+    /// Whether a foreign writer writes this value: one that was not seen yet, also when its
+    /// provider has left the configuration.
     pub(super) fn is_by_others(&self, entry: &LedgerEntry) -> bool {
         entry.is_awaited()
             || self
@@ -144,7 +144,7 @@ impl Worker {
 }
 
 impl Task {
-    /// The value was seen: whoever had to write it has.
+    /// The value was seen: the foreign writer has written it.
     pub(super) fn stands(&mut self, challenge: &Challenge, now: Timestamp) {
         let waited = |entry: &&mut LedgerEntry| entry.carries(challenge) && entry.is_awaited();
         let ids: Vec<i64> = self

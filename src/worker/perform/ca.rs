@@ -1,4 +1,4 @@
-//! Steps at the CA. No effect is repeated before a read; its budget is spent before it is begun.
+//! Steps at the CA. No effect is repeated before a read; its budget is spent before it is started.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::ca::{CaError, Failure};
 use crate::prevalidation::{Effect, Registration, RowKey, Sighting, Step};
 use crate::store::{EffectMark, StoreError};
 
-/// Up to so many domains of a client are read one by one; for more, one list is cheaper.
+/// Up to this many domains of a client are read one by one; for more, one list is cheaper.
 const READ_SINGLY: usize = 3;
 
 impl Worker {
@@ -236,7 +236,7 @@ impl Worker {
                 continue;
             };
             if task.decision.step == Step::Start {
-                // It risks nothing, so nothing has to be read before it.
+                // It risks nothing, so nothing have to be read before it.
                 self.begin_validation(task, Effect::Start, false, hold)
                     .await?;
                 continue;
@@ -415,7 +415,7 @@ impl Worker {
         self.finish(vec![task]).await
     }
 
-    /// Asks the CA to look.
+    /// Asks the CA to check.
     pub(super) async fn validate(&self, tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         let tasks = self.within_retry_budget(tasks).await?;
         for (client, tasks) in by_client(tasks) {
@@ -602,7 +602,7 @@ fn reset_fact(client: &str) -> String {
     format!("reset/{client}")
 }
 const KEEPS: &str = "keeps";
-/// With so much left, a proof is risked even if the canary's could not be won again.
+/// With this much left, a proof is risked even if the canary's could not be won again.
 const LAST_DAY: SignedDuration = SignedDuration::from_hours(24);
 
 const DROPPING: &str = "dropping";

@@ -58,7 +58,7 @@ impl Worker {
                     task.observed.attempt.preflight_at = Some(now);
                 }
                 Err(error) => {
-                    // Nothing was risked, and others may take the turn.
+                    // Nothing was risked, and another domain may take the turn.
                     task.observed.attempt.since = None;
                     self.dns_failed(&mut task, &error, now);
                 }
@@ -119,7 +119,7 @@ impl Worker {
         self.finish(done).await
     }
 
-    /// What the provider answered; the entry that it leaves to others, if any.
+    /// What the provider answered; the entry that it leaves to a foreign writer, if any.
     fn took_answers(
         &self,
         task: &mut Task,
@@ -131,8 +131,8 @@ impl Worker {
         for (id, answer) in answers {
             match answer {
                 Err(error) if error.kind == ErrorKind::ByOthers => for_others = Some(id),
-                // There before we came, and nobody of ours ever meant to write it: somebody
-                // else's (faults D17).
+                // There before, and no worker of ours ever meant to write it: a foreign record
+                // (faults D17).
                 Ok(receipt) => {
                     let mut entries = task.observed.ledger.iter();
                     let is_ours = entries.any(|entry| entry.id == id && task.beside.has(entry));
@@ -221,7 +221,7 @@ impl Worker {
         }
     }
 
-    /// Makes values of ours absent, one call per provider that wrote them.
+    /// Makes records of ours absent, one call per provider that wrote them.
     pub(super) async fn remove(&self, mut tasks: Vec<Task>, hold: &Hold) -> Result<(), StoreError> {
         if tasks.is_empty() {
             return Ok(());

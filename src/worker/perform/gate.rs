@@ -1,4 +1,4 @@
-//! Looking before the CA does: whether every name server has the value, and what a domain waits for
+//! A check before the CA's: whether every name server has the value, and what a domain waits for
 //! until they have.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use crate::propagation::rule::{horizon, polling_interval};
 use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
 
-/// So many domains are looked at together.
+/// This many domains are checked together.
 pub(super) const LOOKS_AT_ONCE: usize = 64;
 
-/// After so many looks that found the value nowhere, the provider is asked whether it is still
+/// After this many checks that found the value nowhere, the provider is asked whether it is still
 /// there.
 const LOOK_CLOSER: u32 = 6;
 
@@ -28,7 +28,7 @@ type Change = (String, String);
 type Word = Result<InSync, String>;
 
 impl Worker {
-    /// Looks whether every name server has the value.
+    /// Checks whether every name server has the value.
     pub(super) async fn watch(&self, tasks: Vec<Task>) -> Result<(), StoreError> {
         if tasks.is_empty() {
             return Ok(());
@@ -145,7 +145,7 @@ impl Worker {
         }
         let entry = entry_of(task, &challenge);
         let published_at = entry.and_then(|entry| entry.published_at);
-        // Nobody is late as long as others have not written it: they take what time they need.
+        // Nothing is late as long as the foreign writer has not written it: it may take any time.
         let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
         let attempt = &mut task.observed.attempt;
         attempt.waits_since = attempt
@@ -153,7 +153,7 @@ impl Worker {
             .or(published_at)
             .or((!is_awaited).then_some(now));
         attempt.cached_until = verdict.cached_until;
-        // A look that reached nobody says nothing about signatures.
+        // A check that reached no server says nothing about signatures.
         let somebody = verdict
             .servers
             .iter()
@@ -218,12 +218,12 @@ impl Worker {
             // Only a person can help: `run` does not wait for it, and says so.
             return task.hold(self, verdict.cause, now);
         }
-        // Gone after it was visible, or not to be seen anywhere for long: somebody may have removed
+        // Gone after it was visible, or not to be seen anywhere for long: a person may have removed
         // it. The provider knows, and putting it there again is harmless.
         let look_closer = verdict.gone
             && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
         if verdict.lasting {
-            // Looking again and again would only make a run last longer.
+            // More checks would only make a run last longer.
             attempt.not_before = None;
             task.hold(self, verdict.cause, now);
             return;
@@ -247,7 +247,7 @@ fn entry_of<'a>(task: &'a Task, challenge: &Challenge) -> Option<&'a LedgerEntry
         .max_by_key(|entry| entry.published_at)
 }
 
-/// How long a value has stood in its zone, as far as is known.
+/// How long a value has been in its zone, as far as is known.
 pub(super) fn age_of(entry: &LedgerEntry, now: Timestamp) -> Duration {
     let since = entry.published_at.unwrap_or(entry.created_at);
     Duration::try_from(now.duration_since(since)).unwrap_or_default()

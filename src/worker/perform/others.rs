@@ -1,4 +1,4 @@
-//! Other people's TXT values beside ours: whether somebody changed them while ours stood there.
+//! Foreign TXT values beside ours: whether they changed while ours was there.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::super::task::Task;
 use crate::prevalidation::{LedgerState, OthersChanged, Step};
 
 impl Task {
-    /// How many values of others stand in `rrset`, beside all of ours.
+    /// How many foreign values are in `rrset`, beside all of ours.
     pub(super) fn others_in(&self, rrset: &TxtRrset) -> usize {
         let ours = |octets: &[u8]| {
             let mut ours = self.observed.ledger.iter().chain(&self.beside.entries);
@@ -26,7 +26,7 @@ impl Task {
     }
 
     /// Compares what a receipt found beside our values with what was read before, and keeps it
-    /// while one of ours stands.
+    /// while one of ours is.
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {
         let ledger = &self.observed.ledger;
         let ours = |octets: &[u8]| {
@@ -69,7 +69,7 @@ impl Task {
     }
 }
 
-/// So soon is it looked at again whether a domain of another configuration is ours again.
+/// How soon it is checked again whether a domain of another configuration is ours again.
 const OTHERS_AGAIN: SignedDuration = SignedDuration::from_mins(10);
 
 impl Task {

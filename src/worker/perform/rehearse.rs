@@ -21,7 +21,8 @@ use crate::prevalidation::planner::PREFLIGHT_COUNTS;
 use crate::store::StoreError;
 
 impl Worker {
-    /// The tasks whose domains can be written. The others wait or are held, and are done with.
+    /// The tasks whose domains can be written. The others wait or are held, and are no longer
+    /// needed.
     ///
     /// It is asked about the record that the account's method wants, at its name. Where only the CA
     /// knows that name, it is asked about another one below the domain.
@@ -89,7 +90,7 @@ impl Worker {
         }
         if provider.rehearses() {
             let zone = zones.around(&named, name.as_str());
-            // One asks, and the others of the zone hear what came of it.
+            // One asks, and the others of the zone hear the outcome.
             let mut proven = zone.lock().await;
             if !proven.iter().any(|apex| is_within(name.as_str(), apex)) {
                 let proof = provider.preflight(name.as_str(), kind.into()).await?;

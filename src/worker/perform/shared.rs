@@ -1,8 +1,8 @@
-//! A domain that is at several clients: the records of all of them stand side by side, and one that
+//! A domain that is at several clients: the records of all of them are side by side, and one that
 //! two of them want stays until neither needs it any more.
 //!
-//! Each client stores its intent before it looks at the others, and looks before it writes. So of
-//! two that mean to write and to remove the same record at the same moment, one knows of the other.
+//! Each client stores its intent before it reads the others, and reads before it writes. So of two
+//! that mean to write and to remove the same record at the same moment, one knows of the other.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
@@ -16,7 +16,7 @@ use crate::prevalidation::name::is_within;
 use crate::prevalidation::{Challenge, DomainName, LedgerEntry, LedgerState, Step, next_step};
 use crate::store::{DomainRow, StoreError};
 
-/// So soon is it looked at again whether another client still needs a record.
+/// How soon it is checked again whether another client still needs a record.
 const NEEDED_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 impl Worker {

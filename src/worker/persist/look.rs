@@ -1,4 +1,4 @@
-//! One look at a record that is or should be in DNS.
+//! One check of a record that is or should be in DNS.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::persistent::{KeptRecord, KeptState, Seen, owner_of};
 use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::{GateMode, InSync, Question, Verdict, Wanted as Sought};
 
-/// One look at a record.
+/// One check of a record.
 #[derive(Debug, Clone)]
 pub(super) struct Sight {
     pub(super) seen: Seen,
@@ -29,7 +29,7 @@ impl Sight {
         }
     }
 
-    /// Whether nobody can say whether the record is there.
+    /// Whether it is not known whether the record is there.
     pub(super) fn is_unclear(&self) -> bool {
         matches!(self.seen, Seen::Unclear(_))
     }
@@ -42,7 +42,7 @@ impl Sight {
 }
 
 impl Keeper {
-    /// Looks at one record: asks the name servers at the name where a CA looks, or, where the gate
+    /// Looks at one record: asks the name servers at the name where a CA checks, or, where the gate
     /// asks none, the provider that wrote it.
     pub(super) async fn look(&self, domain: &DomainName, record: &KeptRecord) -> Sight {
         let mode = self.ports.lookout.mode(domain);
@@ -98,7 +98,7 @@ impl Keeper {
     }
 
     /// Reads the zone of the provider. Another writer may have dropped the record, and in these
-    /// modes nobody else would notice.
+    /// modes no other check would notice.
     async fn read(&self, domain: &DomainName, record: &KeptRecord, mode: GateMode) -> Seen {
         let name = &record.provider;
         let blind = |why: &str| {

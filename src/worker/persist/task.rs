@@ -25,10 +25,10 @@ use crate::worker::task::with_hint;
 /// A record of one pass takes fewer steps; more would go round in a circle.
 const MOST_STEPS: usize = 24;
 
-/// Between two looks whether others have removed a record.
+/// Between two checks whether the foreign writer has removed a record.
 const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
-/// What only a person can mend is tried again after this time.
+/// What only a person can repair is tried again after this time.
 const REFUSED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// How the trouble of a removal begins.
@@ -239,7 +239,7 @@ impl<'a> Task<'a> {
         })
     }
 
-    /// Writes a record whose intent is stored; `is_new`: nobody of ours ever meant to write it.
+    /// Writes a record whose intent is stored; `is_new`: no worker of ours ever meant to write it.
     async fn write(&mut self, at: usize, is_new: bool) -> Result<(), StoreError> {
         let record = self.kept.records[at].clone();
         let answer = match self.provider(&record.provider) {
@@ -275,7 +275,7 @@ impl<'a> Task<'a> {
         record.state = KeptState::Published;
         record.by_others = false;
         record.zone = Some(receipt.after.zone.apex.clone());
-        // It was there before anybody of ours meant to write it (faults D17).
+        // It was there before any worker of ours meant to write it (faults D17).
         record.foreign = (record.foreign || is_new) && !receipt.changed;
         record.change_id = receipt.change_id.clone().or(record.change_id.take());
         if record.published_at.is_none() {
@@ -299,7 +299,7 @@ impl<'a> Task<'a> {
         self.say("published", words);
     }
 
-    /// Others have to write it; name servers show when they have.
+    /// The zone's own writer must write it; name servers show when it has.
     async fn announce(&mut self, at: usize) {
         let owner = RecordName::parse(&self.kept.records[at].owner).ok();
         let live = match owner {
@@ -393,7 +393,7 @@ impl<'a> Task<'a> {
         self.store(false, false).await
     }
 
-    /// Whether the others have removed it.
+    /// Whether the foreign writer has removed it.
     async fn see_gone(&mut self, at: usize, now: Timestamp) {
         let was_told = self.kept.records[at].retry_at.is_some();
         let record = &self.kept.records[at];

@@ -6,8 +6,8 @@ use crate::store::StoreError;
 use crate::store::persistent::{PersistentClaim, PersistentWrite};
 
 impl Keeper {
-    /// Ends the waits of the records that this pass is about: a refusal may have been mended since. A
-    /// record that another worker has in hand is left to it.
+    /// Ends the waits of the records that this pass is about: a refusal may have been repaired
+    /// since. A record that another worker has in hand is left to it.
     ///
     /// # Errors
     /// What the store says.
@@ -15,8 +15,8 @@ impl Keeper {
         self.change(Kept::sleeps, Kept::wake).await
     }
 
-    /// Ends the waits between two looks whether the writers of a zone have removed a record: a person
-    /// who runs a command may have removed it just now, and a look changes nothing.
+    /// Ends the waits between two checks whether the writers of a zone have removed a record: a
+    /// person who runs a command may have removed it just now, and a check changes nothing.
     ///
     /// # Errors
     /// What the store says.

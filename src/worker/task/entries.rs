@@ -6,7 +6,7 @@ use super::Task;
 use crate::prevalidation::{Challenge, ChallengeData, LedgerEntry, LedgerState, RecordName};
 
 impl Task {
-    /// Values that others put there stay in the zone; the ledger need not remember them any longer.
+    /// Foreign values stay in the zone; the ledger need not remember them any longer.
     pub(super) fn close_foreign(&mut self) {
         for entry in self
             .observed
@@ -52,8 +52,8 @@ impl Task {
         self.observed.ledger.iter_mut().find(|entry| entry.id == id)
     }
 
-    /// Has the entries for the challenge published once more; a foreign one anew: it may have been
-    /// taken away.
+    /// Has the entries for the challenge published once more; a foreign one again: it may have been
+    /// removed.
     pub(in crate::worker) fn publish_again(&mut self, challenge: &Challenge) {
         for entry in self
             .observed
@@ -61,7 +61,7 @@ impl Task {
             .iter_mut()
             .filter(|entry| entry.carries(challenge))
         {
-            // One that was not ours is ours when it has to be written again; the provider's receipt
+            // One that was not ours is ours when it must be written again; the provider's receipt
             // will tell.
             let foreign = entry.state == LedgerState::Foreign;
             entry.state = if foreign {

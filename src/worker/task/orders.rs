@@ -45,7 +45,7 @@ impl Task {
         }
     }
 
-    /// A submission was answered, and brought no new proof if the attempt goes on.
+    /// A submission was answered, and brought no new proof if the attempt continues.
     pub(in crate::worker) fn submitted(
         &mut self,
         worker: &Worker,
@@ -67,7 +67,7 @@ impl Task {
                 }
                 self.taken(worker, Some(look_at), now);
             }
-            // The word was true before; the date has not moved, so the CA has not looked yet.
+            // The word was true before; the date has not moved, so the CA has not checked yet.
             Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
             Some(Verdict::NotSeen) if self.has_lost_its_order(by_itself) => {
                 self.order_gone(worker, now);
@@ -80,8 +80,8 @@ impl Task {
         }
     }
 
-    /// Whether the CA shows nothing any more of an order that it had taken, or of a challenge that it
-    /// gave: another hand has ended it.
+    /// Whether the CA shows nothing any more of an order that it had taken, or of a challenge that
+    /// it gave: another program has ended it.
     fn has_lost_its_order(&self, by_itself: bool) -> bool {
         let attempt = &self.observed.attempt;
         let shows_nothing = self.registration().is_some_and(|found| {
@@ -123,7 +123,7 @@ impl Task {
         found.is_summary && state != Some(&OrderState::Submitted)
     }
 
-    /// The CA has taken the order and looks by itself; it may have news at `named`. Nothing is
+    /// The CA has taken the order and checks by itself; it may have news at `named`. Nothing is
     /// submitted meanwhile.
     pub(in crate::worker) fn taken(
         &mut self,
@@ -142,7 +142,7 @@ impl Task {
             return self.value_has_ended(worker, now);
         }
         if attempt.tries == 0 {
-            // It was begun by its submission: the record comes first.
+            // It was started by its submission: the record comes first.
             return;
         }
         let order = match &attempt.order {
@@ -166,7 +166,7 @@ impl Task {
         self.waits_for(worker, subject, &words, now);
     }
 
-    /// The CA goes on with the order, and no longer accepts the value that it has made for it.
+    /// The CA continues with the order, and no longer accepts the value that it has made for it.
     fn value_has_ended(&mut self, worker: &Worker, now: Timestamp) {
         let order = match &self.observed.attempt.order {
             Some(id) => format!("order {id}"),
@@ -195,14 +195,15 @@ impl Task {
             attempt.tries = attempt.tries.saturating_sub(1);
             attempt.submitted_at = self.looked_before.filter(|_| attempt.tries > 0);
         } else if is_taken && attempt.tries == 0 {
-            // It was about an order that another hand has begun meanwhile: that one is submitted.
+            // It was about an order that another program has begun meanwhile: that one is
+            // submitted.
             attempt.tries = 1;
             attempt.submitted_at = self.observed.read_at;
         }
     }
 
     /// What a read of an order that the CA has taken has brought, where it did not end the order:
-    /// it goes on.
+    /// it continues.
     pub(in crate::worker) fn goes_on(&mut self, worker: &Worker, now: Timestamp) {
         let attempt = &self.observed.attempt;
         let order = self.registration().and_then(|found| found.open_order());
@@ -220,7 +221,7 @@ impl Task {
         }
     }
 
-    /// The CA gave the order up. Its record goes; a person has to see why.
+    /// The CA gave the order up. Its record goes; a person must see why.
     pub(super) fn rejected(&mut self, worker: &Worker, words: &str, now: Timestamp) {
         let words = match words {
             "" => "it gives no reason",

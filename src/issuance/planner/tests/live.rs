@@ -1,4 +1,4 @@
-//! What lies in the place that servers read, orders by hand, and records of orders that wait.
+//! What is in the place that servers read, orders by hand, and records of orders that wait.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Challenges that have ended while their order goes on, orders in a state that this version does
+//! Challenges that have ended while their order continues, orders in a state that this version does
 //! not know, and holds that are over.
 
 use super::*;
@@ -29,7 +29,7 @@ fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
             }
         }
     }
-    // The order is gone: the record goes, and a new one is begun.
+    // The order is gone: the record goes, and a new one is started.
     let mut seen = observed(registration(None), submitted(&ended, None));
     seen.ledger = vec![entry(&ended, LedgerState::Published)];
     seen.attempt.end_order();

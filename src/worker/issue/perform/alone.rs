@@ -95,7 +95,8 @@ impl Task<'_> {
         Ok(has_one)
     }
 
-    /// Leaves a renewal that was begun and is not due: by a clock that was wrong, or by another setting.
+    /// Leaves a renewal that was started and is not due: by a clock that was wrong, or by another
+    /// setting.
     pub(super) fn leave_what_is_early(&mut self) {
         let (Some(certificate), Some(order)) =
             (self.certificate(), self.row.progress.order.clone())
@@ -113,7 +114,7 @@ impl Task<'_> {
         );
     }
 
-    /// Leaves an order that was begun and not made, with its version.
+    /// Leaves an order that was started and not made, with its version.
     pub(super) fn drop_begun(&mut self, certificate: &Certificate, order: &Order) {
         let is_own = |one: &Order| one.tag == order.tag && one.submitted_at.is_none();
         let progress = self.progress();
@@ -123,8 +124,8 @@ impl Task<'_> {
         self.discard_unless_in_hand(&self.issuer.folder(certificate), order.version);
     }
 
-    /// Removes a version that was begun for an order which is not made, unless the order in hand is
-    /// still the one of this version: it is tried again, or waits for a person.
+    /// Removes a version that was started for an order which is not made, unless the order in hand
+    /// is still the one of this version: it is tried again, or waits for a person.
     pub(super) fn discard_unless_in_hand(&self, folder: &Folder, version: u32) {
         let order = self.row.progress.order.as_ref();
         if order.is_none_or(|order| order.version != version) {
@@ -133,15 +134,15 @@ impl Task<'_> {
     }
 }
 
-/// Whether the note of a version tells of an order that may still bring a certificate: nobody else
-/// removes its key.
+/// Whether the note of a version tells of an order that may still bring a certificate: no other
+/// process removes its key.
 pub(super) fn may_be_open(note: &str, now: Timestamp) -> bool {
     let order = serde_json::from_str::<Order>(note).ok();
     let submitted = order.and_then(|order| order.submitted_at);
     submitted.is_some_and(|at| now.duration_since(at) < LIFE)
 }
 
-/// Whether what counts in a folder came of this order, in its version or in another one.
+/// Whether what counts in a folder belongs to this order, in its version or in another one.
 pub(super) fn is_installed(order: &Order, folder: &Folder) -> bool {
     let live = folder.live().ok().flatten();
     live.is_some_and(|live| {

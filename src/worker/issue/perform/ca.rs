@@ -30,7 +30,7 @@ impl Task<'_> {
             let words = format!("[ca.{ca}] issues no certificates, or is not configured");
             match self.certificate() {
                 Some(_) => self.hold(HoldKind::Refused, words, None),
-                // It goes on once the section is back.
+                // It continues once the section is back.
                 None => self.failed(words, None),
             }
         }
@@ -324,7 +324,7 @@ impl Task<'_> {
         if has_records_to_check(&order)
             && let Err(error) = ca.check_records(&key).await
         {
-            // It makes the CA look sooner than it does by itself; the order says what counts.
+            // It makes the CA check sooner than it does by itself; the order says what counts.
             tracing::warn!(ca = name, order = %key, %error, "the CA was not asked to look");
         }
         match ca.look(&key).await {

@@ -47,7 +47,7 @@ impl Task<'_> {
                     open.trouble = Some(why);
                 }
                 // People hear of it at the end of this run, and the next one tries again. An order
-                // under way goes on.
+                // under way continues.
                 if self.row.progress.order.is_none() {
                     self.leave();
                 }

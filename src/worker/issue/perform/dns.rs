@@ -108,7 +108,7 @@ impl Task<'_> {
         }
     }
 
-    /// What an order that the CA has wants in DNS now. A record that it does not name any more has to
+    /// What an order that the CA has wants in DNS now. A record that it does not name any more must
     /// leave; while it names none, those that are there stay.
     pub(super) fn wants_records(&mut self, challenges: &[Challenge]) {
         let wanted: Vec<Record> = challenges.iter().map(wished).collect();
@@ -128,8 +128,8 @@ impl Task<'_> {
         self.say_challenges(&fresh);
     }
 
-    /// Looks whether the records of an open order are still there. What is not is written again, as
-    /// long as the CA wants it: `wants`.
+    /// Checks whether the records of an open order are still there. What is not is written again,
+    /// as long as the CA wants it: `wants`.
     pub(super) async fn see_records(&mut self, wants: bool) -> Result<(), StoreError> {
         let Some(order) = self.row.progress.order.clone().filter(|_| wants) else {
             return Ok(());
@@ -263,7 +263,7 @@ fn is_same(one: &Record, other: &Record) -> bool {
     (&one.owner, &one.kind, &one.data) == (&other.owner, &other.kind, &other.data)
 }
 
-/// Whether the CA has to be told that the records of an order are there.
+/// Whether the CA must be told that the records of an order are there.
 pub(super) fn has_records_to_check(order: &Order) -> bool {
     let mut records = order.records.iter();
     let are_visible = records.all(|record| record.state == RecordState::Visible);
@@ -277,13 +277,13 @@ fn in_dns(record: &Record) -> DnsRecord {
     }
 }
 
-/// The name of the order that the record lies at or below.
+/// The name of the order that the record is at or below.
 fn domain_of(record: &Record, names: &[String]) -> Option<DomainName> {
     let owner = RecordName::parse(&record.owner).ok()?;
     let mut found: Vec<DomainName> = Vec::new();
     for name in names {
         let name = name.strip_prefix("*.").unwrap_or(name);
-        // The record may stand at the registered domain, above the name.
+        // The record may be at the registered domain, above the name.
         let name = DomainName::from_a_labels(name).ok()?;
         let above: Vec<String> = name.at_and_above().map(str::to_owned).collect();
         for one in above

@@ -102,7 +102,7 @@ impl Task<'_> {
         Ok(key.filter(|key| key.kind() == Some(kind)))
     }
 
-    /// Begins an order, unless what is wanted lies there or is ordered, or the place belongs to
+    /// Begins an order, unless what is wanted is there or is ordered, or the place belongs to
     /// another CA.
     pub(super) async fn make_key(&mut self) -> Result<(), StoreError> {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
@@ -159,8 +159,8 @@ impl Task<'_> {
             || self.has_an_unnoted_pair(certificate).await?)
     }
 
-    /// A key in a new version of the files, and the request that it signs. Nobody but this program
-    /// can read it.
+    /// A key in a new version of the files, and the request that it signs. Only this program can
+    /// read it.
     async fn begin_order(&mut self, certificate: &Certificate, folder: &Folder) {
         let made = match &certificate.key {
             KeySource::Request(path) => file::read(path)
@@ -231,7 +231,7 @@ impl Task<'_> {
         self.begin_with(order);
     }
 
-    /// Fetches the certificate, and checks it before anything else is done with it.
+    /// Fetches the certificate, and checks it before anything else is no longer needed it.
     pub(super) async fn fetch(&mut self) {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
             return;
@@ -276,7 +276,7 @@ impl Task<'_> {
         };
         let came = match check(&delivered, expected, self.now()) {
             Ok(came) => came,
-            // By a wrong clock nobody knows whether it counts.
+            // By a wrong clock it is not known whether it counts.
             Err(wrong)
                 if wrong.iter().any(Wrong::is_about_time)
                     && self.is_stopped_by_clock(&name, &*ca) =>

@@ -1,4 +1,4 @@
-//! A pair that lies in the directory while the store knows nothing of it: the store was lost, or is
+//! A pair that is in the directory while the store knows nothing of it: the store was lost, or is
 //! another one. What fits is taken over, and nothing is ordered for it.
 
 use jiff::Timestamp;
@@ -16,8 +16,8 @@ use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
 
-/// What the files of a version say of its certificate. What it came of, its CA and its order, is for
-/// the caller to add.
+/// What the files of a version say of its certificate. Its CA and its order are for the caller to
+/// add.
 pub(super) fn installed(live: Live, at: Timestamp) -> Installed {
     let facts = live.facts;
     let mut names = facts.dns_names;
@@ -42,7 +42,7 @@ pub(super) fn installed(live: Live, at: Timestamp) -> Installed {
 }
 
 impl Task<'_> {
-    /// Looks at what servers read, before a first order. True: nothing is ordered now.
+    /// Reads what servers read, before a first order. True: nothing is ordered now.
     pub(super) async fn has_found(
         &mut self,
         certificate: &Certificate,
@@ -66,7 +66,7 @@ impl Task<'_> {
         Ok(has_one)
     }
 
-    /// The same, whatever was begun here. True: it is taken over, or held.
+    /// The same, whatever was started here. True: it is taken over, or held.
     pub(super) async fn takes_what_lies_there(
         &mut self,
         certificate: &Certificate,
@@ -126,7 +126,8 @@ impl Task<'_> {
         true
     }
 
-    /// The order of what lies there, by what its version keeps of it, or by the history of this store.
+    /// The order of what is there, by what its version keeps of it, or by the history of this
+    /// store.
     async fn noted_order(
         &self,
         certificate: &Certificate,
@@ -163,8 +164,8 @@ impl Task<'_> {
         }))
     }
 
-    /// What lies there is installed from now on. Its order is known where the store has it under a name
-    /// that the configuration does not use any more: its folder was moved.
+    /// What is there is installed from now on. Its order is known where the store has it under a
+    /// name that the configuration does not use any more: its folder was moved.
     pub(super) async fn take_over(
         &mut self,
         certificate: &Certificate,
@@ -217,7 +218,7 @@ impl Task<'_> {
     }
 }
 
-/// The order that a certificate came of.
+/// The order that a certificate belongs to.
 struct Paid {
     reference: String,
     certificate: Option<String>,

@@ -11,7 +11,8 @@ use crate::ca::{CaError, Failure};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Order};
 
-/// A person hears of an order that the CA has shown neither by its key nor by its tag for so long.
+/// A person hears of an order that the CA has shown neither by its key nor by its tag for this
+/// time.
 const GONE: SignedDuration = SignedDuration::from_mins(10);
 
 impl Task<'_> {
@@ -89,7 +90,7 @@ impl Task<'_> {
             progress.leave_behind(records);
         }
         if self.certificate().is_none() {
-            // It goes on to be looked for, and told as trouble.
+            // It continues to be looked for, and told as trouble.
             return;
         }
         let tag = self.order().map(|order| order.tag.clone());

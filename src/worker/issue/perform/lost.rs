@@ -51,7 +51,7 @@ pub(in crate::worker::issue) fn as_noted(installed: &Installed) -> String {
     })
 }
 
-/// How the history tells of a version that was begun: by its number, and by the tag of its order.
+/// How the history tells of a version that was started: by its number, and by the tag of its order.
 pub(super) fn begun_words(version: u32, tag: &str) -> String {
     format!("version {version:04}, {tag}")
 }
@@ -79,8 +79,8 @@ impl Task<'_> {
         folder.note(order.version, &noted(order))
     }
 
-    /// Looks in the folder for an order that this store has never begun. True: it is looked for at its
-    /// CA now, or held.
+    /// Searches the folder for an order that this store has never begun. True: it is looked for at
+    /// its CA now, or held.
     pub(super) async fn has_one_in_folder(
         &mut self,
         certificate: &Certificate,
@@ -141,7 +141,7 @@ impl Task<'_> {
         Ok(false)
     }
 
-    /// The order that a version was begun for; `None`: it was certainly not submitted.
+    /// The order that a version was started for; `None`: it was certainly not submitted.
     fn order_of(
         &self,
         certificate: &Certificate,

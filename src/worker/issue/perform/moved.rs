@@ -1,5 +1,5 @@
-//! An open order that the configuration calls otherwise now: it goes on with its key, wherever a person
-//! has moved the folder.
+//! An open order that the configuration calls otherwise now: it continues with its key, wherever a
+//! person has moved the folder.
 
 use super::super::certificate::Certificate;
 use super::super::task::Task;
@@ -32,7 +32,7 @@ impl Task<'_> {
         let told = reference.unwrap_or_else(|| "an order without an answer yet".to_owned());
         let handed = format!("{told} is that of {}", self.row.name);
         if self.row.progress.installed.is_some() && is_installed(&order, folder) {
-            // Another store has followed it to its end.
+            // Another store has followed the order to its end.
             self.stepped();
             before.progress().order = None;
             before.say("handed-over", handed);
@@ -90,7 +90,7 @@ impl Task<'_> {
             return brought(&there, folder, order, has_key);
         }
         let own = version_of(folder, order);
-        // The folder itself was moved: its version goes on.
+        // The folder itself was moved: its version continues.
         if let Some(own) = own.filter(|&own| !folder.has_certificate(own)) {
             folder.note(own, &noted(&with_version(order, own)))?;
             return Ok(Some(own));

@@ -1,6 +1,6 @@
-//! What lies in the directory and is what is wanted: in older versions of the folder, or in folders of
-//! other names. It was paid, so it is taken over before anything is ordered: after names were changed
-//! and changed back, exchanged, or moved on by one, and where the store was lost meanwhile.
+//! What is in the directory and is what is wanted: in older versions of the folder, or in folders
+//! of other names. It was paid, so it is taken over before anything is ordered: after names were
+//! changed and changed back, exchanged, or moved on by one, and where the store was lost meanwhile.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::store::orders::{CertificateEvent, CertificateRow};
 use crate::worker::issue::Issuer;
 
-/// A version of a folder, and the order that it was begun for.
+/// A version of a folder, and the order that it was started for.
 struct Version {
     name: String,
     folder: Folder,
@@ -102,8 +102,8 @@ impl Task<'_> {
         whole.is_ok_and(|whole| whole.is_ok()).then_some(pair)
     }
 
-    /// Looks in the directory for a pair that is what is wanted, before one is ordered. It ends after
-    /// `than`. True: nothing is ordered now.
+    /// Searches the directory for a pair that is what is wanted, before one is ordered. It ends
+    /// after `than`. True: nothing is ordered now.
     pub(super) async fn has_a_pair_nearby(
         &mut self,
         certificate: &Certificate,
@@ -185,8 +185,8 @@ impl Task<'_> {
             && self.whole(certificate, version).is_none()
     }
 
-    /// The versions in the folders of other names whose orders may be open, or brought a pair that is
-    /// damaged, and that nobody has in hand.
+    /// The versions in the folders of other names whose orders may be open, or brought a pair that
+    /// is damaged, and that no other process works on.
     async fn open_nearby(
         &self,
         certificate: &Certificate,
@@ -218,8 +218,8 @@ impl Task<'_> {
         Ok(versions)
     }
 
-    /// Looks in the folders of other names for an order that this store does not know, before one is
-    /// made. True: it is looked for at its CA now, or held.
+    /// Searches the folders of other names for an order that this store does not know, before one
+    /// is made. True: it is looked for at its CA now, or held.
     pub(super) async fn has_an_order_nearby(
         &mut self,
         certificate: &Certificate,

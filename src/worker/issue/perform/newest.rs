@@ -1,6 +1,6 @@
-//! The newest pair of all that are what is wanted: the one that lies in the folder, those that the store
-//! has under names of before, and those in the versions of the directory. An older one never comes back
-//! in the place of one that was paid after it.
+//! The newest pair of all that are what is wanted: the one that is in the folder, those that the
+//! store has under names of before, and those in the versions of the directory. An older one never
+//! comes back in the place of one that was paid after it.
 
 use jiff::Timestamp;
 
@@ -23,8 +23,8 @@ impl Task<'_> {
         })
     }
 
-    /// When the newest ends that the store has under names of before for what is wanted, revoked or not:
-    /// nothing older is taken, whatever lies in the directory.
+    /// When the newest ends that the store has under names of before for what is wanted, revoked or
+    /// not: nothing older is taken, whatever is in the directory.
     pub(super) fn newest_left(
         &self,
         rows: &[CertificateRow],
@@ -63,8 +63,8 @@ impl Task<'_> {
                 .await?)
     }
 
-    /// Takes over what lies in the folder and fits, unless there is a newer one. True: something is taken
-    /// over, or held.
+    /// Takes over what is in the folder and fits, unless there is a newer one. True: something is
+    /// taken over, or held.
     pub(super) async fn takes_the_newest(
         &mut self,
         certificate: &Certificate,
@@ -89,7 +89,7 @@ impl Task<'_> {
     }
 }
 
-/// Whether this program has put what lies in a version there, as its note tells.
+/// Whether this program has put what is in a version there, as its note tells.
 pub(super) fn is_ours(certificate: &Certificate, folder: &Folder, version: u32) -> bool {
     let note = folder.noted(version).ok().flatten();
     let facts = folder.facts_of(version);

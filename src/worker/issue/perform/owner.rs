@@ -1,4 +1,4 @@
-//! Whose certificates lie in the directory. The program of one CA environment does not put its
+//! Whose certificates are in the directory. The program of one CA environment does not put its
 //! certificates in the place of those of another, as its store is not used by another.
 
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! What is installed under a name of before and cannot be taken over as it lies there. It is held, and a
-//! person has it fetched for the new name, with its own key: nothing is ordered.
+//! What is installed under a name of before and cannot be taken over as it is there. It is held,
+//! and a person has it fetched for the new name, with its own key: nothing is ordered.
 
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;

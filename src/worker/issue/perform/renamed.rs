@@ -77,7 +77,7 @@ impl<'a> Task<'a> {
         Ok(found)
     }
 
-    /// What is installed under names of before and is nobody's yet, from the newest on.
+    /// What is installed under names of before and belongs to no section yet, from the newest on.
     pub(super) fn left_pairs(&self, rows: &[CertificateRow]) -> Vec<(String, Installed)> {
         let now = self.now();
         let pairs = rows.iter().filter_map(|row| {
@@ -265,7 +265,7 @@ impl<'a> Task<'a> {
         Ok(true)
     }
 
-    /// Goes on with this order, in the place of one that was begun and not made.
+    /// Continues with this order, in the place of one that was started and not made.
     pub(super) fn begin_with(&mut self, order: Order) {
         let progress = self.progress();
         (progress.hold, progress.again) = (None, false);

@@ -1,4 +1,4 @@
-//! What servers read is not what was installed: damage of ours is mended, and a certificate that
+//! What servers read is not what was installed: damage of ours is repaired, and a certificate that
 //! this program did not install is never written over by itself.
 
 use super::super::by_hand::fetch_again;
@@ -177,7 +177,7 @@ impl Task<'_> {
         true
     }
 
-    /// A person says that what lies in the place of the installed certificate is right: it is taken
+    /// A person says that what is in the place of the installed certificate is right: it is taken
     /// over where it is what is wanted.
     pub(in crate::worker::issue) async fn accept(&mut self) -> Result<(), StoreError> {
         self.accept_unnoted().await?;

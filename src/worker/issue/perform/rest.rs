@@ -1,5 +1,5 @@
-//! What is left to do for a certificate that rests: what failed on a way that nobody goes any more is
-//! forgotten, and an order for it that is open under a name of before goes on here.
+//! What is left to do for a certificate that rests: what failed in a step that is no longer taken
+//! is forgotten, and an order for it that is open under a name of before continues here.
 
 use super::super::certificate::Certificate;
 use super::super::task::{Alone, Task};
@@ -91,8 +91,8 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Goes on with an order for what is installed that is open under a name of before, or that lies in
-    /// its folder and is not known to this store: else the renewal would be ordered twice.
+    /// Continues with an order for what is installed that is open under a name of before, or that
+    /// is in its folder and is not known to this store: else the renewal would be ordered twice.
     pub(super) async fn takes_an_open_order(
         &mut self,
         certificate: &Certificate,

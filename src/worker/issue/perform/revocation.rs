@@ -127,8 +127,8 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Goes on with a revocation that the files of a certificate tell of, and this store does not: the
-    /// CA says how it stands.
+    /// Continues with a revocation that the files of a certificate tell of, and this store does
+    /// not: the CA tells its state.
     pub(super) fn goes_on_revoking(&mut self, noted: Option<&str>, serial: &str) {
         let Some(noted) = noted.filter(|_| self.row.progress.revocation.is_none()) else {
             return;
@@ -166,7 +166,7 @@ impl Task<'_> {
         self.revocation_refused(words, None);
     }
 
-    /// People hear of it, and everything else of the certificate goes on.
+    /// People hear of it, and everything else of the certificate continues.
     fn revocation_refused(&mut self, words: String, hint: Option<String>) {
         self.say("held", format!("the revocation: {words}"));
         let since = self.now();

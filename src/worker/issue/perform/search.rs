@@ -9,16 +9,16 @@ use crate::ca::issuing::{Found, Intent};
 /// How often an order is sent at most while no answer comes.
 const ORDERS: u32 = 2;
 
-/// The clock of a machine may be set by so much between two processes: one that differs by more orders
-/// nothing (`examine_clock`).
+/// The clock of a machine may be set by this much between two processes: one that differs by more
+/// orders nothing (`examine_clock`).
 const STEP: SignedDuration = SignedDuration::from_mins(5);
 
-/// When the CA does not tell for so long whether it has an order, people hear of it.
+/// When the CA does not tell for this time whether it has an order, that is reported.
 const UNCLEAR: SignedDuration = SignedDuration::from_mins(10);
 
 impl Task<'_> {
-    /// When the call for an order ended, at the latest, whoever has set the clock since: by the time
-    /// that this process has lived, and by the clock less what it may have been set by.
+    /// When the call for an order ended, at the latest, even if the clock was set since: by the
+    /// time that this process has lived, and by the clock less what it may have been set by.
     fn certainly_ended(&self, intent: &Intent) -> Option<Timestamp> {
         let (now, steady) = (self.now(), self.issuer.ports.clock.steady());
         let ended_at = intent.ended_at?;
@@ -74,7 +74,7 @@ impl Task<'_> {
                     self.progress().trouble = Some(words);
                 }
             }
-            // By a wrong clock nobody knows whether the CA would show the order by now.
+            // By a wrong clock it is not known whether the CA would show the order by now.
             Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => {}
             Ok(Found::No) => self.not_found(),
             // Whatever it says of this question, it says nothing of the order.

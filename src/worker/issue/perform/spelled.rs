@@ -9,7 +9,7 @@ use crate::issuance::wanted::{as_duplicate, duplicate_of, product_of};
 use crate::store::StoreError;
 
 impl Task<'_> {
-    /// Looks, once the CA has told which product is meant, for a certificate that was ordered by
+    /// Searches, once the CA has told which product is meant, for a certificate that was ordered by
     /// another spelling of it. True: nothing is ordered now.
     pub(super) async fn has_by_another_spelling(
         &mut self,

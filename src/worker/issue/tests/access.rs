@@ -88,7 +88,7 @@ async fn a_key_that_is_a_link_is_told_and_its_file_not_touched() {
     assert_eq!(mode(&outside), 0o644);
     let trouble = world.row("joe").await.progress.trouble.unwrap();
     assert!(trouble.contains("privkey.pem is a link"), "{trouble}");
-    // The person who put it there mends it.
+    // The person who put it there repairs it.
     set_mode(&outside, 0o600);
     world.clock.advance(SignedDuration::from_hours(1));
     world.run(&wanted, 60).await;

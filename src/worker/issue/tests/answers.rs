@@ -153,7 +153,7 @@ async fn an_order_without_an_answer_is_not_given_up_by_a_wrong_clock() {
     assert_eq!(world.ca.count(Verb::Submit), 1);
 }
 
-/// By a clock that somebody sets ahead, the time before "there is no such order" is not over.
+/// By a clock that is set ahead, the time before "there is no such order" is not over.
 #[tokio::test]
 async fn a_clock_that_is_set_ahead_makes_no_search_sure() {
     for is_another_process in [false, true] {

@@ -1,4 +1,5 @@
-//! A renewal that was begun and is not due any more: by a wrong clock, or by another `renew_before`.
+//! A renewal that was started and is not due any more: by a wrong clock, or by another
+//! `renew_before`.
 
 use super::*;
 use crate::issuance::Step;

@@ -1,4 +1,4 @@
-//! What lies in the directory while the store is lost: nothing is ordered that is there, and nothing
+//! What is in the directory while the store is lost: nothing is ordered that is there, and nothing
 //! is written over.
 
 use super::*;

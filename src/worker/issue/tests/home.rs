@@ -67,7 +67,7 @@ async fn a_directory_that_is_gone_is_told_at_once_and_nothing_is_bought() {
         }
         let directory = world.folder.path().join(place);
         let there = |options: &mut IssueOptions| options.directory.clone_from(&directory);
-        // Who only looks finds no name of a directory.
+        // A command that only reads finds no name of a directory.
         for home in ["", "new"] {
             let issuer = world.job(&wanted, |options| {
                 alone(home)(options);

@@ -1,5 +1,5 @@
-//! A folder or a file lies in the place of the link to what counts: it is named, it stays, and nothing is
-//! bought that could not be installed.
+//! A folder or a file is in the place of the link to what counts: it is named, it stays, and
+//! nothing is bought that could not be installed.
 
 use super::*;
 use crate::issuance::progress::HoldKind;
@@ -22,7 +22,7 @@ impl World {
         std::fs::rename(path, self.folder.path().join("moved")).unwrap();
     }
 
-    /// That it is told what lies there, where, and what to do.
+    /// That it is told what is there, where, and what to do.
     fn is_told(&self, words: &str, what: &str) {
         let path = self.at("joe/current");
         let expected = format!("{} is a {what}", path.display());

@@ -1,4 +1,4 @@
-//! What servers read is not what was installed: damage is mended without an order, and a foreign
+//! What servers read is not what was installed: damage is repaired without an order, and a foreign
 //! certificate is said and stays.
 
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ impl World {
         Standing { live, decision }
     }
 
-    /// Another certificate, as somebody puts it into a version of joe's folder by hand.
+    /// Another certificate, as a person puts it into a version of joe's folder by hand.
     pub(super) async fn put_foreign(&self, version: &str) {
         let mut other = self.certificate("ann");
         other.subject = self.certificate("joe").subject;

@@ -63,7 +63,7 @@ async fn nothing_is_ordered_while_a_ca_does_not_tell_whether_it_has_the_order() 
         }
         assert_eq!(world.ca.held().len(), 1);
     }
-    // A person who has looked in the portal orders one.
+    // A person who has checked the portal orders one.
     world.ca.change(|ca| ca.becomes = OrderState::Issued);
     world.by_hand(&wanted, ByHand::Again).await.unwrap();
     world.run(&wanted, 60).await;

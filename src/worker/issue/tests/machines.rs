@@ -73,7 +73,7 @@ async fn another_directory_takes_over_only_what_nobody_works_on() {
     let why = again().await.unwrap().unwrap_err();
     assert!(why.contains("another process"), "{why}");
     assert_eq!(world.row("joe").await.home.as_deref(), Some("here"));
-    // The worker that had it goes on as if nothing had been.
+    // The worker that had it continues as if nothing had been.
     let write = crate::store::orders::CertificateWrite {
         fence: lease.fence.clone(),
         progress: lease.row.progress,

@@ -1,4 +1,4 @@
-//! S/MIME: a mailbox hangs on a domain of the client.
+//! S/MIME: a mailbox depends on a domain of the client.
 
 use super::*;
 

@@ -1,5 +1,5 @@
-//! What is wrong on this machine: the next run sees whether it was mended, and a wrong clock judges
-//! nothing.
+//! What is wrong on this machine: the next run sees whether it was repaired, and a wrong clock
+//! judges nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -38,7 +38,7 @@ async fn a_renewal_that_is_open_goes_on_where_its_folder_was_moved() {
         world.clock.advance(SignedDuration::from_hours(24 * 61));
         world.run(&first, 10).await;
         assert_eq!(world.ca.held().len(), 2);
-        // To the new name, or to one that nobody uses.
+        // To the new name, or to one that is not used.
         std::fs::rename(world.at("www"), world.at(name)).unwrap();
         let wanted = [world.named("web", BY_NAME, OLD)];
         world.run(&wanted, 10).await;

@@ -1,4 +1,4 @@
-//! What is wanted lies in the directory, under another name or in an older version: it is paid, and
+//! What is wanted is in the directory, under another name or in an older version: it is paid, and
 //! nothing is ordered for it.
 
 use super::renamed::{BY_KEY, BY_NAME, NEW, OLD};
@@ -34,7 +34,7 @@ impl World {
 
 #[tokio::test]
 async fn a_second_rename_after_a_folder_was_moved_takes_the_newest_that_is_whole() {
-    // The names before and after the one that lies there, by the alphabet.
+    // The names before and after the one that is there, by the alphabet.
     for (old, new) in [("www", "abc"), ("abc", "www")] {
         let world = World::new().await;
         world.run(&[world.named(old, BY_NAME, OLD)], 60).await;

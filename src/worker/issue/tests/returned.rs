@@ -1,5 +1,5 @@
-//! A section gets a name that it had before. What was renewed meanwhile lies under the other name, and
-//! the older pair still lies under this one.
+//! A section gets a name that it had before. What was renewed meanwhile is under the other name,
+//! and the older pair still is under this one.
 
 use super::renamed::{BY_NAME, OLD};
 use super::*;
@@ -7,7 +7,7 @@ use super::*;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 impl World {
-    /// `www` became `web`, which was renewed after so many days.
+    /// `www` became `web`, which was renewed after a number of days.
     async fn renewed_as_web(days: i32) -> (Self, [Certificate; 1], [Certificate; 1]) {
         let world = Self::new().await;
         let www = [world.named("www", BY_NAME, OLD)];

@@ -1,4 +1,4 @@
-//! Records of orders that are taken away, lead elsewhere, cannot be written, or cannot be removed.
+//! Records of orders that are removed, lead elsewhere, cannot be written, or cannot be removed.
 
 use prevalidate_providers::memory::MemoryFault;
 
@@ -113,14 +113,14 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
         world.row("www").await.progress.order.is_some(),
         "the CA has it"
     );
-    // Somebody removes one: the CA is not asked in a loop, and nothing is written.
+    // A person removes one: the CA is not asked in a loop, and nothing is written.
     zones.take(OWNER, "a-value");
     let asked = world.ca.count(Verb::Look);
     go(&world, &job(&world, &zones, &other), 120).await;
     let asked = world.ca.count(Verb::Look) - asked;
     assert!((1..20).contains(&asked), "{asked}");
     assert!(zones.values(OWNER).is_empty());
-    // Wanted again, it goes on, with its records.
+    // Wanted again, it continues, with its records.
     world.want(std::slice::from_ref(&one)).await;
     go(&world, &job(&world, &zones, &one), 60).await;
     assert!(has_both(&zones));

@@ -1,4 +1,4 @@
-//! What is taken over from another name while something else goes on: a renewal that is open, old
+//! What is taken over from another name while something else continues: a renewal that is open, old
 //! versions that are removed, a worker that has the other name in hand.
 
 use super::renamed::{BY_KEY, BY_NAME, NEW, OLD};
@@ -6,7 +6,7 @@ use super::*;
 use crate::store::orders::{CertificateClaim, CertificateLease};
 
 impl World {
-    /// Another worker has this certificate in hand for so many seconds.
+    /// Another worker has this certificate in hand for a number of seconds.
     async fn in_hand(&self, name: &str, seconds: i64) -> CertificateLease {
         let (orders, now) = (self.store.orders(), self.clock.now());
         let names = [name.to_owned()];
@@ -139,7 +139,7 @@ async fn names_that_are_exchanged_order_nothing_where_no_old_version_is_kept() {
             world.have(&wanted, 2).await;
         }
     }
-    // What nobody wants there is removed.
+    // What is not wanted there is removed.
     world
         .by_hand(&[named("b", BY_NAME, NEW)], ByHand::Fetch)
         .await

@@ -1,5 +1,5 @@
-//! A pair lies in a folder that no section names, and nothing tells its order: the store is lost, and so
-//! is the note beside it. It is held, and a person says whether it is the wanted one.
+//! A pair is in a folder that no section names, and nothing tells its order: the store is lost, and
+//! so is the note beside it. It is held, and a person says whether it is the wanted one.
 
 use super::renamed::{BY_NAME, NEW, OLD};
 use super::*;
@@ -19,7 +19,7 @@ async fn a_pair_without_its_note_under_another_name_is_held_and_taken_by_hand() 
     let world = World::new().await.with_nothing_but_files().await;
     let before = world.live("www").unwrap().facts;
     let wanted = [world.named("web", BY_NAME, OLD)];
-    // Before anybody was asked nothing is taken.
+    // Before the person was asked nothing is taken.
     world.want(&wanted).await;
     world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
     for _ in 0..2 {
@@ -92,7 +92,7 @@ async fn an_unnoted_pair_that_is_not_what_is_wanted_holds_nothing() {
                 std::fs::write(world.at("www/.ca"), "other.example.ch\n").unwrap();
                 host = Some("ca.example.ch");
             }
-            // What lies there was not issued by one.
+            // What is there was not issued by one.
             _ => host = Some("127.0.0.1:1"),
         }
         let wanted = [vec![one], others].concat();

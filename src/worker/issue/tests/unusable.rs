@@ -1,5 +1,5 @@
-//! What no server can use in the place of a file: a folder, a link to itself, a pipe. And a bundle that
-//! is not what was written, and folders that others can write.
+//! What no server can use in the place of a file: a folder, a link to itself, a pipe. And a bundle
+//! that is not what was written, and folders that other users can write.
 
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
@@ -134,7 +134,7 @@ async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(world.ca.calls().len(), calls, "no CA is asked: {words}");
     }
-    // Without the password it cannot be made: that is told, and all else goes on.
+    // Without the password it cannot be made: that is reported, and all else continues.
     std::fs::remove_file(&path).unwrap();
     std::fs::remove_file(&secret).unwrap();
     world.run(&wanted, 60).await;

@@ -1,4 +1,4 @@
-//! What else stands at the names of an order's records: the records of proofs, and of other orders.
+//! What else is at the names of an order's records: the records of proofs, and of other orders.
 
 use jiff::SignedDuration;
 

@@ -13,14 +13,15 @@ use crate::worker::crashpoint::reach;
 use crate::worker::issue::task::Task;
 use crate::worker::memory::with_memory;
 
-/// Between two looks at name servers that do not have the record yet, and at what a record waits for.
+/// Between two checks at name servers that do not have the record yet, and at what a record waits
+/// for.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
-/// While name servers do not have a record, its provider is asked so often whether it has it.
+/// While name servers do not have a record, its provider is asked this often whether it has it.
 const WRITE_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
 impl Task<'_> {
-    /// Writes the records, and looks whether every name server has them.
+    /// Writes the records, and checks whether every name server has them.
     pub(in super::super) async fn publish(&mut self) -> Result<(), StoreError> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(());
@@ -72,7 +73,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Whether the provider is told to write it, for the first time or once more: somebody may have
+    /// Whether the provider is told to write it, for the first time or once more: a person may have
     /// removed it before every name server had it.
     fn is_to_be_written(&self, record: &Record) -> bool {
         let now = self.now();
@@ -206,7 +207,7 @@ impl Task<'_> {
         Ok(false)
     }
 
-    /// A receipt has shown that the record stands.
+    /// A receipt has shown that the record is.
     fn stands(
         &mut self,
         at: usize,
@@ -248,11 +249,11 @@ impl Task<'_> {
     }
 }
 
-/// What came of writing a record.
+/// The outcome of writing a record.
 enum Wrote {
     /// It was not written, and what happens next is noted.
     Nothing,
     Record,
-    /// Others have to write it, in words.
+    /// The message that the zone's own writer must write it.
     ByOthers(String),
 }

@@ -114,7 +114,7 @@ impl Task<'_> {
         Ok(Err(Left::Failed(format!("{}: {why}", record.owner))))
     }
 
-    /// Whether no name server that answers has a record that others remove.
+    /// Whether no name server that answers has a record that a foreign writer removes.
     async fn is_gone(&self, record: &Record) -> bool {
         let mut host = record.owner.as_str();
         while let Some(rest) = host.strip_prefix('_').and_then(|rest| rest.split_once('.')) {
