@@ -51,8 +51,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::{self, Output};
 
-/// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, with nobody
-/// watching.
+/// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, without a
+/// person who watches.
 #[derive(Debug, Parser)]
 #[command(
     name = "prevalidate",
@@ -200,7 +200,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The graver of two: what a person must mend counts before what passes by itself.
+    /// The more severe of two: what a person must repair counts before what passes by itself.
     fn graver(self, other: Self) -> Self {
         let rank = |exit: Self| match exit {
             Self::Done => 0,
@@ -291,7 +291,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(output_options(&cli.global));
-    // Nobody watches a daemon: what it does stands in its log.
+    // What a daemon does is in its log.
     let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
     let in_json = matches!(&cli.command, Command::Serve(args) if args.logs_json(&cli.global));
     if let Some(fault) = output::log::start(cli.global.verbose.max(least), in_json) {
@@ -330,8 +330,8 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// Keys and tokens lie in memory: no core file of this process is written, and no other process of
-/// the same user reads its memory. Where that is not to be had, it goes on without.
+/// Keys and tokens are in memory: no core file of this process is written, and no other process of
+/// the same user reads its memory. Where that is not to be had, it continues without.
 fn leave_no_core() {
     use rustix::process::{DumpableBehavior, Resource, Rlimit};
     let nothing = Rlimit {

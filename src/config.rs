@@ -138,7 +138,7 @@ pub struct CaSettings {
     pub url: Url,
     /// The most calls in a stretch of time.
     pub rate: Rate,
-    /// Whether a TXT value below a domain may stand where an alias of its name leads.
+    /// Whether a TXT value below a domain may be where an alias of its name leads.
     pub follow_aliases: bool,
     /// What the CA is called in CAA records; at least one name.
     pub caa_names: Vec<String>,
@@ -180,7 +180,7 @@ pub struct ClientDomain {
     pub provider: Option<Arc<str>>,
 }
 
-/// `[provider.NAME]`, as it stands; its adapter reads it. Paths in it are absolute.
+/// `[provider.NAME]`, as it is; its adapter reads it. Paths in it are absolute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProviderTable {
     /// The line of its heading.
@@ -198,7 +198,7 @@ pub struct PropagationSettings {
     pub general: Judging,
     /// `[propagation.zone.NAME]`, in A-labels: what is different there.
     pub zones: BTreeMap<String, Judging>,
-    /// The first interval between two looks.
+    /// The first interval between two listings.
     pub poll: Duration,
     /// From the gate to the call to the CA.
     pub settle: Duration,
@@ -219,13 +219,13 @@ pub struct PropagationSettings {
 pub struct WorkerSettings {
     /// Domains worked on at once.
     pub concurrency: u32,
-    /// How long one `run` stays to see things through; the next one goes on from there.
+    /// How long one `run` stays to see things through; the next one continues from there.
     pub wait: Duration,
-    /// How long the hold of a worker on a domain lasts when the worker dies.
+    /// How long the lease of a worker on a domain lasts when the worker dies.
     pub lease: Duration,
-    /// How old the last look at a client may be while a daemon runs.
+    /// How old the last listing of a client may be while a daemon runs.
     pub look_every: Duration,
-    /// How long a daemon that ends lets what is under way go on.
+    /// How long a daemon that ends lets what is under way continue.
     pub drain: Duration,
 }
 

@@ -1,12 +1,12 @@
-//! Who is told of what, and how: from a picture of all domains to messages, and to whatever brings
+//! Who is told of what, and how: from a snapshot of all domains to messages, and to whatever brings
 //! them to people.
 //!
-//! [`concern`] says what is wrong now, [`decide`] what of that somebody has not been told yet (both
+//! [`concern`] says what is wrong now, [`decide`] what of that a sink has not been told yet (both
 //! pure), [`Notice`] is what is said, a [`Carrier`] brings it: [`carrier`] has the four there are.
-//! [`Notifier`] goes through it once for a picture; in a daemon [`follow`] keeps it away from the
-//! loop that makes the pictures.
+//! [`Notifier`] goes through it once for a snapshot; in a daemon [`follow`] keeps it away from the
+//! loop that makes the snapshots.
 //!
-//! What each sink has been told stands in the store, topic by topic, and only changes hands by
+//! What each sink has been told is in the store, topic by topic, and only changes hands by
 //! comparing it: in a fleet one machine tells, and a message whose receiver may not have got it is
 //! sent again with the same id.
 
@@ -48,7 +48,7 @@ pub struct Failure {
     pub is_open: bool,
     /// Some of those who are to be told were: it is not tried again.
     pub in_part: bool,
-    /// How long the other side wants to be left alone.
+    /// How long a pause the receiver asks for.
     pub retry_after: Option<Duration>,
 }
 
@@ -63,7 +63,7 @@ impl Failure {
         }
     }
 
-    /// Nobody knows whether it arrived.
+    /// It is not known whether it arrived.
     pub fn open(message: impl Into<String>) -> Self {
         Self {
             is_open: true,
@@ -80,11 +80,11 @@ impl Failure {
     }
 }
 
-/// One `[[notify]]`: what it is told, and what brings it there.
+/// One `[[notify]]`: what it is sent, and what carries it.
 pub struct Sink {
     /// Its name, the same on every machine that shares the store.
     pub name: String,
-    /// What it is told.
+    /// What it is sent.
     pub wants: Wants,
     /// What brings it there.
     pub carrier: Box<dyn Carrier>,
@@ -95,9 +95,9 @@ pub struct Sink {
 pub struct Wants {
     /// These topics.
     pub topics: Vec<Topic>,
-    /// Of these only what is at least so grave.
+    /// Of these only what is at least so severe.
     pub severity: Severity,
-    /// What stays as it is is told again after this time.
+    /// What stays as it is is reported again after this time.
     pub repeat: SignedDuration,
     /// The same for what is critical.
     pub repeat_critical: SignedDuration,
@@ -119,15 +119,15 @@ impl Wants {
     }
 }
 
-/// How quickly something is told.
+/// How quickly something is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// After a message about a topic, what else comes up is gathered for so long: many domains are
-    /// one message.
+    /// After a message about a topic, what else comes up is gathered for this time: many domains
+    /// are one message.
     pub gather: SignedDuration,
     /// A CA that cannot be asked is told of after this time: most such troubles pass.
     pub doubt: SignedDuration,
-    /// A step that failed so often in a row is told of.
+    /// A step that failed this often in a row is reported.
     pub failures: u32,
     /// A message that could not be delivered is tried without waiting any longer: the next occasion
     /// may be tomorrow.
@@ -142,7 +142,7 @@ impl Pace {
         failures: 1,
         impatient: true,
     };
-    /// For who looks all the time. Five failures in a row are most of an hour.
+    /// For a program that checks all the time. Five failures in a row are most of an hour.
     pub const DAEMON: Self = Self {
         gather: SignedDuration::from_mins(5),
         doubt: SignedDuration::from_mins(10),

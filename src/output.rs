@@ -2,7 +2,7 @@
 //! everything else to standard error.
 //!
 //! What is printed may come from a CA, a zone or a person: control characters are escaped on the
-//! way out, always (faults N07). A reader that went away (`| head`) is no error: printing just
+//! way out, always (faults N07). A reader that went away (`| head`) is not an error: printing just
 //! stops (faults N05).
 
 mod list;
@@ -64,7 +64,7 @@ pub struct Options {
     pub color: Color,
 }
 
-/// What stands at the other end of a stream.
+/// What is at the other end of a stream.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terminal {
     /// A terminal, not a pipe or a file.
@@ -213,7 +213,7 @@ impl Output {
         }
     }
 
-    /// The result as a JSON document, on one line unless a person looks at it; nothing unless JSON
+    /// The result as a JSON document, on one line unless it goes to a terminal; nothing unless JSON
     /// was asked for.
     pub fn json(&self, result: &impl Serialize) {
         if !self.is_json() {
@@ -253,7 +253,7 @@ impl Output {
         }
     }
 
-    /// Something that will need somebody.
+    /// Something that will need a person.
     pub fn warn(&self, message: &str, hint: Option<&str>) {
         self.say("warning", AnsiColor::Yellow, message, hint);
     }
@@ -263,7 +263,7 @@ impl Output {
         self.say("error", AnsiColor::Red, message, hint);
     }
 
-    /// What only those want to know who asked for more.
+    /// What is shown only with `-v`.
     pub fn detail(&self, message: &str) {
         if self.options.verbose && !self.options.quiet {
             self.print(&self.stderr, &format!("{}\n", escape(message)));
@@ -298,8 +298,8 @@ impl Output {
         self.print(&self.stderr, &text);
     }
 
-    /// Asks on the terminal whether to go on; only a whole `yes` does. `None` when nobody is there
-    /// to be asked.
+    /// Asks on the terminal whether to continue; only a whole `yes` does. `None` when standard
+    /// input is not a terminal.
     pub fn confirm(&self, question: &str) -> Option<bool> {
         if !(self.stderr.terminal.is_terminal && io::stdin().is_terminal()) {
             return None;
@@ -316,8 +316,8 @@ impl Output {
         Some(read.is_ok() && answer.trim().eq_ignore_ascii_case("yes"))
     }
 
-    /// Asks on the terminal; an empty answer is the default. `None` when nobody is there to be asked,
-    /// or when the answer is empty and there is no default.
+    /// Asks on the terminal; an empty answer is the default. `None` when standard input is not a
+    /// terminal, or when the answer is empty and there is no default.
     pub fn ask(&self, question: &str, default: &str) -> Option<String> {
         if !(self.stderr.terminal.is_terminal && io::stdin().is_terminal()) {
             return None;
@@ -337,7 +337,7 @@ impl Output {
     }
 
     /// A bar on standard error for `len` things to do; shows only on a terminal, for text, and
-    /// neither when quiet nor beside the lines of who asked for more.
+    /// neither when quiet nor beside the lines of `-v`.
     pub fn progress(&self, len: u64, what: &str) -> Progress<'_> {
         let Options { quiet, verbose, .. } = self.options;
         let Terminal {
@@ -351,7 +351,7 @@ impl Output {
         Progress::new(bar, &self.bar)
     }
 
-    /// Whether nobody reads the results any more: there is no point in producing more of them.
+    /// Whether the results are not read any more: there is no point in producing more of them.
     pub fn is_closed(&self) -> bool {
         lock(&self.stdout.sink).broken.is_some()
     }

@@ -1,4 +1,4 @@
-//! How domains stand, as people and programs see it: from the store's rows to the objects of
+//! The states of domains, as people and programs see them: from the store's rows to the objects of
 //! `status --output json` and of the daemon's interface.
 
 mod beside;
@@ -33,7 +33,7 @@ use crate::worker::{Cover, Covering, Target};
 /// What the configuration says that the store does not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Basis<'a> {
-    /// The clients that are looked after.
+    /// The clients of the configuration.
     pub targets: &'a [Target],
     /// The names of the providers.
     pub providers: &'a BTreeSet<String>,
@@ -75,7 +75,7 @@ pub struct DomainView {
     pub attempt: Option<AttemptView>,
     /// For what it waits, since when, and until when; `null` while it waits for nothing.
     pub waiting: Option<Waiting>,
-    /// Validating resolvers refuse the zone, as far as the last look knows.
+    /// Validating resolvers refuse the zone, as far as the last check knows.
     pub bogus: Option<Bogus>,
     /// The next step in one word.
     pub next: &'static str,
@@ -94,7 +94,7 @@ pub struct DomainView {
     /// How often its next step, or the removal of a value, failed in a row.
     #[serde(skip)]
     pub failures: u32,
-    /// Other people's TXT values changed beside ours.
+    /// Foreign TXT values changed beside ours.
     #[serde(skip)]
     pub others_changed: Option<OthersChanged>,
 }
@@ -115,12 +115,12 @@ impl DomainView {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
     }
 
-    /// How grave its standing is.
+    /// How severe its standing is.
     pub fn gravity(&self) -> Gravity {
         self.gravity_with(self.danger)
     }
 
-    /// The same by margins of somebody's own.
+    /// The same by margins that the caller gives.
     pub fn gravity_with(&self, danger: Danger) -> Gravity {
         let judged = Judged {
             state: self.state,
@@ -132,7 +132,7 @@ impl DomainView {
         judged.gravity()
     }
 
-    /// Whether it is held because a person wants it so: then it does not go on by itself.
+    /// Whether it is held because a person wants it so: then it does not continue by itself.
     pub fn is_withdrawn(&self) -> bool {
         self.attempt
             .as_ref()
@@ -165,11 +165,11 @@ impl DomainView {
     }
 }
 
-/// What looks of this run found: the covered domains of each client.
+/// What the listings of this run found: the covered domains of each client.
 pub type Covered = BTreeMap<String, Covering>;
 
-/// Every domain of `rows`, by name and client, and the unmanaged ones. `covered` is what looks of
-/// this run found.
+/// Every domain of `rows`, by name and client, and the unmanaged ones. `covered` is what the
+/// listings of this run found.
 pub async fn views(
     store: &dyn Store,
     rows: Vec<DomainRow>,
@@ -187,8 +187,8 @@ pub async fn views(
     Ok(all)
 }
 
-/// How one domain stands at each of its clients; nothing of where nobody wants it and nothing of it
-/// is left.
+/// The state of one domain at each of its clients; nothing for a client where it is not wanted and
+/// nothing of it is left.
 pub async fn views_of(
     store: &dyn Store,
     domain: &DomainName,
@@ -256,7 +256,7 @@ fn put_together(
     all
 }
 
-/// What looks of this run say of the domain above a row's.
+/// What the listings of this run say of the domain above a row's.
 fn told(covered: &Covered, row: &DomainRow, basis: &Basis<'_>) -> Option<DomainName> {
     covered
         .get(&row.client)
@@ -303,7 +303,7 @@ fn view(
     basis: &Basis<'_>,
     now: Timestamp,
 ) -> Option<DomainView> {
-    // Nobody wants it, it is not at the CA, and nothing of ours is left in DNS.
+    // It is not wanted, it is not at the CA, and nothing of ours is left in DNS.
     if row.origins.is_empty() && row.sighting.registration().is_none() && ledger.is_empty() {
         return None;
     }
@@ -435,8 +435,8 @@ impl DomainView {
         }
     }
 
-    /// A covered domain is as valid as the one above it; that one is only known by name when nobody
-    /// here wants it.
+    /// A covered domain is as valid as the one above it; that one is only known by name when it is
+    /// not wanted here.
     fn counts_with(&mut self, parent: Option<Standing>) {
         let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
             (self.state, self.with_margin) = (State::Valid, true);
@@ -463,7 +463,7 @@ impl DomainView {
     }
 }
 
-/// How a domain stands, as far as those below it share it.
+/// The state of a domain, as far as those below it share it.
 struct Standing {
     state: State,
     with_margin: bool,

@@ -1,6 +1,6 @@
 //! The daemon: a scheduler that keeps the loop going, and an interface over HTTP beside it.
 //!
-//! What all parts of it share stands in [`shared`].
+//! What all parts of it share is in [`shared`].
 
 pub mod access;
 pub mod answer;

@@ -11,7 +11,7 @@ use crate::overview::trouble;
 use crate::store::Store;
 use crate::worker::Target;
 
-/// How old the last look at each client is.
+/// How old the last listing of each client is.
 pub(super) async fn tell(
     store: &dyn Store,
     settings: &Settings,

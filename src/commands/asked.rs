@@ -16,8 +16,8 @@ use crate::worker::Target;
 
 use super::{Exit, Failed, held, wire};
 
-/// For [`names()`] that are only looked up: whoever took them into the inventory has consented to
-/// how they are read.
+/// For [`names()`] that are only looked up: the person who took them into the inventory has
+/// consented to how they are read.
 pub(super) const LOOKUP: bool = true;
 
 /// Reads names as people write them. All bad ones come back at once, before anything was touched;
@@ -188,7 +188,7 @@ fn targets(
 }
 
 /// The rows of the store as the configuration wants them now: what `run` would store before it
-/// looks.
+/// lists.
 pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<DomainRow> {
     let mut rows = wishes(settings).over(rows);
     rows.sort_by(|a, b| a.key.cmp(&b.key));
@@ -200,7 +200,7 @@ pub(super) fn wishes(settings: &Settings) -> Wishes {
     Wishes::new(wire::wanted(settings), settings.left_out.is_empty())
 }
 
-/// What the configuration says about how domains stand.
+/// What the configuration says about the states of domains.
 pub(super) struct Ground {
     targets: Vec<Target>,
     providers: BTreeSet<String>,
@@ -218,8 +218,8 @@ impl Ground {
         }
     }
 
-    /// How every domain of the store and of the configuration stands, by name; unmanaged ones too.
-    /// `covered` is what looks of this run found.
+    /// How every domain of the store and of the configuration is, by name; unmanaged ones too.
+    /// `covered` is what the listings of this run found.
     pub(super) async fn walk<'a>(
         &'a self,
         store: &'a dyn Store,
@@ -239,7 +239,7 @@ impl Ground {
     }
 }
 
-/// Domains as they stand, page by page.
+/// Domains as they are, page by page.
 pub(super) struct Views<'a> {
     walk: Walk<'a>,
     held: Vec<Held>,
@@ -300,7 +300,7 @@ pub(super) fn in_inventory(names: &[DomainName], rows: &[DomainRow]) -> Result<(
     Err(Failed::new(Exit::Usage, lines.join("\n")).with_hint(hint))
 }
 
-/// Refuses names that nobody knows, all at once.
+/// Refuses unknown names, all at once.
 pub(super) fn known(names: &[DomainName], there: &BTreeSet<DomainName>) -> Result<(), Failed> {
     let strange: Vec<&DomainName> = names.iter().filter(|name| !there.contains(name)).collect();
     let Some(first) = strange.first() else {

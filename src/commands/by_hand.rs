@@ -16,8 +16,8 @@ pub(super) fn signed(detail: &str) -> String {
     format!("{detail} (user {})", person())
 }
 
-/// Asks whether to go on, unless `--yes` has said so. What is not agreed to ends as a wrong use:
-/// `nothing` says what was not done, `hint` what else there is where nobody can be asked.
+/// Asks whether to continue, unless `--yes` has said so. What is not agreed to ends as a wrong use:
+/// `nothing` says what was not done, `hint` what else there is without a terminal.
 pub(super) fn agreed(
     question: &str,
     yes: bool,

@@ -23,7 +23,7 @@ pub(super) use show::table;
 pub(super) enum CertificateCommand {
     /// Lists the certificates, when each ends and what is next
     List {
-        /// Lists the orders of the CAs instead, those too that nobody here made
+        /// Lists the orders of the CAs instead, also those that this program did not make
         #[arg(long)]
         at_ca: bool,
     },

@@ -66,7 +66,7 @@ pub(super) async fn check(
 ) -> Result<Exit, Failed> {
     let report = match examine(global, &args, output).await {
         Ok(report) => report,
-        // Monitoring shows one line; whoever looks after it needs the cause in it.
+        // Monitoring shows one line; the person on call needs the cause in it.
         Err(failed) => {
             let text = failed
                 .message
@@ -282,7 +282,7 @@ fn stand(tally: &Tally<'_>, certificates: &[CertificateView], now: Timestamp) ->
     text
 }
 
-/// One line: the gravest first, and not more than fit on a screen.
+/// One line: the most severe first, and not more than fit on a screen.
 fn gravest(findings: &[(Word, String)]) -> String {
     let first = findings.iter().take(3);
     let mut text: String = first.map(|(_, finding)| format!("; {finding}")).collect();
@@ -405,8 +405,8 @@ impl From<Gravity> for Word {
     }
 }
 
-/// The age of the oldest last look at a client that has wanted domains; findings about it go first
-/// among their like.
+/// The age of the oldest last listing of a client that has wanted domains; findings about it go
+/// first among their like.
 async fn ages(
     store: &dyn Store,
     settings: &Settings,

@@ -17,7 +17,7 @@ use crate::webhook::Secret;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Lists all that is wrong with the configuration, at once; asks nobody and changes nothing
+    /// Lists all that is wrong with the configuration, at once; asks no server and changes nothing
     Check {
         /// Does not read the secrets, for machines that do not have them
         #[arg(long)]
@@ -64,7 +64,7 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
         output.warn(&format!("store.url: {doubt}"), None);
     }
     if !settings.left_out.is_empty() {
-        // Each line was told when the configuration was read.
+        // Each line was reported when the configuration was read.
         return Err(Failed::new(
             Exit::Usage,
             "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",

@@ -1,4 +1,4 @@
-//! `prevalidate demo`: the whole life of a few domains on a sandbox of its own, for somebody who
+//! `prevalidate demo`: the whole life of a few domains on a sandbox of its own, for a person who
 //! has never seen it.
 //!
 //! Only the clock, the CA and the name servers are stand-ins ([`stage`]); what acts is the program

@@ -1,5 +1,5 @@
-//! `diagnose`: why a domain does not become valid, and what to do. Looks at everything that has a
-//! say, and changes nothing.
+//! `diagnose`: why a domain does not become valid, and what to do. Reads everything that matters,
+//! and changes nothing.
 
 mod known;
 mod report;
@@ -23,7 +23,7 @@ use report::Report;
 /// Domains examined at once: each asks its own name servers a dozen questions.
 const AT_ONCE: usize = 8;
 
-/// How long an unknown value is taken to have stood there: the grace for servers that reload is
+/// How long an unknown value is taken to have been there: the grace for servers that reload is
 /// over.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(24);
 
@@ -34,14 +34,14 @@ pub(super) struct DiagnoseArgs {
     /// The domains; they need not be in the inventory
     #[arg(required = true, value_name = "DOMAIN")]
     domains: Vec<String>,
-    /// The TXT value that should stand there; otherwise the one that is on its way, if one is
+    /// The TXT value that should be there; otherwise the one that is on its way, if one is
     #[arg(long, value_name = "VALUE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     value: Option<String>,
     /// The name of the record, when it is not the domain itself, such as
     /// `_pki-validation.example.ch`; the aliases that begin there are followed
     #[arg(long, value_name = "NAME")]
     owner: Option<String>,
-    /// The target of the CNAME that should stand there
+    /// The target of the CNAME that should be there
     #[arg(
         long,
         value_name = "TARGET",
@@ -56,7 +56,7 @@ pub(super) struct DiagnoseArgs {
     resolvers: Vec<Resolver>,
     #[command(flatten)]
     part: asked::Part,
-    /// Looks at DNS alone, not at the store, the provider and the CA; does without a configuration
+    /// Checks DNS alone, not the store, the provider and the CA; does without a configuration
     #[arg(long)]
     dns_only: bool,
 }
@@ -147,7 +147,7 @@ impl Given {
         value.map(of)
     }
 
-    /// The record of the attempt that is under way, where nobody named another one and it is more
+    /// The record of the attempt that is under way, where no other one was named and it is more
     /// than a value at the domain.
     fn of_attempt(&self, attempt: Option<&Attempt>) -> Option<Self> {
         if self.value.is_some() || self.owner.is_some() || self.cname.is_some() {

@@ -41,7 +41,7 @@ pub(super) struct DoctorArgs {
     all: bool,
 }
 
-/// What was tried, and what came of it.
+/// What was tried, and the outcome.
 #[derive(Debug, Serialize)]
 struct Finding {
     /// `configuration`, `store`, `ca`, `provider`, `name servers`, `persistent records`,
@@ -50,7 +50,7 @@ struct Finding {
     /// Which of them.
     subject: String,
     ok: bool,
-    /// What the other side said, or what is wrong.
+    /// What the CA or server said, or what is wrong.
     said: String,
     /// What to do.
     hint: Option<String>,
@@ -320,7 +320,7 @@ async fn name_servers(gate: &Gate, domains: Vec<DomainName>) -> Vec<Finding> {
     asked.buffered(AT_ONCE).collect().await
 }
 
-/// Connects to each target, and tells nobody anything: `notify test` does.
+/// Connects to each target, and sends no message: `notify test` does.
 async fn notify(settings: &Settings) -> Vec<Finding> {
     let asked = futures::stream::iter(&settings.notify).map(async |sink| {
         let door = Door::new(sink.allow_private);

@@ -1,5 +1,5 @@
 //! `forecast`: what the next years bring, by week and by CA, before and after each change of the
-//! rules. It reads the configuration and the store, asks nobody, and changes nothing.
+//! rules. It reads the configuration and the store, asks no server, and changes nothing.
 
 mod report;
 mod show;

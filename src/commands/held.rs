@@ -28,7 +28,7 @@ fn said(held: &Held) -> String {
     )
 }
 
-/// Says it of one row; `None` when nobody works on it.
+/// Says it of one row; `None` when no worker works on it.
 pub(super) async fn tell_of(
     store: &dyn Store,
     key: &RowKey,

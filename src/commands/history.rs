@@ -1,4 +1,4 @@
-//! `history`: everything that was done for a domain, when, by which run, with the other side's
+//! `history`: everything that was done for a domain, when, by which run, with the CA or server's
 //! words.
 
 use std::collections::BTreeSet;

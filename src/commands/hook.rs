@@ -1,6 +1,6 @@
 //! `hook`: for DNS pipelines. The zones or names that changed go in; domains of the inventory at or
-//! below them are looked after now. A hint, never an order: called twice, or for names that nobody
-//! keeps here, it does no harm (faults H08, H13).
+//! below them are checked now. A hint, never an order: called twice, or for names that are not kept
+//! here, it does no harm (faults H08, H13).
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -81,8 +81,8 @@ struct Changed {
     left_out: Vec<String>,
 }
 
-/// Everything that was named. A bad name costs only itself, and is told; a list of which most is bad
-/// is no list of names, and is refused.
+/// Everything that was named. A bad name costs only itself, and is reported; a list of which most
+/// is bad is not a list of names, and is refused.
 fn changed(args: &HookArgs, output: &Output) -> Result<Changed, Failed> {
     let (mut names, mut left_out) = (HashSet::new(), Vec::new());
     let typed = args.names.iter().filter(|text| *text != "-");
@@ -110,7 +110,7 @@ fn changed(args: &HookArgs, output: &Output) -> Result<Changed, Failed> {
     left_out
         .iter()
         .for_each(|message| output.error(message, None));
-    // These were told where they were read.
+    // These were reported where they were read.
     left_out.extend(lines);
     Ok(Changed { names, left_out })
 }

@@ -206,7 +206,7 @@ async fn take_in(
     for (place, names) in &found.places {
         for name in names.iter().cloned().collect::<BTreeSet<_>>() {
             let of_name = by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
-            // Without a client that somebody chose, a domain that is known stays where it is.
+            // Without a client that a person chose, a domain that is known stays where it is.
             let here = of_name.iter().find(|row| row.client == place.target.key);
             let row = here.or_else(|| {
                 let mut kept = of_name.iter().filter(|row| !row.origins.is_empty());
@@ -385,7 +385,7 @@ fn refuse_strangers(
     })
 }
 
-/// Takes the wish back; returns the domains that were wanted until now.
+/// Withdraws the domains; returns the domains that were wanted until now.
 async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainName>, Failed> {
     let now = wire::clock().now();
     let added = |row: &&&DomainRow| row.origins.contains(&Origin::Added);
@@ -404,7 +404,7 @@ async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainNam
     Ok(names)
 }
 
-/// Names the values that stand in DNS until the next run.
+/// Names the values that are in DNS until the next run.
 async fn say_what_stays(
     store: &dyn Store,
     meant: &[&DomainRow],

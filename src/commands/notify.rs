@@ -20,18 +20,18 @@ use crate::store::{Store, StoreError};
 /// and it comes again tomorrow.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// So many names of a topic are listed.
+/// This many names of a topic are listed.
 const LISTED: usize = 10;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum NotifyCommand {
-    /// Sends a test message to every [[notify]], and says what came of it
+    /// Sends a test message to every [[notify]], and says the outcome
     Test {
         /// Only to this one
         #[arg(long, value_name = "NAME")]
         sink: Option<String>,
     },
-    /// What was told and is not over, and what could not be delivered
+    /// What was reported and is not over, and what could not be delivered
     List,
 }
 
@@ -163,8 +163,8 @@ fn row(known: &Open) -> Vec<Cell> {
     ]
 }
 
-/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and
-/// changes nothing else.
+/// Tells the sinks the states at the end of a run. That it could not be done is said, and changes
+/// nothing else.
 pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Output) {
     if settings.notify.is_empty() {
         return;

@@ -21,7 +21,7 @@ pub(super) struct Which {
 pub(super) struct Order {
     /// The command that ordered it, for the history.
     pub command: &'static str,
-    /// The clients to look at.
+    /// The clients to list.
     pub targets: Vec<Target>,
     /// Only these domains; `None`: all of `targets`.
     pub only: Option<Vec<DomainName>>,
@@ -37,6 +37,6 @@ pub(super) struct Order {
     pub registries: bool,
     /// Whether persistent records are kept, too.
     pub persistent: bool,
-    /// What was asked for and names no domain: it may be one that nobody looks after.
+    /// What was asked for and names no domain: it may be one that is not kept validated.
     pub left_out: Vec<String>,
 }

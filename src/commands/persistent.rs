@@ -69,7 +69,7 @@ async fn list(global: &Global, output: &Output) -> Result<Exit, Failed> {
     Ok(verdict(&views))
 }
 
-/// How every record stands.
+/// The state of every record.
 pub(super) async fn views(
     settings: &Settings,
     store: &dyn Store,

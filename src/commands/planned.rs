@@ -30,7 +30,7 @@ pub(super) struct Standing {
     hint: String,
 }
 
-/// Looks at what is there and decides; nothing is stored and no zone is written.
+/// Reads what is there and decides; nothing is stored and no zone is written.
 pub(super) async fn persistent(
     settings: &Settings,
     ports: &Ports,
@@ -51,7 +51,7 @@ pub(super) async fn persistent(
         step: one.decision.step.as_str(),
         due_at: Some(one.decision.at).filter(|&at| at < Timestamp::MAX),
         reason: match one.decision.step {
-            // Nobody has to know how a look is made.
+            // Callers need not know how a listing is made.
             Next::Look(_) | Next::Confirm(_) => "its name servers are asked again".to_owned(),
             _ => one.decision.why,
         },

@@ -123,9 +123,9 @@ impl Wish {
     }
 }
 
-/// The domains of the inventory, those of persistent records that nobody withdrew, and the names of
-/// certificates whose orders may want records of their own: those that hang on no domain of their
-/// client.
+/// The domains of the inventory, those of persistent records that were not withdrawn, and the names
+/// of certificates whose orders may want records of their own: those that depend on no domain of
+/// their client.
 pub(super) fn asked_about(
     rows: &[DomainRow],
     withdrawn: &BTreeSet<(DomainName, String)>,
@@ -255,7 +255,7 @@ async fn zone_of(
     };
     let form = policy.record.clone();
     let zone = match writer.find_zone(owner.as_str()).await {
-        // Any name may be routed to where others write; nobody there knows zones.
+        // Any name may be routed to a foreign writer; such a provider knows no zones.
         Err(error) if error.kind == ErrorKind::NoZone && !writer.writes() => writer
             .preflight(owner.as_str(), form.kind.into())
             .await

@@ -203,7 +203,7 @@ pub(super) async fn readiness(
     })
 }
 
-/// What sinks hear of: by domain, all that somebody should change before the day.
+/// What sinks hear of: by domain, all that a person should change before the day.
 fn told(report: &Report) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let grave = report
@@ -259,7 +259,8 @@ async fn standing(
     ))
 }
 
-/// The persistent records that the arguments mean: those of a client's domains are told with it.
+/// The persistent records that the arguments mean: those of a client's domains are reported with
+/// it.
 fn kept<'a>(
     wanted: &'a [Wanted],
     args: &ReadinessArgs,
@@ -307,7 +308,7 @@ fn providers(settings: &Settings, clock: &Arc<dyn Clock>, gate: &Arc<Gate>) -> P
 }
 
 /// Why the domain's provider could not write it now; `None` where it could, or where it may pass
-/// without anybody doing anything.
+/// without a person.
 async fn refusal(
     providers: &Providers,
     gate: &Arc<Gate>,

@@ -6,7 +6,7 @@ use crate::output::{Output, cause, hint};
 use crate::overview::DomainView;
 use crate::prevalidation::DomainName;
 
-/// So many different hints are said below a table.
+/// This many different hints are shown below a table.
 const MOST_HINTS: usize = 5;
 
 /// The reasons of a table that do not fit into it.

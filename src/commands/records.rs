@@ -1,4 +1,4 @@
-//! `records`: what must stand in DNS now and what may go, for pipelines that write zones; `--check`
+//! `records`: what must be in DNS now and what may go, for pipelines that write zones; `--check`
 //! holds a planned zone against it. Reads the store only.
 
 mod alias;
@@ -24,7 +24,7 @@ use crate::text::decode;
 pub(super) use format::Format;
 use planned::Planned;
 
-/// TTL of an RRset that nobody has seen yet, seconds.
+/// TTL of an RRset that was not seen yet, seconds.
 const NEW_TTL: u32 = prevalidate_kit::table::DEFAULT_TTL;
 /// Far above any zone file of a person's making.
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
@@ -50,7 +50,7 @@ pub(super) struct RecordsArgs {
     /// another writer keeps
     #[arg(long, conflicts_with = "check")]
     ignore_rules: bool,
-    /// Holds a planned zone against what must stand: a zone file, or JSON {"zone": "…", "txt":
+    /// Holds a planned zone against what must be: a zone file, or JSON {"zone": "…", "txt":
     /// {"NAME": ["VALUE"]}, "cname": {"NAME": "TARGET"}}; `-` is standard input
     #[arg(long, value_name = "FILE")]
     check: Option<PathBuf>,
@@ -67,7 +67,7 @@ pub(super) struct Value {
     ttl: u32,
     value: String,
     provider: String,
-    /// Whether it is known to stand in DNS.
+    /// Whether it is known to be in DNS.
     seen: bool,
     /// The name that the CA asks for: the owner, or one from which aliases lead there.
     #[serde(skip)]
@@ -112,7 +112,7 @@ pub(super) async fn records(
     if let Some(file) = &args.check {
         return check(file, zone, &records, output);
     }
-    // Whom the configuration does not name any more, nobody writes for but the others.
+    // For domains that the configuration does not name any more, only the foreign writers write.
     let by_others = |value: &Value| {
         args.all
             || is_manual(&settings, &value.provider)
@@ -183,7 +183,7 @@ impl Records {
                 records.may_go.push(Value::new(entry, asked, settings));
             }
         }
-        // What one client is done with may be needed at another.
+        // What one client is no longer needed may be needed at another.
         let needed = records.must_stand.clone();
         let is_same = |a: &Value, b: &Value| {
             (&a.owner, a.kind, &a.value, &a.provider) == (&b.owner, b.kind, &b.value, &b.provider)
@@ -348,7 +348,7 @@ fn read(file: &Path) -> Result<String, String> {
         return Err(format!("is larger than {} MiB", MAX_BYTES >> 20));
     }
     let text = decode(&octets).map_err(|fault| format!("{}; {}", fault.message, fault.hint))?;
-    // Names and our values are ASCII; comments, and values of others, may be in any encoding.
+    // Names and our values are ASCII; comments, and foreign values, may be in any encoding.
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -143,7 +143,7 @@ fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
         .with_hint("`prevalidate run` registers it, and gets its first token"))
 }
 
-/// A proof whose renewal is not due yet is nobody's to risk without a word.
+/// A proof whose renewal is not due yet is not risked without an order.
 fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
     let (policy, now) = (wire::policy(settings), wire::clock().now());
     let mut risked = Vec::new();

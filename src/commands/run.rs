@@ -22,8 +22,8 @@ pub(super) struct RunArgs {
     /// Says what would be done, as `plan` does, and does nothing
     #[arg(long, conflicts_with_all = ["wait", "force"])]
     dry_run: bool,
-    /// How long to stay and see things through; the next run goes on from there [default: `wait` of
-    /// [worker], 10m]
+    /// How long to stay and see things through; the next run continues from there [default: `wait`
+    /// of [worker], 10m]
     #[arg(long, value_name = "TIME", value_parser = config::duration)]
     wait: Option<SignedDuration>,
     /// Acts although the guard refuses
@@ -125,7 +125,7 @@ async fn note_force(store: &dyn Store) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What follows the pass: old rows go, the run is noted, and who has to know is told.
+/// What follows the pass: old rows go, the run is noted, and who must know is told.
 async fn finish(
     settings: &Settings,
     store: Arc<dyn Store>,

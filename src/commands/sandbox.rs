@@ -25,7 +25,7 @@ use crate::sandbox::kind::Kind;
 use crate::sandbox::registry::KINDS;
 use crate::sandbox::{Options, Sandbox};
 
-/// The zones of a sandbox for which nobody named others.
+/// The zones of a sandbox without other ones on the command line.
 const DOMAINS: [&str; 2] = ["example.test", "déjà-vu.example"];
 
 #[derive(Debug, clap::Args)]
@@ -97,7 +97,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
     let sandbox = Sandbox::start(options)
         .await
         .map_err(|error| Failed::new(Exit::Usage, error.to_string()))?;
-    // Whole or not at all: who reads it may begin at once.
+    // Whole or not at all: a reader may begin at once.
     let file = place.path().join("prevalidate.toml");
     let next = place.path().join(".prevalidate.toml.new");
     std::fs::write(&next, sandbox.configuration())
@@ -256,7 +256,7 @@ fn requests() -> String {
     )
 }
 
-/// A directory for a sandbox: somebody's own, or one that goes away again.
+/// A directory for a sandbox: one that the user names, or a temporary one.
 pub(super) enum Place {
     /// With the lock that says it is in use; the operating system lets go of it when the process
     /// ends, however it ends.

@@ -32,7 +32,7 @@ use parts::Parts;
 
 /// How often what the store could not take is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How often it is looked whether the store's inventory is still that of the configuration.
+/// How often it is checked whether the store's inventory is still that of the configuration.
 const COMPARE: Duration = Duration::from_secs(600);
 /// How long the store may take to let go.
 const CLOSE: Duration = Duration::from_secs(5);
@@ -104,8 +104,8 @@ pub(super) async fn serve(
     }
 }
 
-/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the
-/// process to end.
+/// Opens the store; while it does not answer, for as long as it takes. `None`: the process was told
+/// to end.
 async fn reach(
     settings: &Settings,
     signals: &mut Signals,
@@ -156,7 +156,7 @@ struct Daemon {
     settings: Settings,
     /// Names the process in leases and in the history.
     run: String,
-    /// Who is told, by the settings of the moment.
+    /// The sinks of the current settings.
     notifiers: watch::Sender<Arc<Notifier>>,
     /// The inventory of `settings` is not in the store yet.
     unsynced: bool,
@@ -207,7 +207,7 @@ impl Daemon {
         })
     }
 
-    /// Whoever is to know is told of each picture.
+    /// The notifiers hear of each snapshot.
     fn tell(&self) {
         let (shared, notifiers) = (Arc::clone(&self.shared), self.notifiers.subscribe());
         tokio::spawn(async move {
@@ -219,8 +219,8 @@ impl Daemon {
                 if tokio::spawn(telling).await.is_ok() {
                     return;
                 }
-                // A fault of the program, which was told where it happened (faults W14): nobody
-                // told is worse than told twice.
+                // A fault of the program, which was reported where it happened (faults W14): a
+                // message twice is better than none.
                 shared.metrics.event("panic");
                 tokio::time::sleep(AGAIN).await;
             }
@@ -282,8 +282,8 @@ impl Daemon {
         loop {
             tokio::select! {
                 ended = &mut work => {
-                    // What is under way for a certificate is stored before its effect: cut off,
-                    // it is found by whoever comes next.
+                    // What is under way for a certificate is stored before its effect: cut off, it
+                    // is found by the next process.
                     let both = futures::future::join(keeping, records);
                     let _ = tokio::time::timeout(self.settings.worker.drain, both).await;
                     return self.ended(ended);
@@ -299,8 +299,7 @@ impl Daemon {
                     Signal::Reload if self.shared.draining.is_cancelled() => {}
                     Signal::Reload => self.unless_it_ends(signals, async |daemon| daemon.reload(global).await).await,
                     Signal::End(code) if self.shared.draining.is_cancelled() => {
-                        // What is under way is cut off; whoever comes next finds out what became of
-                        // it.
+                        // What is under way is cut off; the next process finds out the outcome.
                         std::process::exit(code);
                     }
                     Signal::End(_) => self.drain(),
@@ -309,7 +308,7 @@ impl Daemon {
         }
     }
 
-    /// Whoever mends the directory of certificates need not reload.
+    /// A person who repairs the directory of certificates need not reload.
     fn keep_certificates_again(&mut self) {
         let Some(ports) = &self.unkept else { return };
         let made = certificates::issuer_again(&self.settings, ports, &self.run, &self.shared);

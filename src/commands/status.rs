@@ -57,7 +57,7 @@ fn state(word: String) -> State {
         .unwrap_or(State::New)
 }
 
-/// The store, the looks at the clients, what covers what, and the folder of a copy.
+/// The store, the listings of the clients, what covers what, and the folder of a copy.
 type Refreshed = (
     Arc<dyn Store>,
     Vec<Look>,
@@ -205,7 +205,7 @@ struct Listing<'a> {
     book: &'a Book,
     /// The registrable domains among those shown.
     registrable: BTreeSet<String>,
-    /// What hangs on the proofs of domains that were asked for by name.
+    /// What depends on the proofs of domains that were asked for by name.
     needed: Vec<String>,
     /// What cannot be renewed, because the proof of a domain is held.
     at_stake: Vec<String>,
@@ -267,7 +267,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// What hangs on the proof of the domain.
+    /// What depends on the proof of the domain.
     fn weigh(&mut self, view: &DomainView) {
         let (domain, shown) = (view.domain.as_str(), view.domain.both_forms());
         if view.state == State::Held {

@@ -1,4 +1,4 @@
-//! `store`: what is done with the database as a whole.
+//! `store`: what is no longer needed the database as a whole.
 
 use serde::Serialize;
 
@@ -147,7 +147,7 @@ async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// What stands on the command line, else what the configuration says.
+/// The value of the command line, else of the configuration.
 fn named<'a>(url: Option<&'a str>, settings: Option<&'a Settings>) -> Result<Named<'a>, Failed> {
     match (url, settings) {
         (Some(url), _) => Ok(Named {

@@ -1,5 +1,5 @@
-//! What a pass leaves behind: how the domains stand, what stays in DNS, and the exit status that
-//! follows from it.
+//! What a pass leaves behind: the states of the domains, what stays in DNS, and the exit status
+//! that follows from it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,7 +59,7 @@ impl Writers {
 }
 
 impl Scope {
-    /// Reads the inventory page by page: nobody holds the rows of 100,000 domains.
+    /// Reads the inventory page by page: the rows of 100,000 domains are never in memory at once.
     pub(super) async fn read(
         settings: &Settings,
         store: &dyn Store,
@@ -79,7 +79,7 @@ impl Scope {
             .only
             .as_ref()
             .map(|only| only.iter().cloned().collect());
-        // Nobody can be asked about the domains of a stray client: what is left of them waits.
+        // No CA can be asked about the domains of a stray client: what is left of them waits.
         let allowed = |row: &&DomainRow| {
             (clients.contains(&row.client) || all_clients && row.origins.is_empty())
                 && named
@@ -107,7 +107,7 @@ impl Scope {
         })
     }
 
-    /// Tells about domains that nobody can look after.
+    /// Tells about domains that cannot be kept validated.
     pub(super) fn warn(&self, output: &Output) {
         for (client, count) in &self.strays {
             let hint = "write the client into the configuration again, or `prevalidate remove` its domains";
@@ -179,7 +179,7 @@ pub(super) struct Look {
     outcome: Outcome,
 }
 
-/// What a look means for the exit status.
+/// What a listing means for the exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Done,
@@ -201,7 +201,7 @@ pub(super) struct Standing {
     state: LedgerState,
     /// Its provider is no longer in the configuration: no run can remove it.
     orphaned: bool,
-    /// Others write it, and take it away.
+    /// A foreign writer writes it and removes it.
     pub(super) by_others: bool,
     /// Why it could not be removed yet, after a try.
     pub(super) error: Option<String>,
@@ -281,7 +281,7 @@ impl Summary {
         self
     }
 
-    /// Without the names that could not be read: one of them may be a domain that nobody renews.
+    /// Without the names that could not be read: one of them may be a domain that is not renewed.
     pub(super) fn without(mut self, left_out: Vec<String>) -> Self {
         if !left_out.is_empty() && self.exit == Exit::Done {
             self.exit = Exit::Incomplete;
@@ -387,7 +387,7 @@ impl Summary {
         }
     }
 
-    /// What stays in DNS, by who has to do something about it.
+    /// What stays in DNS, by the one that must act.
     fn print_records(&self, output: &Output) {
         let ours = self.in_dns.iter().filter(|entry| !entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.partition(|entry| entry.error.is_some());
@@ -497,7 +497,7 @@ pub(super) fn tell_warnings(warnings: &BTreeMap<String, String>, output: &Output
     }
 }
 
-/// What a state means for whoever reads a table.
+/// What a state means for a reader of a table.
 pub(super) fn tone(view: &DomainView) -> Tone {
     match view.state {
         State::Unmanaged => Tone::Dim,
@@ -508,8 +508,8 @@ pub(super) fn tone(view: &DomainView) -> Tone {
     }
 }
 
-/// Guard, then CA, then what the domains asked for say. A look that failed for the moment, or that
-/// a signal came before, is the end only when nothing else is wrong.
+/// Guard, then CA, then what the domains asked for say. A listing that failed for the moment, or
+/// that a signal came before, is the end only when nothing else is wrong.
 pub(super) struct Verdict<'a> {
     looks: &'a [Look],
     unseen: BTreeSet<&'a str>,

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Exit, Failed, Global};
 use crate::output::Output;
 
-/// The commit, where whoever builds the program states it.
+/// The commit, where the build states it.
 const COMMIT: Option<&str> = option_env!("PREVALIDATE_COMMIT");
 
 pub(super) fn version(global: &Global, output: &Output) -> Result<Exit, Failed> {

@@ -42,7 +42,7 @@ use crate::rdap::Rdap;
 use crate::store::StoreError;
 use crate::worker::Target;
 
-/// Finds and reads the configuration; all its faults become one error, its notices are told.
+/// Finds and reads the configuration; all its faults become one error, its notices are reported.
 pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Failed> {
     settings_by(config::load, global, output)
 }
@@ -99,7 +99,7 @@ fn settings_by(
     Ok(settings)
 }
 
-/// After so many notices or bad lines more of them help nobody.
+/// More notices or bad lines than this do not help.
 const MOST_TOLD: usize = 20;
 
 fn beyond(faults: &[Fault]) -> Option<usize> {
@@ -121,7 +121,7 @@ pub(super) fn left_out(settings: &Settings) -> Option<String> {
     ))
 }
 
-/// Reads it once more, for a process that goes on when it is broken: all its faults, a line each.
+/// Reads it once more, for a process that continues when it is broken: all its faults, a line each.
 pub(super) fn settings_again(global: &Global) -> Result<Settings, Vec<String>> {
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let found = config::find(global.config.as_deref(), &env);
@@ -153,7 +153,7 @@ pub(super) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-/// Whether nobody named a configuration and none lies at the usual places.
+/// Whether no configuration was named and none is at the usual places.
 pub(super) fn names_no_configuration(global: &Global) -> bool {
     let env = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let named = global.config.is_some() || env(config::ENV).is_some_and(|path| !path.is_empty());
@@ -244,7 +244,7 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unfit { message, hint } => Self::new(Exit::Usage, message).with_hint(hint),
-            // The same again ends the same: a person must mend it.
+            // The same again ends the same: a person must repair it.
             StoreError::Corrupt(_) => Self::new(Exit::Usage, error.to_string()),
             other => Self::new(Exit::Temporary, other.to_string()),
         }

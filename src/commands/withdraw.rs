@@ -1,6 +1,6 @@
-//! `withdraw`: takes our value out of DNS by order of a person, who has a zone to mend, and lets
-//! nobody but a person take the domain up again. It needs DNS alone: neither the CA nor the guard
-//! stands in its way, and no token is touched.
+//! `withdraw`: takes our value out of DNS by order of a person, who has a zone to repair, and only
+//! a person takes the domain up again. It needs DNS alone: neither the CA nor the guard stands in
+//! its way, and no token is touched.
 
 mod ordered;
 
@@ -149,7 +149,7 @@ fn keys_with_records(
         .collect()
 }
 
-/// What came of the persistent records; `left` are those that are still in DNS.
+/// The outcome of the persistent records; `left` are those that are still in DNS.
 fn tell_kept(kept: &[PersistentRow], left: &[String], output: &Output) {
     for record in kept.iter().flat_map(|row| &row.kept.records) {
         let shown = format!("{} TXT \"{}\"", record.owner, record.value);
@@ -184,7 +184,7 @@ impl Report {
     }
 }
 
-/// The open values of the rows: ours, and those that stood there before.
+/// The open values of the rows: ours, and those that was there before.
 async fn values(
     store: &dyn Store,
     keys: &[RowKey],
@@ -196,7 +196,7 @@ async fn values(
         .partition(|entry| entry.state != LedgerState::Foreign))
 }
 
-/// A name that is not kept here may still have a value of ours: it was kept once.
+/// A name that is not kept here may still have a record of ours: it was kept once.
 fn refuse_strangers(
     names: &[DomainName],
     rows: &[DomainRow],

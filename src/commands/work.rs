@@ -1,4 +1,4 @@
-//! The pass that `run`, `hook` and `reset` share: a worker, a voice for what it does, an end by
+//! The pass that `run`, `hook` and `reset` share: a worker, a reporter of what it does, an end by
 //! signal, a summary.
 
 use std::collections::BTreeSet;
@@ -27,7 +27,7 @@ use crate::worker::issue::Issuer;
 use crate::worker::persist::{Keeper, Passed};
 use crate::worker::{Options, Ports, Target, Worker};
 
-/// Does what is due for the domains asked for, within the time, and says how they stand then.
+/// Does what is due for the domains asked for, within the time, and says their states then.
 ///
 /// The store comes from [`wire::open`] or its like: its inventory is that of the configuration.
 pub(super) async fn work(
@@ -115,7 +115,7 @@ async fn follow(
             }
             Some(event) = heard.recv() => voice.say(&event),
             () = passed(deadline) => {
-                // The next run finds out what became of it.
+                // The next run finds out the outcome.
                 let drain = drain.as_secs();
                 output.warn(&format!("what was still under way after {drain} s is cut off"), None);
                 return Ok((Passed::default(), deadline));
@@ -302,8 +302,8 @@ async fn asked_and_valid(
     Ok((asked_for, valid))
 }
 
-/// The job for certificates. Where it cannot be made, the domains go on, and the exit status says
-/// that the certificates were not kept.
+/// The job for certificates. Where it cannot be made, the domains continue, and the exit status
+/// says that the certificates were not kept.
 fn issuer(
     settings: &Settings,
     ports: &Ports,
@@ -339,7 +339,7 @@ fn issuer(
     }
 }
 
-/// What came of asking the registries: one line, since nothing that is due hangs on it.
+/// The outcome of asking the registries: one line, since nothing that is due depends on it.
 fn tell_asked(asked: Option<rdap::Pass>, output: &Output) {
     let Some(pass) = asked else { return };
     pass.faults.iter().for_each(|fault| output.detail(fault));
@@ -355,9 +355,9 @@ fn tell_asked(asked: Option<rdap::Pass>, output: &Output) {
 
 /// A pass that is over.
 pub(super) struct Done {
-    /// How the domains stand.
+    /// The states of the domains.
     pub exit: Exit,
-    /// When the process has to be gone, where a signal ended the pass.
+    /// When the process must be gone, where a signal ended the pass.
     pub deadline: Option<Instant>,
     /// To be heard for as long as anything follows.
     pub signals: Signals,
@@ -371,7 +371,7 @@ pub(super) async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// Tells what happens as it is stored: lines for who asked for more, else a bar.
+/// Tells what happens as it is stored: lines with `-v`, else a bar.
 struct Voice<'a> {
     output: &'a Output,
     bar: Progress<'a>,

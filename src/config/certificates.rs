@@ -131,7 +131,7 @@ pub struct CertificateSettings {
     pub reuse_key: bool,
     /// How long before its end it is renewed.
     pub renew_before: Lead,
-    /// `renew_before` as it stands.
+    /// `renew_before` as it is.
     pub renew_before_text: String,
     /// The program that runs after a change, with its arguments; empty: none.
     pub deploy: Vec<String>,

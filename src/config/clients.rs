@@ -1,4 +1,4 @@
-//! `[[client]]`: whose domains, which CA, which provider; and that every name stands once at each
+//! `[[client]]`: whose domains, which CA, which provider; and that every name occurs once at each
 //! client (faults G04).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -77,8 +77,8 @@ fn own_settings(section: &Section<'_>, kind: &Adapter) -> Values {
 /// The client of a section: its account at a CA, and which client it is there.
 type AtHand = (Option<String>, Option<ClientSelector>);
 
-/// How the CA validates. No API that is spoken here offers persistent records, so the word is only
-/// understood.
+/// How the CA validates. No supported API offers persistent records, so the word is only
+/// recognised.
 fn method(section: &Section<'_>, kind: Option<&Adapter>) {
     let words = [("random-value", false), (METHOD_PERSISTENT, true)];
     if !section.has("method") || section.choice("method", &words) != Some(true) {
@@ -107,7 +107,7 @@ struct Origin<'a> {
     provider: Option<Arc<str>>,
 }
 
-/// Reads `[[client]]` and sees to it that every name stands once at each client.
+/// Reads `[[client]]` and makes sure that every name occurs once at each client.
 pub(super) struct Clients<'a> {
     top: &'a Section<'a>,
     cas: &'a BTreeMap<String, Option<CaSettings>>,

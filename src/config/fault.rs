@@ -48,7 +48,7 @@ pub struct ConfigError {
 /// In the place of the faults of a file that was read no further.
 pub(super) const UNREAD: &str = "and more faults; the rest was not read";
 
-/// After so many faults more of them help nobody.
+/// More faults than this do not help.
 const MOST_FAULTS: usize = 100;
 
 impl ConfigError {

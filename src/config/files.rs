@@ -1,6 +1,6 @@
-//! Files that a setting names. What must hold certificates is read with the configuration, so that a
-//! file that cannot be used is told with all that is wrong, and before anything is begun. Only
-//! `config check` goes on without it, to name the secrets that are wrong too.
+//! Files that a setting names. What must hold certificates is read with the configuration, so that
+//! a file that cannot be used is reported with all that is wrong, and before anything is started.
+//! Only `config check` continues without it, to name the secrets that are wrong too.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! Which file is the configuration, and reading it.
 //!
-//! The file names programs that are started. So a file that lies in the current folder by chance is
-//! read only where nobody else could have put it there.
+//! The file names programs that are started. So a file that is in the current folder by chance is
+//! read only where no other user could have put it there.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const HERE: &str = "./prevalidate.toml";
 pub struct Found {
     /// The file.
     pub path: PathBuf,
-    /// Whether nobody named it and it lies in the current folder.
+    /// Whether it was not named and is in the current folder.
     pub is_here: bool,
     /// Why the file of the current folder was not read, where there is one.
     pub passed_over: Option<String>,
@@ -134,8 +134,8 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     }
 }
 
-/// The same with the files that cannot be used in [`Settings::unusable`], for whoever names all that
-/// the service would miss.
+/// The same with the files that cannot be used in [`Settings::unusable`], for a caller that names
+/// all that the service would miss.
 pub fn load_as_it_stands(path: &Path) -> Result<Settings, ConfigError> {
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let one = |cause: String| ConfigError::one(path, cause, "the configuration is one TOML file");

@@ -42,7 +42,7 @@ impl HookKind {
     }
 }
 
-/// Longer names are not read by anybody in a log.
+/// Longer names are not readable in a log.
 const LONGEST_NAME: usize = 40;
 
 pub(super) const HOOK_KEY: Schema = Schema {
@@ -65,7 +65,7 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
     keys
 }
 
-/// A name that stands in logs as it is.
+/// A name that is in logs as it is.
 pub(super) fn log_name(section: &Section<'_>) -> Option<String> {
     section.must_have("name", "what it is called in the log");
     let name = section.text("name")?;
@@ -94,7 +94,7 @@ fn key(section: &Section<'_>) -> Option<HookKeySettings> {
         .unwrap_or(HookKind::Standard);
     let (secret, second_secret) = (section.secret("secret"), section.secret("second_secret"));
     if section.is_empty_list("zones") {
-        // Whoever writes a list means that list, and not everything.
+        // A list means these entries, and not everything.
         section.fault(
             "zones",
             "is empty; name the zones, or leave it out for a key that may name anything",

@@ -10,7 +10,7 @@ use super::fault::{Fault, UNREAD};
 use crate::prevalidation::{DomainName, NameError, Notice};
 use crate::text::{NotText, decode};
 
-/// After so many faults a file is no list of names, and more of them help nobody.
+/// A file with more faults than this is not a list of names.
 const MOST_FAULTS: usize = 100;
 
 /// A name from a list.
@@ -27,18 +27,18 @@ pub struct Listed {
 /// What a list held.
 #[derive(Debug, Default)]
 pub struct NameList {
-    /// In the order of the list; a name may stand there twice.
+    /// In the order of the list; a name may be there twice.
     pub names: Vec<Listed>,
     /// Lines that name no domain that could be prevalidated.
     pub faults: Vec<Fault>,
-    /// Whether reading was given up: the file is no list of names, or too many lines are bad.
+    /// Whether reading was given up: the file is not a list of names, or too many lines are bad.
     pub is_cut: bool,
 }
 
 /// Reads names one a line; white space around them, empty lines, `# comments`, CRLF and a byte
 /// order mark do not matter.
 ///
-/// `origin` is what faults call the list. Without `accept_idn`, a name that others may read as
+/// `origin` is what faults call the list. Without `accept_idn`, a name that people may read as
 /// another one is a fault.
 pub fn read_lines(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
     lines(origin, bytes, &|text| read_name(text, accept_idn))
@@ -86,8 +86,8 @@ pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
     names(origin, bytes, &|text| read_name(text, accept_idn))
 }
 
-/// Like [`read_any`], for names that are only looked up: zones and records that nobody could
-/// prevalidate are fine.
+/// Like [`read_any`], for names that are only looked up: zones and records that cannot be
+/// prevalidated are fine.
 pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
     names(origin, bytes, &|text| {
         read_known(text)
@@ -163,8 +163,8 @@ impl NameList {
         list
     }
 
-    /// Whether so much of it is bad that none of it is to be believed: a file of another kind, or
-    /// one that was damaged. One bad line among good ones costs only itself.
+    /// Whether too much of it is bad to believe the rest: a file of another kind, or one that was
+    /// damaged. One bad line among good ones costs only itself.
     pub fn is_unbelievable(&self) -> bool {
         self.is_cut || self.faults.len() > self.names.len()
     }

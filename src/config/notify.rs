@@ -71,7 +71,7 @@ const MOST_RECEIVERS: usize = 50;
 pub struct NotifySettings {
     /// Its name.
     pub name: String,
-    /// What it is told.
+    /// What it is sent.
     pub wants: Wants,
     /// Whether it may be at a private address.
     pub allow_private: bool,

@@ -42,7 +42,7 @@ const DAY: SignedDuration = SignedDuration::from_hours(24);
 const LIFE: SignedDuration = SignedDuration::from_hours(24 * 365);
 /// How long before its end a record is replaced, if its life allows it.
 const REPLACE_BEFORE: SignedDuration = SignedDuration::from_hours(24 * 30);
-/// The longest life: a standing right must end.
+/// The longest life: a permission must end.
 const LONGEST_LIFE: SignedDuration = SignedDuration::from_hours(24 * 1826);
 /// No record of this method is older (BR 3.2.2.4.22 came with ballot SC-088).
 const FIRST: Timestamp = Timestamp::constant(1_759_276_800, 0);
@@ -241,7 +241,7 @@ impl One<'_> {
         None
     }
 
-    /// A record that names the account of somebody else lets that account have certificates.
+    /// A record that names a foreign account lets that account have certificates.
     fn belongs(&self, issuer: &str, account: &str, host: Option<&str>) {
         let section = self.section;
         match belonging(issuer, account, host) {
@@ -295,7 +295,7 @@ impl One<'_> {
         }
     }
 
-    /// A length of time that goes on, or a date.
+    /// A length of time that continues, or a date.
     fn end(&self) -> Option<End> {
         let section = self.section;
         let Some(text) = section.text("until") else {
@@ -445,7 +445,7 @@ impl One<'_> {
                 Notice::WildcardStripped(name) => format!(
                     "`*.` was left out: the record is kept at {name}, and allows its wildcards"
                 ),
-                // No CA has to be public here.
+                // No CA needs to be public here.
                 Notice::Lab(_) => continue,
                 _ => notice.to_string(),
             };

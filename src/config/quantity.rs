@@ -13,7 +13,7 @@ use crate::propagation::resolver::server_address;
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// Units from large to small, with their milliseconds; a part of a duration may stand once and in
+/// Units from large to small, with their milliseconds; a part of a duration may occur once and in
 /// this order.
 const UNITS: [(&str, i64); 6] = [
     ("w", 604_800_000),
@@ -84,7 +84,7 @@ pub fn show_duration(value: SignedDuration) -> String {
     }
 }
 
-/// So many calls in a stretch of time: `2/s`, `60/m`, `100/h`.
+/// A number of calls in a time: `2/s`, `60/m`, `100/h`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
     /// Calls; at most 1,000 in a second.

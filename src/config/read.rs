@@ -460,7 +460,7 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
         per: Duration::from_secs(1),
     };
     let rate = section.text("rate").map_or(Ok(default_rate), Rate::read);
-    // A look asks a server two or three questions, and a batch is 64 looks.
+    // A listing asks a server two or three questions, and a batch is 64 checks.
     let rate = rate.and_then(|rate| {
         if rate.per_second() < 10.0 {
             Err("must be at least \"10/s\"")
@@ -520,7 +520,7 @@ fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> 
     zones
 }
 
-/// The keys that stand both in `[propagation]` and in its zones.
+/// The keys that are both in `[propagation]` and in its zones.
 fn judging(section: &Section<'_>) -> Judging {
     let resolvers = section.texts("resolvers").into_iter().filter_map(|item| {
         let fault = |message| {

@@ -68,7 +68,7 @@ pub enum TokenRole {
     Read,
     /// Sends hooks, sees nothing.
     Hook,
-    /// Reads, and orders looks and tries.
+    /// Reads, and orders listings and tries.
     Operate,
 }
 

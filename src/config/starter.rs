@@ -30,13 +30,13 @@ const REHEARSALS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// The zones that others write, in the reference.
+/// The zones that foreign writers write, in the reference.
 const ZONES: &str = "\nzones = [\"example.net\"]\n";
 
 /// A store belongs to one address of a CA: that of a rehearsal is not used for production.
 const STORES: (&str, &str) = ("/prevalidate.db\"", "/rehearsal.db\"");
 
-/// So often a key that is missing may show that another one is.
+/// How often a missing key may show that another key is missing.
 const ROUNDS: usize = 5;
 
 /// What a first configuration is about.

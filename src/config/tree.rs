@@ -1,8 +1,7 @@
 //! Walking a parsed file key by key, so that every fault is found at once and each knows its line.
 //!
-//! `toml`'s own errors print the source line and the value that stood there (measured), and so
-//! could print a secret. Here a fault holds a key, a line and our own words. A value is never
-//! repeated.
+//! `toml`'s own errors print the source line and the value that was there (measured), and so could
+//! print a secret. Here a fault holds a key, a line and our own words. A value is never repeated.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +40,7 @@ pub(super) struct Reader {
     pub unusable: RefCell<Vec<Fault>>,
     /// What costs one certificate, and nothing else.
     pub put_off: RefCell<Vec<Fault>>,
-    /// Where the keys stand whose files and secrets are read later; those of tables with a name of
+    /// Where the keys are whose files and secrets are read later; those of tables with a name of
     /// their own as `KEY of NAME`.
     pub lines: RefCell<BTreeMap<String, usize>>,
 }
@@ -105,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// A fault that may only be the consequence of a line that is no TOML.
+    /// A fault that may only be the consequence of a line that is not TOML.
     pub fn absent(
         &self,
         line: Option<usize>,
@@ -135,7 +134,7 @@ pub(super) struct Section<'a> {
     pub line: Option<usize>,
 }
 
-/// Whether a name may stand in a message.
+/// Whether a name may be in a message.
 fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     name.chars().all(plain) && !looks_like_a_secret(name)
@@ -279,7 +278,7 @@ impl<'a> Section<'a> {
         );
     }
 
-    /// A text as it is written; other values are left to who reads them.
+    /// A text as it is written; other values are left to the caller.
     pub fn peek(&self, key: &str) -> Option<&'a str> {
         match self.find(key)?.1 {
             DeValue::String(text) => Some(text),
@@ -402,7 +401,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether a list stands there with nothing in it.
+    /// Whether a list is there with nothing in it.
     pub fn is_empty_list(&self, key: &str) -> bool {
         matches!(self.find(key), Some((_, DeValue::Array(items))) if items.is_empty())
     }

@@ -1,5 +1,5 @@
-//! Who could have written the configuration and the programs that it names. Whoever may change one
-//! of these acts as the user of this process.
+//! Who could have written the configuration and the programs that it names. A user who may change
+//! one of these acts as the user of this process.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,8 +46,8 @@ impl Caller {
     }
 }
 
-/// The file of the current folder, which nobody named: it and the folder must be root's or the
-/// caller's, and nobody else may write them.
+/// The file of the current folder, which was not named: it and the folder must be root's or the
+/// caller's, and no other user may write them.
 ///
 /// # Errors
 /// Why it is not read.
@@ -67,7 +67,7 @@ pub(super) fn of_the_current_folder(file: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// A configuration that was named or lies at its usual place.
+/// A configuration that was named or is at its usual place.
 ///
 /// # Errors
 /// What is wrong with its owner or mode, and what to do.
@@ -119,7 +119,7 @@ pub(super) fn of_its_programs(path: &Path, settings: &Settings) -> Vec<Fault> {
 
 /// The program or its folder, when another user could change it, and why.
 fn changeable(caller: Caller, program: &Path) -> Option<(PathBuf, String)> {
-    // One that is not there is told where it is started; on another machine it may be.
+    // One that is not there is reported where it is started; on another machine it may be.
     let program = resolved(program)?;
     let found = std::fs::metadata(&program).ok()?;
     let shown = program.display();

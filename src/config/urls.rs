@@ -4,7 +4,7 @@ use url::{Host, Url};
 
 use super::tree::Section;
 
-/// Whether a CA is a sandbox: no other one stands on this machine.
+/// Whether a CA is a sandbox: no other one is on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

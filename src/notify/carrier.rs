@@ -1,7 +1,7 @@
 //! What brings notices to people and programs: [`web`] for signed webhooks and for chats, [`mail`],
 //! [`program`].
 //!
-//! Where a notice goes stands in the configuration and nowhere else; [`door`] sees to it that this
+//! Where a notice goes is in the configuration and nowhere else; [`door`] makes sure that this
 //! leads out of the network unless it is meant to stay inside (faults H10).
 
 pub mod door;
@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use super::Failure;
 use crate::text::escape;
 
-/// Characters of what the other side said in an error.
+/// Characters of what the receiver said in an error.
 const SAID: usize = 200;
 
 /// Reads a secret for one delivery: one that was replaced counts at once. It may be what a slow
@@ -30,7 +30,7 @@ async fn secret(what: &str, source: &SecretSource) -> Result<SecretString, Failu
     }
 }
 
-/// Words of the other side: on one line, harmless, not too long.
+/// Words of the receiver: on one line, harmless, not too long.
 fn said(words: &str) -> String {
     let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
     escape(&words).chars().take(SAID).collect()

@@ -1,4 +1,4 @@
-//! What is wrong now, topic by topic, read off a picture of all domains. Pure.
+//! What is wrong now, topic by topic, read off a snapshot of all domains. Pure.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::prevalidation::{Policy, State};
 use crate::text::{moment, relative};
 use crate::worker::persist::RECORDS;
 
-/// For so long something that happened is news.
+/// This long after it happened an event is still reported.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What is wrong, by topic and by whom it concerns: the key of a domain's row, or of a client. For what happened, a space and the moment follow, so that the next time is another concern.
@@ -54,7 +54,7 @@ impl<'a> Concern<'a> {
     }
 }
 
-/// All that is wrong in a picture and old or frequent enough to be told.
+/// All that is wrong in a snapshot and old or frequent enough to be reported.
 pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
     let mut finder = Finder {
         picture,

@@ -1,4 +1,4 @@
-//! What somebody has not been told yet. Pure: what they know, what is wrong now, and the time come
+//! What a sink has not been told yet. Pure: what they know, what is wrong now, and the time come
 //! in.
 
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use super::notice::{Change, Notice};
 use super::{Topic, Wants};
 use crate::prevalidation::guard::CLOCK_TOLERANCE;
 
-/// What a sink knows about one topic. Stands in the store as JSON.
+/// What a sink knows about one topic. Is in the store as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Told {
@@ -63,7 +63,7 @@ pub struct Rules<'a> {
 }
 
 /// What to tell a sink that knows `told` when this is wrong `now`. `got_worse` says of a domain
-/// that is no longer here whether it is in a graver topic that the sink hears of.
+/// that is no longer here whether it is in a more severe topic that the sink hears of.
 pub fn decide(
     rules: Rules<'_>,
     told: &Told,
@@ -186,7 +186,7 @@ pub fn decide_summary(
 }
 
 /// Whether what happened `at` some moment cannot have: the trace of a clock that was wrong, which
-/// must keep nobody silent (faults T02). Clocks may differ by a little.
+/// must suppress no message (faults T02). Clocks may differ by a little.
 fn is_impossible(at: Timestamp, now: Timestamp) -> bool {
     at.duration_since(now) > CLOCK_TOLERANCE
 }

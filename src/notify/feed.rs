@@ -1,5 +1,5 @@
-//! Telling beside a loop that must not wait: it makes its pictures and goes on; a task of its own
-//! takes up the last one.
+//! Telling beside a loop that must not wait: it makes its snapshots and continues; a task of its
+//! own takes up the last one.
 
 use std::sync::Arc;
 
@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Notifier, Undelivered};
 use crate::overview::snapshot::Snapshot;
 
-/// Tells what is new in each picture, by the notifier of the moment (a reload brings another one),
-/// until `ending`. Pictures that come while not `may_tell` are passed over: by a clock that is
-/// wrong everything is. Of pictures that come while a message is on its way the last one counts. A
-/// message under way comes to its end; whoever does not wait for that leaves one that another
-/// process sends again, with the same id.
+/// Tells what is new in each snapshot, by the notifier of the moment (a reload brings another one),
+/// until `ending`. Snapshots that come while not `may_tell` are passed over: by a clock that is
+/// wrong everything is. Of snapshots that come while a message is on its way the last one counts. A
+/// message under way comes to its end; a process that does not wait for that leaves one that
+/// another process sends again, with the same id.
 pub async fn follow(
     mut pictures: watch::Receiver<Option<Arc<Snapshot>>>,
     notifiers: watch::Receiver<Arc<Notifier>>,

@@ -16,7 +16,7 @@ use crate::prevalidation::words::counted;
 use crate::prevalidation::{RowKey, State};
 use crate::text::{escape, moment, relative};
 
-/// So many are named; the others are counted.
+/// This many are named; the others are counted.
 pub const NAMED: usize = 50;
 
 /// Characters of the reason of each.
@@ -31,7 +31,7 @@ pub struct Notice {
     pub at: Timestamp,
     /// What it is about.
     pub topic: Topic,
-    /// How grave that is.
+    /// How severe that is.
     pub severity: Severity,
     /// Whether there is still something wrong.
     pub standing: Standing,
@@ -43,7 +43,7 @@ pub struct Notice {
     pub new: Vec<Item>,
     /// What is over; at most [`NAMED`] of it.
     pub resolved: Vec<Item>,
-    /// What was told before and is still so; as many as there is room for.
+    /// What was reported before and is still so; as many as there is room for.
     pub still: Vec<Item>,
     /// How many there are of each in truth.
     pub counts: Counts,
@@ -184,7 +184,7 @@ impl Notice {
         }
     }
 
-    /// How everything stands.
+    /// The state of everything.
     pub(super) fn summary(picture: &Snapshot, concerns: &Concerns<'_>, now: Timestamp) -> Self {
         let mut states: BTreeMap<State, usize> = BTreeMap::new();
         picture
@@ -271,7 +271,7 @@ impl Notice {
         }
     }
 
-    /// One line that stands by itself.
+    /// One line that is complete by itself.
     pub fn headline(&self) -> String {
         format!("prevalidate: {}", self.title)
     }

@@ -1,5 +1,5 @@
-//! Goes through all sinks and topics for one picture: claims in the store what is to be told, has
-//! it carried, and writes down what came of it.
+//! Goes through all sinks and topics for one snapshot: claims in the store what is to be reported,
+//! has it carried, and writes down the outcome.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,14 +23,15 @@ use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::policy::backoff;
 use crate::store::{Store, StoreError};
 
-/// Nobody is waited for any longer.
+/// No receiver is waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A message that was not delivered is tried again after so long at the latest, whatever the other
-/// side wishes (faults C15), and whatever a clock that was wrong has written down (faults T02).
+/// A message that was not delivered is tried again after this time at the latest, whatever the
+/// receiver asks for (faults C15), and whatever a clock that was wrong has written down (faults
+/// T02).
 const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 
-/// After so long a process that was about to send something is taken for dead; longer than
+/// After this time a process that was about to send something is taken for dead; longer than
 /// [`PATIENCE`].
 const LEASE: SignedDuration = SignedDuration::from_mins(2);
 
@@ -44,7 +45,7 @@ pub struct Notifier {
     sinks: Vec<Sink>,
 }
 
-/// A message that was not delivered, or not to everybody.
+/// A message that was not delivered, or not to all recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     /// The sink.
@@ -53,7 +54,7 @@ pub struct Undelivered {
     pub topic: Topic,
     /// What went wrong.
     pub error: String,
-    /// Whoever comes next tries it again.
+    /// The next process tries it again.
     pub again: bool,
 }
 
@@ -103,7 +104,7 @@ impl Notifier {
         }
     }
 
-    /// Whether there is anybody to tell.
+    /// Whether there is any sink.
     pub fn is_idle(&self) -> bool {
         self.sinks.is_empty()
     }
@@ -116,7 +117,7 @@ impl Notifier {
         if self.is_idle() {
             return Ok(Vec::new());
         }
-        // No picture shows whether the domains are ready for a day.
+        // No snapshot shows whether the domains are ready for a day.
         let topics = Topic::ALL
             .into_iter()
             .filter(|topic| *topic != Topic::Readiness);
@@ -152,7 +153,7 @@ impl Notifier {
         Ok(told.into_iter().flatten().collect())
     }
 
-    /// Has a test message carried to the sinks, to those of this name or to all; what came of each.
+    /// Has a test message carried to the sinks, to those of this name or to all; the outcome.
     pub async fn test(&self, only: Option<&str>) -> Vec<(&str, Result<(), Failure>)> {
         let notice = Notice::test(self.clock.now());
         let meant = self
@@ -202,7 +203,7 @@ impl Notifier {
             .collect())
     }
 
-    /// The gravest topic first. A sink that fails is left alone for the rest of this picture,
+    /// The most severe topic first. A sink that fails is left alone for the rest of this snapshot,
     /// unless some heard it.
     async fn tell_sink(
         &self,
@@ -289,7 +290,8 @@ impl Notifier {
             && (is_anothers || !self.pace.impatient)
     }
 
-    /// Sends a message that nobody else has claimed; what went wrong when not everybody has it.
+    /// Sends a message that no other process has claimed; what went wrong when a recipient does not
+    /// have it.
     async fn send(
         &self,
         sink: &Sink,
@@ -303,7 +305,7 @@ impl Notifier {
             sending.notice.id = new_id();
         }
         sending.tries = sending.tries.saturating_add(1);
-        // Whoever finds this after the lease knows that it may have arrived.
+        // A process that finds this after the lease knows that it may have arrived.
         (sending.next_at, sending.error, sending.is_open) = (later(now, LEASE), None, true);
         let claimed = write(&Told {
             sending: Some(sending.clone()),
@@ -364,7 +366,7 @@ fn key(sink: &Sink, topic: Topic) -> String {
     format!("{}/{topic}", sink.name)
 }
 
-/// One that cannot be read is of another version, or of nobody: what it knew is told again.
+/// One that cannot be read is of another version, or damaged: what it knew is reported again.
 fn read(state: impl AsRef<str>) -> Told {
     serde_json::from_str(state.as_ref()).unwrap_or_default()
 }

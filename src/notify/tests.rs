@@ -1,4 +1,5 @@
-//! What is told, to whom, how often: over a real store, with sinks that fail when they are told to.
+//! What is reported, to whom, how often: over a real store, with sinks that fail when they are told
+//! to.
 #![allow(clippy::unwrap_used)]
 
 mod delivery;
@@ -58,7 +59,7 @@ impl Carrier for Heard {
     }
 }
 
-/// A store, a time, and how the domains stand.
+/// A store, a time, and the states of the domains.
 struct World {
     store: Arc<dyn Store>,
     clock: SimulatedClock,
@@ -158,7 +159,7 @@ impl World {
         )
     }
 
-    /// One that tells this sink everything but the summary.
+    /// A notifier that sends this sink everything but the summary.
     fn telling(&self, pace: Pace, heard: &Heard) -> Notifier {
         self.notifier(pace, vec![sink("team", heard)])
     }

@@ -1,18 +1,18 @@
-//! What there is to be told of, how grave each of it is, and what to do about it.
+//! What there is to be told of, how severe each of it is, and what to do about it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How grave something is.
+/// How severe something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// For the record.
     Info,
-    /// Somebody should look, in days.
+    /// A person should act within days.
     Warning,
-    /// Somebody should look now.
+    /// A person should act now.
     Critical,
 }
 
@@ -32,11 +32,11 @@ pub enum Topic {
     CaWarning,
     /// Domains that wait for a person.
     Held,
-    /// Domains whose way to the next proof does not go on.
+    /// Domains whose way to the next proof does not continue.
     RenewalFailing,
     /// Proofs with less left than the warning margin.
     MarginWarning,
-    /// Other people's TXT values changed while ours stood beside them.
+    /// Foreign TXT values changed while ours was beside them.
     ForeignTxtChanged,
     /// Certificates that count no more.
     CertificateExpired,
@@ -52,7 +52,7 @@ pub enum Topic {
     PersistentMissing,
     /// Persistent records that wait for a person, or whose provider fails.
     PersistentHeld,
-    /// How everything stands, once a day.
+    /// The state of everything, once a day.
     DailySummary,
     /// Only to try a sink.
     Test,
@@ -73,7 +73,7 @@ impl Severity {
 }
 
 impl Topic {
-    /// What a sink may be told of, the gravest first.
+    /// What a sink may be told of, the most severe first.
     pub const ALL: [Self; 17] = [
         Self::Lapsed,
         Self::MarginCritical,
@@ -118,7 +118,7 @@ impl Topic {
         }
     }
 
-    /// How grave it is.
+    /// How severe it is.
     pub fn severity(self) -> Severity {
         match self {
             Self::Lapsed

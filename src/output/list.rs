@@ -1,4 +1,4 @@
-//! JSON documents that are written piece by piece: nobody holds a list of 100,000.
+//! JSON documents that are written piece by piece: a list of 100,000 is never in memory.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Output;
 use crate::text::in_json;
 
-/// So much is written at once.
+/// The amount that is written at once.
 const AT_ONCE: usize = 64 * 1024;
 
 /// A document that is written piece by piece.

@@ -9,7 +9,7 @@ use crate::text::escape;
 /// Of a pipe, a file, and any terminal that is wider: longer lines are hard to read.
 const WIDTH: usize = 80;
 
-/// However narrow the terminal, so much of a line is text.
+/// The least width of text on a line, however narrow the terminal.
 const LEAST: usize = 20;
 
 /// `lead` and `text`, ended by a line break. Words longer than a line are cut.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar, or nothing where nobody looks; it goes away when it is dropped.
+/// A bar, or nothing without a terminal; it goes away when it is dropped.
 #[derive(Debug)]
 pub struct Progress<'a> {
     bar: Option<ProgressBar>,
@@ -16,7 +16,7 @@ impl<'a> Progress<'a> {
         Self { bar, shown }
     }
 
-    /// So many are done, of all.
+    /// How many are done, of all.
     pub fn done(&self, count: u64) {
         if let Some(bar) = &self.bar {
             bar.set_position(count);

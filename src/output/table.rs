@@ -13,9 +13,9 @@ pub enum Tone {
     Plain,
     /// All is well.
     Good,
-    /// Somebody should look.
+    /// A person should look.
     Warn,
-    /// Somebody must look.
+    /// A person must look.
     Bad,
     /// Of less interest.
     Dim,
@@ -64,7 +64,7 @@ const LEAST_WIDTH: u16 = 20;
 /// Of a terminal that does not know.
 const USUAL_WIDTH: u16 = 80;
 
-/// A column that has to be narrower than this breaks its words: then every row becomes a block of
+/// A column that must be narrower than this breaks its words: then every row becomes a block of
 /// lines.
 const LEAST_COLUMN: usize = 10;
 

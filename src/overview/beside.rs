@@ -1,4 +1,4 @@
-//! What is at the CA beside the inventory, as the last looks saw it.
+//! What is at the CA beside the inventory, as the last listings showed it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::prevalidation::{DomainName, State};
 use crate::store::{Store, StoreError};
 use crate::worker::{Above, Target, above};
 
-/// What the last looks saw at the CA beside the inventory.
+/// What the last listings showed at the CA beside the inventory.
 pub(in crate::overview) struct Beside {
     /// What the inventory does not know at the client it was seen at.
     pub(in crate::overview) unmanaged: BTreeMap<At, Target>,

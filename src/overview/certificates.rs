@@ -1,4 +1,4 @@
-//! How every certificate stands: for tables, JSON, the page, metrics and notices. It asks no CA.
+//! The state of every certificate: for tables, JSON, the page, metrics and notices. It asks no CA.
 
 mod asked;
 mod kept;
@@ -16,10 +16,10 @@ use crate::store::StoreError;
 use crate::store::orders::CertificateRow;
 use crate::worker::issue::{Certificate, Issuer, Keeper, way_out};
 
-/// So long after its end people hear of one that nothing renews.
+/// This long after its end one that nothing renews is reported.
 const TOLD_AFTER_ITS_END: SignedDuration = SignedDuration::from_hours(24 * 30);
 
-/// How a certificate stands, in one word.
+/// The state of a certificate, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CertificateState {
@@ -80,15 +80,15 @@ pub struct CertificateView {
     pub product: Option<String>,
     /// Its names: those that are wanted, or those of what is installed.
     pub names: Vec<String>,
-    /// How it stands.
+    /// Its state.
     pub state: CertificateState,
-    /// Whether a person must look at it.
+    /// Whether a person must act.
     pub held: bool,
     /// Whether something failed that is tried again.
     pub failing: bool,
     /// Why, in words.
     pub reason: String,
-    /// What to do, where a person must look at it.
+    /// What to do, where a person must act.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// What is next.
@@ -136,8 +136,8 @@ pub struct CertificateView {
     /// Whether its files are not as they were installed, so that servers cannot use them.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
-    /// Whether owner, group or mode of its files are not those of the settings: others may read its
-    /// key.
+    /// Whether owner, group or mode of its files are not those of the settings: other users may
+    /// read its key.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub loose: bool,
     /// Whether half of the time that a renewal has is over, and there is no new certificate.
@@ -162,8 +162,8 @@ pub struct CertificateView {
     pub doubt: Option<&'static str>,
 }
 
-/// How all certificates stand, by name: those of the store, and those that the configuration wants
-/// and the store does not have yet. No CA is asked.
+/// The states of all certificates, by name: those of the store, and those that the configuration
+/// wants and the store does not have yet. No CA is asked.
 ///
 /// # Errors
 /// What the store says.
@@ -270,7 +270,7 @@ fn why(
 }
 
 impl CertificateView {
-    /// How a certificate stands, by its row, the configuration and what the planner says.
+    /// The state of a certificate, by its row, the configuration and what the planner says.
     pub fn new(
         row: &CertificateRow,
         wanted: Option<&Certificate>,

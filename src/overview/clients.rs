@@ -1,4 +1,4 @@
-//! What is wrong with a client: the guard refuses to act for it, or nobody has asked the CA about
+//! What is wrong with a client: the guard refuses to act for it, or the CA has not been asked about
 //! it for long. One rule for `check`, `status`, the page and notifications.
 
 use jiff::{SignedDuration, Timestamp};
@@ -7,13 +7,13 @@ use super::danger::Gravity;
 use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::text::{moment, relative};
 
-/// A look that is older than this is told: a nightly run is missing (invariant I18).
+/// A listing that is older than this is reported: a nightly run is missing (invariant I18).
 pub const STALE: SignedDuration = SignedDuration::from_hours(26);
 
 /// Two nightly runs are missing.
 pub const DEAD: SignedDuration = SignedDuration::from_hours(50);
 
-/// How old the last look at a client is.
+/// How old the last listing of a client is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Age {
     /// The CA was never asked about it.
@@ -24,12 +24,12 @@ pub enum Age {
     Stale,
     /// Older than [`DEAD`].
     Dead,
-    /// In the future, by more than clocks may differ: nobody knows how old it is.
+    /// In the future, by more than clocks may differ: its age is not known.
     Ahead,
 }
 
 impl Age {
-    /// The age at `now` of a look `at` some moment.
+    /// The age at `now` of a listing `at` some moment.
     pub fn of(at: Option<Timestamp>, now: Timestamp) -> Self {
         match at.map(|at| now.duration_since(at)) {
             None => Self::Never,
@@ -40,7 +40,7 @@ impl Age {
         }
     }
 
-    /// How grave it is.
+    /// How severe it is.
     pub fn gravity(self) -> Gravity {
         match self {
             Self::Fresh => Gravity::Ok,
@@ -50,7 +50,7 @@ impl Age {
     }
 }
 
-/// What is wrong with the age of the last look at a client, in words; `None` when it is fresh.
+/// What is wrong with the age of the last listing of a client, in words; `None` when it is fresh.
 pub fn age_in_words(client: &str, at: Option<Timestamp>, now: Timestamp) -> Option<String> {
     let Some(looked_at) = at else {
         return Some(format!("the CA was never asked about {client}"));

@@ -1,4 +1,4 @@
-//! A picture in a few numbers: what monitoring watches and an overview begins with.
+//! A snapshot in a few numbers: what monitoring watches and an overview begins with.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::danger::Danger;
 use super::snapshot::{Entry, Snapshot};
 use crate::prevalidation::{Lateness, Policy, State};
 
-/// How far a calendar looks ahead: thirteen months, so that a proof of 398 days made today ends in
+/// How far ahead a calendar goes: thirteen months, so that a proof of 398 days made today ends in
 /// it.
 pub const CALENDAR_DAYS: i64 = 400;
 

@@ -1,4 +1,4 @@
-//! How near a domain is to having no proof that counts, and how grave all that is known of it is.
+//! How near a domain is to having no proof that counts, and how severe all that is known of it is.
 //! Metrics, `check`, notifications, the page and the interface read the same two values.
 
 use jiff::Timestamp;
@@ -22,16 +22,16 @@ pub enum Danger {
     Lapsed,
 }
 
-/// How grave a finding is, in the words of monitoring plug-ins.
+/// How severe a finding is, in the words of monitoring plug-ins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gravity {
     /// Nothing is wrong.
     #[default]
     Ok,
-    /// A person should look, in days.
+    /// A person should act within days.
     Warning,
-    /// A person should look now.
+    /// A person should act now.
     Critical,
 }
 
@@ -64,7 +64,7 @@ impl Danger {
     }
 }
 
-/// What decides how grave the standing of a domain is.
+/// What decides how severe the standing of a domain is.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged {
     /// Its state.
@@ -80,7 +80,7 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// How grave it is.
+    /// How severe it is.
     pub fn gravity(self) -> Gravity {
         match self {
             Self {

@@ -10,9 +10,9 @@ use crate::store::{Store, StoreError};
 
 const DAEMONS: &str = "machines/daemons";
 const LAST_RUN: &str = "machines/last-run";
-/// A daemon that has not written for so long does not work.
+/// A daemon that has not written for this time does not work.
 const SILENT: SignedDuration = SignedDuration::from_mins(5);
-/// A daemon that was silent for so long was taken away.
+/// A daemon that was silent for this time was removed.
 const FORGOTTEN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The most daemons that are kept.
 const MOST: usize = 100;

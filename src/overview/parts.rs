@@ -42,7 +42,7 @@ pub struct AttemptView {
     pub stage: Option<Stage>,
     /// Since when it is under way.
     pub since: Option<Timestamp>,
-    /// How often the CA was asked to look.
+    /// How often the CA was asked to check.
     pub tries: u32,
     /// Not before then.
     pub next_at: Option<Timestamp>,

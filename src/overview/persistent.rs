@@ -1,4 +1,4 @@
-//! How every persistent record stands: for tables, JSON, metrics and checks. No name server is
+//! The state of every persistent record: for tables, JSON, metrics and checks. No name server is
 //! asked.
 
 #[cfg(test)]
@@ -18,21 +18,21 @@ use crate::persistent::{
 use crate::prevalidation::DomainName;
 use crate::store::persistent::PersistentRow;
 
-/// A record that was not looked at for so long is reported (invariant I18).
+/// A record that was not checked for this time is reported (invariant I18).
 pub const STALE: SignedDuration = SignedDuration::from_hours(26);
 
-/// A daemon notes each hour that all is well: what is older tells of a time, and not of now.
+/// A daemon notes each hour that all is well: what is older is about the past.
 const FRESH: SignedDuration = SignedDuration::from_mins(90);
 
-/// So long name servers may lack a record before it is critical: the rule gives 10 days between two
-/// looks of a CA, and SwissSign announced 8.
+/// Name servers may lack a record this long before it is critical: the rule gives 10 days between
+/// two listings of a CA, and SwissSign announced 8.
 const LOST: SignedDuration = SignedDuration::from_hours(48);
 
-/// So long a record may be on its way to all name servers before it is reported: zones are transferred
-/// in minutes, and a pipeline or a person that has to write it must know.
+/// A record may be on its way to all name servers this long before it is reported: zones are
+/// transferred in minutes, and a pipeline or a person that must write it must know.
 const LATE: SignedDuration = SignedDuration::from_hours(1);
 
-/// How a record stands, in one word.
+/// The state of a record, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PersistentState {
@@ -46,7 +46,7 @@ pub enum PersistentState {
     Waiting,
     /// It was visible, and name servers lack it now.
     Missing,
-    /// A person has to look.
+    /// A person must look.
     Held,
     /// It is being removed.
     Removing,
@@ -91,7 +91,7 @@ pub struct PersistentView {
     pub issuer: String,
     /// The account of the record that counts, or of the one that is wanted.
     pub account: String,
-    /// How it stands.
+    /// Its state.
     pub state: PersistentState,
     /// How bad that is.
     #[serde(skip)]
@@ -135,7 +135,7 @@ pub struct RecordView {
     pub owner: String,
     /// The TXT value.
     pub value: String,
-    /// Where it stands.
+    /// Where it is.
     pub state: &'static str,
     /// The `[provider.NAME]`.
     pub provider: String,
@@ -147,7 +147,7 @@ pub struct RecordView {
     /// The TTL of the record set, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ttl: Option<u32>,
-    /// Whether it has to be in DNS.
+    /// Whether it must be in DNS.
     pub needed: bool,
     /// An alias is at its name, so it can neither be there nor be removed.
     #[serde(skip)]
@@ -385,7 +385,8 @@ fn late(kept: &Kept, age: SignedDuration, now: Timestamp) -> Option<&KeptRecord>
     on_its_way(kept).filter(|record| kept.missing_since.is_none() && is_old(record))
 }
 
-/// What the last look found. Evidence has a time, and old evidence says nothing of now.
+/// What the last listing found. Evidence has a time, and old evidence says nothing about the
+/// present.
 fn seen(kept: &Kept, now: Timestamp) -> String {
     let old = kept
         .verified_at

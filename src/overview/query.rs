@@ -1,5 +1,5 @@
-//! Finding domains in a picture: search, filters, order, paging. The same for the interface and for
-//! the pages, and pure.
+//! Finding domains in a snapshot: search, filters, order, paging. The same for the interface and
+//! for the pages, and pure.
 //!
 //! A query is written as the parameters of a URL: [`Query::read`] and [`Query::pairs`] are each
 //! other's inverse.
@@ -25,7 +25,7 @@ pub const MOST: usize = 1000;
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// `q`: words that all stand in the name, in either form; empty: any name.
+    /// `q`: words that all occur in the name, in either form; empty: any name.
     pub text: String,
     /// `state`
     pub state: Option<State>,
@@ -65,8 +65,8 @@ pub enum Sort {
     RenewAt,
     /// By when something is to be done; last those where nothing is.
     DueAt,
-    /// The gravest first: lapsed, below the margins, what needs a person; each by the end of the
-    /// proof.
+    /// The most severe first: lapsed, below the margins, what needs a person; each by the end of
+    /// the proof.
     Danger,
 }
 
@@ -162,7 +162,7 @@ impl Sort {
 /// Microseconds to the end of the calendar have fewer bits.
 const ENDS_BITS: u32 = 58;
 
-/// How grave an entry is, the gravest first.
+/// How severe an entry is, the most severe first.
 fn rank(entry: &Entry) -> i64 {
     match (entry.state, entry.danger, entry.gravity) {
         (State::Unmanaged, ..) => 6,
@@ -392,7 +392,7 @@ impl Query {
         let end = skip.saturating_add(self.limit);
         let more = end < rows.len();
         if self.sort == Sort::Name {
-            // A picture is by name already.
+            // A snapshot is by name already.
             if self.descending {
                 rows.reverse();
             }
@@ -517,7 +517,7 @@ fn one_of<const N: usize>(words: [&str; N]) -> String {
     format!("must be one of {}", words.join(", "))
 }
 
-/// A name of a parameter as it may be shown: whoever asked made it up.
+/// A name of a parameter as it may be shown: the client made it up.
 fn shown(name: &str) -> &str {
     Query::PARAMETERS
         .into_iter()

@@ -22,7 +22,7 @@ use crate::store::{DomainRow, Pages, Store, StoreError};
 use crate::text::Shared;
 use crate::worker::{Cover, refusal_fact};
 
-/// How everything stood at one moment.
+/// How everything was at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Snapshot {
     /// That moment.
@@ -75,7 +75,7 @@ pub struct Entry {
     pub danger: Danger,
     /// Until when it was proven, while it has lapsed.
     pub proven_until: Option<Timestamp>,
-    /// How grave its standing is.
+    /// How severe its standing is.
     #[serde(skip)]
     pub gravity: Gravity,
     /// When its renewal is planned.
@@ -92,14 +92,14 @@ pub struct Entry {
     pub reason: Arc<str>,
 }
 
-/// How a client stands.
+/// The state of a client.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClientStanding {
     /// Its key, `CA/SELECTOR`.
     pub key: Arc<str>,
     /// When the CA was last asked for all its domains.
     pub looked_at: Option<Timestamp>,
-    /// What the guard refused at the last look; empty when it did not.
+    /// What the guard refused at the last listing; empty when it did not.
     pub refusal: String,
 }
 
@@ -129,14 +129,14 @@ impl Snapshot {
             basis,
             now,
         };
-        // Before the rows: what a row does not show yet, no look that is told of here has shown.
+        // Before the rows: what a row does not show yet, no listing that is told of here has shown.
         let clients = reading.clients(store).await?;
         let mut all = pages();
         while let Some(rows) = all.next().await? {
             rows.into_iter().for_each(|row| reading.take(row));
         }
         reading.take_strangers();
-        // Only now is it known who is covered; where nobody is, the store is not read twice.
+        // Only now is it known who is covered; where none is, the store is not read twice.
         reading.cover_below(pages()).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
@@ -153,7 +153,7 @@ impl Snapshot {
         })
     }
 
-    /// How grave the gravest of all that is known is, at `now`: what `check` would say.
+    /// The severity of the worst known fault, at `now`: what `check` would say.
     pub fn gravity(&self, now: Timestamp) -> Gravity {
         let domains = self.entries.iter().map(|entry| entry.gravity);
         let is_wanted = |client: &&ClientStanding| {
@@ -180,7 +180,7 @@ impl Snapshot {
 }
 
 impl ClientStanding {
-    /// How grave its standing is at `now`.
+    /// How severe its standing is at `now`.
     pub fn gravity(&self, now: Timestamp) -> Gravity {
         match self.refusal.is_empty() {
             true => Age::of(self.looked_at, now).gravity(),
@@ -242,7 +242,7 @@ impl Reading<'_> {
             .sort_unstable_by(|a, b| a.order().cmp(&b.order()));
     }
 
-    /// Looks again at those that one above them covers: they stand as that one does.
+    /// Judges again those that one above them covers: they have its state.
     async fn cover_below(
         &mut self,
         mut pages: Pages<'_, dyn Store + '_>,
@@ -271,7 +271,7 @@ impl Reading<'_> {
                 if let Some(mut view) =
                     view(row, ledger, Some(parent.clone()), self.basis, self.now)
                 {
-                    // Its own need not be mended.
+                    // Its own need not be repaired.
                     self.troubled.remove(&at);
                     view.counts_with(
                         find(&self.entries, parent, &at.1)
@@ -282,7 +282,7 @@ impl Reading<'_> {
             }
         }
         for entry in below {
-            // What appeared in the store since the first reading is in the next picture.
+            // What appeared in the store since the first reading is in the next snapshot.
             if let Some(index) = find(&self.entries, &entry.domain, &entry.client) {
                 self.entries[index] = entry;
             }
@@ -366,7 +366,7 @@ impl Entry {
         (&self.domain, self.further, &self.client)
     }
 
-    /// How near it is to having no proof that counts, at a moment after the picture.
+    /// How near it is to having no proof that counts, at a moment after the snapshot.
     pub fn danger_at(&self, policy: &Policy, at: Timestamp) -> Danger {
         match self.usable_until {
             Some(end) => Danger::of_proof(end, self.made_at, policy, at),

@@ -1,5 +1,5 @@
 //! What is wrong, beyond what every domain's entry tells: kept for the few that it concerns, so
-//! that a picture of 100,000 well ones stays small.
+//! that a snapshot of 100,000 well ones stays small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub struct Trouble {
     /// What it tries does not succeed: how often in a row; `u32::MAX` when it is late or its zone
     /// is refused by resolvers.
     pub failures: u32,
-    /// Other people's TXT values changed beside ours.
+    /// Foreign TXT values changed beside ours.
     pub others_changed: Option<OthersChanged>,
 }
 
@@ -50,7 +50,7 @@ pub struct Trouble {
 pub struct Failing {
     /// Since when.
     pub since: Timestamp,
-    /// What the other side, or the way to it, said last.
+    /// What the CA or server, or the way to it, said last.
     pub error: String,
 }
 
@@ -61,8 +61,8 @@ impl Trouble {
             return None;
         }
         let is_held = view.state == State::Held;
-        // While it waits for name servers or the CA to see it, a failed look is no failure; being
-        // late is one.
+        // While it waits for name servers or the CA to see it, a failed check is not a failure;
+        // being late is one.
         let failures = match () {
             () if is_held => 0,
             () if view.bogus.is_some() || view.lateness() > Lateness::InTime => u32::MAX,
@@ -117,8 +117,8 @@ impl Troubles {
     }
 }
 
-/// What the last look at each client found that a person should know, and what its CA says about the
-/// login; by the key of the client, and by the name of the account.
+/// What the last listing of each client found that a person should know, and what its CA says about
+/// the login; by the key of the client, and by the name of the account.
 ///
 /// # Errors
 /// What the store says.

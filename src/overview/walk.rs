@@ -1,5 +1,6 @@
-//! All domains one page after another, by name: for lists of 100,000 that nobody holds at once. The
-//! store is read twice, because a domain stands as the one above it does, and that may come later.
+//! All domains one page after another, by name: for lists of 100,000 that are never in memory at
+//! once. The store is read twice, because a domain has the state of the one above it, which may
+//! come later.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -49,7 +50,7 @@ impl Wishes {
     }
 
     /// The rows of one domain as they are wanted. A row that the configuration does not name stays
-    /// wanted unless the configuration is whole. As the store does it, a domain that nobody wants
+    /// wanted unless the configuration is whole. As the store does it, a domain that is not wanted
     /// at its first client any more takes its row along.
     fn group(&self, domain: &DomainName, mut rows: Vec<DomainRow>) -> Vec<DomainRow> {
         let wishes = self.of(domain);
@@ -95,7 +96,8 @@ pub struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// Reads what is needed before the first page. `covered` is what looks of this run found.
+    /// Reads what is needed before the first page. `covered` is what the listings of this run
+    /// found.
     ///
     /// # Errors
     /// What the store says.
@@ -203,7 +205,7 @@ pub struct Rows<'a> {
     store: &'a dyn Store,
     pages: Pages<'a, dyn Store + 'a>,
     wishes: &'a Wishes,
-    /// So many wishes were given.
+    /// How many domains were given.
     given: usize,
     /// The rows of a domain of which the next page may have more.
     kept: Vec<DomainRow>,
@@ -260,7 +262,7 @@ impl<'a> Rows<'a> {
         Ok(Some(laid))
     }
 
-    /// The wishes for domains without a row, up to the next domain that has one; behind the last of
+    /// The wanted domains without a row, up to the next domain that has one; behind the last of
     /// these, some at a time.
     fn missing(&mut self, laid: &mut Vec<DomainRow>, until: Option<&DomainName>) {
         while let Some(wish) = self.wishes.wanted.get(self.given) {
@@ -283,7 +285,7 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The wish of the configuration lies over a row.
+/// What the configuration wants replaces what a row says.
 fn take(row: &mut DomainRow, wish: &Wanted) {
     if !row.origins.contains(&Origin::Config) {
         row.origins.push(Origin::Config);
@@ -293,7 +295,7 @@ fn take(row: &mut DomainRow, wish: &Wanted) {
     row.provider = wish.provider.as_deref().map(str::to_owned);
 }
 
-/// The row that the wish will be once it is stored.
+/// The row of a wanted domain as it will be stored.
 fn unread(wish: &Wanted, key: RowKey) -> DomainRow {
     DomainRow {
         key,

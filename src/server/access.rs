@@ -27,7 +27,7 @@ pub enum Role {
     Read,
     /// Sends hooks, sees nothing.
     Hook,
-    /// Reads, and orders looks and tries.
+    /// Reads, and orders listings and tries.
     Operate,
 }
 
@@ -56,19 +56,18 @@ impl fmt::Display for Role {
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The `name` of the token; `None`: nobody in particular, where reading is open to this
-    /// machine.
+    /// The `name` of the token; `None`: no name, where reading is open to this machine.
     pub name: Option<Arc<str>>,
     /// What the token is good for.
     pub role: Role,
 }
 
 impl Identity {
-    /// Passes who may do what `needed` may.
+    /// Passes a client that may do what `needed` allows.
     pub fn require(self, needed: Role) -> Result<Self, Denied> {
         match self.role.includes(needed) {
             true => Ok(self),
-            // Whoever did not say who they are has not been refused yet.
+            // A client that did not say who it is has not been refused yet.
             false if self.name.is_none() => Err(Denied::Missing),
             false => Err(Denied::Role {
                 has: self.role,
@@ -78,7 +77,7 @@ impl Identity {
     }
 }
 
-/// Why somebody may not. Never says which part of a token was wrong.
+/// Why a person may not. Never says which part of a token was wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// No token came.
@@ -132,7 +131,7 @@ impl fmt::Debug for Token {
 }
 
 impl Access {
-    /// Without any token reading is open, when only this machine is listened to.
+    /// Without any token this machine may read, if the server listens on this machine only.
     pub fn new(is_loopback: bool) -> Self {
         Self {
             tokens: Vec::new(),

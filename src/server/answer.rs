@@ -24,7 +24,7 @@ pub fn problem(status: StatusCode, detail: &str) -> Response {
         .into_response()
 }
 
-/// The same for who may not.
+/// Answers 401 or 403 as problem details (RFC 9457).
 pub fn denied(denied: Denied) -> Response {
     let mut answer = problem(denied.status(), &denied.to_string());
     if denied.status() == StatusCode::UNAUTHORIZED {

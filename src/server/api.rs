@@ -1,7 +1,7 @@
 //! The interface for programs: `/api/v1/`, JSON, reading only. `api/openapi.json` describes it,
 //! held against it by a test.
 //!
-//! Lists are read off the last picture, and say of when it is; one domain is read from the store,
+//! Lists are read off the last snapshot, and say of when it is; one domain is read from the store,
 //! as of now. Times are RFC 3339 in UTC.
 
 #[cfg(test)]
@@ -48,7 +48,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/persistent", get(persistent))
         .route("/calendar", get(days))
         .route_layer(from_fn_with_state(Arc::clone(&shared), for_readers));
-    // The description tells nothing about anybody's domains.
+    // The description tells nothing about the domains.
     let described = reading.route(
         "/openapi.json",
         get(async || ([(CONTENT_TYPE, "application/json")], DESCRIPTION)),
@@ -176,7 +176,7 @@ async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     })
 }
 
-/// A name as people or programs write it. What is no name is no domain that anybody wants.
+/// A name as people or programs write it. Text that is no name is no wanted domain.
 fn read_name(text: &str) -> Result<DomainName, Refusal> {
     DomainName::from_a_labels(text)
         .or_else(|_| DomainName::parse(text).map(|parsed| parsed.name))

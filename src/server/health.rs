@@ -1,7 +1,7 @@
 //! For monitoring: does it live, can it work, and the metrics.
 //!
-//! `/healthz` and `/readyz` ask for no token and say nothing about anybody's domains; `/metrics` is
-//! for who may read.
+//! `/healthz` and `/readyz` ask for no token and say nothing about the domains; `/metrics` is for
+//! clients that may read.
 
 mod records;
 
@@ -35,10 +35,10 @@ use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::{DomainName, State as Standing};
 use crate::worker::persist::RECORDS;
 
-/// The scheduler comes round at least every few seconds; a loop that has not for so long hangs
+/// The scheduler comes round at least every few seconds; a loop that has not in this time hangs
 /// (faults W07).
 const PULSE: SignedDuration = SignedDuration::from_mins(2);
-/// The store is not asked more often than this, however many want to know.
+/// The store is not asked more often than this, however many clients ask.
 const STORE_ASKED: SignedDuration = SignedDuration::from_secs(1);
 /// A store that needs longer for one small write is as good as gone.
 const STORE_TIME: Duration = Duration::from_secs(3);
@@ -48,8 +48,8 @@ type Label = [(&'static str, String); 1];
 struct Health {
     shared: Arc<Shared>,
     began: Timestamp,
-    /// When the store was asked last, and whether it answered. Held while it is asked: who comes
-    /// meanwhile waits for that answer.
+    /// When the store was asked last, and whether it answered. Held while it is asked: a call in
+    /// the meantime waits for that answer.
     store: Mutex<Option<(Timestamp, bool)>>,
 }
 
@@ -172,7 +172,7 @@ impl Health {
     }
 }
 
-/// How the certificates stand.
+/// The states of the certificates.
 fn certificates(registry: &mut Registry, views: &[CertificateView]) {
     let states = Family::<Label, Gauge>::default();
     let attention = Family::<Label, Gauge>::default();
@@ -232,8 +232,8 @@ fn certificates(registry: &mut Registry, views: &[CertificateView]) {
     );
 }
 
-/// How the domains stand, read off the picture: what is gone from it leaves no trace in the next
-/// answer.
+/// The states of the domains, read from the snapshot: what is gone from it leaves no trace in the
+/// next answer.
 fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
     let counts = Counts::of(&picture.entries, &live.policy, picture.at);
     registry.register_with_unit(

@@ -1,6 +1,6 @@
 //! Hooks in: `POST /hooks/dns`, by which DNS pipelines say what they changed. A hint, never an
-//! order: domains of the inventory at or below what is named become due, and what is looked at then
-//! is the truth (faults H13).
+//! order: domains of the inventory at or below what is named become due, and what the CA and DNS
+//! say then is the truth (faults H13).
 //!
 //! [`signature`] or a bearer token of the role `hook` identifies the sender; [`body`] reads the
 //! names. The server answers 202 only after the hint is in the store (faults K18). A repeated
@@ -51,7 +51,7 @@ const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 /// A store that needs longer is as good as gone, and the sender sends it again; before the request
 /// itself is given up.
 const STORE_TIME: Duration = Duration::from_secs(8);
-/// Refusals of what strangers may send stand in the log so many at once, then one in
+/// Refusals of what strangers may send are logged up to this many at once, then one in
 /// [`TOLD_EVERY`]: it must not fill a disk.
 const TOLD: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ struct Hooks {
     told: DefaultDirectRateLimiter,
 }
 
-/// Who sent a hook, once that is certain.
+/// The sender of a hook, once that is certain.
 struct Sender {
     name: String,
     zones: Arc<[DomainName]>,
@@ -100,7 +100,7 @@ struct Reply {
     accepted: Vec<DomainName>,
     /// What was named and concerns none. It is not added to anything.
     ignored: Vec<DomainName>,
-    /// How many domains are looked after now.
+    /// How many domains are checked now.
     domains: usize,
 }
 
@@ -233,8 +233,8 @@ impl Hooks {
         };
         let changed = match body::read(body).map_err(malformed)? {
             Changed::Named(names) => names,
-            // Whoever may name a few zones only, and names none, means these; one who may name all
-            // may not mean all.
+            // A sender that may name a few zones only, and names none, means these; one that may
+            // name all may not mean all.
             Changed::Unnamed if sender.zones.is_empty() => {
                 return Err(Refusal::Malformed(
                     "the body has neither `names` nor `zones`, and its key has no zones of its own"
@@ -342,8 +342,8 @@ impl Hooks {
         })
     }
 
-    /// For the log: its reader may know why, whoever sent it may not. `key` is empty while nobody
-    /// knows who that was.
+    /// For the log: its reader may know why, the sender may not. `key` is empty while the sender is
+    /// not known.
     fn tell(&self, key: &str, why: &dyn std::fmt::Display) {
         if self.told.check().is_ok() {
             tracing::warn!(key, "a hook was refused: {}", escape(&why.to_string()));

@@ -85,7 +85,7 @@ async fn handle(
         // Before any of it is waited for.
         (StatusCode::PAYLOAD_TOO_LARGE, [(CONNECTION, "close")]).into_response()
     } else if may_ask(&shared, &request) {
-        // A fault of the program has been told where it happened; whoever asked hears of it, and
+        // A fault of the program has been reported where it happened; the client hears of it, and
         // the connection lives on.
         let answer = AssertUnwindSafe(tokio::time::timeout(time, next.run(request)))
             .catch_unwind()
@@ -130,7 +130,7 @@ fn malformed(request: &Request) -> Option<StatusCode> {
 
 /// A client that may read without a token is on this machine. A page from elsewhere whose name was
 /// made to lead here (DNS rebinding) is not, and a proxy may speak for another machine. Where a
-/// token or a signature is needed, or nothing is told, every name is good.
+/// token or a signature is needed, or nothing is reported, every name is good.
 fn may_ask(shared: &Shared, request: &Request) -> bool {
     let (headers, uri) = (request.headers(), request.uri());
     if !shared.live().access.is_open() || [hooks::PATH, "/healthz", "/readyz"].contains(&uri.path())

@@ -1,5 +1,5 @@
 //! A daemon without a scheduler for tests: a store with a few domains in every condition, a clock
-//! that stands, all routes.
+//! that is, all routes.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub const READ: &str = "kI2uVqF0cQm7m4uJZr1wT3nS";
 pub const HOOK: &str = "cQm7m4uJZr1wT3nSkI2uVqF0";
 /// A token of the role `operate`.
 pub const OPERATE: &str = "7m4uJZr1wT3nSkI2uVqF0cQm";
-/// What stands where other people's words do: a page and a terminal must show it and not obey it.
+/// What is where other people's words do: a page and a terminal must show it and not obey it.
 pub const EVIL: &str = "<script>alert(1)</script>\u{1b}[31m\u{202e}\"'&";
 
 /// The world.
@@ -84,7 +84,7 @@ impl Lab {
         Self::with(Access::new(true)).await
     }
 
-    /// With these tokens, and a picture.
+    /// With these tokens, and a snapshot.
     pub async fn with(access: Access) -> Self {
         let clock = SimulatedClock::at("2026-12-01T00:00:00Z".parse().unwrap());
         let folder = tempfile::tempdir().unwrap();

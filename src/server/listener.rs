@@ -34,13 +34,13 @@ use super::seldom::Seldom;
 use super::shared::Shared;
 
 /// Connections at once; one more is closed at once. Half of the 1024 files that a process may have
-/// open where nobody says otherwise (RLIMIT_NOFILE): however many hold one, the database, the name
-/// servers and the CA can still be asked.
+/// open by default (RLIMIT_NOFILE): however many hold one, the database, the name servers and the
+/// CA can still be asked.
 pub const CONNECTIONS: usize = 512;
 /// A header with all its lines; longer ones are answered with 431.
 pub const HEADER_BYTES: usize = 32 * 1024;
 
-/// The other side of the connection that a request came by.
+/// The peer of the connection that a request came by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
 
@@ -78,7 +78,7 @@ pub struct Listener {
     pub limits: Limits,
 }
 
-/// A listener at work. Dropped without [`end`](Self::end), it goes on.
+/// A listener at work. Dropped without [`end`](Self::end), it continues.
 #[derive(Debug)]
 pub struct Serving {
     /// Where it listens; never port 0.
@@ -92,7 +92,7 @@ impl Serving {
     /// is over.
     pub async fn end(self) {
         self.stop.cancel();
-        // A panic of it has been told where it happened.
+        // A panic of it has been reported where it happened.
         let _ = self.task.await;
     }
 }
@@ -166,7 +166,7 @@ impl Listener {
     }
 }
 
-/// One connection. How it ends is nobody's concern: the other side may go away at any moment.
+/// One connection. How it ends does not matter: the client may go away at any moment.
 async fn answer(
     stream: TcpStream,
     peer: Peer,

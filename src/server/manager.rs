@@ -35,7 +35,7 @@ pub(super) fn alive() {
     tell(&[NotifyState::Watchdog]);
 }
 
-/// How often it wants to hear that, where it does.
+/// How often it must hear that, where it must.
 pub(super) fn patience() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }

@@ -1,9 +1,9 @@
-//! The status page: for a person who looks and wants to know. Drawn by the server, without a script
-//! and without anything from elsewhere; everything on it is read off the last picture, and a
+//! The status page: for a person who wants to see the state. Drawn by the server, without a script
+//! and without anything from elsewhere; everything on it is read off the last snapshot, and a
 //! domain's own page off the store.
 //!
-//! Whoever may read may look. Orders (`look now`, `try now`) need a session of the role `operate`
-//! and the word of that session in every form, see [`session`].
+//! A client that may read may see it. Orders (`look now`, `try now`) need a session of the role
+//! `operate` and the word of that session in every form, see [`session`].
 
 mod assets;
 mod calendar;
@@ -47,7 +47,7 @@ use crate::store::StoreError;
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
-/// The same for a page with the one script of ours; nothing that stands in a page runs.
+/// The same for a page with the one script of ours; nothing that is in a page runs.
 const POLICY_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
@@ -59,7 +59,7 @@ const LONGEST_FORM: usize = 16 * 1024;
 struct Pages {
     shared: Arc<Shared>,
     doorkeeper: Doorkeeper,
-    /// What was counted of the last picture, with that picture.
+    /// What was counted of the last snapshot, with that snapshot.
     summary: Mutex<Option<(Arc<Snapshot>, Arc<Summary>)>>,
 }
 
@@ -116,7 +116,7 @@ impl Pages {
         self.shared.clock.now()
     }
 
-    /// The last picture and what was counted of it.
+    /// The last snapshot and what was counted of it.
     fn picture(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Box<Response>> {
         let picture = self
             .shared
@@ -154,12 +154,12 @@ impl Pages {
         )
     }
 
-    /// A page that says what is wrong, for somebody of whom nothing has to be known.
+    /// A page that says what is wrong, for a client of which nothing have to be known.
     fn trouble(&self, status: StatusCode, title: &str, advice: &str) -> Response {
         trouble(None, status, title, advice, self.now())
     }
 
-    /// The same for somebody who has signed in, and is told so.
+    /// The same for a person who has signed in, and is told so.
     fn trouble_for(
         &self,
         visitor: &Visitor,

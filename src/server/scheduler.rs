@@ -1,9 +1,11 @@
-//! The loop of the daemon: lanes that work, errands beside them, and a pulse that says both go on.
+//! The loop of the daemon: lanes that work, errands beside them, and a pulse that says both
+//! continue.
 //!
 //! One process has a few lanes. One of the idle ones is on watch: it looks for work when something
 //! may have become due (a word from this process or another one, the next moment in the store, and
-//! all the same every few seconds), and when it finds some, another one is on watch. So nobody
-//! looks twice, an idle daemon costs one small query each time, and a slow round holds up no other.
+//! all the same every few seconds), and when it finds some, another one is on watch. So no listing
+//! is made twice, an idle daemon costs one small query each time, and a slow round holds up no
+//! other.
 
 mod clocks;
 mod errands;
@@ -31,8 +33,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// so (faults W07). A round of a hundred domains and a CA that takes its time has minutes, and at a
 /// slow rate hours; so it counts from the last answer.
 const STUCK: Duration = Duration::from_secs(15 * 60);
-/// An embedded store that could not be written for so long may need a process that opens it anew:
-/// the service manager is left to think so. A database server is waited for.
+/// An embedded store that could not be written for this time may need a process that opens it
+/// again: the service manager is left to think so. A database server is waited for.
 const UNWRITTEN: Duration = Duration::from_secs(15 * 60);
 /// The longest pause after a fault of the store, or of the program.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -40,9 +42,9 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How it goes about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// So many rounds at once.
+    /// How many rounds run at once.
     pub lanes: usize,
-    /// The longest time between two looks for work.
+    /// The longest time between two searches for work.
     pub poll: Duration,
     /// How long what is under way may take when the process ends.
     pub drain: Duration,
@@ -70,12 +72,12 @@ pub struct Scheduler {
     on_watch: tokio::sync::Mutex<()>,
     /// Since when each lane is in a round, or looks for one.
     rounds: Mutex<Vec<Option<Instant>>>,
-    /// How many calls to CAs and providers had come back when this was last looked at, and since
-    /// when it was so many.
+    /// How many calls to CAs and providers had come back when this was last checked, and since when
+    /// it was so many.
     answers: Mutex<(u64, Instant)>,
-    /// Something was done since the last picture.
+    /// Something was done since the last snapshot.
     changed: AtomicBool,
-    /// A picture is wanted at once.
+    /// A snapshot is wanted at once.
     asked: AtomicBool,
     picture_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
@@ -125,7 +127,7 @@ impl Scheduler {
         self.look_again();
     }
 
-    /// Something changed in the store: a picture and a look for work are due now.
+    /// Something changed in the store: a snapshot and a look for work are due now.
     pub fn look_again(&self) {
         self.asked.store(true, Ordering::Relaxed);
         self.shared.wake.notify_one();
@@ -265,8 +267,8 @@ impl Scheduler {
         }
     }
 
-    /// The store could not do what `began` then: told once, however many find out. Who began before
-    /// it answered last has waited for what is over.
+    /// The store could not do what `began` then: told once, however many find out. A round that
+    /// began before the last answer has waited for something that is over.
     fn store_fails(&self, began: Instant, error: &StoreError) {
         if began < *lock(&self.answered) {
             return;
@@ -307,7 +309,7 @@ impl Tasks {
     }
 }
 
-/// Whether one of `rounds`, by their beginnings, goes on though nobody has answered for long.
+/// Whether one of `rounds`, by their beginnings, continues although no answer came for long.
 fn hangs(rounds: &[Option<Instant>], answered: Instant, now: Instant) -> bool {
     rounds
         .iter()

@@ -1,5 +1,5 @@
 //! What the parts of the daemon share: the store, the time, the settings of the moment, the last
-//! picture of all domains.
+//! snapshot of all domains.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -30,7 +30,7 @@ pub struct Shared {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Told when something may have become due in this process: the scheduler looks at once.
+    /// Told when something may have become due in this process: the scheduler checks at once.
     pub wake: Notify,
     /// What monitoring counts.
     pub metrics: Arc<Metrics>,
@@ -38,7 +38,7 @@ pub struct Shared {
     /// more.
     pub draining: CancellationToken,
     ordered_looks: Mutex<BTreeSet<String>>,
-    /// What says how certificates stand.
+    /// What gives the states of certificates.
     certificates: Mutex<Option<Arc<Issuer>>>,
     live: watch::Sender<Arc<Live>>,
     picture: watch::Sender<Option<Arc<Snapshot>>>,
@@ -86,7 +86,7 @@ impl fmt::Display for Obstacle {
 pub struct Live {
     /// The policy.
     pub policy: Policy,
-    /// The clients that are looked after.
+    /// The clients of the configuration.
     pub targets: Vec<Target>,
     /// The names of the providers.
     pub providers: BTreeSet<String>,
@@ -114,7 +114,7 @@ impl Live {
 }
 
 impl Shared {
-    /// Before anything was looked at.
+    /// Before anything was read.
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, live: Live) -> Self {
         Self {
             store,
@@ -130,7 +130,7 @@ impl Shared {
         }
     }
 
-    /// The settings of the moment. Whoever decides several things by them keeps the `Arc` for all
+    /// The settings of the moment. Code that decides several things by them keeps the `Arc` for all
     /// of these.
     pub fn live(&self) -> Arc<Live> {
         Arc::clone(&self.live.borrow())
@@ -146,8 +146,8 @@ impl Shared {
         self.live.subscribe()
     }
 
-    /// Orders a look at a client, by its key, that does not wait for the usual time, and wakes the
-    /// scheduler.
+    /// Orders a listing of a client, by its key, that does not wait for the usual time, and wakes
+    /// the scheduler.
     pub fn order_look(&self, client: &str) {
         self.ordered_looks
             .lock()
@@ -156,7 +156,7 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// The clients whose looks were ordered since this was asked last: for the scheduler, which
+    /// The clients whose listings were ordered since this was asked last: for the scheduler, which
     /// makes them.
     pub fn take_ordered_looks(&self) -> BTreeSet<String> {
         std::mem::take(
@@ -167,13 +167,13 @@ impl Shared {
         )
     }
 
-    /// The last picture of all domains; `None` until the store was read for the first time. Its
-    /// moment stands in it.
+    /// The last snapshot of all domains; `None` until the store was read for the first time. Its
+    /// moment is in it.
     pub fn picture(&self) -> Option<Arc<Snapshot>> {
         self.picture.borrow().clone()
     }
 
-    /// Hears of every new picture.
+    /// Hears of every new snapshot.
     pub fn pictures(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
         self.picture.subscribe()
     }
@@ -194,7 +194,7 @@ impl Shared {
         let _ = self.obstacle.subscribe().wait_for(Option::is_none).await;
     }
 
-    /// Whom to ask how certificates stand, from now on.
+    /// What to ask for the states of certificates, from now on.
     pub fn keep_certificates(&self, issuer: Arc<Issuer>) {
         *self
             .certificates
@@ -202,7 +202,7 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner) = Some(issuer);
     }
 
-    /// Reads the store for a new picture.
+    /// Reads the store for a new snapshot.
     pub async fn look_again(&self) -> Result<Arc<Snapshot>, StoreError> {
         let live = self.live();
         let now = self.clock.now();

@@ -11,8 +11,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 use crate::text::pem;
 
-/// A certificate in force. A new one is a new value of it: whoever connects after a reload gets
-/// that one.
+/// A certificate in force. A new one is a new value of it: a client that connects after a reload
+/// gets that one.
 #[derive(Clone)]
 pub struct Tls(pub(super) Arc<ServerConfig>);
 
@@ -25,7 +25,7 @@ impl fmt::Debug for Tls {
 impl Tls {
     /// Reads a chain and its key, both in PEM. TLS 1.2 and 1.3; HTTP/1.1 only.
     ///
-    /// The error says which of the two is wrong, and nothing of what stands in the key.
+    /// The error says which of the two is wrong, and nothing of what is in the key.
     pub fn new(chain: &[u8], key: &SecretString) -> Result<Self, String> {
         let chain =
             pem::certificates(chain).map_err(|why| format!("the certificate's file: {why}"))?;

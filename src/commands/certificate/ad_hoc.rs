@@ -1,6 +1,6 @@
 //! `certificate order`: one certificate by a request, without a section in the configuration. The
-//! order is remembered by its key and by what was ordered, so the same command again goes on with it
-//! and orders nothing twice.
+//! order is remembered by its key and by what was ordered, so the same command again continues with
+//! it and orders nothing twice.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};

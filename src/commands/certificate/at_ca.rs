@@ -1,4 +1,4 @@
-//! `certificate list --at-ca`: the orders that the CAs show, ours and others'.
+//! `certificate list --at-ca`: the orders that the CAs show, ours and foreign ones.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::output::{Output, moment};
 use crate::overview::certificates::CertificateView;
 use crate::store::Store;
 
-/// So many certificates are read one by one, where a list does not say which are revoked.
+/// This many certificates are read one by one, where a list does not say which are revoked.
 const MOST_READ: usize = 200;
 
 #[derive(Serialize)]
@@ -21,7 +21,8 @@ struct Row {
     ca: String,
     client: String,
     order: String,
-    /// The certificate of the configuration that it was ordered for; none: nobody here ordered it.
+    /// The certificate of the configuration that it was ordered for; none: this program did not
+    /// order it.
     certificate: Option<String>,
     state: String,
     names: Vec<String>,

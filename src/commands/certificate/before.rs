@@ -1,5 +1,5 @@
-//! What a request was ordered for before: the name of the order that goes on with it, and what is said
-//! of another one, which `certificate order` does not repeat by itself.
+//! What a request was ordered for before: the name of the order that continues with it, and what is
+//! said of another one, which `certificate order` does not repeat by itself.
 
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ const PRODUCT: usize = 2;
 pub(super) struct Named {
     /// The name.
     pub name: String,
-    /// How the same order stands, where it was made before.
+    /// The state of the same order, where it was made before.
     pub same: Option<String>,
     /// An order of the same request by a section of the configuration.
     pub other: Option<String>,
@@ -91,7 +91,7 @@ pub(super) fn ordered(progress: &Progress) -> Option<&str> {
     order.or_else(installed).or_else(held)
 }
 
-/// What a row has that counts, or is paid: the print that it was ordered by, and how it stands.
+/// What a row has that counts, or is paid: the print that it was ordered by, and its state.
 fn standing<'a>(
     settings: &Settings,
     row: &'a CertificateRow,
@@ -120,7 +120,7 @@ fn standing<'a>(
     Some((&order.print, words))
 }
 
-/// How a row stands that has a certificate, or an order, for the request of this print.
+/// The state of a row that has a certificate, or an order, for the request of this print.
 fn of_request(
     settings: &Settings,
     row: &CertificateRow,

@@ -38,7 +38,7 @@ pub(super) enum Wish {
     Fetch,
 }
 
-/// How the certificates stand after a pass.
+/// The states of the certificates after a pass.
 #[derive(Debug, Serialize)]
 pub(in crate::commands) struct Certificates {
     /// Each of them.
@@ -105,7 +105,7 @@ impl Certificates {
     }
 }
 
-/// How all certificates stand, without asking any CA and without any secret.
+/// The states of all certificates, without asking any CA and without any secret.
 pub(in crate::commands) async fn views(
     settings: &Settings,
     store: &Arc<dyn Store>,
@@ -115,7 +115,7 @@ pub(in crate::commands) async fn views(
     Ok(crate::overview::certificates::read(&issuer, now).await?)
 }
 
-/// The domains of the inventory that certificates hang on, at their clients.
+/// The domains of the inventory that certificates depend on, at their clients.
 fn domains_of(settings: &Settings, names: &[String]) -> Vec<DomainName> {
     let mut found = Vec::new();
     let wanted = settings.certificates.certificates.iter();
@@ -309,7 +309,7 @@ pub(super) async fn go(
     }
 }
 
-/// Says how the certificates stand. One that was asked for by name and is not there yet is no
+/// Says the states of the certificates. One that was asked for by name and is not there yet is no
 /// success.
 pub(super) async fn finish(
     store: &Arc<dyn Store>,
@@ -345,7 +345,7 @@ pub(super) async fn finish(
     Ok(exit)
 }
 
-/// Tells what is done as it is stored, to who asked for more.
+/// Tells what is done as it is stored, with `-v`.
 pub(in crate::commands) fn voice(output: &Output) -> Arc<dyn Fn(&CertificateEvent) + Send + Sync> {
     let says = output.is_verbose();
     Arc::new(move |event| {
@@ -356,7 +356,7 @@ pub(in crate::commands) fn voice(output: &Output) -> Arc<dyn Fn(&CertificateEven
 }
 
 /// How a rehearsal ends that failed. A product that the CA does not sell is a wrong input, told in
-/// our words.
+/// this program's words.
 async fn refusal(settings: &Settings, one: &Certificate, error: &mut CaError) -> Exit {
     if error.failure == Failure::Refused
         && let Err(failed) = product::check(settings, one).await

@@ -12,7 +12,7 @@ use crate::store::Store;
 use crate::worker::issue::{Certificate, IssuePorts};
 use crate::worker::{Target, reference_fact};
 
-/// So many products are named where none is like the one that was given.
+/// This many products are named where none is like the one that was given.
 const MOST_NAMED: usize = 12;
 
 /// The CA's key for a client: as the store remembers it, else as the CA says.

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, cause, moment, relative};
 use crate::overview::certificates::{CertificateState, CertificateView};
 
-/// How a certificate stands, for whoever reads a table.
+/// The state of a certificate, for a reader of a table.
 pub(in crate::commands) fn tone(view: &CertificateView) -> Tone {
     match view.state {
         CertificateState::Unmanaged => Tone::Dim,
@@ -21,7 +21,7 @@ pub(in crate::commands) fn tone(view: &CertificateView) -> Tone {
     }
 }
 
-/// How many of them stand how, in the words of the table: `2 valid`, `1 held`.
+/// How many of them are in which state, in the words of the table: `2 valid`, `1 held`.
 pub(super) fn words<'a>(views: impl Iterator<Item = &'a CertificateView>) -> Vec<String> {
     let mut counts: BTreeMap<(bool, CertificateState, &str), usize> = BTreeMap::new();
     for view in views {

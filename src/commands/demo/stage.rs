@@ -52,7 +52,7 @@ pub(super) struct Shown {
     pub(super) until: Timestamp,
 }
 
-/// Looks at the sandbox itself, never through the program that is shown.
+/// Reads the sandbox itself, never through the program that is shown.
 #[derive(Debug)]
 struct Witness {
     sandbox: Arc<Sandbox>,
@@ -187,7 +187,7 @@ impl Stage {
         self.store.close().await;
     }
 
-    /// Values of ours that the ledger still counts as in a zone.
+    /// Records of ours that the ledger still counts as in a zone.
     pub(super) async fn open_entries(&self) -> Result<usize, Failed> {
         Ok(self.store.open_entries(None).await?.len())
     }

@@ -1,5 +1,5 @@
-//! The chapter in which a person is needed: a key that may not write a zone any more. What is told is
-//! what the program's own history says.
+//! The chapter in which a person is needed: a key that may not write a zone any more. What is
+//! reported is what the program's own history says.
 
 use serde_json::{Value, json};
 
@@ -12,12 +12,12 @@ use crate::prevalidation::DomainName;
 
 /// Its zone refuses updates for a while.
 const REFUSING: &str = super::OTHERS[0];
-/// So many nights at most until its renewal is due.
+/// At most this many nights until its renewal is due.
 const LONGEST: u32 = 110;
 /// In front of a line that is a continuation.
 const LEAD: &str = "          ";
 
-/// A renewal that is held, what says so, and how it goes on.
+/// A renewal that is held, what says so, and how it continues.
 pub(super) async fn tell(stage: &mut Stage, output: &Output) -> Result<Value, Failed> {
     let domain = name(REFUSING)?;
     stage.sandbox.dns.refuse_updates_at(domain.as_str());

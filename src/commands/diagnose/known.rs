@@ -30,7 +30,7 @@ pub(super) struct Surroundings {
     inside: Option<Inside>,
 }
 
-/// What is looked at beside DNS.
+/// What is read beside DNS.
 struct Inside {
     store: Arc<dyn Store>,
     views: BTreeMap<(DomainName, String), DomainView>,
@@ -39,7 +39,7 @@ struct Inside {
     policy: Policy,
 }
 
-/// What is known about one domain without asking anybody.
+/// What is known about one domain without a question to the CA or DNS.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) row: Option<DomainRow>,
@@ -64,13 +64,13 @@ pub(super) struct ProviderReport {
     /// The TXT values where they are written, and the RRset's TTL in seconds.
     pub(super) values: Vec<String>,
     pub(super) ttl: Option<u32>,
-    /// Whether the value stands where it is written; `null` without a value, or when that could not
-    /// be read.
+    /// Whether the value is where it is written; `null` without a value, or when that could not be
+    /// read.
     pub(super) holds_value: Option<bool>,
     /// Why it could not write the name now.
     pub(super) error: Option<String>,
     pub(super) hint: Option<String>,
-    /// It may pass without anybody doing anything.
+    /// It may pass without a person.
     pub(super) temporary: bool,
 }
 
@@ -84,16 +84,16 @@ pub(super) struct CaReport {
     pub(super) validated_at: Option<Timestamp>,
     pub(super) expires_at: Option<Timestamp>,
     pub(super) token_expires_at: Option<Timestamp>,
-    /// What it says about its last look, in its own words.
+    /// What it says about its last listing, in its own words.
     pub(super) last_words: Option<String>,
     /// A contradiction in its answer.
     pub(super) doubt: Option<String>,
     /// When it said so.
     pub(super) read_at: Option<Timestamp>,
-    /// Why it could not be asked now: what stands here is from the store.
+    /// Why it could not be asked now: what is here is from the store.
     pub(super) error: Option<String>,
     pub(super) hint: Option<String>,
-    /// It may pass without anybody doing anything.
+    /// It may pass without a person.
     pub(super) temporary: bool,
 }
 
@@ -149,8 +149,7 @@ impl Surroundings {
         }
     }
 
-    /// Each of the clients that a domain is at; one that nobody knows is looked at once all the
-    /// same.
+    /// Each of the clients that a domain is at; an unknown one is checked once all the same.
     pub(super) fn places(
         &self,
         domain: &DomainName,
@@ -166,7 +165,7 @@ impl Surroundings {
         }
     }
 
-    /// What is known about a domain at a client without asking anybody.
+    /// What is known about a domain at a client without a question to the CA or DNS.
     pub(super) async fn known(
         &self,
         domain: &DomainName,
@@ -307,8 +306,8 @@ impl Surroundings {
             .is_some_and(|view| view.provider.is_some() || any)
     }
 
-    /// Asks the provider of a domain whether it could write the name, and what stands there.
-    /// Changes nothing.
+    /// Asks the provider of a domain whether it could write the name, and what is there. Changes
+    /// nothing.
     pub(super) async fn ask_provider(
         &self,
         known: &Known,

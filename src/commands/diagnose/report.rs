@@ -34,7 +34,7 @@ pub(super) struct Report {
     pub(super) ledger: Vec<LedgerEntry>,
 }
 
-/// The gravest finding.
+/// The most severe finding.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Verdict {
     pub(super) severity: Severity,
@@ -53,7 +53,8 @@ struct Wanted {
 }
 
 impl Report {
-    /// Asks everybody about `domain` at one of its clients. `given` is the record on the command line.
+    /// Asks the CA, the provider, name servers and resolvers about `domain` at one of its clients.
+    /// `given` is the record on the command line.
     pub(super) async fn make(
         around: &Surroundings,
         (domain, client): (&DomainName, Option<&str>),
@@ -76,8 +77,8 @@ impl Report {
             wanted.from = Some("the attempt that is under way");
         }
         let caa_names = around.caa_names(known.view.as_ref());
-        // Where we write, what the ledger does not show was not written; elsewhere nobody here
-        // knows since when it stands.
+        // Where we write, what the ledger does not show was not written; elsewhere it is not known
+        // since when it is there.
         let we_write = around.writes(&known) && value.is_none() && given.owner.is_none();
         let unknown = if we_write {
             now
@@ -120,7 +121,7 @@ impl Report {
         advice.add(&dns, &mut found);
         found.extend(standing::findings(&known.persistent, known.view.is_some()));
         if given.owner.is_none() && dns.gate.as_ref().is_some_and(|gate| gate.go) {
-            // What the CA says comes before everything else of its weight.
+            // What the CA says comes before everything else of its severity.
             let objections = advice.objections(wanted.value.as_deref(), value.is_some(), now);
             found.splice(0..0, objections);
         }
@@ -198,7 +199,7 @@ impl Wanted {
         Self::find(given.value.as_deref(), known, registration, now)
     }
 
-    /// The value that should stand in DNS now: what somebody says, what the attempt and the ledger
+    /// The value that should be in DNS now: what a person says, what the attempt and the ledger
     /// say, what the CA waits for.
     fn find(
         given: Option<&str>,
@@ -271,7 +272,7 @@ impl Advice<'_> {
             .and_then(|provider| Some((&provider.name, provider.holds_value?)));
         for finding in found {
             let next = match (finding.code, holds) {
-                // The whole zone is concerned, not our value alone; whoever wrote last is asked to
+                // The whole zone is concerned, not our value alone; the last writer is asked to
                 // undo it.
                 (code, _)
                     if code.is_dnssec()
@@ -308,7 +309,7 @@ impl Advice<'_> {
     }
 
     /// Why the CA may not accept a value that every name server has: it waits for another one, or
-    /// it has looked already and said no.
+    /// it has checked already and said no.
     fn objections(&self, wanted: Option<&str>, given: bool, now: Timestamp) -> Vec<Finding> {
         let (Some(registration), Some(wanted)) = (self.unproven, wanted) else {
             return Vec::new();
@@ -330,7 +331,7 @@ impl Advice<'_> {
         }
         let attempt = self.known.row.as_ref().map(|row| &row.attempt);
         let asked = attempt.is_some_and(|attempt| attempt.tries > 0);
-        // Words of a look that made a proof are no objection; they are never parsed.
+        // Words of a listing that made a proof are no objection; they are never parsed.
         let objects = asked || registration.proof.is_none();
         if let Some(words) = registration.last_words.as_ref().filter(|_| objects) {
             let when = attempt

@@ -14,7 +14,7 @@ use crate::propagation::finding::{Code, Severity};
 /// A TXT value is shown so far; JSON has all of it.
 const LONGEST_VALUE: usize = 100;
 
-/// So many TXT values are shown; JSON has all of them.
+/// This many TXT values are shown; JSON has all of them.
 const MOST_VALUES: usize = 100;
 
 /// One of `several` about a domain says at which client it is.
@@ -118,7 +118,7 @@ fn headline(report: &Report, output: &Output) {
     }
 }
 
-/// Who was asked in vain for the name servers.
+/// The servers that were asked in vain for the name servers.
 fn asked(report: &Report, output: &Output) {
     let Some(fault) = report.dns.fault.as_ref().filter(|it| !it.tried.is_empty()) else {
         return;

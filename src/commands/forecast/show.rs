@@ -8,7 +8,7 @@ use crate::output::{Output, counted, moment};
 
 /// The longest bar, in characters.
 const BAR: usize = 30;
-/// So many lapses are listed; JSON has all.
+/// This many lapses are listed; JSON has all.
 const LISTED: usize = 20;
 
 /// A table of the report.

@@ -76,7 +76,7 @@ pub(super) struct Asked<'a> {
     pub names: &'a [DomainName],
     pub meant: &'a [&'a DomainRow],
     pub rows: &'a [DomainRow],
-    /// Where a name is looked for that nobody here knows.
+    /// Where an unknown name is searched for.
     pub targets: Vec<Target>,
 }
 
@@ -90,7 +90,7 @@ struct Doomed {
     ca: Arc<dyn Validation>,
 }
 
-/// Takes domains out of the inventory and deletes their registrations, once somebody said yes to
+/// Takes domains out of the inventory and deletes their registrations, once a person said yes to
 /// what is lost.
 pub(super) async fn remove(
     settings: &Settings,
@@ -131,7 +131,7 @@ pub(super) async fn remove(
         by_hand::agreed(&question, yes, "nothing was deleted", hint, output)?;
     }
     let (store, _) = wire::open(settings, false).await?;
-    // First the wish, or the next run would register again what is deleted here.
+    // First the store, or the next run would register again what is deleted here.
     let dropped = let_go(&*store, asked.meant).await?;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
     for one in &doomed {
@@ -163,8 +163,7 @@ pub(super) async fn remove(
         .unwrap_or(Exit::Done))
 }
 
-/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every
-/// client.
+/// The registrations as the CA shows them now; an unknown name is searched for at every client.
 async fn find(settings: &Settings, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
     let mut doomed = Vec::new();
     for target in &asked.targets {
@@ -356,7 +355,7 @@ async fn claim(store: &dyn Store, key: &RowKey) -> Result<Option<Lease>, Failed>
     if let Some(lease) = store.claim(&claim).await?.pop() {
         return Ok(Some(lease));
     }
-    // Without a first look there is no due date, and nobody works on it.
+    // Without a first listing there is no due date, and no worker works on it.
     let row = store.domain(key).await?;
     if row.is_some_and(|row| row.due_at.is_some()) {
         return Err(Failed::new(Exit::Temporary, "a run is working on it")
@@ -374,7 +373,7 @@ fn release(lease: Lease, deleted: bool, event: crate::store::Event, now: Timesta
         } else {
             lease.row.attempt
         },
-        // The values that stand in DNS are removed by the next run.
+        // The values that are in DNS are removed by the next run.
         due_at: Some(now),
         at_risk: deleted.then_some(false),
         ledger: Vec::new(),

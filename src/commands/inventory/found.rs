@@ -10,7 +10,7 @@ pub(super) struct Found {
     pub(super) places: Vec<(Place, Vec<DomainName>)>,
     /// The lines of the list that name no domain.
     pub(super) faults: Vec<String>,
-    /// What became of the CAs that were asked.
+    /// The outcome of the CAs that were asked.
     pub(super) exit: Exit,
 }
 
@@ -23,7 +23,7 @@ impl Found {
         }
     }
 
-    /// A line that was left out is no success: it may be a domain that nobody renews.
+    /// A line that was left out is no success: it may be a domain that is not renewed.
     pub(super) fn end(&self, output: &Output) -> Exit {
         match self.faults.len() {
             0 => return self.exit,

@@ -14,7 +14,7 @@ use crate::prevalidation::DomainName;
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Names to take in from `path`, or from standard input when it is `-`, and the lines that name no
-/// domain, which are told here.
+/// domain, which are reported here.
 pub(super) fn read(
     path: &Path,
     accept_idn: bool,
@@ -24,8 +24,8 @@ pub(super) fn read(
     names(read_any(&origin, &bytes, accept_idn), output)
 }
 
-/// The names of a list with their notices told, and its bad lines, which are told too. A list that
-/// cannot be believed is refused as a whole.
+/// The names of a list with their notices told, and its bad lines, which are reported too. A list
+/// that cannot be believed is refused as a whole.
 pub(in crate::commands) fn names(
     list: NameList,
     output: &Output,

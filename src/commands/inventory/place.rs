@@ -56,7 +56,7 @@ impl PlaceArgs {
 pub(super) struct Place {
     pub(super) target: Target,
     pub(super) provider: Option<String>,
-    /// Whether somebody chose it; else a domain that is known stays where it is.
+    /// Whether a person chose it; else a domain that is known stays where it is.
     pub(super) named: bool,
 }
 

@@ -1,4 +1,5 @@
-//! What a person took out of the inventory stays out: the CA still has it, and that is no wish.
+//! What a person took out of the inventory stays out: the CA still has it, and that does not make
+//! it wanted.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
 //! What is wrong with `until` of `[[persistent]]` on the day of the question. It is no fault of the
-//! configuration: a run must go on with all other records, and holds these.
+//! configuration: a run must continue with all other records, and holds these.
 
 use jiff::Timestamp;
 

@@ -8,7 +8,7 @@ use crate::overview::danger::Gravity;
 use crate::overview::persistent::{PersistentState, PersistentView};
 use crate::text::hint;
 
-/// So many records are told with their whole reason and what to do.
+/// This many records are shown with their whole reason and what to do.
 const MOST_TOLD: usize = 20;
 
 fn tone(view: &PersistentView) -> Tone {
@@ -78,7 +78,7 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     if !open.is_empty() {
         table(&open, now, output);
     }
-    // What the guard says is told once, for all of them.
+    // What the guard says is shown once, for all of them.
     let is_told = |view: &&PersistentView| {
         view.state == PersistentState::Held || hint(&view.reason).is_some()
     };

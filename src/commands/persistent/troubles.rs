@@ -29,7 +29,7 @@ pub(in crate::commands) async fn troubles(
     }
     let views = views(settings, store, now).await?;
     let open = views.iter().filter(|view| view.needs_attention());
-    // What the guard says is told once, for all of them.
+    // What the guard says is shown once, for all of them.
     let open = open.filter(|view| !view.is_guarded || found.is_empty());
     let open: Vec<_> = open
         .map(|view| {

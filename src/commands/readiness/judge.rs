@@ -29,7 +29,7 @@ pub(super) struct Seen<'a> {
     pub(super) registered_until: Option<Timestamp>,
 }
 
-/// One thing that somebody should know before the day.
+/// One thing that a person should know before the day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Judged {
     pub(super) severity: Severity,
@@ -171,7 +171,7 @@ impl Findings<'_> {
         added.next = (!next.is_empty()).then(|| next.join(" "));
     }
 
-    /// Where certificates are allowed, whoever forbids the rest mostly means it.
+    /// Where certificates are allowed, a ban on the rest is mostly meant.
     fn wildcards_and_mail(&mut self, at: &str, caa: &CaaAdvice) {
         if caa.wildcards != Permission::Allowed {
             let text = format!("CAA at {at} does not let the CA issue wildcard certificates");

@@ -1,5 +1,5 @@
-//! What DNS and providers say of the domains of `[[persistent]]`: CAA against each record, records
-//! that another hand wrote, and whether the provider would write now.
+//! What DNS and providers say of the domains of `[[persistent]]`: CAA against each record, foreign
+//! records, and whether the provider would write now.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -100,7 +100,7 @@ impl Looker<'_> {
             domain,
             ca: issuers,
             proof: None,
-            // Its proofs are the CA's, and not shown to anybody here.
+            // Its proofs are the CA's, and not shown here.
             covered: true,
             renew_at: None,
             survey: &survey,
@@ -151,7 +151,7 @@ impl Looker<'_> {
         }
     }
 
-    /// Why the provider would not write the record now. The record of now goes on.
+    /// Why the provider would not write the record now. The current record stays.
     async fn provider(&self, one: &Wanted) -> Option<Judged> {
         let owner = owner_of(&one.domain)?;
         let owner = self.gate.target(&owner).await.ok()?;
@@ -189,8 +189,7 @@ impl Looker<'_> {
         }
     }
 
-    /// Records of another hand at our own issuers, for the domains of clients that have no record of
-    /// ours.
+    /// Foreign records of our own issuers, for the domains of clients that have no record of ours.
     ///
     /// # Errors
     /// What the store says.
@@ -226,7 +225,7 @@ impl Looker<'_> {
         Ok(found.into_iter().flatten().collect())
     }
 
-    /// Records of another hand that let an account of these issuers have certificates.
+    /// Foreign records that let an account of these issuers have certificates.
     async fn foreign(
         &self,
         domain: &DomainName,

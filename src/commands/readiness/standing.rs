@@ -7,7 +7,7 @@ use crate::overview::persistent::{PersistentState, PersistentView};
 use crate::persistent::{End, Wanted};
 use crate::propagation::finding::Severity;
 
-/// What a person has to do about persistent records before `on`. One that rolls is replaced by
+/// What a person must do about persistent records before `on`. One that rolls is replaced by
 /// itself.
 pub(super) fn persistent(
     views: &[PersistentView],

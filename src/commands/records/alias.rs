@@ -7,7 +7,7 @@ use super::Value;
 use super::planned::Planned;
 use crate::prevalidation::RecordType;
 
-/// So many aliases in a row are followed.
+/// This many aliases in a row are followed.
 const MOST: usize = 16;
 
 /// An alias that the planned zone decides about.

@@ -68,7 +68,7 @@ pub(super) fn relative(Value { owner, zone, .. }: &Value) -> &str {
         .trim_end_matches('.')
 }
 
-/// By zone: what must stand, what may go.
+/// By zone: what must be, what may go.
 fn zones(records: &Records) -> BTreeMap<&str, (Vec<&Value>, Vec<&Value>)> {
     let mut zones: BTreeMap<&str, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
     records

@@ -1,4 +1,4 @@
-//! A zone that somebody means to deploy: its TXT values and its cuts, from a zone file or from
+//! A zone that a pipeline is about to deploy: its TXT values and its cuts, from a zone file or from
 //! JSON.
 
 mod master;
@@ -22,7 +22,7 @@ pub(super) struct Planned {
     cname: BTreeMap<String, String>,
     /// Where other zones begin.
     cuts: BTreeSet<String>,
-    /// What lies below these is looked up elsewhere (DNAME).
+    /// What is below these is looked up elsewhere (DNAME).
     redirected: BTreeSet<String>,
 }
 
@@ -100,7 +100,7 @@ impl Planned {
         }
     }
 
-    /// Whether this zone says what stands at `owner`.
+    /// Whether this zone says what is at `owner`.
     pub(super) fn decides(&self, owner: &str) -> bool {
         let is_below = |name: &String| owner != name && is_within(owner, name);
         is_within(owner, &self.apex)
@@ -109,7 +109,7 @@ impl Planned {
     }
 
     /// Whether `owner`, which is in the zone `zone` now, is not in this one any more: a new
-    /// delegation takes what stands there out of everybody's sight.
+    /// delegation takes what is there out of sight.
     pub(super) fn gives_away(&self, owner: &str, zone: &str) -> bool {
         zone == self.apex && !self.decides(owner)
     }
@@ -128,7 +128,7 @@ impl Planned {
         names.find_map(|name| self.cname.get(&name).map(String::as_str))
     }
 
-    /// Whether `value` would stand at `owner`, compared by joined octets.
+    /// Whether `value` would be at `owner`, compared by joined octets.
     pub(super) fn holds(&self, owner: &str, value: &str) -> bool {
         self.txt
             .get(owner)

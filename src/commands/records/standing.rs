@@ -15,15 +15,15 @@ use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey};
 use crate::rdap::registrable_of;
 
 impl Records {
-    /// Adds the persistent records: those that must stand, and those that may go.
+    /// Adds the persistent records: those that must be, and those that may go.
     pub(super) fn with_persistent(mut self, views: &[PersistentView], settings: &Settings) -> Self {
         for view in views {
             for record in &view.records {
                 let value = value(view, record, settings);
                 match record.needed {
                     true => self.must_stand.push(value),
-                    // What was there before us is not ours to take away, and beside an alias there
-                    // is no record.
+                    // What was there before us is not ours to remove, and beside an alias there is
+                    // no record.
                     false if record.foreign || record.is_displaced => {}
                     false => self.may_go.push(value),
                 }

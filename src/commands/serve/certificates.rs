@@ -17,13 +17,13 @@ use crate::worker::issue::Issuer;
 
 /// How often everything is surveyed: files that are gone, proofs that came, orders of a person.
 const SURVEY: Duration = Duration::from_secs(60);
-/// The shortest and the longest time between two looks at what is due.
+/// The shortest and the longest time between two listings at what is due.
 const SOON: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(5);
 /// After a fault of the store.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What somebody may have to look after.
+/// What a person may have to look after.
 const TROUBLE: [&str; 8] = [
     "held",
     "failed",
@@ -46,7 +46,7 @@ pub(super) fn issuer(
     match made(settings, ports, run, shared) {
         Ok(issuer) => (Arc::new(issuer), false),
         Err(failed) => {
-            // The domains go on.
+            // The domains continue.
             let hint = failed.hint.unwrap_or_default();
             tracing::error!(hint, "no certificate is kept: {}", failed.message);
             let looking = wire::looking_issuer(settings, &ports.store);

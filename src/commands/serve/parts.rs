@@ -35,8 +35,8 @@ impl Parts {
         let options = Options {
             lease: span(settings.worker.lease),
             concurrency,
-            // Not more than a round is soon through with: what is claimed is not for others,
-            // however idle they are.
+            // Not more than a round is soon through with: what is claimed is not available to other
+            // processes.
             batch: (2 * concurrency).clamp(8, 100),
             look_every: Some(span(settings.worker.look_every)),
             intake: intake.clone(),

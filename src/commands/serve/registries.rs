@@ -12,9 +12,9 @@ use crate::server::shared::Shared;
 /// What the daemon asks by; `None`: the settings name no server.
 pub(super) type Way = Option<Arc<Rdap>>;
 
-/// How often it looks at what is due, which after the first time is little.
+/// How often it checks what is due, which after the first time is little.
 const EVERY: Duration = Duration::from_secs(3600);
-/// The longest time that one pass lasts; the next one goes on.
+/// The longest time that one pass lasts; the next one continues.
 const LONGEST: SignedDuration = SignedDuration::from_mins(50);
 
 /// Asks the registries until the process ends, by the settings of the moment.

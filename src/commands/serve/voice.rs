@@ -5,7 +5,7 @@ use crate::output::escape;
 use crate::prevalidation::DomainName;
 use crate::store::Event;
 
-/// What somebody may have to look after.
+/// What a person may have to look after.
 const TROUBLE: [&str; 12] = [
     "held",
     "lapsed",

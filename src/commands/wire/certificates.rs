@@ -225,7 +225,7 @@ pub(in crate::commands) fn issuer(
     ))
 }
 
-/// The job for who only looks: it has no account, and needs no secret.
+/// The job for commands that only read: it has no account, and needs no secret.
 pub(in crate::commands) fn looking_issuer(settings: &Settings, store: &Arc<dyn Store>) -> Issuer {
     let ports = IssuePorts {
         cas: Default::default(),

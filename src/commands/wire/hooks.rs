@@ -32,7 +32,7 @@ pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Ve
             }
         }
         let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
-        // Nobody could tell who of them it was, and what it may name.
+        // It would not be known which of them it was, and what it may name.
         if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
             let place = settings.place(&format!("server.hook_key.secret of {}", key.name()));
             faults.push(format!("{place}: is the same as that of {}", known.name()));

@@ -37,8 +37,8 @@ struct Known {
     gone: Vec<DomainName>,
     /// Those of them that it wants at another client.
     moved: usize,
-    /// The wishes in force for domains that are now wanted at a client which was never found, and
-    /// for those that a bad line of a list may have meant.
+    /// What is wanted for domains that are now wanted at a client which was never found, and for
+    /// those that a bad line of a list may have meant.
     kept: Vec<Wanted>,
     /// The rows of `kept` that go once the other client is found.
     leaving: Vec<RowKey>,
@@ -117,7 +117,7 @@ impl Known {
     }
 }
 
-/// Those wishes for a domain that none of its rows is for.
+/// The wanted places of a domain for which it has no row.
 fn new_places<'a>(rows: &[DomainRow], wishes: &[&'a Wanted]) -> Vec<&'a Wanted> {
     let is_there = |wish: &Wanted| {
         let mut rows = rows.iter();
@@ -141,10 +141,10 @@ async fn found(store: &dyn Store, settings: &Settings) -> Result<BTreeSet<String
     Ok(found)
 }
 
-/// Takes the configuration's inventory into the store, unless it became so different that somebody
-/// should look first (faults G01). A domain that is wanted at a client which was never found at the
-/// CA stays where it is, and waits in `intake` for the worker that finds the client; a new domain
-/// has nothing to lose, and is shown while the CA cannot be asked.
+/// Takes the configuration's inventory into the store, unless it became so different that a person
+/// should decide first (faults G01). A domain that is wanted at a client which was never found at
+/// the CA stays where it is, and waits in `intake` for the worker that finds the client; a new
+/// domain has nothing to lose, and is shown while the CA cannot be asked.
 pub(in crate::commands) async fn sync(
     store: &dyn Store,
     settings: &Settings,
@@ -178,7 +178,7 @@ pub(in crate::commands) async fn sync(
     Ok(alarm)
 }
 
-/// The same in a store that nobody else sees: there every client counts as found.
+/// The same in a store that no other process sees: there every client counts as found.
 pub(in crate::commands) async fn pretend(
     store: &dyn Store,
     settings: &Settings,

@@ -1,5 +1,5 @@
-//! The pace that all machines on one store keep together: an account or a credential is allowed so
-//! much, however many use it.
+//! The pace that all machines on one store keep together: an account or a credential has one rate,
+//! however many machines use it.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::store::{Bucket, Store};
 /// A call waits for the store once; at high rates a process fetches as many permits at once as it
 /// is allowed in a twentieth of a second.
 const FETCHES_PER_SECOND: f64 = 20.0;
-/// For so long permits are kept that nobody asked for, and an answer that there are none.
+/// Permits that were not asked for are kept this long, and an answer that there are none.
 const KEPT: SignedDuration = SignedDuration::from_secs(1);
 
 /// Permits from the store's buckets.
@@ -104,7 +104,7 @@ impl FleetPace {
         if purse.until.is_none_or(|until| self.clock.now() > until) {
             *purse = Purse::default();
         }
-        // Whoever waited while the store did not answer need not ask it again.
+        // A call that waited while the store did not answer need not ask it again.
         if let Some(failure) = &purse.failure {
             return Err(failure.clone());
         }

@@ -36,7 +36,7 @@ pub(in crate::commands) fn persistent(settings: &Settings) -> Vec<Wanted> {
 
 /// How often a command stores that everything is well: a person reads when it was last seen.
 pub(in crate::commands) const NOTED_BY_COMMANDS: SignedDuration = SignedDuration::from_mins(1);
-/// A daemon looks all day.
+/// A daemon checks all day.
 pub(in crate::commands) const NOTED_BY_DAEMON: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a pass over persistent records is about.
@@ -47,7 +47,7 @@ pub(in crate::commands) struct Pass<'a> {
     pub only: Option<Vec<DomainName>>,
     /// Acts although many records vanished.
     pub force: bool,
-    /// A look that found everything well is stored so often.
+    /// A listing that found everything well is stored this often.
     pub noted_every: SignedDuration,
     /// Ends it.
     pub stop: CancellationToken,

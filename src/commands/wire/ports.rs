@@ -1,5 +1,5 @@
-//! What a worker touches, made of the settings: accounts at CAs, providers, the gate. What cannot be
-//! made is told with all the rest that cannot.
+//! What a worker touches, made of the settings: accounts at CAs, providers, the gate. What cannot
+//! be made is reported with all the rest that cannot.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,8 +39,8 @@ pub(in crate::commands) fn ca(
     (from.kind.connect)(account(settings, name, from, None)?, clock).map_err(unfit)
 }
 
-/// The same for a command that looks while others are at work: with them it keeps the pace of the
-/// account and of its address.
+/// The same for a command that reads while other processes are at work: with them it keeps the pace
+/// of the account and of its address.
 pub(in crate::commands) fn ca_in_turn(
     settings: &Settings,
     name: &str,
@@ -196,7 +196,7 @@ fn live(gate: &Arc<Gate>) -> LiveNameServers {
     Arc::new(move |apex| {
         let gate = Arc::clone(&gate);
         Box::pin(async move {
-            // A label such as `_acme` may be a zone, and is no domain name.
+            // A label such as `_acme` may be a zone, and is not a domain name.
             let name = RecordName::parse(&apex).map_err(|why| format!("{apex}: {why}"))?;
             let found = gate
                 .responsible_for(&name)

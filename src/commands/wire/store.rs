@@ -133,8 +133,8 @@ pub(in crate::commands) async fn store_if_there(
         .await
 }
 
-/// Opens the store for a command that only looks, and calls CAs while others may be at work: where calls
-/// of one address take turns, it is written for that, if it may be.
+/// Opens the store for a command that only reads, and calls CAs while other processes may be at
+/// work: where calls of one address take turns, it is written for that, if it may be.
 pub(in crate::commands) async fn open_to_call(
     settings: &Settings,
 ) -> Result<Arc<dyn Store>, Failed> {
@@ -232,7 +232,7 @@ pub(in crate::commands) async fn open_or_make(
     Ok(filled)
 }
 
-/// The store for a process that goes on for long: it compares the clocks itself, and brings the
+/// The store for a process that continues for long: it compares the clocks itself, and brings the
 /// inventory in when they agree.
 pub(in crate::commands) async fn open_to_serve(
     settings: &Settings,
@@ -262,7 +262,7 @@ pub(in crate::commands) async fn open(
     .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
 }
 
-/// The store for a look at the CA that changes no inventory, and whether it is the one of the
+/// The store for a listing of the CA that changes no inventory, and whether it is the one of the
 /// configuration. Where the store's inventory is another one, a copy with the configuration's;
 /// while there is no store, one in memory.
 pub(in crate::commands) async fn open_to_look(
@@ -284,7 +284,7 @@ pub(in crate::commands) async fn open_to_look(
     Ok((copy, folder, false))
 }
 
-/// The store as somebody left it.
+/// The store as a test left it.
 pub(in crate::commands) async fn open_as_it_is(
     settings: &Settings,
 ) -> Result<Arc<dyn Store>, Failed> {
@@ -292,9 +292,8 @@ pub(in crate::commands) async fn open_as_it_is(
 }
 
 /// The store with the configuration's inventory in it, and what of that waits for its client to be
-/// found. Nothing is written when the inventory became so different that a person must look first
-/// (faults G01), unless `force`; and nothing at all while the
-/// clocks disagree.
+/// found. Nothing is written when the inventory became so different that a person must decide first
+/// (faults G01), unless `force`; and nothing at all while the clocks disagree.
 async fn filled(settings: &Settings, force: bool) -> Result<(Arc<dyn Store>, Intake), Failed> {
     let store = Named::of(settings)
         .open(Some(&fingerprint(settings)))

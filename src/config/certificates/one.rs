@@ -422,7 +422,7 @@ impl One<'_> {
             return None;
         };
         if kind.is_some_and(|kind| !kind.wants_contact) {
-            // It does no harm, and configurations that have it go on.
+            // It does no harm, and configurations that have it continue.
             let words = "this kind of CA takes no contact with an order: it is not used";
             let key = section.key("contact");
             section

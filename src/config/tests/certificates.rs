@@ -1,4 +1,4 @@
-//! `[[certificate]]`: keys that a kind of CA has no use for are told.
+//! `[[certificate]]`: keys that a kind of CA has no use for are reported.
 
 use super::*;
 

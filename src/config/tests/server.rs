@@ -1,4 +1,4 @@
-//! `[server]`: who may be listened to, with what, and that no token stands in the file.
+//! `[server]`: who may be listened to, with what, and that no token is in the file.
 
 use super::*;
 
@@ -60,7 +60,7 @@ fn other_machines_are_heard_only_with_tls_and_a_token() {
             "{shown}"
         );
     }
-    // One that takes hooks only has nothing to read; it is asked by whoever can sign.
+    // One that takes hooks only has nothing to read; a sender that can sign may ask it.
     let hooks = "[[server.hook_key]]\nname = \"a\"\nsecret = { env = \"A\" }\n";
     let listen = "[server]\nlisten = \"0.0.0.0:443\"\n";
     assert!(folder.load(&format!("{GOOD}{listen}{tls}{hooks}")).is_ok());

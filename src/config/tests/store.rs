@@ -1,4 +1,4 @@
-//! `[store]`: which databases there are, and where a password stands.
+//! `[store]`: which databases there are, and where a password is.
 
 use super::*;
 

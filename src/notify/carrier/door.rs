@@ -60,8 +60,8 @@ impl Door {
     /// The addresses of a host, every one of them judged.
     ///
     /// # Errors
-    /// When it has none, or one that is not public: then none of them is used, somebody wants us to
-    /// be somewhere.
+    /// When it has none, or one that is not public: then none of them is used: an attacker may have
+    /// chosen it.
     pub async fn find(&self, host: &Host<String>, port: u16) -> Result<Vec<SocketAddr>, Failure> {
         let found = match host {
             Host::Ipv4(address) => vec![IpAddr::V4(*address)],

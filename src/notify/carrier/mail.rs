@@ -49,7 +49,7 @@ pub struct Letter {
     pub port: u16,
     /// How TLS begins.
     pub tls: Begin,
-    /// For a server that wants to know who sends.
+    /// For a server that asks for the sender.
     pub login: Option<(String, SecretSource)>,
     /// The sender.
     pub from: Mailbox,

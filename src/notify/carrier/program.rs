@@ -20,10 +20,10 @@ use crate::text::in_json;
 /// For one run; a little less than is waited for a carrier.
 const TIMEOUT: Duration = Duration::from_secs(29);
 
-/// How long, after its end, what it started and left behind may go on saying something.
+/// How long, after its end, what it started and left behind may continue saying something.
 const ECHO: Duration = Duration::from_millis(200);
 
-/// Octets of what it says on standard error that are looked at.
+/// Octets of what it says on standard error that are read.
 const HEARD: u64 = 4_096;
 
 /// A program and its arguments, at least the first.
@@ -69,7 +69,8 @@ impl Carrier for Program {
                 } else {
                     format!(": {words}")
                 };
-                // It knows whether it has told anybody; ours is to believe its status.
+                // Its exit status is believed: only the program knows whether it delivered the
+                // message.
                 if status.success() {
                     Ok(())
                 } else {
@@ -104,12 +105,12 @@ async fn converse(
     let hear = async {
         if let Some(mut stderr) = stderr {
             let _ = (&mut stderr).take(HEARD).read_to_end(&mut words).await;
-            // The rest is read and forgotten, so that it can go on to its end.
+            // The rest is read and forgotten, so that it can continue to its end.
             let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
     };
     // Its end counts, not that of what it left running with the same standard error: else it would
-    // be told again and again.
+    // be reported again and again.
     let status = {
         let talk = async { tokio::join!(ask, hear) };
         tokio::pin!(talk);
@@ -130,8 +131,8 @@ struct Group(Option<Pid>);
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(leader) = self.0 {
-            // Gone already is as good. It is waited for last, or its group has still somebody in
-            // it: the number means this group.
+            // If it is gone already, the effect is the same. It is waited for last, or its group
+            // still has a process in it: the number means this group.
             let _ = kill_process_group(leader, Signal::KILL);
         }
     }

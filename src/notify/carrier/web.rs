@@ -28,7 +28,7 @@ use prevalidate_kit::http::{Client, Way, is_not_sent};
 const CONNECT: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Octets of an answer that are looked at.
+/// Octets of an answer that are read.
 const HEARD: usize = 4_096;
 
 /// The longest text for a chat, in characters; some show no more than 4,000.
@@ -58,7 +58,7 @@ pub enum Receiver {
     },
     /// As one text in an object.
     Chat {
-        /// Where; whoever knows it may write there.
+        /// Where; a person who knows it may write there.
         url: SecretSource,
         /// The name of the text in the object.
         field: String,

@@ -1,4 +1,4 @@
-//! What becomes of a message that does not arrive, or that several processes want to send.
+//! What becomes of a message that does not arrive, or that several processes are about to send.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ async fn a_sink_that_fails_is_asked_less_and_less_often_and_does_not_hold_up_the
         world.pass(SignedDuration::from_mins(1));
     }
     assert_eq!(well.titles(), ["1 held domain", "1 failing renewal"]);
-    // Two topics, each by its own waiting times, and never two of them for one picture.
+    // Two topics, each by its own waiting times, and never two of them for one snapshot.
     assert_eq!(tries, [0, 1, 2, 3, 4, 6, 8, 11, 18, 21, 38, 41]);
     // A night's run tries at once: the next one may be tomorrow.
     world

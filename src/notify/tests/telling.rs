@@ -1,4 +1,4 @@
-//! What is told when.
+//! What is reported when.
 
 use super::*;
 
@@ -195,7 +195,7 @@ async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
         (notices[2].new[0].name.as_str(), notices[2].standing),
         ("example.ch", Standing::Told)
     );
-    // What happened is told once and is never over; the next time is another time.
+    // What happened is reported once and is never over; the next time is another time.
     world.pass(hours(24 * 8));
     world.mend();
     world.picture.clients[0].refusal.clear();
@@ -321,7 +321,8 @@ async fn foreign_words_are_harmless_and_short() {
     );
 }
 
-/// Somebody's clock was months ahead, told of everything, and was set right (faults T02).
+/// The clock of a machine was months ahead, everything was reported, and the clock was set right
+/// (faults T02).
 #[tokio::test]
 async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
     let (mut world, heard) = (World::new().await, Heard::default());

@@ -1,4 +1,4 @@
-//! What people and programs ask of how a certificate stands.
+//! What people and programs ask about the state of a certificate.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -40,8 +40,8 @@ impl CertificateView {
         Some(self.not_after?.duration_since(now))
     }
 
-    /// Whether it hangs on the proof of a domain at this client (`CA/SELECTOR`): it is ordered there,
-    /// and one of its names is the domain or lies below it.
+    /// Whether it depends on the proof of a domain at this client (`CA/SELECTOR`): it is ordered
+    /// there, and one of its names is the domain or is below it.
     pub fn hangs_on(&self, domain: &str, client: &str) -> bool {
         let own = self.client.as_ref();
         own.is_some_and(|own| format!("{}/{own}", self.ca) == client)
@@ -57,7 +57,7 @@ impl CertificateView {
         let Some(why) = why.filter(|_| self.state != CertificateState::Unmanaged) else {
             return self;
         };
-        // What is wrong already is told first.
+        // What is wrong already is reported first.
         let reason = match self.needs_attention() {
             true => self.reason,
             false => why,

@@ -35,7 +35,7 @@ impl CertificateView {
         }
     }
 
-    /// The same where the key of its open order is gone: the certificate would serve nobody.
+    /// The same where the key of its open order is gone: the certificate would be of no use.
     pub(super) fn without_its_key(self, lost: Option<String>) -> Self {
         let Some(reason) = lost.filter(|_| !self.held) else {
             return self;

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::CertificateView;
 use crate::issuance::Progress;
 
-/// So long a CA may take before people hear of it.
+/// A CA may take this long before it is reported.
 const TOLD_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 impl CertificateView {

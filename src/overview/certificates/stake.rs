@@ -1,11 +1,11 @@
-//! Which certificates hang on the proof of a domain.
+//! Which certificates depend on the proof of a domain.
 
 use jiff::Timestamp;
 
 use super::{CertificateState, CertificateView};
 use crate::text::moment;
 
-/// Which certificates hang on the proof of a domain at this client.
+/// Which certificates depend on the proof of a domain at this client.
 pub fn hanging_on<'a>(
     views: &'a [CertificateView],
     domain: &str,
@@ -20,7 +20,7 @@ pub fn hanging_on<'a>(
 }
 
 /// Which certificates cannot be renewed without the proof of a domain, which counts `until` then;
-/// `None`: none hangs on it.
+/// `None`: none depends on it.
 pub fn at_stake(
     views: &[CertificateView],
     domain: &str,

@@ -1,4 +1,4 @@
-//! How records stand, with the words.
+//! The states of records, and the texts for them.
 
 #![allow(clippy::unwrap_used)]
 use super::*;

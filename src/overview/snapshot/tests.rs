@@ -1,4 +1,4 @@
-//! A picture says the same as the whole rows do, however many of them are in memory at once.
+//! A snapshot says the same as the whole rows do, however many of them are in memory at once.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ fn name(text: &str) -> DomainName {
     DomainName::from_a_labels(text).unwrap()
 }
 
-/// Registered, with a proof of so many days ago, or with none.
+/// Registered, with a proof of this many days ago, or with none.
 fn registration(domain: &DomainName, proof_days: Option<i64>, now: Timestamp) -> Registration {
     let validated_at = proof_days.map(|days| now - SignedDuration::from_hours(24 * days));
     Registration {
@@ -91,7 +91,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             .set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" "))
             .await
             .unwrap();
-        // Some cover what lies below them, some do no longer.
+        // Some cover what is below them, some do no longer.
         let above = strangers.iter().zip([1, -1].iter().cycle());
         let above: Vec<_> = above
             .map(|(name, hours)| format!("{name}={}", now.as_second() + hours * 3600))

@@ -355,7 +355,7 @@ async fn only_who_may_read_reads_and_the_description_is_for_all() {
         (reply.status, reply.json()["openapi"].clone()),
         (StatusCode::OK, json!("3.1.0"))
     );
-    // A token that is taken away is good for nothing at once.
+    // A token that is removed is good for nothing at once.
     lab.change(|live| live.access = super::super::access::Access::new(true));
     assert_eq!(
         lab.ask(&app, &format!("{BASE}/overview"), Some(READ))

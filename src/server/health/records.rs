@@ -1,4 +1,4 @@
-//! How the persistent records stand, as metrics.
+//! The states of the persistent records, as metrics.
 
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;

@@ -19,7 +19,7 @@ use crate::prevalidation::DomainName;
 pub const MOST_BYTES: usize = 64 * 1024;
 /// The most names in it.
 const MOST_NAMES: usize = 500;
-/// So many bad names are told.
+/// This many bad names are shown.
 const MOST_FAULTS: usize = 10;
 
 /// What changed.

@@ -32,7 +32,7 @@ impl Key {
         &self.name
     }
 
-    /// Whether somebody who knows a secret of one could sign for the other.
+    /// Whether a sender that knows a secret of one could sign for the other.
     pub fn shares_a_secret_with(&self, other: &Self) -> bool {
         self.secrets
             .iter()

@@ -6,9 +6,9 @@
 //!   `webhook-signature` (`v1,` and base64, several with spaces between them) over
 //!   `id.timestamp.body`. A message counts for five minutes.
 //! * *hub*: `X-Hub-Signature-256: sha256=` and hexadecimal digits over the body alone, as GitHub
-//!   signs. There is no time in it: whoever has seen one may send it again for ever. That is
-//!   bearable only because a hook is a hint. Its `X-GitHub-Delivery` is not signed, so nothing
-//!   hangs on it: a message is known by its body.
+//!   signs. There is no time in it: an attacker that has seen one may send it again for ever. That
+//!   is bearable only because a hook is a hint. Its `X-GitHub-Delivery` is not signed, so nothing
+//!   depends on it: a message is known by its body.
 //!
 //! Headers are read strictly: each exactly once, in one spelling (faults H04, H05). What fails
 //! fails before anything is parsed.
@@ -62,7 +62,7 @@ pub enum Flaw {
     /// Neither kind of signature is there.
     #[error("it has no signature")]
     Unsigned,
-    /// Both kinds are: which of them counts is nobody's to guess.
+    /// Both kinds are: which of them counts cannot be guessed.
     #[error("it has two kinds of signature")]
     Both,
     /// A header is not there, is there twice, or says what it never may.

@@ -29,7 +29,7 @@ const HUB: &str = "a text of more than 24 bytes";
 const TOKEN: &str = "kI2uVqF0cQm7m4uJZr1wT3nS";
 const READER: &str = "7m4uJZr1wT3nSkI2uVqF0cQm";
 
-/// A store with some domains that are due in a year, and a clock that stands.
+/// A store with some domains that are due in a year, and a clock that is.
 struct World {
     shared: Arc<Shared>,
     clock: SimulatedClock,
@@ -594,8 +594,8 @@ async fn a_hub_that_knows_nothing_of_us_means_the_zones_of_its_key() {
     );
     let other = r#"{"zones": ["example.ch"]}"#;
     // Its id is not signed, so that it says nothing: a message is known by its content, and may
-    // come again. Whoever has seen one cannot send it under many ids, nor take the id of another
-    // one away from it.
+    // come again. An attacker that has seen one cannot send it under many ids, nor take the id of
+    // another one away from it.
     let taken = format!("sha256:{}", hex(&digest(other.as_bytes())));
     for id in ["d-1", "d-2", &taken, "a.b", &"a".repeat(1000)] {
         assert_eq!(

@@ -153,7 +153,7 @@ async fn what_asks_for_a_signature_or_tells_nothing_is_there_under_every_name() 
             "{uri}"
         );
     }
-    // No token stands in the configuration: the hook is refused for its signature only.
+    // No token is in the configuration: the hook is refused for its signature only.
     assert_eq!(
         send(&app(&open.shared), Method::POST, "/hooks/dns", &headers)
             .await

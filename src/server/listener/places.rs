@@ -1,5 +1,5 @@
-//! Places for connections: so many at once, so many of one address, and some that only this machine
-//! may take, so that whoever floods the port keeps neither a proxy nor monitoring out.
+//! Places for connections: a number at once, a number from one address, and some that only this
+//! machine may take, so that a flood of the port keeps neither a proxy nor monitoring out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -53,8 +53,8 @@ impl Places {
         })))
     }
 
-    /// A place for a connection from `peer`. Loopback addresses may have all of them: a proxy
-    /// stands there. Others leave an eighth free, and one address has at most an eighth.
+    /// A place for a connection from `peer`. Loopback addresses may have all of them: a proxy is
+    /// there. Others leave an eighth free, and one address has at most an eighth.
     pub(super) fn take(&self, peer: IpAddr) -> Result<Place, Refused> {
         let mut taken = self.taken();
         let address = network(peer);

@@ -34,7 +34,7 @@ async fn start(lab: &Lab, app: Router, limits: Limits) -> Serving {
     listener.begin(app, Arc::clone(&lab.shared))
 }
 
-/// Sends all at once and reads until the other side has nothing more to say.
+/// Sends all at once and reads until the client has nothing more to say.
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, text: &str) -> String {
     // A refusal may come, and the connection go, before everything is sent.
     let _ = stream.write_all(text.as_bytes()).await;
@@ -72,7 +72,7 @@ async fn who_sends_slowly_or_nothing_does_not_keep_the_place() {
             "{beginning:?}: {answer}"
         );
     }
-    // After an answer, too: the connection is kept for the next request only so long.
+    // After an answer, too: the connection is kept for the next request only for a time.
     let answer = exchange(
         connect(&running).await,
         &GOOD.replace("close", "keep-alive"),

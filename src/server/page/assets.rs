@@ -1,6 +1,6 @@
-//! The style sheet and the one script, each under an address that changes with its content: whoever
-//! has it need not ask again. Where machines of several versions share one name, a page of one may
-//! ask another for its sheet: that one gives its own, and nobody keeps it.
+//! The style sheet and the one script, each under an address that changes with its content: a
+//! browser that has it need not ask again. Where machines of several versions share one name, a
+//! page of one may ask another for its sheet: that one gives its own, and no browser keeps it.
 
 use std::sync::LazyLock;
 

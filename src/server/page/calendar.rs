@@ -1,5 +1,5 @@
 //! The calendar of the next months as a drawing and as a table: renewals go up, ends of proofs go
-//! down, changes of the rules stand across. Bars and numbers lead to the list of their domains.
+//! down, changes of the rules are lines across. Bars and numbers lead to the list of their domains.
 
 use jiff::civil::Date;
 use maud::{Markup, html};
@@ -13,7 +13,7 @@ struct Size {
     width: f64,
     /// Of the bars, both ways.
     plot: f64,
-    /// The letters that a month is named with; a year stands below its January.
+    /// The letters that a month is named with; a year is below its January.
     letters: usize,
 }
 

@@ -11,13 +11,13 @@ use crate::overview::snapshot::{Entry, Snapshot};
 use crate::prevalidation::Policy;
 use crate::text::cause;
 
-/// So many are named here; the list begins with all of them.
+/// This many are named here; the list begins with all of them.
 const NAMED: usize = 12;
 
 /// The cause of a domain for which nothing was tried: it says nothing new here.
 const VALID: &str = "valid";
 
-/// The section, where there is anything to be told.
+/// The section, where there is anything to be reported.
 pub(super) fn section(
     picture: &Snapshot,
     summary: &Summary,

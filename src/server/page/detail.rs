@@ -1,6 +1,6 @@
-//! One domain: where it stands and why, its proof, its token, the way to the next one, what stands
-//! in DNS because of us, and everything that was done, with the CA's words. Read off the store at
-//! this moment.
+//! One domain: where it is and why, its proof, its token, the way to the next one, what is in DNS
+//! because of us, and everything that was done, with the CA's words. Read off the store at this
+//! moment.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::prevalidation::{
 use crate::store::{DomainRow, Event, StoreError};
 use crate::text::hint;
 
-/// So much of the past stands on the page, the latest first.
+/// How much of the history is on the page, the latest first.
 const EVENTS: usize = 200;
 
 /// All that is known of one domain.
@@ -105,7 +105,7 @@ pub(super) async fn show(
     )
 }
 
-/// The certificates that hang on the proof of the domain; nothing where there are none.
+/// The certificates that depend on the proof of the domain; nothing where there are none.
 fn certificates(pages: &Pages, view: &DomainView, now: Timestamp) -> Markup {
     let picture = pages.shared.picture();
     let all = picture
@@ -215,7 +215,7 @@ fn elsewhere(known: &Known) -> Markup {
     }
 }
 
-/// What is in the way, as the last look found it.
+/// What is in the way, as the last listing found it.
 fn diagnosis(known: &Known, now: Timestamp) -> Markup {
     let view = &known.view;
     let error = view
@@ -441,7 +441,7 @@ fn value(text: &str, id: &str) -> Markup {
     }
 }
 
-/// Somebody's words, and what to do about them on a line of its own.
+/// Another party's words, and what to do about them on a line of its own.
 fn told(text: &str) -> Markup {
     let advice = hint(text);
     let words = text.split(" (hint: ").next().unwrap_or_default();
@@ -451,7 +451,7 @@ fn told(text: &str) -> Markup {
     }
 }
 
-/// Texts for people begin small and end open; here they stand alone.
+/// Texts for people begin small and end open; here they are alone.
 fn sentence(text: &str) -> String {
     let text = said(text);
     let end = if text.ends_with(['.', '!', '?', ':']) {

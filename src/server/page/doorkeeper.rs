@@ -14,9 +14,9 @@ use crate::server::seldom::Seldom;
 
 /// Wrong tokens of one address at once; then one in [`TRY_EVERY`].
 const TRIES: u32 = 10;
-/// After so long one more try is free.
+/// After this time one more try is free.
 pub(super) const TRY_EVERY: Duration = Duration::from_secs(6);
-/// So many addresses are remembered before those that have been quiet are forgotten.
+/// This many addresses are remembered before those that have been quiet are forgotten.
 const ADDRESSES: usize = 10_000;
 
 /// What is remembered of addresses.
@@ -73,7 +73,7 @@ impl Visit {
 }
 
 impl Doorkeeper {
-    /// Whether even a right token is not looked at now.
+    /// Whether even a right token is not checked now.
     pub(super) fn bars(&self, visit: Visit, now: Instant) -> bool {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let known = wrong.get(&network(visit.address));
@@ -161,7 +161,7 @@ mod tests {
         }
         assert!(door.bars(visit("192.0.2.1", None), now));
         assert!(!door.bars(visit("192.0.2.2", None), now));
-        // A person on this machine, and everybody behind a proxy that says nothing.
+        // A person on this machine, and every client behind a proxy that says nothing.
         assert!(!door.bars(visit("127.0.0.1", None), now));
         assert!(door.refuse(visit("127.0.0.1", None), Denied::Wrong, now));
     }

@@ -22,7 +22,7 @@ use crate::overview::machines::Machines;
 use crate::overview::snapshot::{ClientStanding, Snapshot};
 use crate::prevalidation::State as Standing;
 
-/// So many cases are told here; the list has all.
+/// This many cases are shown here; the list has all.
 const CASES: usize = 8;
 
 /// `GET /`
@@ -297,7 +297,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
     }
 }
 
-/// Whether somebody works, and how the last run ended; nothing before the first.
+/// Whether a worker is at work, and how the last run ended; nothing before the first.
 fn machines(machines: &Machines, now: Timestamp) -> Markup {
     html! {
         @if machines.last_run.is_some() || !machines.daemons.is_empty() {
@@ -341,7 +341,7 @@ fn ended(exit: u8) -> &'static str {
     }
 }
 
-/// A client's key, which may go on in a new line after the name of the CA.
+/// A client's key, which may continue in a new line after the name of the CA.
 fn key(text: &str) -> Markup {
     html! { @for part in text.split_inclusive('/') { (said(part)) wbr; } }
 }

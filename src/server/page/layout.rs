@@ -11,13 +11,13 @@ use super::assets::{ICON, script_path, style_path};
 use super::visitor::{Visitor, word_field};
 use super::words::{away, said, time};
 
-/// A picture is renewed every 30 seconds; one that is older than this is no longer being renewed.
+/// A snapshot is renewed every 30 seconds; one that is older than this is no longer being renewed.
 const OLD_PICTURE: SignedDuration = SignedDuration::from_mins(2);
 
-/// How often a page that hangs on a wall is taken anew, in seconds.
+/// How often a page on a wall screen is loaded again, in seconds.
 const TAKEN_ANEW: u32 = 60;
 
-/// Has the browser take the page anew by itself, from an address without the note of an order.
+/// Has the browser take the page again by itself, from an address without the note of an order.
 pub(super) fn by_itself(mut page: Response, path: &str) -> Response {
     let value = format!("{TAKEN_ANEW}; url={path}");
     if let Ok(value) = HeaderValue::from_str(&value) {
@@ -26,7 +26,7 @@ pub(super) fn by_itself(mut page: Response, path: &str) -> Response {
     page
 }
 
-/// Where a page stands in the navigation.
+/// Where a page is in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Here {
     Overview,
@@ -38,9 +38,9 @@ pub(super) enum Here {
 pub(super) struct Frame<'a> {
     pub(super) title: &'a str,
     pub(super) here: Here,
-    /// `None`: somebody of whom nothing is known.
+    /// `None`: a client of which nothing is known.
     pub(super) visitor: Option<&'a Visitor>,
-    /// The moment of the picture it was drawn from.
+    /// The moment of the snapshot that it shows.
     pub(super) picture: Option<Timestamp>,
     pub(super) now: Timestamp,
     /// It has values with a button to copy them: the one thing that needs a script.

@@ -1,5 +1,5 @@
 //! The list of domains: search, filters, order, pages, and the same as a file for spreadsheets. All
-//! of it stands in the address.
+//! of it is in the address.
 
 use std::sync::Arc;
 
@@ -104,7 +104,7 @@ pub(super) async fn download(
             &said(fault),
         );
     }
-    // Places, not rows: the picture is there already, and is kept until the last row is sent.
+    // Places, not rows: the snapshot is there already, and is kept until the last row is sent.
     let places: Vec<u32> = query
         .all(&picture)
         .into_iter()

@@ -1,4 +1,4 @@
-//! What a person may order on a page: look at a client now, try a domain now. Orders are for the
+//! What a person may order on a page: list a client now, try a domain now. Orders are for the
 //! scheduler, which does the work; here is only written down what is due.
 
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub(super) fn note(query: Option<&str>) -> Markup {
     html! { @if let Some(outcome) = outcome { p.note role="status" { (outcome.said()) } } }
 }
 
-/// What the form of a look sends.
+/// What the form of a listing sends.
 #[derive(Debug, Deserialize)]
 pub(super) struct Look {
     client: String,
@@ -187,7 +187,7 @@ async fn order(
         return Ok(Some(Outcome::Withdrawn));
     }
     let only = std::slice::from_ref(&row.key);
-    // Whoever holds it now looks at it again afterwards.
+    // The worker that has it now takes it up again afterwards.
     store.wake(only, now).await?;
     let claim = Claim {
         holder: run,

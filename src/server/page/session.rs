@@ -40,7 +40,7 @@ const COOKIE_NAME: &str = "prevalidate_session";
 /// section 4.1.3.2).
 const SECURE_COOKIE_NAME: &str = "__Host-prevalidate_session";
 impl Visitor {
-    /// Passes an order that was given in this session, by somebody who may give it: the form
+    /// Passes an order that was given in this session, by a person who may give it: the form
     /// repeats the word.
     pub(super) fn may_order(&self, pages: &Pages, word: &str) -> Result<(), Box<Response>> {
         let denied = |status, advice| {
@@ -228,7 +228,7 @@ pub(super) async fn end(
     let live = pages.shared.live();
     let visitor = of_cookie(&live, &headers, pages.now());
     let word = form.map(|Form(form)| form.word).unwrap_or_default();
-    // Nobody else may sign people out.
+    // No other client may sign people out.
     if visitor.is_some_and(|visitor| {
         !bool::from(
             visitor
@@ -264,8 +264,8 @@ pub(super) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
         .is_some_and(|site| site != "same-origin" && site != "none")
 }
 
-/// Whether a proxy says that it was reached by TLS. Whoever makes that up only keeps the cookie
-/// from themselves.
+/// Whether a proxy says that it was reached by TLS. A client that makes that up only keeps the
+/// cookie from itself.
 fn is_by_tls(headers: &HeaderMap) -> bool {
     headers
         .get("x-forwarded-proto")

@@ -7,7 +7,7 @@ use super::words::{away, capital, counted, said};
 use crate::overview::persistent::PersistentView;
 use crate::rdap::Ending;
 
-/// So many records are told here; `prevalidate persistent list` has all.
+/// This many records are shown here; `prevalidate persistent list` has all.
 const RECORDS: usize = 8;
 
 /// What the guard said of the records that stay in DNS, before everything else; nothing where it did

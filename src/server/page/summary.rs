@@ -1,4 +1,4 @@
-//! What is counted of a picture, once: numbers by state and client, who needs a person, the weeks
+//! What is counted of a snapshot, once: numbers by state and client, which need a person, the weeks
 //! of the calendar.
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,9 +25,9 @@ pub(super) struct Summary {
     pub(super) managed: usize,
     /// Those among them whose proof counts.
     pub(super) proven: usize,
-    /// Places in the picture of those that need a person, the soonest to lapse first.
+    /// Places in the snapshot of those that need a person, the soonest to lapse first.
     pub(super) needing: Vec<usize>,
-    /// Places of those that have lapsed or are below a margin, the gravest first.
+    /// Places of those that have lapsed or are below a margin, the most severe first.
     pub(super) endangered: Vec<usize>,
     /// The place of the proof that ends first.
     pub(super) soonest: Option<usize>,

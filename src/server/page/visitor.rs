@@ -1,10 +1,10 @@
-//! Who looks at a page.
+//! The viewer of a page.
 
 use maud::{Markup, html};
 
 use crate::server::access::{Identity, Role};
 
-/// Who looks at a page, and may at least read.
+/// The viewer of a page, who may at least read.
 #[derive(Debug)]
 pub(super) struct Visitor {
     pub(super) identity: Identity,

@@ -11,7 +11,7 @@ use crate::overview::snapshot::Entry;
 use crate::prevalidation::{DomainName, State};
 use crate::text::{escape, moment, relative};
 
-/// Somebody else's words: characters that cannot be seen, or that turn the line around, are shown
+/// Another party's words: characters that cannot be seen, or that turn the line around, are shown
 /// by their numbers. What means something in HTML is escaped by the template.
 pub(super) fn said(text: &str) -> Cow<'_, str> {
     escape(text)

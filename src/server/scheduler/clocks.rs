@@ -12,11 +12,11 @@ use crate::store::StoreError;
 
 /// So far may this machine's clock be from the database's.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
-/// So far may the clock go off from the one that nobody can set, between two looks, before both are
-/// compared with the database's.
+/// So far may the clock go off from the one that cannot be set, between two comparisons, before
+/// both are compared with the database's.
 const JUMP: SignedDuration = SignedDuration::from_secs(5);
 
-/// Notices that somebody set the clock, or that the machine slept.
+/// Notices that the clock was set, or that the machine slept.
 pub(super) struct Jumps {
     seen: (Instant, Timestamp),
 }
@@ -38,7 +38,7 @@ impl Jumps {
 }
 
 impl Scheduler {
-    /// Compares the clocks; while they disagree, or nobody knows, nothing is decided.
+    /// Compares the clocks; while they disagree, or that is not known, nothing is decided.
     pub async fn compare_clocks(&self) -> Result<(), StoreError> {
         let before = self.shared.clock.now();
         let theirs = self.shared.store.clock().await?;

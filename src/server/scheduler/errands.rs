@@ -1,4 +1,4 @@
-//! What is done beside the work: the picture, the comparison of clocks, the tidying of the past.
+//! What is done beside the work: the snapshot, the comparison of clocks, the tidying of the past.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::prevalidation::State;
 use crate::server::manager;
 use crate::store::{StoreError, tidy};
 
-/// A picture is never older, while the store answers.
+/// A snapshot is never older, while the store answers.
 const PICTURE: Duration = Duration::from_secs(30);
-/// When something was done, the next picture comes sooner: not sooner than this, nor than ten times
-/// what the last one took.
+/// When something was done, the next snapshot comes sooner: not sooner than this, nor than ten
+/// times what the last one took.
 const PICTURE_SOON: Duration = Duration::from_secs(2);
 /// How often the store is written to, so that one that can only be read is noticed.
 const WRITE: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const TIDY: Duration = Duration::from_secs(24 * 3600);
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Errand {
-    /// Reads how all domains stand.
+    /// Reads the states of all domains.
     Picture,
     /// Writes to the store.
     Write,
@@ -44,7 +44,7 @@ pub(super) enum Errand {
 pub(super) struct Errands {
     due: BTreeMap<Errand, Instant>,
     running: BTreeSet<Errand>,
-    /// When a picture may be taken early.
+    /// When a snapshot may be taken early.
     soon: Instant,
 }
 
@@ -67,7 +67,7 @@ impl Errands {
         }
     }
 
-    /// Those that are due, which are then under way; the picture early when something `changed`.
+    /// Those that are due, which are then under way; the snapshot early when something `changed`.
     pub(super) fn due(&mut self, changed: bool) -> Vec<Errand> {
         let now = Instant::now();
         let is_due = |errand: Errand, due: Instant| {
@@ -92,7 +92,7 @@ impl Errands {
         !self.running.contains(&errand)
     }
 
-    /// One came to its end; the last picture `took` so long.
+    /// One came to its end; the last snapshot `took` so long.
     pub(super) fn done(&mut self, errand: Errand, took: Duration) {
         let now = Instant::now();
         self.running.remove(&errand);
@@ -160,8 +160,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// What others did at the CA, and domains that nobody has asked it about, make looks due. True
-    /// when they do.
+    /// Changes at the CA by other programs, and domains that it has not been asked about, make
+    /// listings due. True when they do.
     fn hear(&self, picture: &Arc<Snapshot>) -> bool {
         let worker = self.worker.borrow().clone();
         let unread: BTreeSet<&str> = picture

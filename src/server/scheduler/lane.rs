@@ -9,7 +9,7 @@ use tokio::sync::MutexGuard;
 use super::{Scheduler, pause};
 use crate::worker::Found;
 
-/// What is due and held by others is looked at again so soon.
+/// What is due and leased by another process is taken up again after this time.
 const AGAIN: Duration = Duration::from_secs(1);
 
 impl Scheduler {
@@ -23,8 +23,8 @@ impl Scheduler {
                 .take_ordered_looks()
                 .iter()
                 .for_each(|client| worker.order_look(client));
-            // Never dropped in the middle: a claim whose answer nobody hears is a lease that nobody
-            // gives back.
+            // Never dropped in the middle: a claim whose answer is not read is a lease that is not
+            // given back.
             let began = Instant::now();
             self.note_round(lane, Some(began));
             let found = worker.find().await;
@@ -48,11 +48,11 @@ impl Scheduler {
                     self.shared.metrics.round(began.elapsed());
                     self.changed.store(true, Ordering::Relaxed);
                     match outcome {
-                        // Only now: a look is found without the store.
+                        // Only now: a listing is found without the store.
                         Ok(_) => {
                             faults = 0;
                             self.store_answers();
-                            // The lane on watch looked before this was known, or given back.
+                            // The lane on watch checked before this was known, or given back.
                             self.shared.wake.notify_one();
                         }
                         Err(error) => {

@@ -12,7 +12,7 @@ use super::{Planned, plain};
 /// Reads a zone file (RFC 1035, section 5).
 ///
 /// # Errors
-/// The first line that is not understood, or that is about another zone: nobody compares it.
+/// The first line that is not understood, or that is about another zone: it is not compared.
 pub(super) fn read(text: &str, zone: Option<String>) -> Result<Planned, String> {
     let mut file = Master {
         zone: Planned::default(),

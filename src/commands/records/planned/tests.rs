@@ -30,7 +30,7 @@ x.example.ch. TYPE65280 \# 0
         assert!(planned.holds(owner, value), "{owner} {value}: {planned:?}");
     }
     assert!(!planned.holds("example.ch", "swiss-pki=two"));
-    // What others serve already is not given away by this plan.
+    // What other servers serve already is not given away by this plan.
     for (owner, zone, away) in [
         ("www.sub.example.ch", "example.ch", true),
         ("www.sub.example.ch", "sub.example.ch", false),

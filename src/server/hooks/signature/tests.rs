@@ -138,7 +138,7 @@ fn a_timestamp_has_one_spelling_and_no_other_upsets_anything() {
         "16142653_30",
         "hello",
     ] {
-        // Signed as it stands: only the form is wrong.
+        // Signed as it is: only the form is wrong.
         let signature = secret().sign(ID, time, BODY);
         assert!(
             !holds(&standard(ID, time, &signature), BODY, now()),

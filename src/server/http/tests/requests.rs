@@ -1,4 +1,4 @@
-//! Which requests are not read, which come by a proxy, and in which form the metrics are told.
+//! Which requests are not read, which come by a proxy, and in which form the metrics are reported.
 
 use super::*;
 
