@@ -31,8 +31,8 @@ const LAYERS: [&[&str]; 10] = [
 
 /// The modules below which each folder is an adapter, and those of their folders that are none.
 const PORTS: [(&str, &[&str]); 2] = [("ca", &["http"]), ("store", &["conformance", "tests"])];
-/// What else stands behind a trait. Only `commands` may name an adapter, beside the module that it
-/// stands in.
+/// What else is behind a trait. Only `commands` may name an adapter, beside the module that it is
+/// in.
 const ADAPTERS: [(&str, &str); 2] = [
     ("crate::propagation::gate", "propagation"),
     ("crate::propagation::Gate", "propagation"),
@@ -70,8 +70,8 @@ const PURE: [&str; 15] = [
 /// provider's signatures.
 const WALL_CLOCKS: [&str; 2] = ["providers/src/registry.rs", "src/clock.rs"];
 
-/// A longer file has a second look. These are longer since the code has rustfmt's default width; the
-/// list may only become shorter.
+/// A longer file has a second check. These are longer since the code has rustfmt's default width;
+/// the list may only become shorter.
 const LONG: usize = 500;
 const LONG_FILES: &[&str] = &[
     "src/commands/summary.rs",
@@ -307,7 +307,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap();
-            // What is built and what git keeps is nobody's source.
+            // What is built and what git keeps is not a source.
             if ["target", ".git"].contains(&name) {
                 continue;
             }
@@ -351,7 +351,7 @@ fn layer(house: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&house))
 }
 
-/// Whether a path is another one or lies below it.
+/// Whether a path is another one or is below it.
 fn is_within(path: &str, other: &str) -> bool {
     path.strip_prefix(other)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -386,7 +386,7 @@ fn imports_point_down_only_and_modules_of_one_layer_do_not_see_each_other() {
                 continue;
             };
             let allowed = other == source.house() || layer(other).is_some_and(|other| other < own);
-            // The macro of a test suite stands at the root, where Rust puts exported macros.
+            // The macro of a test suite is at the root, where Rust puts exported macros.
             if !allowed && other != "store_conformance" {
                 breaches.push(format!("{}: {path}", source.path));
             }
@@ -623,7 +623,7 @@ fn no_file_knows_the_machine_it_was_written_on() {
     let personal = ["/home", "/root", "/Users", "/work"].map(|folder| format!("{folder}/"));
     let mut breaches = Vec::new();
     for path in files("", "") {
-        // What is not text holds no path that anybody would follow.
+        // What is not text holds no path that a reader would follow.
         let Ok(text) = fs::read_to_string(&path) else {
             continue;
         };

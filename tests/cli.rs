@@ -22,7 +22,7 @@ use serde_json::Value;
 
 const CANARY: &str = "4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d1f0e7b2a4c9d";
 
-/// A configuration in a folder of its own, with a CA where nobody listens.
+/// A configuration in a folder of its own, with a CA at a port without a listener.
 struct Bench {
     folder: tempfile::TempDir,
     port: u16,
@@ -38,7 +38,7 @@ struct Said {
 
 impl Bench {
     fn new() -> Self {
-        // Whoever closes a port of the system's choice gets it back late.
+        // A port of the system's choice that is closed comes back late.
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -514,7 +514,7 @@ async fn a_value_that_cannot_be_removed_is_4_says_why_and_is_a_warning() {
         "{told:?}"
     );
 
-    // Who asks about one client hears of what is that client's.
+    // A question about one client is answered for that client.
     world.configure(|text| {
         format!(
             "{text}\n[[client]]\nca = \"sandbox\"\nname = \"Other AG\"\ndomains = [\"b.test\"]\n"

@@ -1,4 +1,4 @@
-//! What users built on version 0.1.0 goes on working: its configuration, its store, the fields of
+//! What users built on version 0.1.0 continues working: its configuration, its store, the fields of
 //! its JSON, its metrics. `tests/fixtures/v0.1.0` was written by that version.
 
 use std::path::{Path, PathBuf};

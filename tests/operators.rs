@@ -95,8 +95,8 @@ fn the_units_of_one_store_run_as_the_one_user_whom_the_install_makes() {
 
 #[test]
 fn systemd_knows_every_key_of_the_units() {
-    // What is only missing on this machine is no fault of the unit: its program, and units it
-    // stands after.
+    // What is only missing on this machine is no fault of the unit: its program, and units that it
+    // starts after.
     let (folder, mut seen) = (tempfile::tempdir().unwrap(), 0);
     for unit in units() {
         let text = std::fs::read_to_string(&unit)

@@ -1,5 +1,5 @@
-//! The status page as a browser gets it: through everything that stands around the routes, from a
-//! real store.
+//! The status page as a browser gets it: through everything that is around the routes, from a real
+//! store.
 
 mod browser;
 mod danger;
@@ -26,7 +26,7 @@ const READ: &str = "read-token-of-24-characters-x";
 const OPERATE: &str = "operate-token-of-24-characters";
 const HOOK: &str = "hook-token-of-24-characters-xx";
 
-/// A daemon's pages without the daemon: store, picture, router.
+/// A daemon's pages without the daemon: store, snapshot, router.
 pub struct Site {
     pub inventory: Inventory,
     pub shared: Arc<Shared>,
@@ -66,7 +66,7 @@ impl Site {
         }
     }
 
-    /// Whoever is on this machine may read.
+    /// A client on this machine may read.
     async fn open(count: usize) -> Self {
         Self::of(count, Access::new(true)).await
     }

@@ -34,7 +34,7 @@ fn works(line: &str, folder: &Path) -> String {
     said.concat()
 }
 
-/// A sandbox that goes on until it is dropped, and what it said at its start.
+/// A sandbox that continues until it is dropped, and what it said at its start.
 struct Sandbox {
     child: Child,
     said: Vec<String>,

@@ -162,7 +162,7 @@ fn the_script_signs_what_the_daemon_takes() {
     );
     let (good, said) = daemon.run(SECRET, "prevalidate-hook 'a\".test'", "");
     assert!(!good && said.contains("is not a domain name"), "{said}");
-    // Through a proxy, under the name that the proxy has; no token stands in this configuration.
+    // Through a proxy, under the name that the proxy has; no token is in this configuration.
     let address = daemon
         .url
         .strip_prefix("http://")

@@ -253,7 +253,7 @@ async fn a_cname_counts_when_every_real_server_has_it_and_an_alias_leads_to_a_tx
     let seen = internet.look_for(&cname).await;
     assert!(seen.go && said(&seen).len() == 3, "{seen:?}");
 
-    // A person has made the label an alias; the value stands at its end.
+    // A person has made the label an alias; the value is at its end.
     internet.add("_pki-validation.example.test. 60 CNAME v.example.test.");
     internet.transfer(0);
     internet.transfer(1);

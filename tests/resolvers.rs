@@ -24,7 +24,7 @@ use crate::support::process::{self, Process};
 use crate::support::{Keys, NameServer, Zone, ask};
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
-/// A trust anchor for a zone that is not signed: whoever believes it finds the zone broken.
+/// A trust anchor for a zone that is not signed: a resolver that believes it finds the zone broken.
 const WRONG_ANCHOR: &str =
     "12345 13 2 \"3490A6806D47F17A34C29E2CE80E8A999FFBE4BE3490A6806D47F17A34C29E2C\"";
 

@@ -13,7 +13,7 @@ const KIT: [&[&str]; 4] = [
     &["table"],
     &["pace"],
 ];
-/// What stands on all of these.
+/// What uses all of these.
 const KIT_TOP: [&str; 2] = ["http", "lib"];
 
 /// The providers, from the ground up. Adapters are known by their place: each folder that is not
@@ -28,11 +28,11 @@ const PROVIDERS: [&[&str]; 5] = [
 const PROVIDERS_TOP: [&str; 3] = ["registry", "conformance", "lib"];
 const ADAPTER: &str = "an adapter";
 
-/// Files that import each other in a circle, whoever is the parent of whom. The list may only become
+/// Files that import each other in a circle, whichever is the parent. The list may only become
 /// shorter.
 const CIRCLES: &[&[&str]] = &[];
 
-/// The modules of a crate that stand in folders of their own: `cloudflare`.
+/// The modules of a crate that are in folders of their own: `cloudflare`.
 fn folders<'a>(all: &[&'a Source]) -> BTreeSet<&'a str> {
     all.iter()
         .filter(|source| source.module.len() > 2)

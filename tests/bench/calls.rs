@@ -1,8 +1,8 @@
 //! Calls to the APIs of web providers, counted by strict fakes: they are what an account has few
 //! of.
 //!
-//! Beside them stands what lego's way, one value at a time, takes (read in its sources, version 4):
-//! at Cloudflare a list of zones and one write for each way; at Route 53 a list of zones, a list of
+//! Beside them is what lego's way, one value at a time, takes (read in its sources, version 4): at
+//! Cloudflare a list of zones and one write for each way; at Route 53 a list of zones, a list of
 //! records, a write and at least one GetChange.
 
 use std::sync::Arc;

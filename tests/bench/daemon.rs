@@ -1,5 +1,5 @@
 //! The daemon itself with 100,000 domains, all of them valid: its first night, its start after
-//! that, its pages while it goes on, and what it takes of the machine.
+//! that, its pages while it continues, and what it takes of the machine.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -95,7 +95,7 @@ fn measure(name: &str, lab: &Lab) -> Vec<Row> {
             }
             rows.push(downloaded(&format!("http://{address}/domains.csv")));
             let before = processor_ms(daemon.pid());
-            // Two pictures, a dozen looks for work.
+            // Two snapshots, a dozen looks for work.
             std::thread::sleep(Duration::from_secs(60));
             let took = Duration::from_millis(processor_ms(daemon.pid()) - before);
             rows.push(Row::below(

@@ -68,7 +68,7 @@ struct Took {
     all: Duration,
     /// From the first proof to the last: there is nothing to do but to wait for the CA.
     proving: Duration,
-    /// How much of all processors was in use meanwhile, whoever used them: what is left is what
+    /// How much of all processors was in use meanwhile, by any program: what is left is what
     /// latency takes.
     busy: f64,
 }

@@ -120,7 +120,7 @@ fn stormed(name: &str, daemons: usize, database: Option<String>) -> Vec<Row> {
     ]
 }
 
-/// One hook after the other, each about a domain that was held and is mended: until its value is
+/// One hook after the other, each about a domain that was held and is repaired: until its value is
 /// written, which is more than the first call. The longest of them.
 fn first_call(name: &str, daemons: usize, database: Option<String>) -> Row {
     let domains: Vec<String> = (0..ALONE).map(|n| format!("d{n}.a.test")).collect();

@@ -30,7 +30,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A CA that knows nothing yet and looks at this name server.
+    /// A CA that knows nothing yet and checks this name server.
     pub fn start(name_servers: Vec<SocketAddr>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -60,7 +60,7 @@ impl Lab {
     }
 
     /// Writes the configuration: these domains, and the name server that the program writes to and
-    /// looks at.
+    /// asks.
     pub fn configure(&self, domains: &[String], server: Option<&NameServer>) {
         let folder = self.folder.path();
         let (address, key) = server.map_or_else(

@@ -1,4 +1,4 @@
-//! The gate before many domains: how long a batch takes, and what it costs the servers.
+//! The gate at many domains: how long a batch takes, and what it costs the servers.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -55,7 +55,7 @@ impl Row {
         }
     }
 
-    /// The peak memory of a process that is to stay below so many megabytes.
+    /// The peak memory of a process that must stay below this many megabytes.
     fn memory(case: &str, peak_kb: u64, aim_mb: u64) -> Self {
         let met = peak_kb < aim_mb * 1000;
         Self {

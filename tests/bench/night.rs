@@ -80,7 +80,7 @@ pub fn quiet_at_two_cas() -> Vec<Row> {
         let head = head.replace("prevalidate.db", &format!("{name}.db"));
         lab.reconfigure(|_| format!("{head}{sections}[provider.bench]{tail}"));
         lab.run();
-        // The better of two: others use the machine too.
+        // The better of two: other programs use the machine too.
         let (first, second) = (lab.run(), lab.run());
         nights.push(first.min(second));
     }
@@ -99,7 +99,7 @@ pub fn quiet_at_two_cas() -> Vec<Row> {
     ]
 }
 
-/// 1,000 domains from nothing to valid and cleaned up: register, publish, look, validate, remove;
+/// 1,000 domains from nothing to valid and cleaned up: register, publish, check, validate, remove;
 /// one BIND, one zone each.
 pub fn first() -> Vec<Row> {
     const DOMAINS: u32 = 1_000;

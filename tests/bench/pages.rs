@@ -132,7 +132,7 @@ pub fn downloaded(url: &str) -> Row {
     )
 }
 
-/// Serves the pages of a store until it is killed; says first how long two pictures took, in
+/// Serves the pages of a store until it is killed; says first how long two snapshots took, in
 /// milliseconds, and where it listens.
 pub fn serve(url: &str) {
     runtime().block_on(async {

@@ -1,7 +1,7 @@
 //! The provider beside `nsupdate`, which sends the same changes with no question asked: the limit
 //! of what is possible.
 //!
-//! The provider finds each zone, looks what stands there, adds with prerequisites, and reads back;
+//! The provider finds each zone, reads what is there, adds with prerequisites, and reads back;
 //! `nsupdate` is told the zones and believes the answer. Both are seen by the same 100 questions.
 
 use std::fmt::Write;

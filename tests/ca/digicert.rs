@@ -123,7 +123,7 @@ impl Lab {
         self.cc.add_domain(text, ORGANISATION)
     }
 
-    /// The same, validated so long ago.
+    /// The same, validated this long ago.
     fn proven(&self, text: &str, age: SignedDuration) -> String {
         let id = self.domain(text);
         self.cc.prove(text, age);

@@ -203,7 +203,7 @@ async fn the_record_that_was_published_goes_back_with_the_order() {
     let mut intent = suite::intent(&lab, "back", &["www.back.test", "back.test"]);
     suite::prepare(&lab, &mut intent).await;
     let wanted = intent.answer.clone().unwrap();
-    // Another rehearsal makes another value, which nobody publishes.
+    // Another rehearsal makes another value, which is not published.
     let other = lab.ca.challenges(&intent).await.unwrap();
     assert_ne!(other.answer.as_ref(), Some(&wanted));
     let order = suite::submit(&lab, &mut intent).await.unwrap();

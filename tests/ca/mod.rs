@@ -11,7 +11,7 @@ use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::issuance::OrderState;
 
 /// What docs/certificates.md says that an order costs at a CA: calls of the rehearsal, and of the
-/// order with one look.
+/// order with one check.
 fn documented(ca: &str) -> [usize; 2] {
     let text = include_str!("../../docs/certificates.md");
     let row = text.lines().find_map(|line| {

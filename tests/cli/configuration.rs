@@ -40,7 +40,7 @@ fn the_configuration_of_a_folder_that_others_may_write_is_not_read() {
             .says(words);
         set_mode(&path, 0o700);
     }
-    // One that is named may lie in any folder.
+    // One that is named may be in any folder.
     set_mode(&bench.path(""), 0o777);
     bench
         .run(&[

@@ -25,7 +25,7 @@ impl Lab {
         (said.status, reports[0].take())
     }
 
-    /// A value of ours is in the zone, on the primary alone.
+    /// A record of ours is in the zone, on the primary alone.
     async fn with_a_stale_secondary() -> Self {
         let lab = Self::of(&["one.test"]).await;
         lab.sandbox.dns.follow(1, Follow::Never);
@@ -287,7 +287,7 @@ async fn no_resolver_is_asked_about_a_value_that_was_never_written() {
         "they would keep \"not there\""
     );
     assert_eq!(report["verdict"]["code"], "provider-refuses", "{report}");
-    // Somebody who names a value says that it stands there.
+    // A person who names a value says that it is there.
     let (_, report) = lab.diagnose(&["one.test", "--value", SPF]).await;
     assert!(
         !report["dns"]["caches"]["resolvers"]
@@ -301,7 +301,7 @@ async fn no_resolver_is_asked_about_a_value_that_was_never_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn names_outside_the_inventory_are_examined_and_the_worst_of_several_counts() {
     let lab = Lab::of(&["one.test", "xn--bcher-kva.test"]).await;
-    // Nobody listens there: a walk ends at once.
+    // No server listens there: a walk ends at once.
     lab.configure(
         "settle = \"0s\"",
         "settle = \"0s\"\nroots = [\"127.0.0.1:9\"]",
@@ -389,7 +389,7 @@ async fn values_of_others_drive_no_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
     let lab = Lab::of(&["one.test"]).await;
-    // The CA looks through a resolver that nobody runs; every name server has the value.
+    // The CA checks through a resolver that does not exist; every name server has the value.
     let nobody = "127.0.0.1:9".parse().unwrap();
     lab.sandbox.ca.change(|ca| ca.resolvers = vec![nobody]);
     lab.run(&["run", "--wait", "2s"]).await;
@@ -407,7 +407,7 @@ async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
         .says("NOT READY: every name server");
     assert!(!said.out.contains("\nREADY"), "{said:?}");
 
-    // Somebody resets the token at the CA: it waits for another value now.
+    // A person resets the token at the CA: it waits for another value now.
     assert!(lab.sandbox.ca.reset_token("one.test"));
     let (_, report) = lab.diagnose(&["one.test"]).await;
     assert_eq!(report["verdict"]["code"], "ca-other-value", "{report}");

@@ -170,7 +170,7 @@ async fn the_doctor_tries_everything_and_changes_nothing() {
     assert_eq!(lab.sandbox.dns.txt("one.test"), before);
     assert!(lab.reference("one.test").is_none(), "nothing is registered");
 
-    // Each trouble is told, and the gravest gives the status.
+    // Each trouble is reported, and the most severe gives the status.
     lab.sandbox.dns.remove_keys();
     lab.run(&["doctor"]).await.ends(4).says("BADKEY");
     let key = lab.folder.path().join("api.key");

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Bench;
 
-/// Twelve domains without a proof, at a CA where nobody listens: a forecast asks nobody.
+/// Twelve domains without a proof, at a CA that does not listen: a forecast asks no CA.
 fn bench() -> Bench {
     let bench = Bench::new();
     let names: Vec<String> = (0..12).map(|n| format!("\"d{n}.example.ch\"")).collect();

@@ -28,7 +28,7 @@ async fn stage(domains: &[&str], more: &str) -> Lab {
     lab
 }
 
-/// Runs a command at the time of the sandbox, which is so many seconds ahead.
+/// Runs a command at the time of the sandbox, which is a number of seconds ahead.
 async fn at(lab: &Lab, ahead: i64, args: &[&str]) -> Said {
     let folder = lab.folder.path().to_owned();
     let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -46,7 +46,7 @@ fn standing(lab: &Lab, domain: &str) -> Vec<String> {
         .txt(&format!("_validation-persist.{domain}"))
 }
 
-/// What the back door shows of the looks at persistent records.
+/// What the back door shows of the checks of persistent records.
 async fn looks(lab: &Lab) -> Vec<Value> {
     let url = format!("{}/_sandbox/persistent", lab.sandbox.ca.url());
     let answer = reqwest::Client::new().get(url).send().await.unwrap();
@@ -82,7 +82,7 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
     let mut replaced = 0;
     let mut ahead = 0;
     for step in 1..=50 {
-        // The run of the eighth night comes before the CA's look.
+        // The run of the eighth night comes before the CA's check.
         ahead += 8 * 24 * HOUR;
         lab.sandbox
             .clock
@@ -170,7 +170,7 @@ async fn domains_follow_their_canary_and_wait_while_it_is_withdrawn() {
         .await
         .ends(0);
     assert_eq!(count(), [0, 0]);
-    // Its time alone lets no domain follow, and only a person can go on.
+    // Its time alone lets no domain follow, and only a person can continue.
     run(48, &[])
         .await
         .ends(1)

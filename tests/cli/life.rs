@@ -44,7 +44,7 @@ impl Lab {
         Self { folder, sandbox }
     }
 
-    /// The binary blocks; the sandbox has to go on answering.
+    /// The binary blocks; the sandbox must continue answering.
     pub(super) async fn run(&self, args: &[&str]) -> Said {
         let (folder, args) = (
             self.folder.path().to_owned(),
@@ -258,7 +258,7 @@ async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_orde
         with_ours,
         "so far nothing was done"
     );
-    // The CA may be down meanwhile, and no look at it is needed.
+    // The CA may be down meanwhile, and no check of it is needed.
     let calls = lab.sandbox.ca.log().len();
     let said = lab
         .run(&["withdraw", "one.test", "--yes", "--output", "json"])

@@ -1,4 +1,4 @@
-//! What one bad part costs: itself. It is named, the others go on, and the exit status tells.
+//! What one bad part costs: itself. It is named, the others continue, and the exit status tells.
 
 use serde_json::Value;
 
@@ -64,7 +64,7 @@ fn a_hook_loses_only_the_names_that_are_none() {
         .run(&["hook", "bad..name", "example.org"])
         .ends(1)
         .says("bad..name");
-    // What is no list of names at all is refused.
+    // What is not a list of names at all is refused.
     bench.run(&["hook", "bad..name"]).ends(2).says("bad..name");
     bench.run_with(&["hook", "-"], "a b\nc d\n").ends(2);
     let said = bench.run_with(&["hook", "example.org", "-"], "a b\nc d\n");

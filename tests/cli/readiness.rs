@@ -14,7 +14,7 @@ fn codes(report: &Value) -> Vec<String> {
 async fn readiness_tells_what_stops_certificates_and_changes_nothing() {
     let lab = Lab::of(&["one.test", "two.test", "lost.test"]).await;
     lab.run(&["run", "--wait", "20s"]).await.ends(0);
-    // Nobody serves the third any more.
+    // No server serves the third any more.
     let own = "\n[propagation.zone.\"lost.test\"]\nname_servers";
     lab.configure(own, &own.replace("lost", "other"));
     let before = lab.sandbox.ca.log().len();

@@ -18,7 +18,7 @@ use super::life::Lab;
 type Answers = fn(&str) -> Option<SignedDuration>;
 
 /// A server that sends each question on to a second path, as common entries send it on to the
-/// registry. It refuses what is no question of RDAP.
+/// registry. It refuses what is not a question of RDAP.
 struct Registry {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,

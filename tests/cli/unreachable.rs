@@ -90,7 +90,7 @@ async fn a_reserved_name_without_name_servers_is_held_at_once_and_says_what_is_m
     );
     let text = report["verdict"]["text"].as_str().unwrap();
     assert!(text.len() < 250 && text.contains("name_servers"), "{text}");
-    // Once the name servers are listed, the domain goes on.
+    // Once the name servers are listed, the domain continues.
     lab.configure(
         "[propagation.zone.\"other.test\"]",
         "[propagation.zone.\"one.test\"]",

@@ -40,7 +40,7 @@ pub struct Zone {
     pub text: String,
     /// Its DS records, as `dnssec-signzone` writes them.
     pub ds: String,
-    /// Signed by Knot, with so many NSEC3 iterations.
+    /// Signed by Knot, with this many NSEC3 iterations.
     pub iterations: Option<u16>,
     /// The keys it was signed with.
     pub keys: Option<Arc<TempDir>>,

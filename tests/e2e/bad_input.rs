@@ -1,5 +1,5 @@
 //! Settings of providers that do not work, as a person meets them: every command names what to
-//! mend, and nothing is written.
+//! repair, and nothing is written.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ const APEX: &str = "a.test";
 /// In every secret: no output may have it.
 const CANARY: &str = "c4n4ry";
 
-/// `kind`, the rest of its table, how the program ends, and the words that say what to mend.
+/// `kind`, the rest of its table, how the program ends, and the words that say what to repair.
 type Case<'a> = (&'a str, String, i32, &'a [&'a str]);
 
 /// Whatever the command, the words are said, no secret is, and the zone is as it was.
@@ -50,7 +50,7 @@ fn quoted(path: PathBuf) -> String {
     json!(path.display().to_string()).to_string()
 }
 
-/// A file that everybody may read is no secret.
+/// A file that every user may read is not a secret.
 fn open_to_all(path: PathBuf) -> String {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(&path, CANARY).unwrap();

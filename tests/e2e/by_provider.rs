@@ -16,7 +16,7 @@ use crate::support::name_server::write_secret;
 const SPF: &str = "\"v=spf1 mx -all\"";
 const DOMAINS: [&str; 3] = ["b.a.test", "c.a.test", "d.a.test"];
 
-/// A policy that lets values be added and not be taken away again.
+/// A policy that lets values be added and not be removed again.
 #[test]
 fn what_route_53_would_not_let_go_is_neither_registered_nor_published() {
     let runtime = Runtime::new().unwrap();

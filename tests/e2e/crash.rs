@@ -1,5 +1,5 @@
 //! Killed at every point, by SIGKILL, with the store on disk or in PostgreSQL: the next run
-//! finishes what was begun.
+//! finishes what was started.
 
 /// Without its feature the binary cannot die on purpose, and nothing would be shown.
 #[cfg(not(feature = "crashpoints"))]
@@ -21,7 +21,7 @@ mod armed {
     use crate::support::postgres::Cluster;
     use crate::support::{Keys, NameServer, Zone};
 
-    /// So many lives are lived at once; they wait for leases most of the time.
+    /// This many runs are made at once; they wait for leases most of the time.
     const AT_ONCE: usize = 4;
 
     /// Only a renewal passes these.
@@ -81,7 +81,7 @@ mod armed {
         );
         if point == "validate-intended" {
             // Whether the CA was asked is not known: it has five minutes before it is asked again.
-            // This one looks by itself.
+            // This one checks by itself.
             world.ca.change(|behaviour| behaviour.polls = true);
         }
         let second = world.run(&setup, &["run", "--wait", "30s", "--output", "json"]);
@@ -280,8 +280,8 @@ mod armed {
         });
     }
 
-    /// Where several machines share the store, nobody knows whether a worker is dead: it holds its
-    /// domains for five minutes by default.
+    /// Where several machines share the store, it is not known whether a worker is dead: it holds
+    /// its domains for five minutes by default.
     #[test]
     fn a_run_that_finds_the_hold_of_a_dead_one_of_a_fleet_keeps_to_its_wait_and_does_nothing() {
         let server = NameServer::bind(&[Zone::new("held.test", "")], &Keys::of(&["prevalidate"]));

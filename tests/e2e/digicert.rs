@@ -41,7 +41,7 @@ fn cert_central(
     world.wait_for(CertCentral::start(options)).unwrap()
 }
 
-/// The account with more lines of it, and the head of its client, which goes on.
+/// The account with more lines of it, and the head of its client, which continues.
 fn sections_of(world: &World, cc: &CertCentral, more: &str) -> (String, String) {
     let ca = format!(
         "[ca.digicert]\nkind = \"digicert\"\nurl = \"{}\"\napi_key = {{ file = {} }}\n\

@@ -69,7 +69,7 @@ fn an_inventory_file_that_lost_half_or_all_of_its_names_removes_nothing() {
     setup.list = Some(list.clone());
     std::fs::write(&list, domains(12).join("\n")).unwrap();
     let before = server.axfr("guard.test");
-    // Values of all domains stand in DNS, and a run that believed the file would remove them.
+    // Values of all domains are in DNS, and a run that believed the file would remove them.
     world
         .run(
             &setup.clone().with_dead_name_servers(),

@@ -1,4 +1,4 @@
-//! Hooks to the daemon: what waits is looked at within a second, and a storm of them is as good as
+//! Hooks to the daemon: what waits is checked within a second, and a storm of them is as good as
 //! one.
 
 use std::time::{Duration, Instant};

@@ -31,7 +31,7 @@ const CLOUDFLARE: u8 = 13;
 const SPF: &str = "v=spf1 mx -all";
 const TOKEN: &str = "t0ken-of-the-team";
 const OF_BIND: [&str; 3] = ["b0.test", "b1.test", "b2.test"];
-/// By the zone's id. The last is in nobody's list: what counts of it is delegated to Cloudflare.
+/// By the zone's id. The last is in no list: what counts of it is delegated to Cloudflare.
 const OF_AWS: [(&str, &str); 3] = [
     ("Z0R", "r0.test"),
     ("Z1R", "r1.test"),
@@ -190,7 +190,7 @@ impl Stage {
         for (id, apex) in ids.iter().zip(OF_CLOUDFLARE) {
             cloudflare.put(id, apex, "TXT", 3600, &format!("\"{SPF}\""));
         }
-        // Left behind by a move: it holds the zone, and nobody asks it.
+        // Left behind by a move: it holds the zone, and no server asks it.
         cloudflare.zone(OF_BIND[0]);
 
         let keys = Keys::of(&["prevalidate"]);
@@ -288,7 +288,7 @@ token = {token}
         world.setup_with(&domains, &[port_53(ROOT)], more)
     }
 
-    /// Everything that stands in all zones.
+    /// Everything that is in all zones.
     fn zones(&self) -> Vec<Vec<String>> {
         let bind = OF_BIND.iter().map(|apex| self.bind.axfr(apex));
         let aws = OF_AWS.iter().map(|(id, _)| self.aws.dump(id));

@@ -1,5 +1,6 @@
-//! Orders to a daemon at work, as a browser gives them: a look and a try by somebody who may, and
-//! by nobody else. And that a daemon that other machines hear does not open up by a reload.
+//! Orders to a daemon at work, as a browser gives them: a check and a try by a user who may give
+//! them, and by no other user. And that a daemon that other machines hear does not open up by a
+//! reload.
 
 use std::time::Duration;
 
@@ -216,7 +217,7 @@ fn who_may_operate_orders_a_look_and_a_try_and_nobody_else_does() {
     daemon.says(&["a look was ordered", "anna"]);
     wait(&daemon, "the look", || lists() == 2);
 
-    // It is mended, and nobody but the one who did it knows.
+    // It is repaired, and only the person who did it knows.
     server.nsupdate("update delete www.a.test. CNAME\nupdate add www.a.test. 60 A 192.0.2.1");
     let page = browser.post(attempt, &operator, &[("word", &word)]);
     assert_eq!(
@@ -256,7 +257,7 @@ fn wait(daemon: &Daemon, what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// The socket stays where it is until the process is started anew, so what other machines may not
+/// The socket stays where it is until the process is started again, so what other machines may not
 /// have stays refused.
 #[test]
 fn a_reload_that_would_open_what_other_machines_hear_is_refused() {

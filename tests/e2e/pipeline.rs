@@ -35,7 +35,7 @@ fn deploy(server: &NameServer, printed: &Ran) {
     process::run("nsupdate", &["-v", "-k", &key], &input);
 }
 
-/// The zone as somebody plans it: what stands there and more lines.
+/// The zone as a pipeline plans it: what is there and more lines.
 fn plan(world: &World, server: &NameServer, zone: &str, more: &str) -> String {
     let mut records = server.axfr(zone);
     records
@@ -125,7 +125,7 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
         )
         .exits(2)
         .says(&["cannot be read"]);
-    // As BIND's tools write it, with somebody's comment in another encoding.
+    // As BIND's tools write it, with a comment in another encoding.
     let head =
         "$ORIGIN .\n$TTL 3600\na.test IN SOA ns1.a.test. h.a.test. 1 2 3 4 5\n; Z\u{fc}rich\n";
     let latin: Vec<u8> = head.chars().map(|c| u8::try_from(c).unwrap()).collect();
@@ -359,7 +359,7 @@ fn of_two_servers_with_one_zone_the_live_one_is_found_and_shown() {
         .run(&setup, &["providers"])
         .exits(0)
         .says(&["old rfc2136 a.test"]);
-    // Where nobody can tell, both are named, and nothing is written.
+    // Where that is not known, both are named, and nothing is written.
     setup.roots.clear();
     setup
         .name_servers

@@ -8,7 +8,7 @@ use super::sectigo::{ORGANISATION, Site, one_zone};
 use super::world::Setup;
 use crate::support::{NameServer, process};
 
-/// The domain waits for a CNAME that others have to write.
+/// The domain waits for a CNAME that a foreign writer must write.
 fn waiting(server: &NameServer, name: &str) -> (Site, Setup) {
     let site = Site::new(server, "cname");
     site.scm.add_domain(name, ORGANISATION);
@@ -28,7 +28,7 @@ fn printed(site: &Site, setup: &Setup, arguments: &[&str]) -> String {
     site.world.run(setup, &arguments).exits(0).stdout
 }
 
-/// Owner and target of the one CNAME that must stand.
+/// Owner and target of the one CNAME that must be.
 fn wanted(site: &Site, setup: &Setup) -> (String, String) {
     let all: Value = serde_json::from_str(&printed(site, setup, &["--output", "json"])).unwrap();
     let record = &all["must_stand"][0];

@@ -1,4 +1,4 @@
-//! The database is lost. What is true stands at the CA and in DNS: the next run finds it out.
+//! The database is lost. What is true is at the CA and in DNS: the next run finds it out.
 
 use prevalidate::sandbox::ca::Call;
 
@@ -62,8 +62,7 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
         "it went on with the token that the CA has"
     );
     assert_eq!(server.axfr("valid.test"), before);
-    // Nobody knows any more who wrote it, so nobody takes it away; a person is told where it
-    // stands.
+    // It is no longer known who wrote it, so it is not removed; a person is told where it is.
     assert!(stands());
     let told = world.run(&setup, &["diagnose", "waiting.test"]);
     assert!(told.said().contains(&token), "{}", told.said());

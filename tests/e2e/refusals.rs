@@ -111,7 +111,7 @@ fn runs_that_end_before_the_caches_of_powerdns_write_a_zone_with_soa_edit() {
     assert!(ours(&server, apex).is_empty());
 }
 
-/// The values of ours that stand at a name.
+/// The records of ours that are at a name.
 #[cfg(feature = "crashpoints")]
 fn ours(server: &NameServer, name: &str) -> Vec<String> {
     let values = server.txt(name).into_iter();

@@ -64,7 +64,7 @@ impl Site {
         }
     }
 
-    /// The account and the head of its client, which goes on.
+    /// The account and the head of its client, which continues.
     pub fn sections(&self) -> (String, String) {
         let ca = format!(
             "[ca.sectigo]\nkind = \"sectigo\"\nurl = \"{}\"\nuser = \"prevalidate\"\n\

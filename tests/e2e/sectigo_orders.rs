@@ -1,5 +1,5 @@
-//! Orders at Sectigo that go on for long, that another hand has begun or ended, and that have a
-//! state which this version does not know.
+//! Orders at Sectigo that continue for long, that another program has begun or ended, and that have
+//! a state which this version does not know.
 
 use jiff::SignedDuration;
 use prevalidate::sandbox::sectigo::OrderEnd;
@@ -35,7 +35,7 @@ fn an_order_that_outlives_its_value_keeps_its_record_and_is_held() {
     }
     let history = site.world.run(&setup, &["history", name]).said();
     assert_eq!(history.matches("has ended").count(), 1, "{history}");
-    // The CA goes on, and so does the domain.
+    // The CA continues, and so does the domain.
     site.scm.change(|behaviour| {
         behaviour.orders = OrderEnd::Fulfilled;
         behaviour.next_look = 1;

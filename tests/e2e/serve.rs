@@ -35,7 +35,7 @@ fn serve(world: &World, setup: &Setup) -> Daemon {
     Daemon::start(world.command(setup, &["serve"]))
 }
 
-/// Each was done once, and is done with.
+/// Each was done once, and is no longer needed.
 #[track_caller]
 fn all_proven_once(world: &World, server: &NameServer, domains: &[String], before: &[Vec<String>]) {
     for (domain, zone) in domains.iter().zip(before) {
@@ -189,7 +189,7 @@ fn a_new_configuration_is_taken_up_by_sighup_and_a_broken_one_keeps_the_old() {
     daemon.says(&["removed", &domains[1]]);
     all_proven_once(&world, &server, &domains, &before);
 
-    // All gone at once is nobody's wish.
+    // All gone at once is not meant so.
     world.write_config(&one.clone().without(&domains[0]));
     daemon.signal("-HUP");
     daemon.says(&["the guard refuses", "2 domains"]);
@@ -337,7 +337,7 @@ fn two_daemons_share_a_database_and_do_nothing_twice() {
             })
             .sum()
     };
-    // Whoever does it, both see it.
+    // Whichever of them does it, both see it.
     daemons
         .iter_mut()
         .for_each(|daemon| drop(daemon.hears("24 valid")));
@@ -450,7 +450,7 @@ fn a_fault_of_the_program_is_survived_and_shows_nothing_of_what_was_at_hand() {
     assert_eq!(zones(&server, &domains), before);
 }
 
-/// While the first look at the store hangs, as when somebody rebuilds a table of it.
+/// While the first read of the store hangs, as when an administrator rebuilds a table of it.
 #[test]
 fn sigterm_is_heard_before_the_store_has_answered() {
     let (domains, server) = lab(1);

@@ -20,7 +20,7 @@ fn a_terminal_that_hangs_up_ends_a_run_as_sigterm_does() {
     ends_within_seconds("-HUP");
 }
 
-/// A receiver that is slow keeps nobody waiting who wants the run to end.
+/// A receiver that is slow delays no run that is to end.
 #[test]
 fn a_signal_ends_a_run_that_tells_people_of_it() {
     let keys = Keys::of(&["prevalidate"]);

@@ -17,7 +17,7 @@ fn one_zone() -> (NameServer, World, Setup) {
     (server, world, setup)
 }
 
-/// The value of ours that stands at a name.
+/// The value of ours that is at a name.
 fn ours(server: &NameServer, name: &str) -> Vec<String> {
     server
         .txt(name)
@@ -111,7 +111,7 @@ fn a_provider_taken_out_while_a_value_stands_is_a_failure_that_names_record_and_
     let before = server.axfr("a.test");
     publish_only(&world, &setup);
     let value = ours(&server, "a.test").remove(0);
-    // Valid all the same, by somebody's hand: what is left is the record.
+    // Valid all the same, by a person: what is left is the record.
     world.ca.set_validated("a.test", SystemClock.now() - DAY);
     let provider = setup.provider.take();
     let ran = world.run(&setup, &["run", "--wait", "0s"]);

@@ -37,7 +37,7 @@ pub struct World {
 }
 
 impl World {
-    /// A friendly CA that looks at these servers, whatever the domain.
+    /// A friendly CA that checks these servers, whatever the domain.
     pub fn new(servers: &[&NameServer]) -> Self {
         let servers: Vec<SocketAddr> = servers.iter().map(|server| server.address()).collect();
         Self::looking(move |_| servers.clone())
@@ -85,7 +85,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// The configuration of an operator whose providers stand in `more`, which goes on in the
+    /// The configuration of an operator whose providers are in `more`, which continues in the
     /// section of the client.
     pub fn setup_with(&self, domains: &[&str], roots: &[SocketAddr], more: String) -> Setup {
         Setup {
@@ -195,7 +195,6 @@ impl World {
         )
     }
 
-    /// Starts it.
     pub fn start(&self, setup: &Setup, arguments: &[&str]) -> Child {
         self.command(setup, arguments).spawn().unwrap()
     }
@@ -318,7 +317,7 @@ timeout = "1s"
         world.path(&format!("{}.db", self.name))
     }
 
-    /// The same when nobody answers where the name servers should be: the gate never opens.
+    /// The same when no server answers where the name servers should be: the gate never opens.
     pub fn with_dead_name_servers(mut self) -> Self {
         for servers in self.name_servers.values_mut() {
             *servers = vec![SocketAddr::from(([127, 0, 0, 1], 1))];

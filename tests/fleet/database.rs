@@ -95,7 +95,7 @@ fn a_connection_that_breaks_at_commit_leaves_no_doubt() {
 }
 
 /// A disk that is full, for real: a file system of a few megabytes. While nothing can be stored
-/// nothing is begun; afterwards it goes on (faults B05).
+/// nothing is started; afterwards it continues (faults B05).
 #[test]
 fn a_full_disk_stops_the_work_before_it_begins_and_room_lets_it_go_on() {
     let cluster = Cluster::on_small_disk();

@@ -1,4 +1,4 @@
-//! Machines that stand still, die, or do not know what time it is.
+//! Machines that stop for a while, die, or do not know what time it is.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::{Fleet, PATIENCE};
 use crate::support::daemon::Daemon;
 use crate::support::postgres::Cluster;
 
-/// A lease that is shorter than any that an operator would choose, so that nobody waits for its
+/// A lease that is shorter than any that an operator would choose, so that no test waits for its
 /// end, and slow work.
 const WORKER: &str = "concurrency = 1\nlease = \"4s\"";
 
@@ -27,16 +27,17 @@ fn fleet(count: usize) -> Fleet {
     fleet
 }
 
-/// What a machine that stands still may be at.
+/// What a machine that stops for a while may be at.
 const ANYTHING: &str = "TRUE";
-/// What one that dies may be at: the CA is not asked again for five minutes when nobody knows
+/// What one that dies may be at: the CA is not asked again for five minutes when it is not known
 /// whether it was asked, and no test waits so long. `tests/model` kills there.
 const NO_SUBMISSION: &str = "attempt::json ->> 'visible_at' IS NULL";
 
 impl Fleet {
     /// Stops one of these in the middle of `work`, the first of them rather than the last; `None`
     /// when all is done before. Not one that took something over from another that stopped: a
-    /// domain that three in a row stop at is held for a person (faults W09), and here nobody comes.
+    /// domain that three in a row stop at is held for a person (faults W09), and here no person
+    /// comes.
     fn stop_at<'a>(&self, work: &str, machines: &[&'a Daemon]) -> Option<&'a Daemon> {
         let began = Instant::now();
         while self.performed(Call::Validate) < self.domains.len() {
@@ -63,8 +64,8 @@ impl Fleet {
         None
     }
 
-    /// Whether the CA was asked what a machine that stands still has said to ask. Between the two
-    /// words it is not asked again for five minutes, and no test waits so long; `tests/model` stops
+    /// Whether the CA was asked what a machine that stopped has said to ask. Between the two words
+    /// it is not asked again for five minutes, and no test waits so long; `tests/model` stops
     /// there.
     fn has_submitted_what_it_said(&self, machine: &Daemon) -> bool {
         let said = self.ask(&format!(
@@ -72,7 +73,7 @@ impl Fleet {
             machine.pid()
         ));
         let stopped = Instant::now();
-        // What is on its way arrives at once, though nobody answers it yet.
+        // What is on its way arrives at once, although it is not answered yet.
         while stopped.elapsed() < Duration::from_secs(1) {
             if said
                 .lines()
@@ -94,7 +95,7 @@ impl Fleet {
     }
 }
 
-/// Which of these is at such work that nobody stopped at.
+/// Which of these is at such work that no machine stopped at.
 fn who_is_at(work: &str, machines: &[&Daemon]) -> String {
     let pids: Vec<_> = machines
         .iter()
@@ -108,8 +109,8 @@ fn who_is_at(work: &str, machines: &[&Daemon]) -> String {
     )
 }
 
-/// Each time in another moment of its work, it stands still until others have taken over, and wakes
-/// in the middle of theirs (faults W01, W02).
+/// Each time in another moment of its work, it stops until other machines have taken over, and
+/// wakes in the middle of theirs (faults W01, W02).
 #[test]
 fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
     let fleet = fleet(60);
@@ -135,8 +136,8 @@ fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
     );
 }
 
-/// What a machine that died was at waits for the end of its leases, and for the round that others
-/// are in then (faults W01, K02).
+/// What a machine that died was at waits for the end of its leases, and for the round that other
+/// machines are in then (faults W01, K02).
 #[test]
 fn what_a_killed_machine_held_is_taken_over_after_a_lease_and_a_round() {
     let fleet = fleet(60);

@@ -99,7 +99,7 @@ impl Fleet {
         self.ask(sql).parse().unwrap()
     }
 
-    /// Looks again until it is so.
+    /// Checks again until it is so.
     #[track_caller]
     pub fn until(&self, what: &str, so: impl Fn() -> bool) {
         let began = Instant::now();
@@ -113,7 +113,7 @@ impl Fleet {
         }
     }
 
-    /// Waits until this query says something, and gives that: the server looks again by itself.
+    /// Waits until this query says something, and gives that: the server checks again by itself.
     #[track_caller]
     pub fn until_said(&self, what: &str, query: &str) -> String {
         let began = Instant::now();
@@ -180,8 +180,8 @@ impl Fleet {
         self.until_said("the end of all work", closed);
     }
 
-    /// The machines that start from now on find that somebody else is looking at the CA, until one
-    /// who does not ask has looked.
+    /// The machines that start from now on find that another machine is listing at the CA, until
+    /// one that does not ask has listed.
     pub fn take_the_look(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -205,7 +205,7 @@ impl Fleet {
     }
 
     /// How many lines of the history of domains each machine wrote, and how many seconds after the
-    /// look the first of them.
+    /// listing the first of them.
     pub fn shares(&self) -> Vec<(i64, f64)> {
         let said = self.ask(
             "SELECT count(*), (min(at) - (SELECT max(at) FROM look)) / 1e6 FROM history

@@ -21,16 +21,16 @@ fn eight_machines_share_two_hundred_domains_and_do_nothing_twice() {
     share(8);
 }
 
-/// All are there before anything is due; then somebody who does no work looks, and all of them go
+/// All are there before anything is due; then a process that does no work lists, and all of them go
 /// to work.
 fn share(count: usize) {
-    // Small rounds, so that there are some for everybody.
+    // Small rounds, so that there are some for every machine.
     let fleet = Fleet {
         worker: "concurrency = 4",
         ..Fleet::new(Cluster::shared().database_now(), 200)
     };
-    // The more there are, the longer it lasts: on two processors nobody is awake too late to find
-    // anything.
+    // The more there are, the longer it lasts: on two processors no machine wakes too late to find
+    // work.
     fleet
         .world
         .ca

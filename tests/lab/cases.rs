@@ -374,8 +374,8 @@ fn transport() -> Vec<Case> {
         "ip daddr {1} udp dport 53 drop",
         "ip daddr {2} udp dport 53 drop",
     ];
-    // ARCOUNT stands 10 octets behind the UDP header's 8; an OPT record is the only thing that a
-    // query adds there.
+    // ARCOUNT is 10 octets behind the UDP header's 8; an OPT record is the only thing that a query
+    // adds there.
     const NO_EDNS: [&str; 2] = [
         "ip daddr {1} udp dport 53 @th,144,16 != 0 drop",
         "ip daddr {2} udp dport 53 @th,144,16 != 0 drop",

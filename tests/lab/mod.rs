@@ -1,7 +1,7 @@
 //! A small internet in a network namespace: a root, two registries, and dozens of zones with one
 //! fault each on BIND, Knot, NSD and PowerDNS; five validating resolvers through which the
-//! sandbox's CA looks. The gate must never say *go* where the CA does not always succeed, and never
-//! wait for ever where it does.
+//! sandbox's CA checks. The gate must never say *go* where the CA does not always succeed, and
+//! never wait for ever where it does.
 
 #![allow(
     clippy::print_stdout,

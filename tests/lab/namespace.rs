@@ -12,7 +12,7 @@ use crate::support::process;
 /// Says that this process is already in the namespace.
 const INSIDE: &str = "PREVALIDATE_LAB_INSIDE";
 
-/// As root and as anybody else.
+/// As root and as another user.
 const WAYS: [&[&str]; 2] = [&["--net"], &["--user", "--map-root-user", "--net"]];
 
 /// Where packets go and no answer comes from.

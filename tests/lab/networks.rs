@@ -1,5 +1,5 @@
-//! Networks that stand between us and the name servers: the zones are well, the CA succeeds, and
-//! the gate must say what is in the way here, and find another way where one is configured.
+//! Networks between this machine and the name servers: the zones are well, the CA succeeds, and the
+//! gate must say what is in the way here, and find another way where one is configured.
 
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
@@ -10,14 +10,14 @@ use super::perspectives::{OFFICE, OUTSIDE};
 use super::table;
 use super::world::{Lab, weather};
 
-/// Looks at a domain from a network that does this to what leaves it.
+/// Checks a domain from a network that does this to what leaves it.
 struct Network<'a> {
     lab: &'a Lab,
     name: &'static str,
 }
 
 pub async fn try_all(lab: &Lab) {
-    // Resolvers ask name servers themselves, and are asked at a port that nobody touches.
+    // Resolvers ask name servers themselves, and are asked at a port that no rule touches.
     let ours = format!("ip saddr != {{ {OUTSIDE}, {OFFICE} }}");
     let ours6 = "ip6 saddr != { 2001:db8:ffff::/48, 2001:db8:fffe::/48 }";
     let redirect = format!(

@@ -17,7 +17,7 @@ use super::topology::Success;
 use super::world::Lab;
 use crate::support::ask;
 
-/// A tool and its rule: whether it lets the CA look.
+/// A tool and its rule: whether it lets the CA check.
 type Rule = fn(&Sights) -> bool;
 
 const TOOLS: [(&str, &str, Rule); 5] = [

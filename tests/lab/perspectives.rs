@@ -89,7 +89,7 @@ impl Resolvers {
         std::array::from_fn(|nth| dns(self.all[nth].address))
     }
 
-    /// One that sees what everybody sees, at two ports.
+    /// One that sees what all servers see, at two ports.
     pub fn public(&self) -> [SocketAddr; 2] {
         let ip = self.all[CA].address;
         [dns(ip), (ip, OTHER_PORT).into()]
@@ -104,7 +104,7 @@ impl Resolvers {
     }
 
     /// Makes the CA's resolvers forget these zones; what they know of servers' speed they keep, as
-    /// resolvers do, unless each look shall be a new draw.
+    /// resolvers do, unless each check shall be a new draw.
     pub fn forget(&self, zones: &[Zone], speed_too: bool) {
         for resolver in &self.all[..CA] {
             for zone in zones {

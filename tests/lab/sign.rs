@@ -58,7 +58,7 @@ trait WithAdded {
 }
 
 impl WithAdded for PathBuf {
-    /// Algorithm and tag stand behind dots that are no extension.
+    /// Algorithm and tag come after dots that begin no extension.
     fn with_added(&self, extension: &str) -> PathBuf {
         PathBuf::from(format!("{}.{extension}", self.display()))
     }

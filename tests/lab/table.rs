@@ -20,12 +20,12 @@ pub struct Row<'a> {
     pub case: &'a Case,
     /// Right after the write, and a day later.
     verdicts: [Verdict; 2],
-    /// Of all findings of `diagnose`, the gravest first.
+    /// Of all findings of `diagnose`, the most severe first.
     codes: Vec<String>,
     pub looks: Looks,
 }
 
-/// Looks at everything in every way.
+/// Checks everything in every way.
 pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     let begun = Instant::now();
     let gate = lab.gate(|_| ());
@@ -78,7 +78,7 @@ async fn diagnose(lab: &Lab) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Sixteen topologies at a time. Where perspectives wait in vain it takes longest: these begin, and
-/// nobody waits for them.
+/// the others do not wait for them.
 async fn looks(lab: &Lab) -> Vec<Looks> {
     let (short, long): (Vec<_>, Vec<_>) = lab
         .cases
@@ -97,7 +97,7 @@ async fn looks(lab: &Lab) -> Vec<Looks> {
     looks.into_iter().map(|(_, looks)| looks).collect()
 }
 
-/// The codes of the findings for each domain, the gravest first, by the program itself.
+/// The codes of the findings for each domain, the most severe first, by the program itself.
 pub async fn diagnose_these(lab: &Lab, domains: &[&str]) -> BTreeMap<String, Vec<String>> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_prevalidate"));
     command.env_clear().arg("--config").arg(lab.configuration());
@@ -131,7 +131,7 @@ impl Row<'_> {
         [self.verdicts[0].go, self.verdicts[1].go]
     }
 
-    /// The gravest finding is the cause; where nothing is in the way, a tolerable fault may stand
+    /// The most severe finding is the cause; where nothing is in the way, a tolerable fault may be
     /// behind `visible`.
     fn cause(&self) -> &str {
         match self.codes.iter().find(|code| *code == self.case.cause) {

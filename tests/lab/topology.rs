@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// An address that nobody sets up, in a network without a route.
+/// An address that is not set up, in a network without a route.
 pub const UNROUTABLE: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xbad, 0, 0, 0, 0, 1));
 
 /// Programs that serve zones.
@@ -109,7 +109,7 @@ pub enum Ds {
     Wrong,
     /// The zone's key and one that is not there yet.
     Two,
-    /// A key of an algorithm that nobody knows.
+    /// A key of an unknown algorithm.
     Unknown,
 }
 
@@ -119,8 +119,8 @@ pub struct Zone {
     pub servers: Vec<Server>,
     /// Lines of the zone file beside SOA, NS, addresses and SPF, in all copies.
     pub records: Vec<String>,
-    /// Who asks from inside our network gets the fresh copy, whatever the copy of a server on BIND
-    /// is.
+    /// A question from inside our network gets the fresh copy, whatever the copy of a server on
+    /// BIND is.
     pub split: bool,
     pub signed: Signed,
     pub spoilt: Spoilt,
@@ -274,7 +274,7 @@ pub struct Case {
     pub by_resolvers: bool,
     /// The verdict right after the write, and a day later.
     pub go: [bool; 2],
-    /// The code of the gravest finding of `diagnose`.
+    /// The code of the most severe finding of `diagnose`.
     pub cause: &'static str,
     pub ca: Success,
 }

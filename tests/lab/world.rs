@@ -1,4 +1,4 @@
-//! The running lab: servers, resolvers, the CA that looks through them, and the gate and the
+//! The running lab: servers, resolvers, the CA that checks through them, and the gate and the
 //! program set up for its root.
 
 use std::collections::BTreeSet;
@@ -24,13 +24,13 @@ use crate::support::process::Process;
 /// How often the CA is asked about each topology: 40 answers of perspectives. With one stale server
 /// of four, all of them are right once in 100,000 times.
 const LOOKS: usize = 8;
-/// When no perspective has seen the value in so many looks, none will: with one stale server of
+/// When no perspective has seen the value in so many checks, none will: with one stale server of
 /// two, this is wrong once in 30,000 times.
 const BLIND: usize = 3;
 
 /// Not one of 30,000 was late where the CA always succeeds: a way around dead servers takes 2.3 s
 /// at most. Where half of the servers let a resolver hang over TCP, 3 s each time it draws one of
-/// them, a third is. One may be late because the machine is: with one perspective missing a look
+/// them, a third is. One may be late because the machine is: with one perspective missing a check
 /// succeeds all the same.
 const MOST_LATE: usize = 1;
 
@@ -47,9 +47,9 @@ pub struct Lab {
 #[derive(Debug)]
 pub struct Looks {
     pub success: Success,
-    /// How many looks succeeded, of how many.
+    /// How many checks succeeded, of how many.
     pub seen: [usize; 2],
-    /// How many perspectives gave no answer in time, in all looks.
+    /// How many perspectives gave no answer in time, in all checks.
     pub late: usize,
     /// Its last words.
     pub words: String,

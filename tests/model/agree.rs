@@ -115,7 +115,7 @@ impl World {
         }
         assert_eq!(check, interface, "`check` and the interface");
 
-        // Notifications: what a person withdrew is held and nobody is called for it.
+        // Notifications: what a person withdrew is held and no message is sent for it.
         let concerns = concern::concerns(&picture, &self.policy, Pace::NIGHTLY);
         let of = |topic| {
             let names = concerns.get(&topic).into_iter().flatten();
@@ -142,8 +142,8 @@ impl World {
     }
 }
 
-/// Whether domains have not stood so in any step before: all that the five tell of is read off
-/// these few values, and there are many thousand steps.
+/// Whether no step before had domains in this state: all that the five tell of is read off these
+/// few values, and there are many thousand steps.
 fn is_new(all: &[DomainView]) -> bool {
     static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let how = all.iter().map(|view| {
@@ -199,7 +199,7 @@ fn metrics_say(text: &str, told: &Told) {
     }
 }
 
-/// The headline names the gravest, and says that nothing needs a person only when that is so.
+/// The headline names the most severe, and says that nothing needs a person only when that is so.
 fn page_says(page: &str, told: &Told, is_fine: bool) {
     let heading = page.split("<h1>").nth(1).unwrap();
     let heading = heading.split("</h1>").next().unwrap();

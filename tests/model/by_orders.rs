@@ -8,7 +8,7 @@ use prevalidate::prevalidation::{Effect, Order, OrderState, Registration, Status
 
 use super::ca::{Behaviour, Course, Entry, KIND, ModelCa, State};
 
-/// One that begins by a start, keeps the proof meanwhile, and looks by itself, as Sectigo does.
+/// One that begins by a start, keeps the proof meanwhile, and checks by itself, as Sectigo does.
 pub static BY_ORDERS: Kind = BY_ORDERS_KIND;
 const BY_ORDERS_KIND: Kind = Kind {
     name: "model-orders",

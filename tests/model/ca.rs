@@ -1,4 +1,4 @@
-//! A CA in memory, with every unknown of the real one as a switch. It looks at the zones by itself.
+//! A CA in memory, with every unknown of the real one as a switch. It checks the zones by itself.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,9 +27,9 @@ pub struct Behaviour {
     pub hides_time_validated: bool,
     /// Its resolvers answer from before the write, whatever the name servers say.
     pub sees_nothing: bool,
-    /// It looks this long after a submission, and again as long after each look.
+    /// It checks this long after a submission, and again as long after each check.
     pub looks_every: SignedDuration,
-    /// A random value that it does not take any more, and says so only when it is asked to look;
+    /// A random value that it does not take any more, and says so only when it is asked to check;
     /// `*`: any.
     pub forgot: Option<String>,
 }
@@ -85,7 +85,7 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub struct Course {
     pub id: String,
-    /// When it was submitted and when the CA looks next.
+    /// When it was submitted and when the CA checks next.
     pub submitted: Option<(Timestamp, Timestamp)>,
 }
 
@@ -122,7 +122,7 @@ pub struct ModelCa {
     pub(super) clock: SimulatedClock,
     pub(super) eyes: Eyes,
     pub reuse: ReuseTable,
-    /// It begins validations by a start that keeps the proof, and looks by itself.
+    /// It begins validations by a start that keeps the proof, and checks by itself.
     pub by_orders: bool,
     pub shape: Shape,
 }

@@ -1,5 +1,5 @@
-//! Domains that are at two clients: each proves them by itself, their records stand side by side, and
-//! what one of them is done with stays while the other needs it.
+//! Domains that are at two clients: each proves them by itself, their records are side by side, and
+//! what one of them is no longer needed stays while the other needs it.
 
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;
@@ -128,7 +128,7 @@ async fn a_process_may_die_at_every_effect_for_two_clients() {
 }
 
 /// The first client proves at once, the second later: what it has found in the zone, written by
-/// another section, is not for the first one to take away, and no foreign record.
+/// another section, is not for the first one to remove, and no foreign record.
 #[tokio::test]
 async fn of_two_sections_that_write_one_zone_none_takes_away_what_the_other_needs() {
     for two_sections in [false, true] {
@@ -177,7 +177,8 @@ async fn a_client_that_lets_go_takes_nothing_from_the_other() {
 
         let second = world.other.take();
         world.sync().await;
-        // Its row goes on without a client in the configuration: what is left of it is taken back.
+        // Its row continues without a client in the configuration: what is left of it is taken
+        // back.
         world.nights(1).await;
         assert_eq!(world.open_values().await, 1);
         let there = world.zones.values(world.domains[0].as_str()).len() - foreign;

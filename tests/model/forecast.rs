@@ -162,7 +162,7 @@ async fn the_forecast_for_a_ca_that_keeps_the_proof_is_what_the_worker_does() {
         ..world.policy.terms()
     };
     world.ca.reuse = terms.reuse.clone();
-    // As in every forecast, the CA looks as soon as it is asked.
+    // As in every forecast, the CA checks as soon as it is asked.
     world
         .ca
         .set(|state| state.behaviour.looks_every = SignedDuration::ZERO);

@@ -1,5 +1,5 @@
-//! A domain that was proven and is no longer: nobody forgets it, the history says it once, and only
-//! a new proof ends it.
+//! A domain that was proven and is no longer: it is not forgotten, the history says it once, and
+//! only a new proof ends it.
 
 use jiff::SignedDuration;
 use prevalidate::clock::Clock;

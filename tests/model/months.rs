@@ -14,8 +14,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// Steps of one night's worker, with a look at the CA after each: how many domains were without a
-/// proof at once.
+/// Steps of one night's worker, with a listing of the CA after each: how many domains were without
+/// a proof at once.
 async fn nights_watched(world: &mut World, until: Timestamp) -> usize {
     let mut worst = 0;
     while world.clock.now() < until {

@@ -1,4 +1,4 @@
-//! Values that others write, and domains that name no provider.
+//! Values that a foreign writer writes, and domains that name no provider.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn with_a_pipeline(domains: usize) -> World {
     world
 }
 
-/// The pipeline writes what must stand and takes away what may go.
+/// The pipeline writes what must be and removes what may go.
 async fn deploy(world: &World) {
     for entry in world.store.open_entries(None).await.unwrap() {
         match entry.state {

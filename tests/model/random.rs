@@ -155,7 +155,7 @@ async fn history(mut world: World, seed: u64, coverage: &mut Coverage) {
                 world.zones.fail_next(fault);
             }
             86..96 => meddle(&mut world, &mut rng, &mut hit).await,
-            // A new night: fresh processes look again.
+            // A new night: fresh processes list again.
             _ => workers = [world.worker("w0"), world.worker("w1")],
         }
         world.check().await;
@@ -167,7 +167,7 @@ async fn step(world: &World, workers: &mut [Worker; 2], who: usize) {
     match world.step(&workers[who]).await {
         None => workers[who] = world.worker(["w0", "w1"][who]),
         Some(Outcome::Idle { next: Some(next) }) if next > world.clock.now() => {
-            // What nobody waits for never comes: the next due moment, if it is near.
+            // What is not waited for never comes: the next due moment, if it is near.
             if next.duration_since(world.clock.now()) <= SignedDuration::from_hours(1) {
                 world.clock.set(next);
             }
@@ -198,8 +198,8 @@ async fn freeze(world: &World, workers: &mut [Worker; 2], who: usize, effect: us
         }
         world.fuse.resume.notify_one();
     };
-    // Only the one effect sleeps: what else the step has under way goes on, as threads of a process
-    // would.
+    // Only the one effect sleeps: what else the step has under way continues, as threads of a
+    // process would.
     tokio::select! {
         biased;
         outcome = &mut asleep => { let _ = outcome.unwrap(); }
@@ -223,7 +223,7 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
             }
         }
         1 => {
-            // Somebody tidies up what they do not know.
+            // A person tidies up unknown records.
             for value in world.zones.values(owner) {
                 let value = String::from_utf8(value).unwrap();
                 if value.starts_with("swiss-pki=model") {
@@ -256,12 +256,12 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
             hit("deleted at the CA");
         }
         8 => {
-            // A colleague begins the validation anew: the random value that is there dies.
+            // A colleague begins the validation again: the random value that is there dies.
             one_of(world, rng).begin_anew(&domain);
             hit("begun anew in the portal");
         }
         6 => {
-            // Others give all values at the name another TTL, ours among them.
+            // A foreign writer gives all values at the name another TTL, ours among them.
             let ttl = *[30, 300, 86_400].choose(rng).unwrap();
             let value = TxtRecord::of(&world.foreign[&domain][0]);
             world.zones.put(owner, ttl, value);
@@ -293,7 +293,7 @@ async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
     world.sync().await;
     world.nobody_is_forgotten().await;
     for night in 0.. {
-        // A colleague deleted entries on purpose: after the first night a person has looked, and
+        // A colleague deleted entries on purpose: after the first night a person has decided, and
         // forces the run.
         let worker = if night > 0 {
             world.forced()

@@ -46,7 +46,7 @@ impl ModelCa {
             .any(|data| data == wanted.data.as_str().as_bytes())
     }
 
-    /// A colleague begins the validation anew in the portal: the random value that is there dies.
+    /// A colleague begins the validation again in the portal: the random value that is there dies.
     pub fn begin_anew(&self, domain: &DomainName) {
         let (now, by_orders) = (self.clock.now(), self.by_orders);
         let mut guard = self.state.lock().unwrap();

@@ -162,7 +162,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
 async fn the_ca_is_asked_by_the_schedule_until_no_cache_can_remember_and_on_after_that() {
     let mut world = World::new(1).await;
     world.ca.set(|state| state.behaviour.sees_nothing = true);
-    // SPF stands there with an hour to live; four would be the horizon of another zone.
+    // SPF is there with an hour to live; four would be the horizon of another zone.
     work(&mut world, SignedDuration::from_hours(21)).await;
     assert_eq!(
         submissions(&world).await,
@@ -468,7 +468,7 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
     withdraw(&world).await;
     work(&mut world, SignedDuration::from_mins(1)).await;
     assert!(!has_value(&world));
-    // Somebody has the CA look while the value is in a cache, or writes it by other means.
+    // A person asks the CA to check while the value is in a cache, or writes it by other means.
     let now = world.clock.now();
     world.ca.set(|state| {
         let entry = state.entries.values_mut().next().unwrap();
@@ -493,7 +493,7 @@ async fn a_look_counts_from_its_own_end_and_not_from_that_of_the_slowest_beside_
         .unwrap()
         .slow
         .insert("d1.ch".to_owned(), SignedDuration::from_secs(90));
-    // The CA is asked within a minute of a good look, or not at all: that is checked after each
+    // The CA is asked within a minute of a good check, or not at all: that is checked after each
     // step.
     work(&mut world, SignedDuration::from_hours(1)).await;
     assert!(world.all_valid());

@@ -58,7 +58,7 @@ pub struct Witness {
     pub deaf: bool,
     /// Only another configuration can open the gate.
     pub lasting: bool,
-    /// A look at it takes so long.
+    /// A listing of it takes so long.
     pub slow: BTreeMap<String, SignedDuration>,
     /// What the gate says a resolver remembers.
     pub cached_until: Option<Timestamp>,
@@ -86,7 +86,7 @@ pub struct World {
     pub policy: Policy,
     pub domains: Vec<DomainName>,
     pub foreign: BTreeMap<DomainName, Vec<String>>,
-    /// The TTL that others gave their values.
+    /// The TTL of the foreign values.
     pub ttls: BTreeMap<DomainName, u32>,
     /// The provider that all domains name.
     pub provider: Option<String>,
@@ -94,7 +94,7 @@ pub struct World {
     pub two_sections: bool,
     /// Providers beside `memory`.
     pub beside: BTreeMap<String, Arc<dyn Provider>>,
-    /// Steps that were stopped in their middle and went on later: no CA can fence them off.
+    /// Steps that were stopped in their middle and continued later: no CA can fence them off.
     pub thawed: bool,
     checked_calls: [usize; 2],
     /// Whether all that tell of domains are compared after each step. In thousands of worlds that
@@ -257,7 +257,7 @@ impl World {
         self.domains.iter().map(RowKey::from).collect()
     }
 
-    /// The same, by somebody who names all domains.
+    /// The same, by a sender that names all domains.
     pub fn afresh(&self) -> Worker {
         let only = Some(self.keys());
         self.start(Options {
@@ -580,7 +580,7 @@ impl World {
             .filter(|row| !row.origins.is_empty())
         {
             let soon = self.clock.now() + SignedDuration::from_hours(6);
-            // As far as the last look knows; the next one will know better.
+            // As far as the last check knows; the next one will know better.
             let known = row.sighting.registration().and_then(|r| {
                 let reuse = &self.policy.of(&row.ca).reuse;
                 r.usable_until(reuse, self.clock.now())
@@ -597,7 +597,7 @@ impl World {
         }
     }
 
-    /// How many values of ours are or may be in the zones.
+    /// How many records of ours are or may be in the zones.
     pub async fn open_values(&self) -> usize {
         self.store
             .open_entries(None)
@@ -659,7 +659,7 @@ pub fn other_target() -> Target {
     Target::new("other", ClientSelector::Reference("cli-1".to_owned()))
 }
 
-/// The gate: primary and secondary, by looking.
+/// The gate: primary and secondary, by a check.
 struct Eye {
     zones: MemoryZones,
     clock: SimulatedClock,
@@ -806,7 +806,8 @@ impl Provider for Watched {
             let is_it = |challenge: &Challenge| {
                 challenge.owner.as_str() == record.owner && challenge.data.as_str() == value
             };
-            // The value that a CA waits for may not go, whoever else is done with it.
+            // The value that a CA waits for may not go, even if another client is no longer needed
+            // it.
             let now = self.clock.now();
             // What a client knows that its CA waits for, published or not. A client that waits for a
             // person publishes its record when the person has come.
@@ -835,7 +836,7 @@ impl Provider for Watched {
                     let is_it = entry.domain == domain && is_it(&ca.wanted(entry));
                     current |= is_it && (!ca.by_orders || entry.order.is_some());
                     let submitted = entry.order.as_ref().and_then(|order| order.submitted);
-                    // The CA may have proved it by now, without anybody having asked.
+                    // The CA may have proved it by now, without a question.
                     under_way |= is_it && submitted.is_some_and(|(_, next)| next > now);
                 }
                 current && !proved && (self.cas.len() == 1 || knows(place)) || under_way

@@ -85,7 +85,7 @@ impl Server {
     }
 }
 
-/// `localhost` has an IPv6 address on some machines, where nobody listens.
+/// `localhost` has an IPv6 address on some machines, without a listener.
 fn loopback() -> Door {
     Door::with(
         true,

@@ -85,14 +85,14 @@ fn one_that_is_given_up_ends_with_all_that_it_started() {
             pid = written => pid,
         }
     });
-    // Its parent is gone: whoever inherited it reaps it in a moment.
+    // Its parent is gone: the process that inherited it reaps it in a moment.
     let stat = format!("/proc/{pid}/stat");
     while fs::read_to_string(Path::new(&stat)).is_ok_and(|text| !text.contains(") Z ")) {
         std::thread::yield_now();
     }
 }
 
-/// What it started goes on with its standard error in hand: a second telling would follow if that
+/// What it started continues with its standard error in hand: a second telling would follow if that
 /// were waited for.
 #[test]
 fn what_a_program_leaves_running_is_not_waited_for() {

@@ -1,5 +1,5 @@
 //! The pages in a real browser: a person's walk through them, what the browser had to say, what
-//! everybody can read and reach.
+//! every user can read and reach.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::{OPERATE, Site, tokens};
 use crate::support::inventory::{Inventory, name};
 use crate::support::process::tool;
 
-/// What a page is looked at with: the widths of a desk and of a small phone, and both schemes of
+/// What a page is viewed with: the widths of a desk and of a small phone, and both schemes of
 /// colours.
 const VIEWS: [(u32, u32, &str); 4] = [
     (1280, 900, "light"),
@@ -189,7 +189,7 @@ async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_p
         }
         visit.open(path).await;
         if title == "overview" {
-            // Every part of it is looked at.
+            // Every part of it is checked.
             for part in SECTIONS {
                 let there = format!("return document.getElementById('{part}') !== null");
                 assert_eq!(browser.run(&there).await, true, "{part}");
@@ -308,7 +308,7 @@ async fn what_a_ca_says_runs_nowhere() {
             "{path}"
         );
     }
-    // Whatever came to stand in a page: the browser was told not to run it.
+    // Whatever came to be in a page: the browser was told not to run it.
     visit.open("/").await;
     let ran = "let s = document.createElement('script'); s.textContent = 'window.ran = 1'; document.body.append(s); return window.ran === 1";
     assert_eq!(visit.browser.run(ran).await, false);
@@ -327,8 +327,8 @@ async fn a_value_is_copied_by_its_button_and_the_page_needs_no_other_script() {
     browser.show_as(1280, 900, "light").await;
     visit.sign_in().await;
     visit.open("/domains/late.example").await;
-    // What lies in the clipboard of this machine is nobody's business: the page is asked what it
-    // would put there.
+    // What is in the clipboard of this machine is not read: the page is asked what it would put
+    // there.
     browser
         .run("navigator.clipboard.writeText = async text => { window.copied = text }; return 1")
         .await;

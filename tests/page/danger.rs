@@ -77,7 +77,7 @@ async fn the_danger_is_named_first_and_in_the_numbers_of_the_metrics() {
     ] {
         assert!(danger.contains(said), "{said}: {danger}");
     }
-    // The gravest first, and nobody else.
+    // The most severe first, and no other.
     let places: Vec<_> = danger.match_indices("class=\"danger ").collect();
     let words: Vec<_> = places
         .iter()

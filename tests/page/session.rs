@@ -444,7 +444,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
             .has("<p class=\"note\"")
     );
 
-    // While somebody works on it, it is only said to be due again.
+    // While a worker works on it, it is only said to be due again.
     let only = [held.clone().into()];
     let claim = Claim {
         holder: "serve",

@@ -199,7 +199,7 @@ impl Browser {
             .await
     }
 
-    /// The whole page as a picture.
+    /// The whole page as an image.
     pub async fn picture(&self, path: &Path) {
         let shot = self
             .devtools(
@@ -214,7 +214,7 @@ impl Browser {
         .unwrap();
     }
 
-    /// What stood in the console since this was asked last.
+    /// What was in the console since this was asked last.
     pub async fn console(&self) -> Vec<String> {
         let lines = self.command("se/log", json!({"type": "browser"})).await;
         lines

@@ -305,7 +305,7 @@ async fn the_exit_status_says_what_follows() {
         // It says it did what it did not.
         ("exit 0", Err(ErrorKind::Damaged)),
         ("touch $state", Ok(true)),
-        // It did what it says it may not have done: a look tells.
+        // It did what it says it may not have done: a check tells.
         ("touch $state; exit 1", Ok(true)),
         ("touch $state; exit 6", Ok(true)),
         ("touch $state; kill -9 $$", Ok(true)),
@@ -345,7 +345,7 @@ async fn a_program_that_hangs_is_killed_with_everything_it_started() {
     );
     assert!(begun.elapsed() < Duration::from_secs(20));
     for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
-        // Killed; and gone as soon as whoever inherits it has taken note.
+        // Killed; and gone as soon as the process that inherits it has taken note.
         let is_dead = || {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.is_empty() || stat.contains(") Z ")

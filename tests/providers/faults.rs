@@ -252,7 +252,7 @@ async fn an_unsigned_success_is_no_success() {
 async fn a_reply_changed_on_its_way_is_no_success() {
     let flip = |mut reply: Vec<u8>| {
         // The last octets of BIND's reply are TSIG's: original id, error, other length. Before them
-        // stands the MAC.
+        // is the MAC.
         let place = reply.len() - 10;
         reply[place] ^= 1;
         reply

@@ -30,7 +30,7 @@ async fn remove(provider: &dyn Provider) -> Result<Receipt, ProviderError> {
     provider.ensure_absent(&[value]).await.remove(0)
 }
 
-/// Neither `providers check` nor a publish goes on, both for `kind` and with `word`, and the rows
+/// Neither `providers check` nor a publish continues, both for `kind` and with `word`, and the rows
 /// stay.
 async fn is_refused(server: &NameServer, kind: ErrorKind, words: &[&str]) {
     let (provider, before) = (Setup::of(server).build(), rows(server));
@@ -192,7 +192,7 @@ async fn a_later_process_knows_since_when_powerdns_shows_another_soa() {
     assert_eq!(receipt.after.ttl, Some(3600));
 }
 
-/// Two values of others at the apex with a TTL of an hour.
+/// Two foreign values at the apex with a TTL of an hour.
 const OTHERS: [(&str, &str, u32, u8); 2] = [
     ("TXT", "\"other\"", 3600, 0),
     ("TXT", "\"v=spf1 -all\"", 3600, 0),

@@ -1,4 +1,4 @@
-//! RFC 2136 below a wildcard that has TXT: what is made up from it and what is a name's own look
+//! RFC 2136 below a wildcard that has TXT: what is made up from it and what a name has of its own
 //! the same.
 
 use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record, RecordKind};

@@ -1,4 +1,4 @@
-//! A file that could not be written, or is no longer there: the store goes on by itself when the
+//! A file that could not be written, or is no longer there: the store continues by itself when the
 //! cause is gone, and says what is wrong while it is not.
 
 use std::time::Duration;

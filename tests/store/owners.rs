@@ -46,7 +46,7 @@ async fn the_store_of_another_user_is_refused_untouched() {
         assert!(hint.contains("sudo -u '#65534'"), "{hint}");
         assert!(!std::fs::metadata(path).is_ok_and(|file| file.len() > 0));
     }
-    // Root looks at the store of a service, in the folder of the service.
+    // Root reads the store of a service, in the folder of the service.
     let of_a_service = folder("service", 0o750);
     store_with(&of_a_service, &["a.ch"]).await.close().await;
     chown(&of_a_service, NOBODY, None).unwrap();

@@ -1,5 +1,5 @@
 //! Old and new programs on one store: a migration only adds, so that what the version before it
-//! writes and reads goes on working while machines are brought up to date one by one (faults B07,
+//! writes and reads continues working while machines are brought up to date one by one (faults B07,
 //! W11).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -298,7 +298,7 @@ async fn statements_of_older_programs_work_in_the_file_of_today() {
             .execute(&mut old)
             .await
             .unwrap();
-        // The old program goes on over the connection that it has.
+        // The old program continues over the connection that it has.
         let store = SqliteStore::open(&url(&path), None).await.unwrap();
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements))
             .execute(&mut old)

@@ -27,7 +27,7 @@ use super::inventory::{Inventory, name};
 const ISSUER: &str = "ca.example";
 
 impl Inventory {
-    /// Puts it into the store, and takes a new picture.
+    /// Puts it into the store, and takes a new snapshot.
     pub async fn beside(&self, shared: &Shared) {
         let now = self.clock.now();
         let hour = SignedDuration::from_hours(1);

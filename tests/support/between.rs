@@ -12,7 +12,7 @@ use axum::response::Response;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// What is done with an answer: the path of the call, and the answer.
+/// What is no longer needed an answer: the path of the call, and the answer.
 type Change = dyn Fn(&str, &mut Value) + Send + Sync;
 
 /// Ends with the runtime that it was started on.

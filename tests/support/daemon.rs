@@ -225,7 +225,7 @@ impl Heard {
         self.0.0.lock().unwrap().all.join("\n")
     }
 
-    /// Waits until `is_so`; false when nothing more comes, or nobody waits any longer.
+    /// Waits until `is_so`; false when nothing more comes, or no test waits any longer.
     fn wait(&self, mut is_so: impl FnMut(&mut Lines) -> bool) -> bool {
         let deadline = Instant::now() + PATIENCE;
         let mut lines = self.0.0.lock().unwrap();

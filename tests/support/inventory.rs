@@ -273,7 +273,7 @@ impl Inventory {
             .unwrap();
     }
 
-    /// What the parts of a daemon share that looks after it; the picture is taken.
+    /// What the parts of a daemon share that keeps it validated; the snapshot is taken.
     pub async fn shared(&self, access: Access) -> Arc<Shared> {
         let live = Live {
             policy: Policy::new(Mode::Manage),

@@ -194,7 +194,6 @@ impl NameServer {
         self.directory.path().join("tsig.key")
     }
 
-    /// Its keys.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -228,8 +227,7 @@ impl NameServer {
             .lines()
             .filter(|line| !line.is_empty() && !line.starts_with(';'))
             .map(|line| {
-                // Name, TTL, class, type; the data keeps its spaces, they may stand inside a
-                // string.
+                // Name, TTL, class, type; the data keeps its spaces, they may be inside a string.
                 let mut fields: Vec<String> = Vec::new();
                 let mut rest = line;
                 for _ in 0..4 {
@@ -302,8 +300,8 @@ impl NameServer {
             .collect()
     }
 
-    /// Somebody else changes a zone: lines of `nsupdate` (`update add …`), signed with the server's
-    /// first key.
+    /// Another writer changes a zone: lines of `nsupdate` (`update add …`), signed with the
+    /// server's first key.
     pub fn nsupdate(&self, lines: &str) {
         let key = &self.keys.0[0];
         let key = format!("{}:{}:{}", key.algorithm, key.name, key.secret);

@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use rand::Rng;
 
-/// A port nobody else uses, for UDP and TCP on 127.0.0.1, kept by a lock until dropped.
+/// A port that no other process uses, for UDP and TCP on 127.0.0.1, kept by a lock until dropped.
 ///
-/// BIND and Knot listen with SO_REUSEPORT: two of one user would share a port silently. So looking
+/// BIND and Knot listen with SO_REUSEPORT: two of one user would share a port silently. So a check
 /// whether a port is free is not enough, and a lock that ends with the process keeps it.
 #[derive(Debug)]
 pub struct Port {

@@ -17,9 +17,9 @@ use super::certificate::Certificate;
 use super::ports::Port;
 use super::process;
 
-/// Starts `$@`, and stops it by the signal `$1`, as its directory `$2` goes, when nobody holds the
-/// other end of standard input any more: when the test drops it, and also when the test process is
-/// killed. Nothing is left behind, no shared memory either.
+/// Starts `$@`, and stops it by the signal `$1`, as its directory `$2` goes, when no process holds
+/// the other end of standard input any more: when the test drops it, and also when the test process
+/// is killed. Nothing is left behind, no shared memory either.
 const GUARD: &str = r#"
 signal=$1; directory=$2; shift 2
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
@@ -86,7 +86,7 @@ pub struct Cluster {
     databases: AtomicUsize,
     /// Whether the directory goes with the server: that of a process-wide one is never dropped.
     last: bool,
-    /// Databases lie in a file system of so many megabytes.
+    /// Databases are in a file system of so many megabytes.
     small_disk: Option<u32>,
 }
 
@@ -103,7 +103,7 @@ impl Cluster {
     }
 
     /// One of its own with little room for databases: each takes 8 MB before there is anything in
-    /// it. Its log of transactions lies elsewhere: a server that cannot write that one stops, and
+    /// it. Its log of transactions is elsewhere: a server that cannot write that one stops, and
     /// comes back when it can.
     pub fn on_small_disk() -> Self {
         let cluster = Self::make(false, Some(16));
@@ -267,13 +267,13 @@ impl Cluster {
             .block_on(self.database())
     }
 
-    /// From now on nobody gets in without this password; who sits on the socket does.
+    /// From now on no client gets in without this password, except by the socket.
     pub fn ask_for_passwords(&self, password: &str) {
         self.statement(&format!("ALTER ROLE postgres PASSWORD '{password}'"));
         self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
     }
 
-    /// From now on nobody gets in without TLS. `localhost` is who it is; `root` vouches for it.
+    /// From now on no client gets in without TLS. `localhost` is who it is; `root` vouches for it.
     pub fn speak_tls(&self, root: &Path) {
         let Certificate { key, signed, .. } = Certificate::issue(root, "DNS:localhost");
         for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {
@@ -294,7 +294,7 @@ impl Cluster {
         assert!(self.statement(read).trim() != "0");
     }
 
-    /// By the socket, where everybody is let in.
+    /// By the socket, where every user is let in.
     fn statement(&self, sql: &str) -> String {
         let (socket, port) = (
             self.directory.display().to_string(),
@@ -431,7 +431,7 @@ impl Bouncer {
     }
 }
 
-/// Debian keeps the servers' programs out of everybody's way.
+/// Debian keeps the servers' programs outside the search path.
 fn program(name: &str) -> PathBuf {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -74,11 +74,11 @@ pub fn try_run(program: &str, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Runs its arguments as a program until that ends or nobody holds the other end of standard input
-/// any more; so a server is killed when its test drops it, and also when the test process itself is
-/// killed or leaks it. What it started, such as a driver's browser, is killed with it: they are a
-/// session. Descriptors that came from outside (a lock that a build tool holds) are closed: a
-/// server must not keep them.
+/// Runs its arguments as a program until that ends or no process holds the other end of standard
+/// input any more; so a server is killed when its test drops it, and also when the test process
+/// itself is killed or leaks it. What it started, such as a driver's browser, is killed with it:
+/// they are a session. Descriptors that came from outside (a lock that a build tool holds) are
+/// closed: a server must not keep them.
 const GUARD: &str = r#"
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0
 setsid "$@" </dev/null 9<&- &

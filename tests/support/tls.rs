@@ -61,7 +61,7 @@ impl TlsFront {
         Self { port, refused }
     }
 
-    /// What stands before a path.
+    /// The text before a path.
     pub fn url(&self) -> String {
         format!("https://localhost:{}", self.port)
     }

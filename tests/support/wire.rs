@@ -11,7 +11,6 @@ use tokio::sync::Notify;
 /// What happens to the next COMMIT; once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Nothing.
     Nothing,
     /// It never arrives, and both sides find the connection broken.
     BeforeCommit,

@@ -57,7 +57,7 @@ pub enum Source {
     Primary(SocketAddr, Refresh),
 }
 
-/// When a secondary looks at its primary after the first transfer.
+/// When a secondary asks its primary after the first transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refresh {
     /// Only when [`NameServer::refresh`] asks: it stays stale for as long as a test wants.

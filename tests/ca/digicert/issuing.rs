@@ -1,5 +1,5 @@
-//! Orders at DigiCert: the contract, for a product that hangs on validated domains and for one that
-//! brings its own record, and every switch of the sandbox.
+//! Orders at DigiCert: the contract, for a product that depends on validated domains and for one
+//! that brings its own record, and every switch of the sandbox.
 
 use prevalidate::ca::Failure;
 use prevalidate::ca::issuing::{Fetched, Found, Issuing, Order, OrderKey, Predecessor, Succession};

@@ -234,7 +234,7 @@ async fn trouble_at_an_order_is_told_from_a_refusal() {
         (What::Page(502), true),
         (What::Empty(500), true),
         (What::Page(200), true),
-        // Whoever stands before DigiCert may have handed the call on.
+        // A gateway before DigiCert may have handed the call on.
         (What::Page(401), true),
         (What::Page(403), true),
         (What::Empty(403), true),

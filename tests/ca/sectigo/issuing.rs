@@ -287,7 +287,7 @@ async fn trouble_after_an_order_is_no_reason_to_order_again() {
     let lab = lab(|_| {}).await;
     lab.make_ready("trouble.test");
     let mut intent = suite::intent(&lab, "trouble", &["trouble.test"]);
-    // Whoever stands before Sectigo may have handed the call on.
+    // A gateway before Sectigo may have handed the call on.
     for (sent, status) in [(1, 502), (2, 401), (3, 403)] {
         lab.scm.fault(fault(ENROLL, What::Gateway(status)));
         let error = suite::submit(&lab, &mut intent).await.unwrap_err();
@@ -313,7 +313,7 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
     let error = ca.revoke(&order.key, &wish("abcdef")).await.unwrap_err();
     assert!(error.message.contains("-5101"), "{error}");
     assert_eq!(lab.scm.count("/revoke/serial/ABCDEF"), 1);
-    // A success of whoever stands before Sectigo is not Sectigo's.
+    // A success of a gateway before Sectigo is not Sectigo's.
     let by_number = "POST /ssl/v1/revoke/serial/ABCDEF";
     lab.scm.fault(fault(by_number, What::Gateway(200)));
     let asked = ca.revoke(&order.key, &wish("abcdef")).await.unwrap();

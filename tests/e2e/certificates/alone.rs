@@ -196,7 +196,7 @@ fn a_request_that_is_ordered_already_is_ordered_again_by_hand_only() {
     let name = listed[0]["name"].as_str().unwrap().to_owned();
     let place = lab.directory().join(&name).display().to_string();
 
-    // The same once more goes on with what is there.
+    // The same once more continues with what is there.
     order(&setup, "OV SSL Gold Single", &["--out", &y])
         .exits(0)
         .says(&["is ordered already", &name, &place, "--again"]);

@@ -14,7 +14,7 @@ fn a_run_killed_at_any_point_leaves_one_order_and_a_matching_pair() {
         .iter()
         .filter(|point| !point.starts_with("revoke") && **point != "order-record-done")
     {
-        // With the same names, the store of the next point would take over what lies there.
+        // With the same names, the store of the next point would take over what is there.
         let lines = format!("names = [\"{point}.alpha.test\"]\ndeploy = [\"/bin/true\"]");
         let mut setup = lab.setup(&[(point, &lines)]);
         setup.name = (*point).to_owned();

@@ -1,5 +1,5 @@
-//! Certificates at DigiCert: for a product that hangs on validated domains the proof comes first and
-//! the order after it; a product that brings its own record has it published by our provider.
+//! Certificates at DigiCert: for a product that depends on validated domains the proof comes first
+//! and the order after it; a product that brings its own record has it published by our provider.
 
 use prevalidate::sandbox::digicert::{Approval, Fault, Rights, Submitted, What};
 
@@ -17,7 +17,8 @@ pub(super) struct Office {
 }
 
 impl Office {
-    /// The domain `alpha.test` is the organisation's; `beta.test` is nobody's at DigiCert.
+    /// The domain `alpha.test` is the organisation's; `beta.test` belongs to no customer at
+    /// DigiCert.
     pub(super) fn new() -> Self {
         Self::with("")
     }
@@ -103,7 +104,7 @@ fn at_digicert_one_run_proves_orders_and_installs_and_the_next_is_one_list_call(
         .rposition(|call| call.ends_with("/validate-token"));
     let order = calls.iter().position(|call| call == ORDER);
     assert!(proof.unwrap() < order.unwrap(), "{calls:?}");
-    // Issued at once: nothing is looked at before it is downloaded.
+    // Issued at once: nothing is checked before it is downloaded.
     let after = &calls[order.unwrap() + 1..];
     assert_eq!(after.len(), 1, "{after:?}");
 
@@ -239,7 +240,7 @@ fn an_order_at_digicert_that_waits_for_its_approval_is_no_failure_and_a_rejected
     office.run(&setup, "10s").exits(1).says(&["rejected"]);
     office.run(&setup, "10s").exits(1);
     assert_eq!(office.orders(), 1, "no order by itself");
-    // A word that nobody knows is no failure.
+    // An unknown word is no failure.
     office.site.cc.change(|cc| {
         cc.approval = Approval::Skipped;
         cc.waiting_word = "quantum".to_owned();

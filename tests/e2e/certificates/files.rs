@@ -1,4 +1,4 @@
-//! What servers read is not what was installed: `check` and `run` tell, damage is mended, and a
+//! What servers read is not what was installed: `check` and `run` tell, damage is repaired, and a
 //! foreign certificate stays. A disk that is full, and a directory that nothing can be made in.
 
 use super::*;

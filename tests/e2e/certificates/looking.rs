@@ -1,4 +1,4 @@
-//! Commands that only look at a PostgreSQL store know that other machines share it.
+//! Commands that only read a PostgreSQL store know that other machines share it.
 
 use super::*;
 use crate::support::postgres::Cluster;

@@ -1,4 +1,5 @@
-//! A secret for the bundle that cannot be read: everything that looks tells it, and nothing is ordered.
+//! A secret for the bundle that cannot be read: every command that reads tells it, and nothing is
+//! ordered.
 
 use super::*;
 

@@ -23,7 +23,7 @@ fn serve_orders_in_the_mode_manage_and_nothing_in_the_mode_observe() {
     let observing = |text: &str| text.replace("\"manage\"", "\"observe\"");
     let mut daemon = serve(&lab, &setup, observing);
     daemon.hears("STATUS=3 domains: 3 valid");
-    // It has looked at its certificates before it says this again and again.
+    // It has checked its certificates before it says this again and again.
     for _ in 0..5 {
         daemon.hears("WATCHDOG=1");
     }

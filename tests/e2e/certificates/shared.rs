@@ -1,5 +1,5 @@
-//! Machines that share a PostgreSQL store, with one directory for both or one for each: a directory that
-//! is gone is told, and nothing is bought for it.
+//! Machines that share a PostgreSQL store, with one directory for both or one for each: a directory
+//! that is gone is reported, and nothing is bought for it.
 
 use super::*;
 use crate::support::postgres::{Cluster, Database};
@@ -22,7 +22,7 @@ fn machines(lab: &Lab, directories: [&str; 2]) -> (Database, [Setup; 2]) {
     (database, both)
 }
 
-/// No machine has seen any directory for so many hours.
+/// No machine has seen any directory for this many hours.
 fn unseen_for(lab: &Lab, database: &Database, hours: i64) {
     let at = SystemClock.now() - SignedDuration::from_hours(hours);
     let sql = format!(
@@ -64,7 +64,7 @@ fn machines_of_one_directory_tell_that_it_is_gone_and_buy_nothing() {
     assert_eq!(lab.world.ca.orders().len(), 1);
     assert!(!place.join("www").exists(), "nothing is made in its place");
 
-    // Put back, it goes on to be kept.
+    // Put back, it continues to be kept.
     std::fs::remove_dir_all(&place).unwrap();
     std::fs::rename(&kept, &place).unwrap();
     unseen_for(&lab, &database, 3);
@@ -94,7 +94,7 @@ fn a_machine_with_its_own_directory_leaves_that_of_another_alone() {
     lab.world.run(&second, &["check"]).exits(0);
     assert!(!lab.world.path("second/www").exists());
 
-    // Its own machine tells that it is gone, and the other one goes on to leave it alone.
+    // Its own machine tells that it is gone, and the other one continues to leave it alone.
     let kept = lab.world.path("kept");
     std::fs::rename(lab.world.path("first"), &kept).unwrap();
     lab.world.run(&second, &WAIT).exits(0);

@@ -17,7 +17,7 @@ fn a_daemon_orders_and_installs_and_metrics_api_and_page_say_so() {
     let (status, said) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{said}");
 
-    // Its first picture has all of it.
+    // Its first snapshot has all of it.
     let mut daemon = serve();
     daemon.hears("STATUS=3 domains");
     let (_, metrics) = daemon.get("/metrics");

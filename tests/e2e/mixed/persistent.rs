@@ -1,9 +1,9 @@
-//! Twenty persistent records at BIND, Route 53, Cloudflare and a zone that others write.
+//! Twenty persistent records at BIND, Route 53, Cloudflare and a zone that a foreign writer writes.
 
 use super::*;
 use crate::support::process;
 
-/// Names in the zones of each provider; those of `b2.test` are for others to write.
+/// Names in the zones of each provider; those of `b2.test` are for the zone's own writer to write.
 const NAMES: [&str; 20] = [
     "b0.test",
     "w0.b0.test",

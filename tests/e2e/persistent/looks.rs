@@ -31,7 +31,7 @@ fn a_dropped_record_is_seen_in_mode_delay_and_a_provider_that_cannot_be_read_is_
     let mut blind = setup.clone();
     let key = blind.provider.take().unwrap().1;
     blind.provider = Some((([127, 0, 0, 1], 1).into(), key));
-    // What was seen an hour ago is believed so long.
+    // What was seen an hour ago is believed until then.
     #[cfg(feature = "crashpoints")]
     {
         let later = ("PREVALIDATE_CLOCK_AHEAD", "7200");
@@ -108,11 +108,11 @@ fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
     };
     let listed = |seconds| ahead(seconds, &["persistent", "list", "--output", "json"]);
     let seen = |seconds| listed(seconds).json()["persistent"][0]["verified_at"].clone();
-    // No run has looked since.
+    // No run has checked since.
     ahead("72000", &["persistent", "list"])
         .exits(0)
         .says(&["every name server had it 20 h ago; no run has looked since"]);
-    // Each run is a look, and its time is told.
+    // Each run is a check, and its time is reported.
     let first = seen("0");
     ahead("600", &["run", "--wait", "0s"]).exits(0);
     assert_ne!(seen("600"), first);

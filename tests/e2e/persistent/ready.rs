@@ -70,7 +70,7 @@ fn caa_that_stops_a_visible_record_on_the_day_is_foretold() {
             "spelling.test warns persistent-caa",
         ]
     );
-    // Before that day parameters stop nobody.
+    // Before that day parameters stop no CA.
     let report = on("2027-03-14");
     assert_eq!(findings(&report), ["issuer.test blocks persistent-caa"]);
     let all = report["findings"].as_array().unwrap();

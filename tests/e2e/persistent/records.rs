@@ -184,7 +184,7 @@ fn the_writers_of_a_zone_are_told_what_must_stand_and_what_may_go() {
         .says(&["is still in DNS"]);
     deploy();
     assert_eq!(server.axfr("a.test"), before);
-    // Each run looks whether they have removed it.
+    // Each run checks whether they have removed it.
     world.run(&setup, &["run", "--wait", "0s"]).exits(0);
     world.run(&setup, &["check"]).exits(0);
     let listed = world.run(&setup, &["persistent", "list", "--output", "json"]);

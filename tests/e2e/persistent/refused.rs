@@ -12,7 +12,7 @@ use crate::support::{NameServer, Zone};
 const ZONES: [&str; 3] = ["a.test", "b.test", "c.test"];
 
 /// A server with two keys: `weak` may change TXT at the domains alone, `strong` everything. The two
-/// configurations of one operator: before and after the key was mended.
+/// configurations of one operator: before and after the key was repaired.
 fn stage() -> (NameServer, World, Setup, Setup) {
     let keys = Keys::of(&["weak", "strong"]);
     let zones = ZONES.map(|apex| Zone::new(apex, ""));
@@ -55,7 +55,7 @@ fn a_refusal_that_was_mended_is_tried_again_at_a_persons_word() {
     ]);
     assert_eq!(there(), [0, 0, 0]);
 
-    // A run that nobody ordered keeps to the wait.
+    // A run that no person ordered keeps to the wait.
     world
         .run(&strong, &["run", "--wait", "0s"])
         .exits(1)

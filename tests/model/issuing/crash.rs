@@ -1,6 +1,6 @@
 //! Ports of orders that die: before or after the n-th effect the process is gone.
 //!
-//! Files have no port. What is done to them lies between two writes of the store, so a death before
+//! Files have no port. What is done to them is between two writes of the store, so a death before
 //! the second of these is one after the files were changed.
 
 use async_trait::async_trait;

@@ -158,7 +158,7 @@ async fn rest(world: &World) {
     }
 }
 
-/// Once the CA is friendly and a person has looked at what is held, there is a certificate.
+/// Once the CA is friendly and a person has decided what is held, there is a certificate.
 async fn end(world: &World, hit: &mut impl FnMut(&'static str)) {
     world.ca.forgive();
     world.ca.change(|ca| {

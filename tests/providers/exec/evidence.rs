@@ -128,7 +128,7 @@ async fn an_entry_that_nobody_asked_for_costs_only_itself() {
     }
 }
 
-/// A program whose looks always show the zone as it was at the beginning; `remove` does `body`.
+/// A program whose reads always show the zone as it was at the beginning; `remove` does `body`.
 fn blind(folder: &TempDir, name: &str, body: &str) -> Arc<dyn Provider> {
     let path = folder.path().join(name);
     let text = format!(

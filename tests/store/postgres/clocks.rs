@@ -202,7 +202,7 @@ async fn eight_claimers_of_two_machines_share_two_thousand_domains_without_a_dou
     );
 }
 
-/// Looks at all domains, wake-ups and commits of single ones: they lock rows in one order.
+/// Listings of all domains, wake-ups and commits of single ones: they lock rows in one order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
     let database = Cluster::shared().database().await;
@@ -253,7 +253,7 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
     for task in tasks {
         task.await.unwrap();
     }
-    // Statistics of a session are told when it ends.
+    // Statistics of a session are reported when it ends.
     first.close().await;
     let deadlocks = format!(
         "SELECT deadlocks FROM pg_stat_database WHERE datname = '{}'",

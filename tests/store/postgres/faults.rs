@@ -118,7 +118,7 @@ async fn a_commit_whose_answer_is_lost_is_asked_about_and_not_repeated() {
 }
 
 /// The server has not heard that the connection is broken: the question waits until the server
-/// gives the transaction up, and the COMMIT that arrives afterwards finds nobody.
+/// gives the transaction up, and the COMMIT that arrives afterwards finds no session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_that_comes_late_comes_too_late() {
     let database = Cluster::shared().database().await;
@@ -169,7 +169,7 @@ async fn a_session_that_is_terminated_in_its_transaction_starts_again() {
     let database = Cluster::shared().database().await;
     let store = open(&database.url).await;
     let lease = leased(&store).await;
-    // Somebody holds the row, so that the commit stands in the middle of its transaction.
+    // Another session locks the row, so that the commit hangs in the middle of its transaction.
     let mut holder = database.connect().await;
     sqlx::raw_sql("BEGIN; SELECT 1 FROM domain FOR UPDATE")
         .execute(&mut holder)
@@ -382,7 +382,7 @@ async fn who_only_reads_hears_soon_that_the_server_is_gone() {
     drop(cluster);
 }
 
-/// Somebody rebuilds a table, or the pooler takes connections for a server that is gone.
+/// An administrator rebuilds a table, or the pooler takes connections for a server that is gone.
 #[tokio::test]
 async fn a_server_that_lets_one_in_and_says_no_more_is_given_up() {
     let database = Cluster::shared().database().await;

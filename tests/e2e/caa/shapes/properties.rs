@@ -1,9 +1,9 @@
-//! Whose name stands in a property, and properties that no CA knows (RFC 8659, RFC 9495).
+//! Whose name is in a property, and properties that no CA knows (RFC 8659, RFC 9495).
 
 use super::{CRITICAL, FORBIDS, Shape, shape};
 
 pub const SHAPES: &[Shape] = &[
-    // Whose name stands there (RFC 8659, section 4.2).
+    // Whose name is there (RFC 8659, section 4.2).
     shape("plain", &[], "", "yyy"),
     shape("named", &["= CAA 0 issue \"swisssign.com\""], "", "yyy"),
     shape("case", &["= CAA 0 issue \"SwissSign.COM\""], "", "yyy"),
@@ -148,7 +148,7 @@ pub const SHAPES: &[Shape] = &[
         "",
         "yyy",
     ),
-    // Values outside the grammar let nobody issue, and do not spoil a good one beside them.
+    // Values outside the grammar let no CA issue, and do not spoil a good one beside them.
     shape("percent", &["= CAA 0 issue \"%%%%%\""], FORBIDS, "nny"),
     shape("dot", &["= CAA 0 issue \"swisssign.com.\""], FORBIDS, "nny"),
     shape(
