@@ -109,7 +109,7 @@ impl Metrics {
         );
         registry.register(
             "ca_calls",
-            "Calls to a CA by what came of them",
+            "Calls to a CA by outcome",
             self.ca_calls.clone(),
         );
         let help = "How long calls to a CA took";

@@ -306,7 +306,7 @@ impl Output {
         }
         self.print(
             &self.stderr,
-            &format!("{} Type yes to go on: ", escape(question)),
+            &format!("{} Type yes to continue: ", escape(question)),
         );
         let mut answer = String::new();
         let read = io::stdin().read_line(&mut answer);
@@ -481,8 +481,8 @@ mod tests {
     #[test]
     fn hints_have_a_line_of_their_own_and_colours_are_only_for_those_who_want_them() {
         let (plain, _, err) = output(Options::default(), Terminal::default());
-        plain.error("it broke\nhere", Some("mend it"));
-        assert_eq!(err.text(), "error: it broke\n  here\nhint: mend it\n");
+        plain.error("it broke\nhere", Some("repair it"));
+        assert_eq!(err.text(), "error: it broke\n  here\nhint: repair it\n");
 
         let (colored, _, err) = output(
             Options::default(),
@@ -504,7 +504,7 @@ mod tests {
         );
         quiet.notice("n");
         quiet.detail("d");
-        quiet.error("it broke", Some("mend it"));
+        quiet.error("it broke", Some("repair it"));
         assert_eq!(err.text(), "error: it broke\n");
     }
 

@@ -108,7 +108,7 @@ pub trait Lookout: Send + Sync + fmt::Debug {
     /// # Errors
     /// Why none could be read, in words.
     async fn texts(&self, owner: &RecordName) -> Result<Vec<Vec<Vec<u8>>>, String> {
-        Err(format!("{owner}: this way of looking reads no records"))
+        Err(format!("{owner}: this mode reads no records"))
     }
 
     /// Why CAA does not let `issuer` issue for `domain` by a persistent record; `None` where it

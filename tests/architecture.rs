@@ -372,7 +372,7 @@ fn imports_point_down_only_and_modules_of_one_layer_do_not_see_each_other() {
     for source in sources("src") {
         let Some(own) = layer(source.house()) else {
             breaches.push(format!(
-                "{}: `{}` stands in no layer; give it one in LAYERS",
+                "{}: `{}` is in no layer; give it one in LAYERS",
                 source.path,
                 source.house()
             ));
@@ -429,7 +429,10 @@ fn only_commands_name_what_stands_behind_a_trait() {
             }
         }
     }
-    none("everybody but `commands` knows the trait only", &breaches);
+    none(
+        "every module but `commands` knows the trait only",
+        &breaches,
+    );
 }
 
 /// The kinds of CA: every folder below `src/ca`, but for what they share.

@@ -301,7 +301,7 @@ fn what_only_reads_leaves_no_trace() {
     bench
         .run(&["remove", "example.ch"])
         .ends(2)
-        .says("stands in the configuration");
+        .says("is in the configuration");
     bench
         .run(&["run", "--domain", "example.org"])
         .ends(2)
@@ -389,7 +389,7 @@ fn a_domain_comes_into_the_inventory_and_goes_again() {
     bench
         .run(&["add", "x.ch", "--client", "nobody"])
         .ends(2)
-        .says("is no client of the configuration");
+        .says("is not a client of the configuration");
 
     let rows = bench.run(&["status", "--output", "json"]).json();
     let names: Vec<_> = rows
@@ -417,7 +417,7 @@ fn a_domain_comes_into_the_inventory_and_goes_again() {
     bench
         .run(&["remove", "bücher.ch", "example.ch"])
         .ends(2)
-        .says("stands in the configuration");
+        .says("is in the configuration");
     bench
         .run(&["remove", "bücher.ch"])
         .ends(0)

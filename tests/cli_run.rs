@@ -619,7 +619,7 @@ async fn who_waits_too_long_is_told_and_a_bogus_zone_before_everything_else() {
     assert_eq!(
         world.tell(&["run", "--wait", "1m"]).await.code,
         Some(0),
-        "a look knows better"
+        "a check knows better"
     );
     assert!(!world.tell(&["status"]).await.err.contains("refuse"));
 }
@@ -650,7 +650,7 @@ async fn a_signal_during_the_wait_says_what_stays_in_dns_and_the_next_run_remove
     let value = world.ours("a.test").remove(0);
     assert!(
         told.out
-            .contains("stay in DNS; the next run goes on with them and removes them"),
+            .contains("stay in DNS; the next run continues with them and removes them"),
         "{told:?}"
     );
     assert!(

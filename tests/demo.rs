@@ -200,7 +200,7 @@ fn the_sandbox_prints_a_configuration_that_is_accepted() {
     assert_eq!(end(child, "TERM"), Some(0));
     assert!(
         lab.join("tsig.key").exists(),
-        "what somebody named is theirs"
+        "what a person named is theirs"
     );
 }
 

@@ -186,7 +186,7 @@ fn the_dashboard_is_one_that_grafana_reads() {
     for panel in panels {
         assert_eq!(
             panel["datasource"]["uid"], "${source}",
-            "whoever imports it chooses the Prometheus"
+            "the person who imports it chooses the Prometheus"
         );
         assert!(
             panel["targets"]
@@ -198,11 +198,7 @@ fn the_dashboard_is_one_that_grafana_reads() {
         let [x, y, w, h] = ["x", "y", "w", "h"].map(|key| panel["gridPos"][key].as_u64().unwrap());
         assert!(x + w <= 24, "{} is off the grid", panel["title"]);
         for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
-            assert!(
-                cells.insert(cell),
-                "{} lies on another panel",
-                panel["title"]
-            );
+            assert!(cells.insert(cell), "{} is on another panel", panel["title"]);
         }
     }
 }

@@ -211,8 +211,8 @@ async fn the_overview_says_how_all_stands_and_what_comes() {
     site.inventory.clock.advance(SignedDuration::from_hours(30));
     let old = site.get("/").await;
     assert!(
-        old.has("This picture is old") && !old.has("The guard"),
-        "it shows the last picture, and its age"
+        old.has("This snapshot is old") && !old.has("The guard"),
+        "it shows the last snapshot, and its age"
     );
     site.shared.look_again().await.unwrap();
     let page = site.get("/").await;
@@ -220,7 +220,7 @@ async fn the_overview_says_how_all_stands_and_what_comes() {
         page.has("The guard refuses to act for swisssign/Muster AG")
             && page.has("7 of 9 registrations")
     );
-    assert!(page.has("the CA was last asked <time") && !page.has("This picture is old"));
+    assert!(page.has("the CA was last asked <time") && !page.has("This snapshot is old"));
 }
 
 #[tokio::test]
@@ -228,7 +228,7 @@ async fn an_empty_inventory_and_one_that_was_not_read_yet_have_pages_too() {
     let site = Site::open(0).await;
     let page = site.get("/").await;
     assert!(
-        page.has("No domain is looked after yet") && page.has("No renewal is planned"),
+        page.has("No domain is kept validated yet") && page.has("No renewal is planned"),
         "{}",
         page.text
     );
@@ -400,7 +400,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
             "stranger.example",
             &["At the CA and not in the inventory", "unmanaged"],
         ),
-        ("new.example", &["Nobody has asked the CA yet"]),
+        ("new.example", &["The CA has not been asked yet"]),
         ("lapsed.example", &["expired", "it does not count"]),
     ] {
         let page = site.get(&format!("/domains/{path}")).await;

@@ -270,7 +270,7 @@ async fn reading_only_creates_and_changes_nothing() {
     assert_eq!(
         beside.domains().await.unwrap()[0].sighting,
         registered("a.ch"),
-        "what lies in the log only is read"
+        "what is in the log only is read"
     );
     beside.close().await;
     writer.close().await;

@@ -293,7 +293,8 @@ impl Http {
                 None,
             ),
             NoAnswer::Busy(why, wait) => {
-                let hint = "others may use the same account; lower `rate` if it happens often";
+                let hint =
+                    "other programs may use the same account; lower `rate` if it happens often";
                 (
                     FaultKind::Unavailable,
                     format!("too many requests: {why}"),
@@ -319,7 +320,7 @@ impl Http {
             .with_hint("check `url`: it must be the API's own address");
         }
         Fault::new(FaultKind::Unavailable, text).with_hint(
-            "this is no answer of the API: a proxy or a maintenance page may have spoken in its place; check `url`",
+            "this is not an answer of the API: a proxy or a maintenance page may have spoken in its place; check `url`",
         )
     }
 }

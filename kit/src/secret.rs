@@ -66,7 +66,7 @@ impl SecretSource {
         const FORMS: &str = "give { file = \"…\" }, { env = \"…\" }, { command = [\"…\"] } or { credential = \"…\" } instead";
         let Value::Object(table) = value else {
             return Err(format!(
-                "a secret never stands in the configuration itself; {FORMS}"
+                "a secret is never in the configuration itself; {FORMS}"
             ));
         };
         let mut entries = table.iter();
@@ -78,7 +78,7 @@ impl SecretSource {
                 "`{kind}` must be {what}, as a string that is not empty"
             )),
             Some(text) if looks_like_a_secret(text) => Err(format!(
-                "`{kind}` must be {what}; what stands there looks like the secret itself"
+                "`{kind}` must be {what}; what is there looks like the secret itself"
             )),
             Some(text) => Ok(text.to_owned()),
         };
@@ -250,14 +250,14 @@ fn check_mode(path: &Path, metadata: &Metadata, is_credential: bool) -> Result<(
     }
     // What to do is in the cause: not every caller has a place for a hint.
     let cause = format!(
-        "its mode is {mode:04o}, so others can read or change it; chmod 600 {}",
+        "its mode is {mode:04o}, so other users can read or change it; chmod 600 {}",
         path.display()
     );
     let hint = if mode & 0o037 == 0 {
         "where the mode cannot be changed (Kubernetes with fsGroup), set CREDENTIALS_DIRECTORY to \
          the folder of the files and write { credential = \"NAME\" } for { file = \"…\" }"
     } else {
-        "replace the secret, too, if it stood open"
+        "replace the secret, too, if it was open"
     };
     Err((cause, Some(hint.to_owned())))
 }

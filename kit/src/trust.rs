@@ -43,7 +43,7 @@ pub fn check_folders(path: &Path) -> Result<(), String> {
         let mode = metadata.mode();
         if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
             return Err(format!(
-                "anybody may write in the folder {} (mode {:04o}); chmod o-w it",
+                "any user may write in the folder {} (mode {:04o}); chmod o-w it",
                 folder.display(),
                 mode & 0o7777
             ));
@@ -93,7 +93,7 @@ pub fn check_program(program: &Path) -> Result<(), String> {
     let refused = |why: String| Err(format!("the program {}: {why}", path.display()));
     if mode & OTHERS_WRITE != 0 {
         return refused(format!(
-            "anybody may change it (mode {mode:04o}); chmod o-w it"
+            "any user may change it (mode {mode:04o}); chmod o-w it"
         ));
     }
     check_owner(&metadata)
@@ -151,13 +151,13 @@ mod tests {
         }
         let said = check_program(&scratch.chmod("hook", 0o777)).unwrap_err();
         assert!(
-            said.contains("hook: anybody may change it (mode 0777)"),
+            said.contains("hook: any user may change it (mode 0777)"),
             "{said}"
         );
         let hook = scratch.chmod("hook", 0o755);
         scratch.chmod("", 0o777);
         let said = check_program(&hook).unwrap_err();
-        assert!(said.contains("anybody may write in the folder"), "{said}");
+        assert!(said.contains("any user may write in the folder"), "{said}");
         // As in /tmp: no user may rename what belongs to another user.
         scratch.chmod("", 0o1777);
         check_program(&hook).unwrap();

@@ -119,7 +119,7 @@ impl Provider for Autodns {
         )];
         if whole.domain_safe {
             warnings.push(format!(
-                "{} is in AutoDNS' DomainSafe: changes may ask for a PIN and a TAN, which nobody is there to give",
+                "{} is in AutoDNS' DomainSafe: changes may ask for a PIN and a TAN, which an unattended program cannot give",
                 zone.apex
             ));
         }

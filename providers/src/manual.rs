@@ -52,7 +52,7 @@ impl Manual {
                 };
                 ProviderError::new(
                     ErrorKind::NoZone,
-                    format!("{owner} is in none of the zones that others write: {known}"),
+                    format!("{owner} is in none of the zones that foreign writers write: {known}"),
                 )
                 .with_hint("add its zone to `zones`, or route the domain to another provider")
             })
@@ -78,8 +78,7 @@ impl Manual {
                 ));
             }
             self.place(owner)?;
-            let text =
-                format!("whoever writes the zone of {owner} has to {what} the {kind} record");
+            let text = format!("the writer of the zone of {owner} must {what} the {kind} record");
             Err(ProviderError::new(ErrorKind::ByOthers, text)
                 .with_hint("`prevalidate records` prints it"))
         };
@@ -102,7 +101,7 @@ impl Provider for Manual {
     }
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        let text = format!("nobody here reads the zone of {owner}: it is written by others");
+        let text = format!("the zone of {owner} is not read here: a foreign writer writes it");
         Err(ProviderError::new(ErrorKind::ByOthers, text).with_hint("ask its name servers"))
     }
 
@@ -118,9 +117,9 @@ impl Provider for Manual {
         let zone = self.place(owner)?;
         Ok(Preflight {
             zone,
-            evidence: "written by others: nothing could be proven".into(),
+            evidence: "written by a foreign writer: nothing could be proven".into(),
             warnings: vec![format!(
-                "a renewal of {owner} takes as long as the others need to write its value"
+                "a renewal of {owner} takes as long as the foreign writer needs to write its value"
             )],
         })
     }

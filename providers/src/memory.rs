@@ -266,7 +266,10 @@ impl Inside {
             return Err(unsafe_name(owner, "a zone's apex cannot be a CNAME"));
         }
         if !standing.records.is_empty() || self.marks.contains_key(owner) {
-            return Err(unsafe_name(owner, "a CNAME stands beside nothing else"));
+            return Err(unsafe_name(
+                owner,
+                "a CNAME allows no other record beside it",
+            ));
         }
         Ok(standing)
     }

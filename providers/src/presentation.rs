@@ -133,7 +133,7 @@ fn quoted(text: &str) -> Option<TxtRecord> {
 
 /// What is behind a `\`: three decimal digits, or any octet that means itself.
 fn escaped(octets: &mut std::iter::Peekable<std::str::Bytes<'_>>) -> Result<u8, &'static str> {
-    let first = octets.next().ok_or("nothing stands behind a `\\`")?;
+    let first = octets.next().ok_or("nothing is behind a `\\`")?;
     if !first.is_ascii_digit() {
         return Ok(first);
     }

@@ -494,7 +494,7 @@ async fn throttling_is_waited_for_while_it_is_short_and_handed_on_while_it_is_lo
     );
     assert!(
         fake.web.take_calls().is_empty(),
-        "who calls while the door is closed keeps it closed"
+        "a call during a pause makes it longer"
     );
     assert_eq!(fake.dump(&zone), before);
 }

@@ -122,7 +122,7 @@ impl Authority {
         let name = |text: &String| {
             text.as_str()
                 .try_into()
-                .map_err(|_| format!("{text} is no name"))
+                .map_err(|_| format!("{text} is not a name"))
         };
         for text in &contents.names {
             params.subject_alt_names.push(SanType::DnsName(name(text)?));

@@ -269,7 +269,7 @@ pub fn certificates(text: &str) -> Result<Vec<Vec<u8>>, String> {
     match Sight::of(&der) {
         Ok(_) => Ok(vec![der]),
         Err(_) if x509_parser::der_parser::parse_der(&der).is_ok() => {
-            Err("is no certificate; a PKCS #7 bundle is not read: ask for PEM or DER".to_owned())
+            Err("is not a certificate; a PKCS #7 bundle is not read: ask for PEM or DER".to_owned())
         }
         Err(why) => Err(format!("is {why}")),
     }

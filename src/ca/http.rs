@@ -345,7 +345,7 @@ impl Http {
         let mut url = self.base.clone();
         for segment in call.path {
             if matches!(*segment, "" | "." | "..") {
-                let what = format!("`{}` cannot stand in the path of a call", clean(segment));
+                let what = format!("`{}` cannot be in the path of a call", clean(segment));
                 return Err(self.error(Failure::Refused, call, &what));
             }
             url.push('/');

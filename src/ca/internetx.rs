@@ -136,7 +136,7 @@ impl InterNetX {
         let pair = SecretString::from(STANDARD.encode(pair.as_bytes()));
         self.http.redactor.learn(&pair);
         let basic = http::sensitive(&format!("Basic {}", pair.expose_secret()));
-        let basic = basic.ok_or_else(|| settings("it cannot stand in a header".to_owned()))?;
+        let basic = basic.ok_or_else(|| settings("it cannot be in a header".to_owned()))?;
         Ok(HeaderMap::from_iter([
             (AUTHORIZATION, basic),
             (

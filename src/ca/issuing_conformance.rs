@@ -304,7 +304,7 @@ async fn is_sure_only_some_time_after_the_call_has_ended(stage: &dyn Stage) {
     submit(stage, &mut intent).await.unwrap_err();
     let look_at = |found: Found| match found {
         Found::NotYet { look_at } => look_at,
-        other => panic!("nobody can know that yet: {other:?}"),
+        other => panic!("that is not known yet: {other:?}"),
     };
     // The call took two minutes, and was cut off just now: it may be carried out at this moment.
     let now = stage.now();

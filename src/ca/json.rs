@@ -62,7 +62,7 @@ impl Elements {
                     self.within(octet, take)?;
                 }
                 Place::Before => return Err("an answer that is not a list".to_owned()),
-                Place::After => return Err("an answer that goes on behind its list".to_owned()),
+                Place::After => return Err("an answer that continues behind its list".to_owned()),
             }
         }
         Ok(())

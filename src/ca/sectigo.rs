@@ -167,7 +167,7 @@ impl Sectigo {
         wire::name_of(reference).ok_or_else(|| {
             let call = Call::new(Kind::Read, verb, clean(reference), &[]);
             self.http
-                .error(Failure::Refused, &call, "the reference is no domain")
+                .error(Failure::Refused, &call, "the reference is not a domain")
         })
     }
 
@@ -330,7 +330,7 @@ impl Sectigo {
         let why = format!("Sectigo calls the order `{word}`, which this version does not know");
         let error = self.http.error(Failure::Refused, &call, &why);
         Err(error.with_hint(
-            "Nothing is started anew. Look at the domain in SCM, and clear the order if it is over.",
+            "Nothing new is started. Look at the domain in SCM, and clear the order if it is over.",
         ))
     }
 

@@ -12,7 +12,7 @@ pub fn differs(
     certificate: &[u8],
     password: Option<&SecretString>,
 ) -> Option<&'static str> {
-    let unfit = "is no bundle that can be opened with its password";
+    let unfit = "is not a bundle that can be opened with its password";
     let Some(password) = password else {
         // The length of its DER form tells whether it is whole.
         return (!is_whole(bytes)).then_some(unfit);
@@ -59,7 +59,7 @@ pub fn pkcs12(
     certificates: &[&[u8]],
     password: &SecretString,
 ) -> Result<Vec<u8>, String> {
-    let unfit = |what: &str| format!("{what} cannot stand in a PKCS #12 bundle");
+    let unfit = |what: &str| format!("{what} cannot be in a PKCS #12 bundle");
     let chain = certificates
         .iter()
         .map(|der| Certificate::from_der(der).map_err(|_| unfit("the certificate")))

@@ -69,7 +69,7 @@ pub(super) fn parse(der: &[u8]) -> Result<X509Certificate<'_>, String> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
         Ok(_) => Err("there is something behind the certificate".to_owned()),
-        Err(_) => Err("it is no certificate (X.509)".to_owned()),
+        Err(_) => Err("it is not a certificate (X.509)".to_owned()),
     }
 }
 

@@ -243,7 +243,7 @@ impl Folder {
             let path = self.version(version).join(KEY);
             let shown = path.display();
             return Err(Trouble::lasting(format!(
-                "{shown} is gone: a certificate without its key serves nobody"
+                "{shown} is gone: a certificate without its key is of no use"
             )));
         }
         Ok(key)

@@ -140,7 +140,7 @@ impl PrivateKey {
     /// # Errors
     /// When a name cannot be in a request.
     pub fn request(&self, subject: &Wish) -> Result<Csr, String> {
-        let unfit = |what: &str| format!("`{what}` cannot stand in a certificate request");
+        let unfit = |what: &str| format!("`{what}` cannot be in a certificate request");
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         if subject.common_name.chars().count() <= LONGEST_COMMON_NAME {

@@ -34,7 +34,7 @@ pub(super) async fn tell(
                 if age == Age::Ahead {
                     output.warn(
                         &format!(
-                            "{}: the last look at the CA is still to come: the clock was wrong then, or is now",
+                            "{}: the last listing of the CA is still to come: the clock was wrong then, or is now",
                             target.key
                         ),
                         Some("`timedatectl` shows how this machine's clock is set"),
@@ -42,7 +42,7 @@ pub(super) async fn tell(
                 } else if age != Age::Fresh {
                     output.warn(
                         &format!(
-                            "{}: the last look at the CA is {}",
+                            "{}: the last listing of the CA is {}",
                             target.key,
                             relative(at, now)
                         ),

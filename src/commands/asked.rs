@@ -176,7 +176,7 @@ fn targets(
         1 => Ok(found),
         0 => Err(Failed::new(
             Exit::Usage,
-            format!("`{wanted}` is no client of the configuration"),
+            format!("`{wanted}` is not a client of the configuration"),
         )
         .with_hint(format!("there are: {}", keys.join(", ")))),
         _ => Err(Failed::new(

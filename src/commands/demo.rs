@@ -162,7 +162,7 @@ fn tell_names(output: &Output) -> Result<(), Failed> {
     for [name, what] in rows {
         output.line(&format!("   {name:<18}{what}"));
     }
-    output.text("\n   Names that nobody can prove are refused before anything is done:\n\n");
+    output.text("\n   Names that cannot be proven are refused before anything is done:\n\n");
     for refused in REFUSED {
         output.line(&format!("   {refused:<18}{}", refusal(refused)));
     }
@@ -173,7 +173,9 @@ fn tell_names(output: &Output) -> Result<(), Failed> {
 fn refusal(text: &str) -> String {
     use crate::prevalidation::NameError;
     match DomainName::parse(text) {
-        Err(NameError::PublicSuffix(_)) => "refused: a public suffix belongs to nobody".to_owned(),
+        Err(NameError::PublicSuffix(_)) => {
+            "refused: a public suffix belongs to no customer".to_owned()
+        }
         Err(NameError::Internal(_, tld)) => {
             format!("refused: `.{tld}` is no top-level domain of the Internet")
         }
@@ -187,9 +189,9 @@ fn tell(heard: &[Heard], output: &Output) {
     for heard in heard {
         let words = match heard.event.kind.as_str() {
             "registered" => "registered at the CA, which answers with a random value".to_owned(),
-            "published" => "the value is published beside what stands there:".to_owned(),
+            "published" => "the value is published beside what is there:".to_owned(),
             "waiting" => "one name server does not have it yet: the CA is not asked".to_owned(),
-            "visible" => "every name server has the value: now the CA is asked to look".to_owned(),
+            "visible" => "every name server has the value: now the CA is asked to check".to_owned(),
             "validated" => {
                 let until = heard.until.map_or_else(|| "?".to_owned(), day);
                 format!("the CA has seen it: proven, and valid until {until}")

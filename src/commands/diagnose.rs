@@ -171,13 +171,13 @@ impl Given {
         let mut name = |option: &str, text: &Option<String>| {
             let text = text.as_ref()?;
             RecordName::parse(text)
-                .map_err(|why| faults.push(format!("{option}: `{text}` is no DNS name: {why}")))
+                .map_err(|why| faults.push(format!("{option}: `{text}` is not a DNS name: {why}")))
                 .ok()
         };
         let (owner, cname) = (name("--owner", &args.owner), name("--cname", &args.cname));
         if let Some(owner) = &owner {
             let outside = domains.iter().filter(|it| !owner.is_within(it.as_str()));
-            faults.extend(outside.map(|it| format!("--owner: {owner} does not lie in {it}")));
+            faults.extend(outside.map(|it| format!("--owner: {owner} is not in {it}")));
         }
         if !faults.is_empty() {
             return Err(Failed::new(Exit::Usage, faults.join("\n")));

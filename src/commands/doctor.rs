@@ -33,7 +33,7 @@ const CONNECT: Duration = Duration::from_secs(10);
 #[command(
     after_help = "Exit status: 0 all is well · 1 notifications do not get out, or persistent records \
 need attention · 2 usage or configuration · 3 CA or authentication · 4 DNS · \
-75 temporary, try again; of several the gravest, in this order: 2, 3, 4, 75, 1."
+75 temporary, try again; of several the most severe, in this order: 2, 3, 4, 75, 1."
 )]
 pub(super) struct DoctorArgs {
     /// Tries every domain at its provider, not one of each zone
@@ -368,7 +368,7 @@ fn chat(source: &prevalidate_kit::secret::SecretSource) -> Place {
     use secrecy::ExposeSecret as _;
     let text = source.read().map_err(|error| error.to_string())?;
     let url =
-        url::Url::parse(text.expose_secret()).map_err(|_| "its secret is no URL".to_owned())?;
+        url::Url::parse(text.expose_secret()).map_err(|_| "its secret is not a URL".to_owned())?;
     place(&url)
 }
 

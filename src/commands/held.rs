@@ -98,7 +98,7 @@ pub(super) async fn tell_run(
     };
     let names: Vec<_> = held.iter().map(|held| held.key.domain().clone()).collect();
     output.notice(&format!(
-        "{}: {}; this run goes on with {} as soon as it lets go",
+        "{}: {}; this run continues with {} as soon as it lets go",
         several(&names),
         said(last),
         if names.len() == 1 { "it" } else { "them" },

@@ -97,13 +97,13 @@ const EXAMPLES: [(&str, &str, Option<&str>); 29] = [
         "withdraw",
         "prevalidate withdraw example.ch --yes",
         Some(
-            "0 no value of ours is left · 2 usage · 4 a value could not be removed · 75 temporary",
+            "0 no record of ours is left · 2 usage · 4 a value could not be removed · 75 temporary",
         ),
     ),
     (
         "hook",
         "prevalidate hook --zone example.ch",
-        Some("as `run`, for the domains it looked after; 1 also where a name is none"),
+        Some("as `run`, for the domains that it covers; 1 also where a name is none"),
     ),
     (
         "records",

@@ -299,7 +299,7 @@ fn say_what_follows(settings: &Settings, rows: &[DomainRow], wishes: &[Wanted], 
         Mode::Manage => {
             "the next `prevalidate run` registers, publishes and validates them; `prevalidate plan` shows it"
         }
-        Mode::Observe => "the policy's mode is `observe`: they are looked at, and nothing is done for them",
+        Mode::Observe => "the policy's mode is `observe`: they are checked, and nothing is done for them",
     });
 }
 
@@ -367,7 +367,7 @@ fn refuse_strangers(
             };
             elsewhere |= rows.len() > 1;
             faults.push(format!(
-                "{} stands in the configuration{at}; take it out of {} or its `domains_file` first",
+                "{} is in the configuration{at}; take it out of {} or its `domains_file` first",
                 name.both_forms(),
                 settings.file.display()
             ));

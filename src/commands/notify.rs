@@ -49,7 +49,7 @@ pub(super) async fn notify(
     if settings.notify.is_empty() {
         return Err(Failed::new(
             Exit::Usage,
-            "there is no [[notify]] in the configuration: nobody is told anything",
+            "there is no [[notify]] in the configuration: no message is sent",
         )
         .with_hint("`prevalidate config reference notify` shows the kinds there are"));
     }
@@ -81,7 +81,7 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
     let mut exit = Exit::Done;
     for (sink, outcome) in outcomes {
         match outcome {
-            Ok(()) => output.line(&format!("{sink}: sent; look whether it has arrived")),
+            Ok(()) => output.line(&format!("{sink}: sent; check whether it has arrived")),
             Err(failure) => {
                 exit = Exit::Incomplete;
                 output.error(&format!("{sink}: {failure}"), None);
@@ -220,7 +220,7 @@ fn say(told: Result<Vec<Undelivered>, StoreError>, output: &Output) {
             };
             output.warn(&format!("{sink} {told} of {topic}: {error}"), Some(hint));
         }),
-        Err(error) => output.warn(&format!("nobody could be told: {error}"), None),
+        Err(error) => output.warn(&format!("no message could be sent: {error}"), None),
     }
 }
 
@@ -256,6 +256,9 @@ pub(super) async fn tell_refusal(settings: &Settings, output: &Output) {
             tell(settings, Arc::clone(&store), output).await;
             store.close().await;
         }
-        Err(failed) => output.warn(&format!("nobody could be told: {}", failed.message), None),
+        Err(failed) => output.warn(
+            &format!("no message could be sent: {}", failed.message),
+            None,
+        ),
     }
 }

@@ -100,7 +100,7 @@ pub(super) async fn readiness(
     let settings = wire::settings(global, output)?;
     if args.notify && settings.notify.is_empty() {
         return Err(
-            Failed::new(Exit::Usage, "--notify: nobody is to be told anything")
+            Failed::new(Exit::Usage, "--notify: no message is to be sent")
                 .with_hint("write a [[notify]] into the configuration"),
         );
     }
@@ -355,12 +355,12 @@ fn show(report: &Report, output: &Output) {
     let summary = if blocks + warns == 0 {
         format!("{domains}: ready for {day}")
     } else {
-        format!("{domains}: on {day}, {stop} certificates, {warns} should be looked at")
+        format!("{domains}: on {day}, {stop} certificates, {warns} should be checked by a person")
     };
     output.line(&summary);
     let sections = [
         (Severity::Blocks, "Stops certificates", Tone::Bad),
-        (Severity::Warns, "Should be looked at", Tone::Warn),
+        (Severity::Warns, "Should be checked", Tone::Warn),
         (Severity::Info, "Good to know", Tone::Dim),
     ];
     for (severity, title, tone) in sections {

@@ -127,7 +127,7 @@ pub(super) async fn records(
     records.must_stand.retain(keep);
     records.may_go.retain(keep);
     if records.must_stand.is_empty() && records.may_go.is_empty() {
-        output.notice("no TXT value has to be in DNS now, and none has to be removed");
+        output.notice("no TXT value is needed in DNS now, and none is to be removed");
     }
     output.json(&records);
     output.text(&format::render(args.format, &records));
@@ -284,7 +284,7 @@ fn check(
     );
     for value in &may_go {
         output.notice(&format!(
-            "{} is done with and may go from the planned zone",
+            "{} is no longer needed and may go from the planned zone",
             value.place()
         ));
     }
@@ -294,9 +294,9 @@ fn check(
     }
     for value in dropped {
         let what = if leaves(value) {
-            "is still needed, and the planned zone delegates its name to others"
+            "is still needed, and the planned zone delegates its name to other servers"
         } else if value.seen {
-            "stands in DNS, is still needed, and the planned zone drops it"
+            "is in DNS, is still needed, and the planned zone drops it"
         } else {
             "is needed, and not in the planned zone"
         };
@@ -305,13 +305,13 @@ fn check(
     let zone = &planned.apex;
     if missing.is_empty() {
         output.line(&format!(
-            "the planned zone {zone} keeps all of {} values that must stand",
+            "the planned zone {zone} keeps all of {} values that must exist",
             needed.len()
         ));
         return Ok(Exit::Done);
     }
     output.line(&format!(
-        "the planned zone {zone} lacks {} of {} values that must stand",
+        "the planned zone {zone} lacks {} of {} values that must exist",
         missing.len(),
         needed.len()
     ));

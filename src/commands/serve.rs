@@ -41,7 +41,7 @@ const CLOSE: Duration = Duration::from_secs(5);
 #[command(
     after_help = "SIGHUP reads the configuration and its secrets again; one that is broken changes nothing, and \
 `prevalidate config check` tries it first. SIGTERM and SIGINT end it after the steps under way.\n\n\
-Exit status: 0 it was told to end · 2 it cannot begin before a person has mended something · 75 temporary, start it again."
+Exit status: 0 it was told to end · 2 it cannot begin before a person has repaired something · 75 temporary, start it again."
 )]
 pub(super) struct ServeArgs {
     /// How the log is written; `--output json` means the same
@@ -471,7 +471,7 @@ impl Daemon {
             self.unsynced = true;
         }
         for key in parts::fixed(&self.settings, &settings) {
-            tracing::warn!("{key} has changed; it takes effect when the process is started anew");
+            tracing::warn!("{key} has changed; it takes effect when the process is started again");
         }
         let (issuer, unkept) =
             certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);

@@ -394,14 +394,14 @@ impl Summary {
         let (others, waiting): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|entry| entry.by_others);
         if !others.is_empty() {
-            output.line("These records are for others to write or to take away; `prevalidate records` says which:");
+            output.line("These records are for the zone's own writer to write or to remove; `prevalidate records` says which:");
             others
                 .iter()
                 .for_each(|entry| output.line(&format!("  {}", entry.place())));
         }
         if !waiting.is_empty() {
             output.line(
-                "These records stay in DNS; the next run goes on with them and removes them:",
+                "These records stay in DNS; the next run continues with them and removes them:",
             );
             waiting
                 .iter()
@@ -409,7 +409,7 @@ impl Summary {
         }
         if !failed.is_empty() {
             output.line(
-                "These records are done with and could not be removed; the next run tries again:",
+                "These records are no longer needed and could not be removed; the next run tries again:",
             );
         }
         for entry in failed {
@@ -482,7 +482,7 @@ pub(super) fn tell_bogus<'a>(views: impl IntoIterator<Item = &'a DomainView>, ou
         output.error(
             &format!("{name}: validating resolvers refuse its zone, seen since {since}: {}", bogus.fault),
             Some(&format!(
-                "mend the zone's signatures first of all, most of the world cannot resolve any name in it; \
+                "repair the zone's signatures first of all, most of the world cannot resolve any name in it; \
                  `prevalidate withdraw {}` takes our value out",
                 view.domain
             )),

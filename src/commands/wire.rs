@@ -91,7 +91,7 @@ fn settings_by(
         output.warn(&words, None);
     }
     for one in &settings.certificates.unusable {
-        let hint = format!("everything goes on but the certificate {}", one.name);
+        let hint = format!("everything continues but the certificate {}", one.name);
         for fault in &one.faults {
             output.warn(&fault.to_string(), Some(&hint));
         }
@@ -115,7 +115,7 @@ pub(super) fn left_out(settings: &Settings) -> Option<String> {
     };
     Some(format!(
         "{lines} of the lists {verb} no domain, first {}:{}; all other domains are kept, and none \
-         leaves the inventory until this is mended",
+         leaves the inventory until this is repaired",
         first.file.display(),
         first.line.unwrap_or_default()
     ))

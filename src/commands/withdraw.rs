@@ -73,7 +73,7 @@ pub(super) async fn withdraw(
     let of_orders = ordered(&*store, &names).await?;
     for value in standing(&settings, theirs, &BTreeMap::new()) {
         output.notice(&format!(
-            "{} stood there before us and is not ours to remove",
+            "{} was there before us and is not ours to remove",
             value.place()
         ));
     }
@@ -225,7 +225,7 @@ fn ask(
         ),
     };
     let question = format!(
-        "Take {} out of DNS, and leave {} alone until somebody takes it up again?{later}",
+        "Take {} out of DNS, and leave {} alone until a person takes it up again?{later}",
         counted(count, "value", "values"),
         several(names)
     );
@@ -336,12 +336,12 @@ async fn report(
     for value in &report.left {
         let (why, hint) = match (&value.error, value.by_others) {
             (None, true) => (
-                "others write its zone",
+                "a foreign writer writes its zone",
                 "`prevalidate records` tells them what may go; a run sees when it is gone",
             ),
             (error, _) => (
                 error.as_deref().unwrap_or("a run is working on it"),
-                "each run tries again; whoever removes it by hand removes exactly this value",
+                "each run tries again; to remove it by hand, remove exactly this value",
             ),
         };
         output.error(

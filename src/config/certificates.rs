@@ -215,7 +215,7 @@ pub(super) fn read(
         if let Some(contact) = contact(&section)
             && contacts.insert(contact.name.clone(), contact).is_some()
         {
-            section.fault("name", "stands in another [[contact]] already");
+            section.fault("name", "is in another [[contact]] already");
         }
     }
     let mut certificates: Vec<CertificateSettings> = Vec::new();
@@ -237,7 +237,7 @@ pub(super) fn read(
             && let Some(name) = section.text("name")
             && !names.insert(name)
         {
-            section.fault("name", "stands in another [[certificate]] already");
+            section.fault("name", "is in another [[certificate]] already");
         }
     }
     for section in top.tables("certificate", &CERTIFICATE) {

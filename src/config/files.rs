@@ -19,7 +19,7 @@ pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
         Ok(_) => "is not a regular file".to_owned(),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let folder = section.reader.folder.display();
-            format!("there is no such file (looked from {folder})")
+            format!("there is no such file (relative to {folder})")
         }
         Err(error) => format!("cannot be reached: {error}"),
     };

@@ -90,7 +90,7 @@ fn nothing_found(places: &[PathBuf], passed_over: Option<String>) -> ConfigError
     ConfigError::one(
         PathBuf::new(),
         format!(
-            "no configuration found; looked at {}{}",
+            "no configuration found; tried {}{}",
             looked.join(", "),
             why.unwrap_or_default()
         ),

@@ -57,7 +57,7 @@ pub(super) fn keys(server: &Section<'_>) -> Vec<HookKeySettings> {
     for section in server.tables("hook_key", &HOOK_KEY) {
         if let Some(key) = key(&section) {
             if keys.iter().any(|known| known.name == key.name) {
-                section.fault("name", "stands in another [[server.hook_key]] already");
+                section.fault("name", "is in another [[server.hook_key]] already");
             }
             keys.push(key);
         }

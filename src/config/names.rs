@@ -226,7 +226,7 @@ fn refusal(text: &str, error: &NameError) -> String {
     if looks_like_a_secret(text) && !looks_like_a_name(text) {
         let reason = error.reason();
         format!(
-            "is no domain name ({reason}); it is not shown here, because it looks like a secret"
+            "is not a domain name ({reason}); it is not shown here, because it looks like a secret"
         )
     } else {
         error.to_string()
@@ -383,7 +383,7 @@ mod tests {
         ] {
             let said = fault(&secret);
             assert!(
-                !said.contains(&label) && said.contains("no domain name ("),
+                !said.contains(&label) && said.contains("not a domain name ("),
                 "{said}"
             );
         }

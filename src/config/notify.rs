@@ -177,7 +177,7 @@ fn one(section: &Section<'_>, names: &mut BTreeSet<String>) -> Option<NotifySett
         Kind::Chat => {
             section.must_have(
                 "url",
-                "where it is: url = { file = \"…\" }; whoever knows it may write there",
+                "where it is: url = { file = \"…\" }; a person who knows it may write there",
             );
             let field = section.text("field").unwrap_or("text").to_owned();
             section

@@ -308,10 +308,7 @@ impl One<'_> {
             if (DAY..=LONGEST_LIFE).contains(&life) {
                 return self.rolling(life);
             }
-            section.fault(
-                "until",
-                "must be from 1d to 1826d: a standing right must end",
-            );
+            section.fault("until", "must be from 1d to 1826d: a permission must end");
             return None;
         }
         let date = text
@@ -322,7 +319,7 @@ impl One<'_> {
                 section.fault("until", "is in the past: no record counts then");
             }
             Ok(date) if date >= LAST => {
-                section.fault("until", "is too far away: a standing right must end");
+                section.fault("until", "is too far away: a permission must end");
             }
             Ok(date) => {
                 if section.has("replace_before") {

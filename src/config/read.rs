@@ -264,7 +264,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
 fn policy(section: &Section<'_>) -> Option<PolicySettings> {
     section.must_have(
         "mode",
-        "write mode = \"manage\", or mode = \"observe\" for looking without writing",
+        "write mode = \"manage\", or mode = \"observe\" to read without writing",
     );
     let mode = section.choice(
         "mode",

@@ -111,7 +111,7 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
             let hint = "write [[server.token]] with `name`, `role` and `secret`";
             section.fault_hint(
                 "listen",
-                format!("{elsewhere} without a token: nobody may ask anything"),
+                format!("{elsewhere} without a token: no client may ask anything"),
                 hint,
             );
         }
@@ -162,7 +162,7 @@ fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {
             .as_ref()
             .is_some_and(|name| tokens.iter().any(|token| token.name == *name))
         {
-            table.fault("name", "stands in another [[server.token]] already");
+            table.fault("name", "is in another [[server.token]] already");
         }
         table.must_have("role", "write role = \"read\", \"hook\" or \"operate\"");
         table.must_have(

@@ -280,7 +280,7 @@ fn quoted(text: &str) -> String {
 fn careful(text: &str, ca: &str) -> String {
     let mut careful = text.replacen(
         "mode = \"manage\"",
-        "# A first run only looks. `prevalidate plan` shows what \"manage\" would do.\nmode = \"observe\"",
+        "# A first run only reads. `prevalidate plan` shows what \"manage\" would do.\nmode = \"observe\"",
         1,
     );
     for (_, production, rehearsal) in REHEARSALS.iter().filter(|(kind, ..)| *kind == ca) {

@@ -206,7 +206,7 @@ listen = "127.0.0.1:80"
         "prevalidate.toml:7: store.url: must not hold a password",
         "prevalidate.toml:8: ca.swisssign.user: is missing",
         "prevalidate.toml:10: ca.swisssign.url: must begin with https://",
-        "prevalidate.toml:11: ca.swisssign.api_key: a secret never stands in the configuration itself",
+        "prevalidate.toml:11: ca.swisssign.api_key: a secret is never in the configuration itself",
         "prevalidate.toml:13: client.ca: there is no section [ca.…] of this name",
         "prevalidate.toml:15: client.provider: there is no section [provider.…] of this name",
         "prevalidate.toml:20: client.domains: `co.uk` is a public suffix",

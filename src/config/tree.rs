@@ -74,7 +74,7 @@ impl Reader {
         let line = error.span().map(|span| self.line_at(span.start));
         self.broken.extend(line);
         let message = format!("is not TOML: {}", error.message());
-        let hint = "a text stands in double quotes, a key only once in its section, and a [section] only once in the file";
+        let hint = "a text is in double quotes, a key only once in its section, and a [section] only once in the file";
         self.faults
             .borrow_mut()
             .push(self.at(line, "", message, Some(hint.to_owned())));
@@ -437,7 +437,7 @@ impl<'a> Section<'a> {
         if looks_like_a_secret(text) {
             self.fault(
                 key,
-                "must be the path of a file; what stands there looks like a secret",
+                "must be the path of a file; what is there looks like a secret",
             );
             return None;
         }

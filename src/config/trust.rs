@@ -61,7 +61,7 @@ pub(super) fn of_the_current_folder(file: &Path) -> Result<(), String> {
         }
         if caller.is_shared(&found) {
             let mode = found.mode() & 0o7777;
-            return Err(format!("others may write {what} (mode {mode:04o})"));
+            return Err(format!("other users may write {what} (mode {mode:04o})"));
         }
     }
     Ok(())

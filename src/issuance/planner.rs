@@ -212,7 +212,7 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     };
     if order.state == Some(OrderState::Issued) {
         return rest(format!(
-            "not in the configuration; the CA has issued its order {reference}, which nobody fetches"
+            "not in the configuration; the CA has issued its order {reference}, which is not fetched"
         ));
     }
     let state = order.state.as_ref();
@@ -328,7 +328,7 @@ fn is_early(
     }
     // A pause after a failure says nothing of it.
     let next = renewal(wanted, observed, now, now);
-    (next.step == Step::Rest).then(|| format!("it was begun and is not due: {}", next.why))
+    (next.step == Step::Rest).then(|| format!("it was started and is not due: {}", next.why))
 }
 
 /// When the CA is asked for the state of an order: by a run at once, unless the CA named the

@@ -47,7 +47,7 @@ pub async fn follow(
             // The scheduler says that the store is gone; once is enough.
             Err(error) if !store_failed => {
                 store_failed = true;
-                tracing::warn!(%error, "nobody can be told anything: the store does not answer");
+                tracing::warn!(%error, "no message can be sent: the store does not answer");
             }
             Err(_) => {}
         }

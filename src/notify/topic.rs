@@ -178,8 +178,8 @@ impl Topic {
             Self::RenewalFailing => ("failing renewal", "failing renewals"),
             Self::MarginWarning => ("proof ends soon", "proofs end soon"),
             Self::ForeignTxtChanged => (
-                "name where others changed their TXT values",
-                "names where others changed their TXT values",
+                "name where foreign TXT values changed",
+                "names where foreign TXT values changed",
             ),
             Self::CertificateExpired => {
                 ("certificate counts no more", "certificates count no more")
@@ -230,7 +230,7 @@ impl Topic {
                  `prevalidate certificate issue NAME` tries again what is held."
             }
             Self::RegistrationEnds => {
-                "Renew it at its registrar: when it lapses, anybody may register the domain."
+                "Renew it at its registrar: when it lapses, another party may register the domain."
             }
             Self::Readiness => "`prevalidate readiness DOMAIN` shows what to change.",
             Self::PersistentMissing | Self::PersistentHeld => {

@@ -83,7 +83,7 @@ fn filter(verbose: u8, levels: Option<&str>) -> (Targets, Option<String>) {
         Err(_) => (
             filter,
             Some(format!(
-                "{LEVELS} is no list of levels such as `debug` or `prevalidate::worker=trace`"
+                "{LEVELS} is not a list of levels such as `debug` or `prevalidate::worker=trace`"
             )),
         ),
     }

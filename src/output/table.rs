@@ -172,7 +172,7 @@ mod tests {
 
     fn rows() -> Vec<Vec<Cell>> {
         let long =
-            "waits for somebody: the zone example.com is not served by the configured server";
+            "waits for a person: the zone example.com is not served by the configured server";
         vec![
             vec![
                 "example.ch".into(),
@@ -194,7 +194,7 @@ mod tests {
             text,
             "DOMAIN       STATE  UNTIL\n\
              example.ch   valid  in 98 d\n\
-             déjà.vu.com  held   waits for somebody: the zone example.com is not served by the configured server\n"
+             déjà.vu.com  held   waits for a person: the zone example.com is not served by the configured server\n"
         );
     }
 

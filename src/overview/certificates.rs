@@ -388,7 +388,7 @@ impl CertificateView {
             state,
             held: true,
             reason: why.to_owned(),
-            hint: Some("mend it, and the next run goes on".to_owned()),
+            hint: Some("repair it, and the next run continues".to_owned()),
             next: Step::Held.as_str(),
             due_at: None,
             left_behind: false,

@@ -367,7 +367,9 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timesta
 fn awaited(kept: &Kept) -> Option<String> {
     let record = on_its_way(kept)?;
     match record.by_others {
-        true => Some("others write its zone: `prevalidate records` prints the record".to_owned()),
+        true => Some(
+            "a foreign writer writes its zone: `prevalidate records` prints the record".to_owned(),
+        ),
         false => kept.waits_for.clone(),
     }
 }
@@ -395,9 +397,9 @@ fn seen(kept: &Kept, now: Timestamp) -> String {
         (None, false) => "every name server has it".to_owned(),
         (None, true) => "its provider has it; the gate's mode asks no name server".to_owned(),
         (Some(at), false) => {
-            format!("every name server had it on {at:.0}; no run has looked since")
+            format!("every name server had it on {at:.0}; no run has checked since")
         }
-        (Some(at), true) => format!("its provider had it on {at:.0}; no run has looked since"),
+        (Some(at), true) => format!("its provider had it on {at:.0}; no run has checked since"),
     }
 }
 

@@ -197,7 +197,7 @@ impl Lint {
             self.broken("issuer-dot", words);
         }
         if !is_issuer(bare) {
-            let words = format!("the issuer `{bare}` is no domain name of a CA");
+            let words = format!("the issuer `{bare}` is not a domain name of a CA");
             self.broken("issuer-name", words);
         } else if bare.chars().any(|c| c.is_ascii_uppercase()) {
             let words = format!(
@@ -299,7 +299,7 @@ impl Lint {
             return self.say(Severity::Risk, "no-until", words);
         };
         let Ok(until) = text.parse::<i64>() else {
-            let words = format!("`persistUntil={text}` is no number: write seconds since 1970");
+            let words = format!("`persistUntil={text}` is not a number: write seconds since 1970");
             return self.broken("until-number", words);
         };
         if text.starts_with('+') || (text.len() > 1 && text.starts_with('0')) {

@@ -211,9 +211,8 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
         return held("ended", why);
     }
     if until.duration_since(now) > FAR {
-        let why = format!(
-            "`until` is {until:.0}, more than five years from now: a standing right must end"
-        );
+        let why =
+            format!("`until` is {until:.0}, more than five years from now: a permission must end");
         return held("too-far", why);
     }
     let is_leaving = |record: &KeptRecord| record.state == KeptState::Removing;
@@ -250,7 +249,7 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
             around.place.unwrap_or_default(),
             old.owner
         ),
-        Some(old) => format!("the record of now ends on {:.0}", old.until),
+        Some(old) => format!("the current record ends on {:.0}", old.until),
     };
     Decision::new(Step::Publish, why, now)
 }

@@ -138,7 +138,9 @@ impl Validator {
                 Err("its persistUntil is negative".to_owned())
             }
             Ok(seconds) => Ok(seconds),
-            Err(_) => Err(format!("its persistUntil `{text}` is no number of seconds")),
+            Err(_) => Err(format!(
+                "its persistUntil `{text}` is not a number of seconds"
+            )),
         }
     }
 }

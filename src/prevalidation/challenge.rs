@@ -80,12 +80,10 @@ pub struct RecordName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChallengeError {
     /// The owner is not a DNS name.
-    #[error("the CA names a record `{0}`, which is no DNS name: {1}")]
+    #[error("the CA names a record `{0}`, which is not a DNS name: {1}")]
     Owner(String, &'static str),
-    /// The owner lies in somebody else's domain.
-    #[error(
-        "the CA names a record `{owner}`, which does not lie in {domain}: nothing is published"
-    )]
+    /// The owner is not in the domain.
+    #[error("the CA names a record `{owner}`, which is not in {domain}: nothing is published")]
     Outside {
         /// What the CA sent.
         owner: String,
@@ -107,10 +105,10 @@ pub enum ChallengeError {
     #[error("the CA wants a CNAME at {0} itself, which would hide every other record there")]
     CnameAtDomain(DomainName),
     /// The target is not a DNS name.
-    #[error("the CA names `{0}` as the target of a CNAME, which is no DNS name: {1}")]
+    #[error("the CA names `{0}` as the target of a CNAME, which is not a DNS name: {1}")]
     Target(String, &'static str),
     /// The target is a name of the domain.
-    #[error("the CA wants a CNAME to `{target}`, which lies in {domain} itself")]
+    #[error("the CA wants a CNAME to `{target}`, which is in {domain} itself")]
     TargetInside {
         /// What the CA sent.
         target: RecordName,

@@ -77,7 +77,9 @@ pub enum NameError {
     #[error("`{0}` has an underscore label; register the domain itself")]
     Underscore(String),
     /// At or above a public suffix.
-    #[error("`{0}` is a public suffix; nobody can prove control of it (CA/B Forum BR 3.2.2.6)")]
+    #[error(
+        "`{0}` is a public suffix; no customer can prove control of it (CA/B Forum BR 3.2.2.6)"
+    )]
     PublicSuffix(String),
     /// No top-level domain of the Internet.
     #[error(
@@ -85,7 +87,7 @@ pub enum NameError {
     )]
     Internal(String, String),
     /// Set aside by RFC 6761 and its kin, or the reverse tree.
-    #[error("`{0}` lies below `{1}`, which is reserved and cannot be validated by a public CA")]
+    #[error("`{0}` is below `{1}`, which is reserved and cannot be validated by a public CA")]
     Reserved(String, &'static str),
 }
 
@@ -100,7 +102,7 @@ impl NameError {
             Self::Underscore(_) => "it has an underscore label",
             Self::PublicSuffix(_) => "it is a public suffix",
             Self::Internal(..) => "it ends in no public top-level domain",
-            Self::Reserved(..) => "it lies below a reserved name",
+            Self::Reserved(..) => "it is below a reserved name",
         }
     }
 }
@@ -362,14 +364,14 @@ fn malformed(written: &str, shown: &str) -> NameError {
     } else if written.to_ascii_lowercase().contains("xn--") {
         "an `xn--` label is not valid Punycode of a permitted name".to_owned()
     } else {
-        "its characters may not stand together in one label (UTS #46)".to_owned()
+        "its characters may not be together in one label (UTS #46)".to_owned()
     };
     NameError::Malformed(shown.to_owned(), reason)
 }
 
 /// The first kind of character that no name can hold, by its name; what usually brought it there.
 fn forbidden(written: &str) -> Option<String> {
-    let one_a_line = "one name stands on each line, alone; comments begin with `#`";
+    let one_a_line = "one name is on each line, alone; comments begin with `#`";
     let has = |set: &[char]| written.contains(set);
     if has(&['/']) {
         return Some("it holds a slash".to_owned());
@@ -378,7 +380,7 @@ fn forbidden(written: &str) -> Option<String> {
         return Some("it holds an `@`".to_owned());
     }
     if has(&['*']) {
-        return Some("`*` may only stand in front, as `*.`".to_owned());
+        return Some("`*` may only be at the beginning, as `*.`".to_owned());
     }
     if has(&[',']) {
         return Some(format!(

@@ -186,7 +186,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         );
     }
     let registration = match &seen.sighting {
-        Sighting::Unread => return Decision::now(Step::Read, "nobody has asked the CA yet", now),
+        Sighting::Unread => return Decision::now(Step::Read, "the CA has not been asked yet", now),
         Sighting::Missing(_) => {
             return Decision::now(
                 Step::Read,
@@ -209,7 +209,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         return Decision {
             step: Step::Read,
             at: look_at,
-            why: "the CA goes on with an order whose value has ended".to_owned(),
+            why: "the CA continues with an order whose value has ended".to_owned(),
         };
     }
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
@@ -362,7 +362,7 @@ fn towards_proof(
     if !stands {
         if attempt.vanished >= VANISHED_TOO_OFTEN && attempt.hold.is_none() {
             let why = format!(
-                "the value vanished {} times after it had been visible: somebody else removes it",
+                "the value vanished {} times after it had been visible: another writer removes it",
                 attempt.vanished
             );
             return Decision::now(Step::Hold, why, now);
@@ -401,7 +401,7 @@ fn towards_proof(
     if fresh {
         Decision::now(Step::Validate, "every name server has the value", now)
     } else {
-        Decision::now(look, "looks once more before the CA does", now)
+        Decision::now(look, "checks once more before the CA does", now)
     }
 }
 
@@ -416,7 +416,10 @@ fn taken(
 ) -> Decision {
     let was_seen = now <= after(seen_at, STANDS_COUNTS);
     let (step, why) = if was_seen || now < look_at || attempt.order_reads < 3 {
-        (Step::Read, "the CA has taken the order and looks by itself")
+        (
+            Step::Read,
+            "the CA has taken the order and checks by itself",
+        )
     } else {
         (look, "the CA has taken the order; the record must stay")
     };

@@ -98,7 +98,7 @@ impl Waiting {
         let verb = match self.next {
             next if next == Step::Validate.as_str() => "asks it again",
             next if next == Step::Read.as_str() => "reads it again",
-            _ => "looks again",
+            _ => "checks again",
         };
         let next = if self.next_at > now {
             format!("at {}", when(self.next_at))
@@ -114,7 +114,7 @@ impl Waiting {
             Lateness::InTime => format!("late from {}", when(self.late_at)),
             Lateness::Late => format!("late since {}", when(self.late_at)),
             Lateness::Overdue => format!(
-                "overdue since {}: somebody should look",
+                "overdue since {}: a person should act",
                 when(self.overdue_at)
             ),
         };
@@ -159,7 +159,7 @@ mod tests {
         let now = at("2026-11-22T12:04:00Z");
         assert_eq!(
             waiting("look", "waits for it", Lateness::InTime).said(now),
-            "waits for ns3.example.ch (stale) since 12:03 UTC, looks again at 12:08; late from 13:03; \
+            "waits for ns3.example.ch (stale) since 12:03 UTC, checks again at 12:08; late from 13:03; \
              the token lives until 2026-12-22 12:01"
         );
         let why = format!("{ASKED_AGAIN}5 minutes after the first time");
@@ -171,7 +171,7 @@ mod tests {
         let said = waiting("look", "", Lateness::Overdue).said(at("2026-11-24T09:00:00Z"));
         assert!(
             said.contains(
-                "since 2026-11-22 12:03 UTC, looks again now; overdue since 2026-11-23 12:03"
+                "since 2026-11-22 12:03 UTC, checks again now; overdue since 2026-11-23 12:03"
             ),
             "{said}"
         );

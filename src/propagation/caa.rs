@@ -209,7 +209,7 @@ impl Judge<'_> {
         };
         let Some(issuer) = Issuer::read(&property.value) else {
             note(format!(
-                "{} is malformed and lets nobody issue (RFC 8659, section 4.2)",
+                "{} is malformed and lets no CA issue (RFC 8659, section 4.2)",
                 shown(property)
             ));
             return Permission::Forbidden;
@@ -229,7 +229,7 @@ impl Judge<'_> {
             }
             _ => {
                 note(format!(
-                    "{} has several accounturi, so it lets nobody issue (RFC 8657, section 3)",
+                    "{} has several accounturi, so it lets no CA issue (RFC 8657, section 3)",
                     shown(property)
                 ));
                 Permission::Forbidden

@@ -80,7 +80,7 @@ impl fmt::Display for Unsigned {
         match self {
             Self::NotSigned => f.write_str("it has no DS record, so it is not signed"),
             Self::Stray => f.write_str(
-                "it is signed, but its parent has no DS record for it, so nobody validates it",
+                "it is signed, but its parent has no DS record for it, so no resolver validates it",
             ),
             Self::Unsupported(what) => {
                 write!(

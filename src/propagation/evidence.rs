@@ -152,7 +152,7 @@ fn value_in(reply: &Message, owner: &Name, value: &str) -> (Answer, String) {
         return (
             Answer::NoMatch,
             format!(
-                "CNAME to {}: no TXT value can stand beside a CNAME",
+                "CNAME to {}: no TXT value can be beside a CNAME",
                 text(target)
             ),
         );

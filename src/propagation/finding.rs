@@ -50,7 +50,7 @@ fn name(seen: &Examination, found: &mut Vec<Finding>) {
     let domain = &seen.domain;
     if seen.public_suffix {
         let text = format!(
-            "{domain} is a public suffix: nobody can prove control of it (CA/B Forum BR 3.2.2.6)"
+            "{domain} is a public suffix: no customer can prove control of it (CA/B Forum BR 3.2.2.6)"
         );
         found.push(
             Finding::new(Code::PublicSuffix, Severity::Blocks, text)
@@ -66,7 +66,7 @@ fn name(seen: &Examination, found: &mut Vec<Finding>) {
             "Check the spelling, and at the registrar whether the domain is registered, paid for and has name servers."
         }
         Code::ReferralLoop => {
-            "Give at least one name server glue, or a name in a zone that does not hang on this one."
+            "Give at least one name server glue, or a name in a zone that does not depend on this one."
         }
         Code::Port53Redirected => {
             "Use another network, or set propagation.mode = \"resolvers\" with resolvers over TLS or HTTPS."
@@ -103,7 +103,7 @@ fn delegation(seen: &Examination, found: &mut Vec<Finding>) {
                     others: &std::collections::BTreeSet<String>| {
             let only: Vec<_> = these.difference(others).map(String::as_str).collect();
             if only.is_empty() {
-                "nobody more".to_owned()
+                "no more".to_owned()
             } else {
                 only.join(", ")
             }
@@ -309,7 +309,7 @@ fn caches(seen: &Examination, found: &mut Vec<Finding>) {
         seen.caches.horizon.filter(later),
     ) {
         let text = format!(
-            "resolvers that looked before the value came may answer without it until {}",
+            "resolvers that asked before the value came may answer without it until {}",
             horizon.strftime("%Y-%m-%d %H:%M UTC")
         );
         found.push(

@@ -158,7 +158,7 @@ pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     let any = |wanted| second.iter().any(|server| server.answer == wanted);
     let cause = if any(Answer::NoMatch) {
         format!(
-            "anycast: asked again, {}; behind such an address stand several servers, and not all have the value yet",
+            "anycast: asked again, {}; there are several servers behind such an address, and not all have the value yet",
             first_of(&second, Answer::NoMatch)
         )
     } else if any(Answer::CutOff) {
@@ -241,7 +241,7 @@ pub fn refuse(verdict: Verdict, fault: &Fault) -> Verdict {
 pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Verdict {
     if let Some(moment) = left_until(delay, published_for, now) {
         let cause = format!(
-            "waits until {moment}, {} s after the value was written, and asks nobody",
+            "waits until {moment}, {} s after the value was written, and asks no server",
             delay.as_secs()
         );
         return Verdict::new(GateMode::Delay, false, cause);
@@ -288,7 +288,7 @@ pub fn trust_provider(
             format!("the provider says that its name servers have the value; waits until {moment} to be on the safe side"),
         ),
         (InSync::Yes, None) => {
-            (true, "the provider says that its name servers have the value; nobody else was asked".to_owned())
+            (true, "the provider says that its name servers have the value; no name server was asked".to_owned())
         }
     };
     Verdict::new(GateMode::Provider, go, cause)
@@ -493,7 +493,7 @@ mod tests {
             (InSync::Untold, 999, false, "cannot tell"),
             (InSync::No, 999, false, "not all of its name servers"),
             (InSync::Yes, 0, false, "until 1970-01-01 00:01 UTC"),
-            (InSync::Yes, 60, true, "nobody else was asked"),
+            (InSync::Yes, 60, true, "no name server was asked"),
             (
                 InSync::Unnamed,
                 599,

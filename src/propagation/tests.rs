@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
+    reason = "a test that cannot continue says so by panicking"
 )]
 
 use std::time::Instant;
@@ -490,7 +490,7 @@ async fn a_name_server_without_glue_is_found_by_the_same_walk() {
         .await;
     assert!(
         lab.questions() - first <= first - 2,
-        "the second look does not ask the root again"
+        "the second check does not ask the root again"
     );
 }
 
@@ -657,11 +657,11 @@ async fn hostile_delegations_end_in_bounded_time_and_questions() {
             ],
         ),
         (
-            "64 servers that hang on one another",
+            "64 servers that depend on one another",
             vec![root(), hanging()],
         ),
         (
-            "two servers that hang on one another",
+            "two servers that depend on one another",
             vec![
                 root(),
                 serve(
@@ -714,7 +714,7 @@ async fn sixty_four_name_servers_are_too_many_to_ask_and_that_is_said() {
         verdict
             .warnings
             .iter()
-            .any(|w| w.contains("lists 64 name servers; 32 were looked at")),
+            .any(|w| w.contains("lists 64 name servers; 32 were asked")),
         "{:?}",
         verdict.warnings
     );

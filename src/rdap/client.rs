@@ -131,7 +131,7 @@ fn target(from: &Url, answer: &Response) -> Result<Url, String> {
     let location = location.ok_or("a redirect without an address")?;
     let to = from
         .join(location)
-        .map_err(|_| "a redirect to what is no URL")?;
+        .map_err(|_| "a redirect to what is not a URL")?;
     if to.scheme() != from.scheme() || !to.has_host() {
         return Err("a redirect away from HTTPS, which is not followed".to_owned());
     }
@@ -147,7 +147,7 @@ async fn read(name: &str, mut answer: Response) -> Result<Asked, String> {
         }
         body.extend_from_slice(&chunk);
     }
-    let answer = json::read(&body).map_err(|_| "the answer is no JSON")?;
+    let answer = json::read(&body).map_err(|_| "the answer is not JSON")?;
     Ok(match end(name, &answer)? {
         Some(at) => Asked::Ends(at),
         None => Asked::NoEnd,

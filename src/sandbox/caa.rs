@@ -219,7 +219,7 @@ fn authorises(value: &[u8], subject: Subject, rules: &Rules<'_>) -> Result<(), S
     let issuer = value.issuer.to_ascii_lowercase();
     if !rules.names.contains(&issuer) {
         return Err(match issuer.is_empty() {
-            true => "nobody may issue".to_owned(),
+            true => "no CA may issue".to_owned(),
             false => format!("only {issuer} may issue"),
         });
     }

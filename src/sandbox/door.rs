@@ -240,7 +240,7 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Wrong> {
 pub(super) fn duration(text: &str) -> Result<SignedDuration, Wrong> {
     let span: Span = text
         .parse()
-        .map_err(|error| Wrong::invalid(format!("`{text}` is no time span: {error}")))?;
+        .map_err(|error| Wrong::invalid(format!("`{text}` is not a time span: {error}")))?;
     span.to_duration(SpanRelativeTo::days_are_24_hours())
         .map_err(Wrong::invalid)
 }

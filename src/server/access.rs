@@ -87,7 +87,7 @@ pub enum Denied {
     #[error("the token is not one of [[server.token]]")]
     Wrong,
     /// The header holds something else, or several.
-    #[error("the header `Authorization` must stand once and hold `Bearer` and a token")]
+    #[error("the header `Authorization` must occur once and hold `Bearer` and a token")]
     Malformed,
     /// The token is right and good for something else.
     #[error("the token has the role `{has}`; this needs `{needed}`")]

@@ -91,7 +91,7 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
         .obstacle()
         .map(|obstacle| obstacle.to_string());
     let why = if health.shared.draining.is_cancelled() {
-        "it is ending: what is under way is finished, nothing new is begun"
+        "it is ending: what is under way is finished, nothing new is started"
     } else if let Some(obstacle) = &obstacle {
         obstacle
     } else if !health.store_answers().await {

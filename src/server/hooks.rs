@@ -128,7 +128,7 @@ enum Refusal {
     Reused,
     #[error("more than {BURST} hooks at once, or {RATE} in a second: name several zones in one")]
     TooMany(Duration),
-    #[error("nothing was looked at yet; send it again")]
+    #[error("nothing was read yet; send it again")]
     Unavailable(Option<StoreError>),
     #[error("the store did not answer in time; send it again")]
     Slow,

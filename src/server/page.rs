@@ -150,7 +150,7 @@ impl Pages {
         self.trouble(
             StatusCode::SERVICE_UNAVAILABLE,
             "The store cannot be read now",
-            "The overview and the list still show the last picture. The log says what the database said.",
+            "The overview and the list still show the last snapshot. The log says what the database said.",
         )
     }
 

@@ -200,7 +200,7 @@ impl Scheduler {
         if error.is_some_and(|error| error.is_panic()) {
             *faults += 1;
             self.shared.metrics.event("panic");
-            tracing::error!(?part, "ended by a fault of the program; goes on");
+            tracing::error!(?part, "ended by a fault of the program; continues");
         }
         match part {
             Part::Lane(lane) => {

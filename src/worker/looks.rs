@@ -286,7 +286,7 @@ mod tests {
         assert!(!looks.hear(&target.key, Some(stored), false, false, now));
         assert!(
             looks.hear(&target.key, Some(stored), false, true, now),
-            "a domain that came after the look"
+            "a domain that came after the listing"
         );
     }
 
@@ -330,7 +330,7 @@ mod tests {
             drop(ordered);
             assert!(
                 looks.begin([&target].into_iter(), now).is_none(),
-                "the one under way was that look"
+                "the one under way was that listing"
             );
             looks.order(&target.key, now);
             assert_eq!(looks.next([&target].into_iter()), Some(now));

@@ -82,7 +82,7 @@ pub(in crate::worker) async fn written_at(
         return Ok(owner);
     }
     lookout.target(&owner).await.map_err(|error| {
-        let text = format!("where {owner} leads cannot be told: {error}");
+        let text = format!("where {owner} leads is not known: {error}");
         ProviderError::new(ErrorKind::Unavailable, text)
     })
 }
@@ -108,7 +108,7 @@ async fn named_for<'a>(
         return Ok(named);
     }
     let live = lookout.live_zone(owner).await.map_err(|error| {
-        let text = format!("which zone holds {owner} cannot be told: {error}");
+        let text = format!("which zone holds {owner} is not known: {error}");
         ProviderError::new(ErrorKind::Unavailable, text)
     })?;
     let is_of_domain = match live {

@@ -78,12 +78,12 @@ pub fn choose(
         ),
         ([_], _) => (
             ErrorKind::Unavailable,
-            "who writes its live zone cannot be told before all providers answer",
+            "who writes its live zone is not known before all providers answer",
         ),
         (_, _) => (ErrorKind::Settings, "several providers could write it"),
     };
     let text = format!("{shown}: {word}: {listed}{live}{silent}");
-    let named = "name the one with `provider = \"…\"` at the domain, or mend the delegation; `prevalidate providers` lists them";
+    let named = "name the one with `provider = \"…\"` at the domain, or repair the delegation; `prevalidate providers` lists them";
     // An alias may lead into a zone that its provider does not find by itself.
     let hint = match zone.filter(|_| fitting.is_empty()) {
         Some(zone) => format!(
@@ -204,7 +204,7 @@ pub async fn route_record(
         None
     } else {
         lookout.live_zone(owner).await.map_err(|error| {
-            let text = format!("which provider writes {shown} cannot be told: {error}");
+            let text = format!("which provider writes {shown} is not known: {error}");
             ProviderError::new(ErrorKind::Unavailable, text)
                 .with_hint("name it with `provider = \"…\"` at the domain")
         })?

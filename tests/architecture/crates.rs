@@ -21,7 +21,7 @@ const KIT_TOP: [&str; 2] = ["http", "lib"];
 const PROVIDERS: [&[&str]; 5] = [
     &["record"],
     &["presentation", "provider", "recent"],
-    &["difference", "kind", "wish"],
+    &["difference", "kind", "queues", "wish"],
     &["records"],
     &[ADAPTER],
 ];
@@ -53,7 +53,7 @@ fn check_layers(folder: &str, layers: &[&[&str]], top: &[&str], adapter: impl Fn
     let mut breaches = Vec::new();
     for source in all.iter().filter(|source| !source.is_test) {
         let Some(own) = layer(source.house()) else {
-            breaches.push(format!("{}: stands in no layer", source.path));
+            breaches.push(format!("{}: is in no layer", source.path));
             continue;
         };
         for path in Seen::of(source, false).paths {

@@ -73,7 +73,7 @@ fn measure(name: &str, lab: &Lab) -> Vec<Row> {
             .arg(lab.folder.path().join("prevalidate.toml"));
         let mut daemon = Daemon::start(command);
         daemon.hears(&format!("{DOMAINS} domains: {DOMAINS} valid"));
-        let case = format!("{name}: the daemon's {night}, to the picture of {DOMAINS}");
+        let case = format!("{name}: the daemon's {night}, to the snapshot of {DOMAINS}");
         rows.push(Row::below(
             &case,
             begun.elapsed(),

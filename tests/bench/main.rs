@@ -9,7 +9,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
-    reason = "a benchmark prints, and one that cannot go on says so"
+    reason = "a benchmark prints, and one that cannot continue says so"
 )]
 
 #[path = "../support/mod.rs"]

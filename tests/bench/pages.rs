@@ -71,7 +71,7 @@ fn measure(name: &str, url: &str) -> Vec<Row> {
     let address = said.next().unwrap();
     let mut rows = vec![
         Row::below(
-            &format!("{name}: a picture of 100,000 domains"),
+            &format!("{name}: a snapshot of 100,000 domains"),
             pictures[0],
             Duration::from_secs(2),
         ),

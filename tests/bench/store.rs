@@ -75,13 +75,13 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let (first, again, shifted) = (look(0, true), look(0, false), look(1, false));
     let began = Instant::now();
     store.record_look(CLIENT, &first, at(0)).await.unwrap();
-    told("  the first look", began, 20_000);
+    told("  the first listing", began, 20_000);
     let began = Instant::now();
     store.record_look(CLIENT, &again, at(1)).await.unwrap();
-    told("  a look that changes nothing", began, 2_000);
+    told("  a listing that changes nothing", began, 2_000);
     let began = Instant::now();
     store.record_look(CLIENT, &shifted, at(2)).await.unwrap();
-    told("  a look that moves every due moment", began, 20_000);
+    told("  a listing that moves every due moment", began, 20_000);
 
     let began = Instant::now();
     store.next_due(None, &[]).await.unwrap().unwrap();

@@ -132,9 +132,9 @@ async fn a_ca_file_with_a_broken_certificate_says_which_one_and_a_dead_proxy_is_
     for (text, words) in [
         (
             format!("{good}{broken}"),
-            "is damaged: it is no certificate",
+            "is damaged: it is not a certificate",
         ),
-        (String::new(), "holds no certificates in PEM form"),
+        (String::new(), "has no certificates in PEM form"),
     ] {
         let file = folder.path().join("bad.pem");
         std::fs::write(&file, text).unwrap();

@@ -19,17 +19,17 @@ fn the_configuration_of_a_folder_that_others_may_write_is_not_read() {
         (
             bench.path(""),
             0o777,
-            "others may write the folder (mode 0777)",
+            "other users may write the folder (mode 0777)",
         ),
         (
             bench.path(""),
             0o1777,
-            "others may write the folder (mode 1777)",
+            "other users may write the folder (mode 1777)",
         ),
         (
             bench.path("prevalidate.toml"),
             0o646,
-            "others may write the file (mode 0646)",
+            "other users may write the file (mode 0646)",
         ),
     ] {
         set_mode(&path, mode);
@@ -216,7 +216,7 @@ fn a_plan_of_windows_with_a_mark_in_front_is_read_and_a_strange_line_ends_the_ch
     bench
         .run_with(&zone, "@ TXT x\n@ 60 TEXT y\n")
         .ends(2)
-        .says("line 2: `TEXT` is no type");
+        .says("line 2: `TEXT` is not a type");
     bench
         .run_with(&zone, "<html>")
         .ends(2)

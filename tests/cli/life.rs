@@ -125,7 +125,7 @@ async fn a_run_makes_all_domains_valid_and_a_reset_and_a_hook_renew_one() {
         lab.run(&["hook", "--zone", "test", "--wait", "5s"])
             .await
             .ends(0)
-            .says("looks after one.test, two.test");
+            .says("checks one.test, two.test");
     }
     assert_eq!(lab.sandbox.ca.count(Call::Validate), before);
 
@@ -161,7 +161,7 @@ async fn a_domain_that_was_removed_is_deleted_at_the_ca_only_by_order() {
     lab.run(&["remove", "one.test", "--at-ca", "--yes"])
         .await
         .ends(2)
-        .says("stands in the configuration");
+        .says("is in the configuration");
     lab.run(&["remove", "two.test", "--yes"])
         .await
         .ends(2)

@@ -80,7 +80,7 @@ async fn a_hook_with_a_bad_name_looks_after_the_others_and_says_so_in_its_status
     lab.run(&hook)
         .await
         .ends(1)
-        .says("looks after one.test")
+        .says("checks one.test")
         .says("bad..name");
     let json = [&hook[..], &["-o", "json"]].concat();
     let said = lab.run(&json).await.ends(1).json();

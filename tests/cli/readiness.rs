@@ -86,7 +86,7 @@ async fn readiness_tells_the_sinks_once_and_what_is_over_and_run_says_nothing_of
     assert_eq!(
         titles(),
         Vec::<String>::new(),
-        "without --notify nobody is told"
+        "without --notify no message is sent"
     );
     lab.run(&["readiness", "--notify"]).await.ends(4);
     assert_eq!(titles(), ["1 domain is not ready"]);
@@ -140,9 +140,9 @@ async fn diagnose_looks_for_a_record_of_another_name_and_type() {
     for (args, words) in [
         (
             &["--owner", "_x.two.test", "--value", "x"][..],
-            "does not lie in one.test",
+            "is not in one.test",
         ),
-        (&["--owner", "a b", "--cname", ""][..], "is no DNS name"),
+        (&["--owner", "a b", "--cname", ""][..], "is not a DNS name"),
         (&["--cname", "a.ca.example"][..], "--owner"),
     ] {
         lab.run(&[&["diagnose", "one.test"], args].concat())

@@ -55,5 +55,5 @@ fn a_secret_that_others_may_replace_is_told_by_config_check() {
     bench
         .run(&["config", "check"])
         .ends(2)
-        .says("anybody may write in the folder");
+        .says("any user may write in the folder");
 }

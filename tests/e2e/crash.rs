@@ -72,7 +72,7 @@ mod armed {
         assert_eq!(
             stands,
             VALUE_STANDS.contains(&point),
-            "the value stands in DNS at {point}"
+            "the value is in DNS at {point}"
         );
         assert_eq!(
             world.ca.domain(domain).is_none(),

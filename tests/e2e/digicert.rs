@@ -132,7 +132,7 @@ fn ten_common_domains_are_valid_at_three_cas_after_one_run_on_bind() {
     let mut zones: Vec<Zone> = (1..=9)
         .map(|n| Zone::new(&format!("z{n}.test"), SPF))
         .collect();
-    let others = format!("{SPF}\n_dnsauth 300 TXT \"somebody else's\"");
+    let others = format!("{SPF}\n_dnsauth 300 TXT \"another writer's\"");
     zones.push(Zone::new("xn--dj-kia8a.vu.test", &others));
     let server = NameServer::bind(&zones, &Keys::of(&["prevalidate"]));
     let apexes: Vec<&str> = zones.iter().map(|zone| zone.apex.as_str()).collect();
@@ -231,7 +231,7 @@ fn early_renewal(more: &str, owner: &str, kind: &str) {
 
     assert!(
         site.world.wait_for(site.cc.look_now(name)),
-        "the record is where DigiCert looks"
+        "the record is where DigiCert checks"
     );
     let again = ["run", "--domain", name, "--wait", "30s"];
     site.world.run(&setup, &again).exits(0);

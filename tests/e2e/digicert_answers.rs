@@ -242,7 +242,7 @@ fn a_value_with_quotes_is_published_as_it_is_and_refused_as_a_cname() {
     site.cc.change(|behaviour| behaviour.hostile_values = true);
     let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-    ran.says(&["no DNS name"]);
+    ran.says(&["not a DNS name"]);
     assert_eq!(server.serial(name), 1, "never published");
 }
 

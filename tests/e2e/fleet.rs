@@ -111,7 +111,7 @@ fn a_store_moves_from_a_file_to_postgresql_and_the_nights_go_on() {
     world
         .run(&moved, &["status"])
         .exits(1)
-        .says(&["nobody has asked the CA yet"]);
+        .says(&["the CA has not been asked yet"]);
     let copied = copy(&[])
         .exits(0)
         .says(&["read it back: it is the same"])

@@ -136,7 +136,7 @@ fn a_storm_of_hooks_makes_each_domain_be_tried_once_and_the_last_hint_is_not_los
     );
     let (daemon, sender) = start(world.command(&setup, &["serve", "-vvv"]));
     let runtime = Runtime::new().unwrap();
-    until(&daemon, "what the pipeline has to write", || {
+    until(&daemon, "what the pipeline must write", || {
         let printed = world.run(&setup, &["records", "--output", "json"]).json();
         (printed["must_stand"].as_array().unwrap().len() == domains.len()).then_some(())
     });

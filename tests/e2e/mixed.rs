@@ -53,9 +53,7 @@ fn domains_at_three_providers_are_valid_after_one_run_and_nobody_said_which_is_w
     if namespace::is_inside() {
         run();
     } else {
-        namespace::rerun(
-            "e2e::mixed::domains_at_three_providers_are_valid_after_one_run_and_nobody_said_which_is_whose",
-        );
+        namespace::rerun("e2e::mixed::domains_at_three_providers_are_valid_after_one_run_and_nobody_said_which_is_whose");
     }
 }
 

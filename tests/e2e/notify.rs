@@ -101,7 +101,7 @@ fn what_others_changed_beside_our_value_is_noticed_and_told() {
         .exits(0);
     assert_eq!(
         heard(&path),
-        ["1 name where others changed their TXT values"],
+        ["1 name where foreign TXT values changed"],
         "{}",
         ran.said()
     );

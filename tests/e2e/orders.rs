@@ -144,7 +144,7 @@ fn who_may_operate_orders_a_look_and_a_try_and_nobody_else_does() {
             .count()
     };
     let before = (lists(), world.ca.log().len());
-    assert_eq!(before.0, 1, "one look, and the next in six hours");
+    assert_eq!(before.0, 1, "one listing, and the next in six hours");
 
     let (reader, reader_word) = browser.sign_in(READ);
     let (operator, word) = browser.sign_in(OPERATE);
@@ -200,7 +200,7 @@ fn who_may_operate_orders_a_look_and_a_try_and_nobody_else_does() {
     assert_eq!(
         (lists(), world.ca.log().len()),
         before,
-        "nothing came of any of it"
+        "none of it had an effect"
     );
 
     let page = browser.post(look, &operator, &[("word", &word), ("client", &client)]);
@@ -214,7 +214,7 @@ fn who_may_operate_orders_a_look_and_a_try_and_nobody_else_does() {
             .text
             .contains("The CA is asked now")
     );
-    daemon.says(&["a look was ordered", "anna"]);
+    daemon.says(&["a listing was ordered", "anna"]);
     wait(&daemon, "the look", || lists() == 2);
 
     // It is repaired, and only the person who did it knows.
@@ -300,7 +300,7 @@ fn a_reload_that_would_open_what_other_machines_hear_is_refused() {
     ] {
         world.write_config(&with(&section));
         daemon.signal("-HUP");
-        daemon.says(&["server.listen", "started anew"]);
+        daemon.says(&["server.listen", "started again"]);
         daemon.says(&["not reloaded"]);
         let page = by_tls.get("/api/v1/overview", "");
         assert_eq!(page.status, 401, "{open}: {}", page.text);

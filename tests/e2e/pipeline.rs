@@ -55,7 +55,7 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     world
         .run(&setup, &["run", "--wait", "0s"])
         .exits(4)
-        .says(&["for others to write", "a.test TXT"]);
+        .says(&["for the zone's own writer to write", "a.test TXT"]);
     assert_eq!(
         ["a.test", "b.test"].map(|zone| server.axfr(zone)),
         before,
@@ -69,7 +69,7 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     let lines = world
         .run(&setup, &["records", "--zone", "a.test"])
         .exits(0)
-        .says(&["; zone a.test: must stand"])
+        .says(&["; zone a.test: must exist"])
         .stdout;
     assert!(
         !lines.contains("b.test") && lines.contains("a.test. 3600 IN TXT \"swiss-pki="),
@@ -152,14 +152,14 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
     world
         .run(&setup, &["run", "--wait", "30s"])
         .exits(0)
-        .says(&["2 valid", "for others"]);
+        .says(&["2 valid", "for the zone's own writer"]);
 
     // It may go, and a plan that still has it is told so, without being refused.
     let stale = plan(&world, &server, "a.test", "");
     world
         .run(&setup, &["records", "--check", &stale])
         .exits(0)
-        .says(&["is done with and may go"]);
+        .says(&["is no longer needed and may go"]);
     let records = world
         .run(&setup, &["records", "--output", "json"])
         .exits(0)
@@ -195,7 +195,7 @@ fn no_waiting_time_stands_for_a_value_that_nobody_has_written() {
     let ran = world
         .run(&setup, &["run", "--wait", "4s"])
         .exits(4)
-        .says(&["for others to write"]);
+        .says(&["for the zone's own writer to write"]);
     assert_eq!(world.ca.count(Call::Validate), 0, "{}", ran.said());
     deploy(
         &server,

@@ -19,7 +19,7 @@ fn waiting(server: &NameServer, name: &str) -> (Site, Setup) {
     site.world
         .run(&setup, &["run", "--wait", "0s"])
         .exits(4)
-        .says(&["for others to write", "CNAME"]);
+        .says(&["for the zone's own writer to write", "CNAME"]);
     (site, setup)
 }
 

@@ -36,10 +36,7 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
             .iter()
             .any(|record| record.contains(&token))
     };
-    assert!(
-        stands(),
-        "the value was published and nobody has looked yet"
-    );
+    assert!(stands(), "the value was published and not checked yet");
     let proven = world.ca.domain("valid.test").unwrap();
     for file in ["prevalidate.db", "prevalidate.db-wal", "prevalidate.db-shm"] {
         let _ = std::fs::remove_file(world.path(file));
@@ -59,7 +56,7 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
     assert_eq!(
         world.calls_about("waiting.test"),
         [Call::Validate],
-        "it went on with the token that the CA has"
+        "it continued with the token that the CA has"
     );
     assert_eq!(server.axfr("valid.test"), before);
     // It is no longer known who wrote it, so it is not removed; a person is told where it is.

@@ -105,7 +105,7 @@ fn where_a_reset_costs_the_proof_a_canary_goes_first_and_then_never_more_than_tw
     assert_eq!(
         world.ca.count(Call::Get),
         30,
-        "whoever waits for a turn costs the CA nothing"
+        "a worker that waits for a turn costs the CA nothing"
     );
     assert_eq!(server.axfr("risk.test"), before);
 }

@@ -425,6 +425,6 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only(
     assert_eq!(
         contents(),
         before,
-        "nothing is written where nobody follows"
+        "nothing is written where it is not followed"
     );
 }

@@ -49,7 +49,7 @@ fn a_record_outside_the_domain_is_refused_and_never_published() {
         site.scm.change(|behaviour| behaviour.owner_outside = true);
         let ran = site.world.run(&setup, &["run", "--wait", "5s"]);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-        ran.says(&["does not lie in a.test"]);
+        ran.says(&["is not in a.test"]);
         assert_eq!(server.axfr(name), before);
     }
 }

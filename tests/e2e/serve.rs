@@ -124,7 +124,7 @@ fn twenty_domains_become_valid_without_cron_and_the_service_manager_knows() {
         .count();
     assert_eq!(
         lists, 3,
-        "one look of the daemon in six hours, one of the run, one of the hook"
+        "one listing of the daemon in six hours, one of the run, one of the hook"
     );
 }
 
@@ -443,7 +443,7 @@ fn a_fault_of_the_program_is_survived_and_shows_nothing_of_what_was_at_hand() {
     command.env("PREVALIDATE_PANIC", "publish-intended");
     let mut daemon = Daemon::start(command);
     daemon.says(&["a fault of the program", "crashpoint.rs"]);
-    daemon.says(&["goes on"]);
+    daemon.says(&["continues"]);
     daemon.says_times(2, &["removed"]);
     let (_, said) = daemon.stop();
     assert!(!said.contains("at hand"), "{said}");

@@ -118,7 +118,7 @@ fn a_provider_taken_out_while_a_value_stands_is_a_failure_that_names_record_and_
     assert_eq!(
         ran.status.code(),
         Some(4),
-        "a record that nobody can remove is no success: {}",
+        "a record that cannot be removed is no success: {}",
         ran.said()
     );
     ran.says(&[

@@ -207,7 +207,11 @@ fn no_configuration_with_a_client_that_does_not_exist_takes_the_domains_of_a_dae
     ] {
         world.run(&wrong, looks);
     }
-    assert_eq!(dump(), before, "nothing that others act on was written");
+    assert_eq!(
+        dump(),
+        before,
+        "nothing that other machines act on was written"
+    );
     let said = world.run(&wrong, &["run", "--wait", "1s"]).exits(5).said();
     assert!(said.contains("at another client"), "{said}");
     assert_eq!(dump().0, before.0, "the inventory stays");

@@ -58,7 +58,7 @@ fn share(count: usize) {
     assert_eq!(
         fleet.performed(Call::List),
         1,
-        "a look is for all: {:?}",
+        "a listing is for all: {:?}",
         fleet.world.ca.log()
     );
     let shares = fleet.shares();

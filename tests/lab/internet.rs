@@ -197,7 +197,7 @@ fn file(
     directory: &Path,
 ) -> String {
     let text = match copy {
-        Copy::Broken => return "this is no zone file\n".to_owned(),
+        Copy::Broken => return "this is not a zone file\n".to_owned(),
         Copy::Transferred => return String::new(),
         _ => text(zone, copy, cases, zones, keys),
     };

@@ -36,7 +36,7 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     let diagnosed = begun.elapsed();
     let looks = looks(lab).await;
     println!(
-        "{} topologies: the gate took {judged:.1?} for two looks at each, `diagnose` {:.1?}, the CA {:.1?}\n",
+        "{} topologies: the gate took {judged:.1?} for two checks at each, `diagnose` {:.1?}, the CA {:.1?}\n",
         lab.cases.len(),
         diagnosed - judged,
         begun.elapsed() - diagnosed

@@ -217,7 +217,7 @@ impl Lab {
                 words,
             };
         }
-        unreachable!("the last look decides")
+        unreachable!("the last check decides")
     }
 }
 

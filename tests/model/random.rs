@@ -57,7 +57,7 @@ async fn random_histories_of_two_workers_keep_the_invariants() {
         "another TTL",
         "unwanted",
         "deleted at the CA",
-        "begun anew in the portal",
+        "begun again in the portal",
         "needed at another client",
         "waited for its turn",
     ] {
@@ -258,7 +258,7 @@ async fn meddle(world: &mut World, rng: &mut StdRng, hit: &mut impl FnMut(&'stat
         8 => {
             // A colleague begins the validation again: the random value that is there dies.
             one_of(world, rng).begin_anew(&domain);
-            hit("begun anew in the portal");
+            hit("begun again in the portal");
         }
         6 => {
             // A foreign writer gives all values at the name another TTL, ours among them.

@@ -111,7 +111,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     assert_eq!(
         waiting.len(),
         1,
-        "one story, however often it is looked: {waiting:?}"
+        "one story, however often it is checked: {waiting:?}"
     );
     for words in [
         "waits for ns2 (stale) since 02:00 UTC",
@@ -153,7 +153,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     let visible = told(&world, "visible").await;
     assert!(
         visible[0].contains("ns3 gave no answer"),
-        "what is tolerable is told all the same: {visible:?}"
+        "what is tolerable is reported all the same: {visible:?}"
     );
     world.is_clean().await;
 }
@@ -308,7 +308,7 @@ async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
     work(&mut world, SignedDuration::from_mins(30)).await;
     assert!(
         told(&world, "signed-well").await.is_empty(),
-        "who reaches nobody knows nothing of signatures"
+        "a check that reaches no server knows nothing of signatures"
     );
     assert!(attempt(&world).await.bogus.is_some());
     world.witness.lock().unwrap().deaf = false;
@@ -430,7 +430,7 @@ async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_t
     let seen = attempt(&world).await;
     assert!(
         seen.visible_at.is_none(),
-        "who cannot be asked has not said yes"
+        "a person who cannot be asked has not said yes"
     );
     assert!(
         seen.last_error
@@ -478,7 +478,7 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
     world.nights(250).await;
     assert!(
         !has_value(&world),
-        "the renewal is due, and nobody but a person takes the domain up"
+        "the renewal is due, and only a person takes the domain up"
     );
     let seen = attempt(&world).await;
     assert!(seen.withdrawn_at.is_some() && seen.hold.unwrap().reason.contains("withdrawn by hand"));

@@ -390,7 +390,7 @@ impl World {
             let cnames = self.cnames_below(domain);
             for (owner, target) in &cnames {
                 let ends_so = target.ends_with(TARGETS);
-                assert!(ends_so, "I1: a CNAME of others at {owner}: {target}");
+                assert!(ends_so, "I1: a foreign CNAME at {owner}: {target}");
                 assert!(
                     open.iter().any(|entry| entry.owner == *owner
                         && entry.kind == RecordType::Cname
@@ -412,7 +412,7 @@ impl World {
             foreign.sort();
             let mut expected = self.foreign[domain].clone();
             expected.sort();
-            assert_eq!(foreign, expected, "I1: the values of others at {owner}");
+            assert_eq!(foreign, expected, "I1: the foreign values at {owner}");
             if !foreign.is_empty() {
                 assert_eq!(
                     self.zones.ttl(owner),

@@ -258,7 +258,7 @@ fn an_address_inside_the_network_is_refused_however_it_is_written() {
         ))
         .unwrap_err();
         assert!(
-            !failure.is_open && failure.message.contains("is no public address"),
+            !failure.is_open && failure.message.contains("is not a public address"),
             "{host}: {failure:?}"
         );
         let failure = send(&webhook(
@@ -346,7 +346,7 @@ fn a_chat_gets_one_text_and_its_url_is_never_repeated() {
     let gone = port.address();
     let failure = send(&chat(&folder, &format!("http://{gone}/{path}"))).unwrap_err();
     assert!(!failure.message.contains("c4n4ry"), "{failure:?}");
-    let failure = send(&chat(&folder, "c4n4ry, which is no URL")).unwrap_err();
+    let failure = send(&chat(&folder, "c4n4ry, which is not a URL")).unwrap_err();
     assert!(!failure.message.contains("c4n4ry"), "{failure:?}");
 }
 

@@ -100,7 +100,7 @@ async fn without_signed_questions_nothing_is_written_into_a_view_that_is_not_rea
     assert_eq!(
         server.dig_with_key(APEX, "TXT"),
         before,
-        "and still it is taken away"
+        "and still it is removed"
     );
 }
 

@@ -77,7 +77,7 @@ impl Client {
         }
         if let Some(proxy) = way.proxy {
             let mut proxy = reqwest::Proxy::all(proxy.clone()).map_err(|_| {
-                "`proxy` is no URL of a proxy; write it as http://host:port".to_owned()
+                "`proxy` is not a URL of a proxy; write it as http://host:port".to_owned()
             })?;
             if let Some((user, password)) = way.proxy_login {
                 proxy = proxy.basic_auth(user, password.expose_secret());

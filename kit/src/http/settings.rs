@@ -155,7 +155,7 @@ fn read_proxy(text: &str) -> Result<Url, String> {
         .filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
     match url {
         Some(url) if url.username().is_empty() && url.password().is_none() => Ok(url),
-        Some(_) => Err("user name and password never stand in the configuration".into()),
+        Some(_) => Err("user name and password must not be in the configuration".into()),
         None => Err("expected a proxy like http://proxy.example.ch:3128".into()),
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8
     };
     trust::check_program(Path::new(program)).map_err(|cause| {
         let hint =
-            "whoever may change the program gets the secret; `chown root` and `chmod 755` it";
+            "a user who may change the program gets the secret; `chown root` and `chmod 755` it";
         (format!("is not asked for: {cause}"), Some(hint.to_owned()))
     })?;
     let deadline = Instant::now() + timeout;

@@ -192,7 +192,10 @@ fn a_file_of_another_user_and_one_in_a_folder_for_anybody_are_refused() {
     let key = scratch.file("key", CANARY.as_bytes(), 0o600);
     std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
     let error = read(&key).unwrap_err();
-    assert!(error.contains("anybody may write in the folder"), "{error}");
+    assert!(
+        error.contains("any user may write in the folder"),
+        "{error}"
+    );
     std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o700)).unwrap();
     // Only root can give a file away.
     if rustix::process::geteuid().is_root() {
@@ -238,7 +241,7 @@ fn a_program_that_anybody_may_change_is_asked_for_no_secret() {
     scratch.file("ask", b"#!/bin/sh\necho secret\n", 0o777);
     let ask = scratch.0.join("ask").display().to_string();
     let error = read(&command(&[&ask])).unwrap_err();
-    assert!(error.contains("anybody may change it"), "{error}");
+    assert!(error.contains("any user may change it"), "{error}");
 }
 
 #[test]
@@ -309,7 +312,7 @@ fn the_four_sources_are_read_and_everything_else_is_refused_without_echo() {
     assert!(
         SecretSource::read_json(&json!(CANARY))
             .unwrap_err()
-            .starts_with("a secret never stands in the conf")
+            .starts_with("a secret is never in the conf")
     );
 }
 

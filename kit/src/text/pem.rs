@@ -40,10 +40,10 @@ pub fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String
                 .to_owned()
         }
         Some(block) => format!(
-            "holds no certificates in PEM form, but {}",
+            "has no certificates in PEM form, but {}",
             with_article(block.label)
         ),
-        None => "holds no certificates in PEM form".to_owned(),
+        None => "has no certificates in PEM form".to_owned(),
     })
 }
 
@@ -147,7 +147,7 @@ fn der_of(block: &Block<'_>) -> Result<Vec<u8>, &'static str> {
     let length = match octets.as_slice() {
         [0x30, 0x82, a, b, ..] => 4 + usize::from(u16::from_be_bytes([*a, *b])),
         [0x30, 0x81, a, ..] => 3 + usize::from(*a),
-        _ => return Err("is damaged: it is no certificate"),
+        _ => return Err("is damaged: it is not a certificate"),
     };
     if octets.len() < length {
         return Err("is damaged: a part of it is missing");
@@ -232,7 +232,7 @@ mod tests {
             ),
             (
                 good.replacen("MII", "MIP", 1),
-                "it is no certificate".to_owned(),
+                "it is not a certificate".to_owned(),
             ),
             (block("PRIVATE KEY", 99), "but a PRIVATE KEY".to_owned()),
             (block("PKCS7", 300), "PKCS #7".to_owned()),

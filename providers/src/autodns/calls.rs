@@ -79,7 +79,7 @@ impl Api {
                 servers.join(", ")
             );
             return Err(ProviderError::new(ErrorKind::NoZone, text).with_hint(
-                "delete the copy that nobody uses, or use a user who sees one of them only",
+                "delete the copy that is not used, or use a user who sees one of them only",
             ));
         }
         let found = found.into_iter().next();

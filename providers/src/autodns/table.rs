@@ -123,7 +123,7 @@ impl Table for AutodnsTable {
         let pair = SecretString::from(STANDARD.encode(pair.as_bytes()));
         let basic = SecretString::from(format!("Basic {}", pair.expose_secret()));
         let mut basic = HeaderValue::from_str(basic.expose_secret())
-            .map_err(|_| refused("user and password cannot stand in a header".into()))?;
+            .map_err(|_| refused("user and password cannot be in a header".into()))?;
         basic.set_sensitive(true);
         let context = HeaderName::from_static("x-domainrobot-context");
         let auth = HeaderMap::from_iter([

@@ -219,7 +219,7 @@ impl RecordApi for Api {
             );
             return refused(
                 text,
-                "a value of a CA is much shorter: look where this one comes from",
+                "a value of a CA is much shorter: find out where this one comes from",
             );
         }
         let stands: usize = there
@@ -234,7 +234,7 @@ impl RecordApi for Api {
             );
             return refused(
                 text,
-                "remove TXT records of this name that nobody needs any more",
+                "remove TXT records of this name that are no longer needed",
             );
         }
         Ok(())

@@ -161,7 +161,7 @@ fn header_value(
     let mut value = HeaderValue::from_str(value.expose_secret()).map_err(|_| {
         ProviderError::new(
             ErrorKind::Settings,
-            format!("{key}: the secret from {source} cannot stand in a header"),
+            format!("{key}: the secret from {source} cannot be in a header"),
         )
     })?;
     value.set_sensitive(true);

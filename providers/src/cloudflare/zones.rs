@@ -183,7 +183,8 @@ impl Zones {
                     "`zone_id` {id} is the zone {}, and `zone` says {name}",
                     found.name
                 );
-                Err(ProviderError::new(ErrorKind::Settings, text).with_hint("mend one of the two"))
+                Err(ProviderError::new(ErrorKind::Settings, text)
+                    .with_hint("repair one of the two"))
             }
             _ => Ok(found),
         }
@@ -269,7 +270,7 @@ impl Zones {
             return Ok(());
         };
         let text = format!(
-            "the zone {} ({}) {what}: nobody would see a value there",
+            "the zone {} ({}) {what}: a value there would not be visible",
             zone.apex,
             zone.id.as_deref().unwrap_or_default()
         );

@@ -239,7 +239,7 @@ pub(super) async fn a_lost_answer_about_a_cname_is_found_out(subject: &dyn Subje
         Ok(receipt) => assert!(receipt.changed && receipt.after.has(&ours.data)),
         Err(error) => assert_eq!(error.kind, ErrorKind::Unknown, "{error}"),
     }
-    let again = make(&*provider, &ours).await.expect("it stands there");
+    let again = make(&*provider, &ours).await.expect("it is there");
     assert!(!again.changed, "{}", subject.name());
     assert!(unmake(&*provider, &ours).await.expect("ours goes").changed);
 }

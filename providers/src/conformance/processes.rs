@@ -95,7 +95,7 @@ pub async fn another_process() {
     std::io::stdin()
         .lock()
         .read_line(&mut String::new())
-        .expect("somebody says when");
+        .expect("a person says when");
     for round in 0..ROUNDS {
         let ours = value(&owner, &format!("swiss-pki={name}-{round}"));
         assert!(

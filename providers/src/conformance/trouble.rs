@@ -32,7 +32,7 @@ pub(super) async fn a_lost_answer_is_found_out_and_nothing_is_done_twice(subject
     let serial = subject.serial().await;
     assert!(
         !put(&*provider, &apex, "swiss-pki=lost").await.changed,
-        "{}: and stands there",
+        "{}: and is there",
         subject.name()
     );
     assert_eq!(

@@ -69,9 +69,8 @@ impl Exec {
             Ok(()) => {}
             Err(Failure::Refused(error)) => return Err(error),
             Err(Failure::Changed(what)) => {
-                let text = format!(
-                    "what stands at {owner} changed meanwhile; nothing was written ({what})"
-                );
+                let text =
+                    format!("what is at {owner} changed meanwhile; nothing was written ({what})");
                 return Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint("try again"));
             }
             Err(Failure::Open(error)) => {
@@ -94,7 +93,7 @@ impl Exec {
             }
         }
         let text = format!(
-            "{} says it changed the CNAME of {owner}, and looks do not show it",
+            "{} says it changed the CNAME of {owner}, and reads do not show it",
             self.settings.program.display()
         );
         Err(ProviderError::new(ErrorKind::Unavailable, text).after_loss(owner))
@@ -159,7 +158,7 @@ fn refuse(there: &TxtRrset) -> Result<(), ProviderError> {
     } else if let Some(target) = &there.cname {
         format!("a CNAME already, to {target}")
     } else if !there.records.is_empty() {
-        "a name with TXT records, and a CNAME stands beside nothing else".to_owned()
+        "a name with TXT records, and a CNAME allows no other record beside it".to_owned()
     } else {
         return Ok(());
     };

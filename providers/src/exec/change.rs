@@ -313,13 +313,13 @@ impl Exec {
             Err(Difference { ours: true, what }) if steps == 0 => {
                 let (program, name) = (self.settings.program.display(), &before.owner);
                 let text = format!(
-                    "{program} says it changed {name}, and a look at the same serial shows: {what}"
+                    "{program} says it changed {name}, and a read of the same serial shows: {what}"
                 );
                 return Err(ProviderError::new(ErrorKind::Unavailable, text).after_loss(name));
             }
             Err(Difference { what, .. }) => {
                 let (program, name) = (self.settings.program.display(), &before.owner);
-                let text = format!("{program} says it changed {name}, and a look shows: {what}");
+                let text = format!("{program} says it changed {name}, and a read shows: {what}");
                 return Err(ProviderError::new(ErrorKind::Damaged, text).with_hint(
                     "compare the zone with this message and put back by hand what is missing",
                 ));

@@ -50,7 +50,7 @@ fn read<T: Answer>(answer: &[u8]) -> Result<T, String> {
     match json::read(answer) {
         Ok(value) => T::of(value),
         Err(error) if answer.trim_ascii().is_empty() => Err(format!("it is empty ({error})")),
-        Err(error) => Err(format!("it is no JSON: {error}")),
+        Err(error) => Err(format!("it is not JSON: {error}")),
     }
 }
 

@@ -227,7 +227,7 @@ impl Name {
         }
         let unreadable = |what: String| {
             unreadable(&owner, &what)
-                .with_hint("records stand there as `dig +short` prints them, one text each")
+                .with_hint("records are there as `dig +short` prints them, one text each")
         };
         let zone = self.zone.as_deref().map(plain).unwrap_or_default();
         if zone.is_empty() || !is_within(&owner, &zone) {

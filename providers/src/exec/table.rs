@@ -75,7 +75,7 @@ impl Table for ExecTable {
     fn build(&self, _: &World) -> Result<Arc<dyn Provider>, ProviderError> {
         trust::check_program(&self.program).map_err(|why| {
             ProviderError::new(ErrorKind::Settings, format!("program: {why}"))
-                .with_hint("whoever may change the program may change the zones")
+                .with_hint("a user who may change the program may change the zones")
         })?;
         let environment = self.environment.iter().map(|(name, value)| {
             let value = match value {

@@ -136,7 +136,7 @@ impl<A: RecordApi> Records<A> {
         let error = errors.into_iter().flatten().next();
         let left = |why: &str| {
             let text = format!(
-                "a value for {} stands at {name} and could not be removed there: {why}",
+                "a value for {} is at {name} and could not be removed there: {why}",
                 open.wish.owner
             );
             ProviderError::new(ErrorKind::Damaged, text).with_hint(format!(

@@ -250,7 +250,7 @@ impl Open {
         let owner = &self.wish.owner;
         if self.conflicts > CONFLICTS {
             let text = format!(
-                "others change the {} records of {owner} at the same time, {CONFLICTS} times over",
+                "another writer changes the {} records of {owner} at the same time, {CONFLICTS} times over",
                 self.kind
             );
             return Err(ProviderError::new(ErrorKind::Unavailable, text));

@@ -124,7 +124,7 @@ impl View {
         let Some(bad) = self.unreadable.iter().find(|bad| bad.may_concern(owner)) else {
             return Ok(());
         };
-        let text = format!("the records of {owner} cannot be told: {}", bad.what);
+        let text = format!("the records of {owner} are not known: {}", bad.what);
         Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
             "nothing was changed, since this entry may be a record of the name; look for it in the provider's own pages",
         ))
@@ -145,13 +145,13 @@ impl View {
         };
         if there.kind == "CNAME" {
             let text = format!("{owner} is a CNAME already, to {}", there.value());
-            return refused(text, "remove it, if nobody needs it; it is never replaced");
+            return refused(text, "remove it, if it is not needed; it is never replaced");
         }
         let text = format!(
-            "{owner} has a {} record, and a CNAME stands beside nothing else",
+            "{owner} has a {} record, and a CNAME allows no other record beside it",
             there.kind
         );
-        refused(text, "remove what stands there, if nobody needs it")
+        refused(text, "remove what is there, if it is not needed")
     }
 
     /// Refuses a name at which a value would not be seen, or would take an answer away from another

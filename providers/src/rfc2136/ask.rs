@@ -163,7 +163,7 @@ impl Questions<'_> {
     fn failed(&self, name: &Name, record_type: RecordType, what: &str) -> ProviderError {
         let text = self.about(name, record_type, what);
         ProviderError::new(ErrorKind::Unavailable, text)
-            .with_hint("check that the server listens on TCP and that no firewall stands between")
+            .with_hint("check that the server listens on TCP and that no firewall is in between")
     }
 
     async fn ask_signed(

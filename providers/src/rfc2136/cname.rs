@@ -56,7 +56,7 @@ impl Visit<'_> {
         if there.is_none()
             && let Some(what) = alias_in(&reply, &name)
         {
-            let text = format!("{owner} lies below {what}, and a CNAME there would be invisible");
+            let text = format!("{owner} is below {what}, and a CNAME there would be invisible");
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
         let others = reply.authorities.iter().find(|record| {
@@ -217,7 +217,7 @@ fn another_target(owner: &str, there: &str) -> ProviderError {
 /// Something else is at the name.
 pub(super) fn beside_others(server: &str, owner: &str) -> ProviderError {
     let text = format!(
-        "{server} has other records at {owner}, and a CNAME can stand beside none (RFC 1034, \
+        "{server} has other records at {owner}, and a CNAME can be beside none (RFC 1034, \
          section 3.6.2); nothing was written"
     );
     ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(

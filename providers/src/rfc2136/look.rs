@@ -187,7 +187,7 @@ impl Visit<'_> {
             other => {
                 let said = match other {
                     Authority::Zone { apex: found, .. } => format!("it serves {found}"),
-                    Authority::Cut(found) => format!("it refers to others for {found}"),
+                    Authority::Cut(found) => format!("it refers to other servers for {found}"),
                     Authority::Nothing(code) => format!("it says {code:?}"),
                     Authority::Alias(what) => what,
                 };

@@ -51,7 +51,7 @@ pub(super) fn behind(server: &str, zone: &Zone, owner: &str, serial: u32) -> Pro
     let apex = &zone.apex;
     let text = format!(
         "{server} shows the zone {apex} with serial {serial}, and the zone that takes the updates \
-         has another state; what stands at {owner}, and with which TTL, is not known for certain, \
+         has another state; what is at {owner}, and with which TTL, is not known for certain, \
          and nothing was written"
     );
     ProviderError::new(ErrorKind::Unavailable, text).with_hint(

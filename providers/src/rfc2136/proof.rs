@@ -220,8 +220,8 @@ fn done(plan: &Plan, look: Look) -> Done {
 
 fn not_kept(server: &str, owner: &str) -> ProviderError {
     let text = format!(
-        "{server} accepted the change of {owner} (NOERROR) and did not keep it: what stands there \
-         is as it was, nothing is missing, and the new record does not stand there"
+        "{server} accepted the change of {owner} (NOERROR) and did not keep it: what is there \
+         is as it was, nothing is missing, and the new record is not there"
     );
     ProviderError::new(ErrorKind::Denied, text).with_hint(
         "a rule of the server drops the change without an error: a limit in its update policy \

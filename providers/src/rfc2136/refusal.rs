@@ -112,7 +112,7 @@ impl Request<'_> {
             {
                 error(
                     ErrorKind::Unsafe,
-                    format!("the server says {code:?}, and {values} TXT values stand there already"),
+                    format!("the server says {code:?}, and {values} TXT values are there already"),
                 )
                 .with_hint(format!(
                     "BIND keeps at most {BIND_RECORDS_PER_TYPE} records of one type at a name: remove \
@@ -141,7 +141,7 @@ impl Request<'_> {
             }
             Reply::Unsigned(ResponseCode::NoError) => error(
                 ErrorKind::Unknown,
-                "NOERROR without a signature: anybody between could have said it, so it proves nothing".into(),
+                "NOERROR without a signature: a machine in between could have said it, so it proves nothing".into(),
             )
             .with_hint("look for something between that strips TSIG (a proxy, a load balancer)"),
             Reply::Verified(code) | Reply::Unsigned(code) => {

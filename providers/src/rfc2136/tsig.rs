@@ -58,8 +58,8 @@ impl SignedRequest {
         let secret = key.secret.expose_secret().to_vec();
         let signer = TSigner::new(secret, key.algorithm.clone(), name, FUDGE_SECONDS)
             .map_err(|error| error.to_string())?;
-        let seconds = u64::try_from(now.as_second())
-            .map_err(|_| "the clock stands before 1970".to_owned())?;
+        let seconds =
+            u64::try_from(now.as_second()).map_err(|_| "the clock is before 1970".to_owned())?;
         message
             .finalize(&signer, seconds)
             .map_err(|error| error.to_string())?;

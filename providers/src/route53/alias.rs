@@ -29,7 +29,7 @@ impl Listing {
         let refused = |what: String| {
             let text = format!("{owner} in {}: {what}", zone.shown());
             Err(ProviderError::new(ErrorKind::Unsafe, text)
-                .with_hint("remove what stands there, if nobody needs it; it is never replaced"))
+                .with_hint("remove what is there, if it is not needed; it is never replaced"))
         };
         let sets = self.at(owner);
         let is_simple = |set: &&ResourceRecordSet| {
@@ -43,7 +43,7 @@ impl Listing {
         if let (Verb::Present(_), Some(other)) = (verb, other) {
             let kind = other.r#type.as_str();
             return refused(format!(
-                "it has a record of the type {kind}, and a CNAME stands beside nothing else"
+                "it has a record of the type {kind}, and a CNAME allows no other record beside it"
             ));
         }
         let mut rrset = self.nothing_at(zone, owner);

@@ -220,7 +220,7 @@ impl Call {
             _ if failure.is_throttling() => {
                 let waited = error(
                     ErrorKind::Unavailable,
-                    "others use up the account's limit; lower `rate`, or ask AWS for a higher one"
+                    "other programs use up the account's limit; lower `rate`, or ask AWS for a higher one"
                         .to_owned(),
                 );
                 ProviderError {

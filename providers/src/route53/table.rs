@@ -125,7 +125,7 @@ fn read_keys(reader: &mut Reader<'_>) -> Option<(SecretSource, SecretSource)> {
         (true, true) if has("profile") => {
             reader.fault(
                 "profile",
-                "the keys stand in the table already; keep `profile` or the keys, not both",
+                "the keys are in the table already; keep `profile` or the keys, not both",
             );
         }
         _ => {}

@@ -124,7 +124,7 @@ impl Route53 {
                 let zone = Known::of(&found.zone, found.name_servers);
                 if zone.is_private {
                     let text = format!(
-                        "the zone {} ({id}) is private: no CA can see what stands in it",
+                        "the zone {} ({id}) is private: no CA can see what is in it",
                         zone.apex
                     );
                     let hint = "set `zone_id` to the public zone of that name, or leave it out";
@@ -191,7 +191,7 @@ impl Route53 {
             .map(|zone| format!("{} with {}", zone.id, zone.name_servers.join(", ")))
             .collect();
         let text = format!(
-            "{} sees {} public zones of the name {apex}, which holds {owner}, and which of them is live cannot be told ({why}): {}",
+            "{} sees {} public zones of the name {apex}, which holds {owner}, and which of them is live is not known ({why}): {}",
             self.api.who(),
             zones.len(),
             zones.join("; ")

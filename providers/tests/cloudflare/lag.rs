@@ -77,7 +77,7 @@ async fn a_record_that_the_api_has_and_does_not_list_is_told_as_that() {
             && error
                 .message
                 .contains("exists already, and does not list it")
-            && !error.message.contains("others change"),
+            && !error.message.contains("another writer changes"),
         "{}",
         shown(&error)
     );

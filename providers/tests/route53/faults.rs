@@ -87,8 +87,7 @@ async fn the_last_value_goes_with_the_ttl_that_somebody_gave_it() {
 }
 
 #[tokio::test]
-async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_with_nothing_written()
- {
+async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_with_nothing_written() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     for number in 0..10 {
@@ -269,7 +268,7 @@ async fn a_zone_that_was_made_anew_is_found_under_its_new_id() {
     provider.inspect(APEX).await.unwrap();
     fake.remove_zone(ZONE);
     fake.zone("Z0ANEW", APEX, ACCOUNT);
-    let receipt = add(&*provider, APEX, "swiss-pki=anew").await.unwrap();
+    let receipt = add(&*provider, APEX, "swiss-pki=again").await.unwrap();
     assert_eq!(receipt.after.zone.id.as_deref(), Some("Z0ANEW"));
     // A zone made a moment ago is not missed for minutes either, once the list is no longer fresh;
     // one that is gone is not a zone.

@@ -386,7 +386,7 @@ impl DigiCert {
         let mut challenges = Vec::new();
         for domain in domains {
             let domain = DomainName::from_a_labels(domain)
-                .map_err(|_| refused(&format!("`{domain}` is no domain")))?;
+                .map_err(|_| refused(&format!("`{domain}` is not a domain")))?;
             let made =
                 record::challenge(&token, &domain, form, now).map_err(|why| refused(&why))?;
             challenges.extend(made);

@@ -46,7 +46,7 @@ pub(super) fn detail(text: &json::Read, form: &Form, now: Timestamp) -> Result<D
         format!("a domain{named} without an `id`: {}", excerpt())
     })?;
     let written = written.ok_or_else(|| format!("a domain without a `name`: {}", excerpt()))?;
-    let domain = name_of(written).ok_or_else(|| format!("`{}` is no domain", clean(written)))?;
+    let domain = name_of(written).ok_or_else(|| format!("`{}` is not a domain", clean(written)))?;
     if let Some(fault) = &text.fault {
         let fault = clean(fault);
         entry.doubts.push(format!(
@@ -390,6 +390,6 @@ mod tests {
             );
         }
         let (none, doubt) = target(json!({"token": "a\"b"}));
-        assert!(none.is_none() && doubt.unwrap().contains("no DNS name"));
+        assert!(none.is_none() && doubt.unwrap().contains("not a DNS name"));
     }
 }

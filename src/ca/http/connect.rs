@@ -13,7 +13,7 @@ use super::redact::clean;
 use crate::ca::{CaError, Failure};
 
 /// What a person can do where the CA's certificate is not trusted.
-const TRUST_HINT: &str = "If a TLS inspection stands between, or the CA has a root of its own, name \
+const TRUST_HINT: &str = "If a TLS inspection is in between, or the CA has a root of its own, name \
     that root in `ca_file`; else the system's roots count, or those of SSL_CERT_FILE.";
 
 /// Makes the client that `reach` describes.

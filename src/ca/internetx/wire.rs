@@ -151,7 +151,7 @@ fn record(line: &str) -> Result<Challenge, String> {
         kind = rest.next().unwrap_or_default();
     }
     let owner = owner.trim_end_matches('.').to_ascii_lowercase();
-    let domain = registrable(&owner).ok_or_else(|| wrong("lies in no domain"))?;
+    let domain = registrable(&owner).ok_or_else(|| wrong("is in no domain"))?;
     let data: Vec<&str> = rest.collect();
     let made = match kind.to_ascii_uppercase().as_str() {
         "TXT" if !data.is_empty() => KIND.txt(&domain, &owner, &data.concat(), Counts::Published),

@@ -77,7 +77,7 @@ impl Sectigo {
         if domain.is_requested || delegation.is_some_and(|(_, waits)| *waits) {
             let why = "its delegation waits for approval by an administrator above (REQUESTED)";
             return Err(self.http.error(Failure::Forbidden, &call, why).with_hint(
-                "In SCM, an administrator with `approveDomainDelegation` approves it; then this goes on by itself.",
+                "In SCM, an administrator with `approveDomainDelegation` approves it; then this continues by itself.",
             ));
         }
         self.status(name).await

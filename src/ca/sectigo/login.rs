@@ -243,7 +243,7 @@ impl State {
 fn who(headers: &mut HeaderMap, http: &Http, user: &str, customer: &str) -> Result<(), CaError> {
     let value = |text: &str| {
         HeaderValue::from_str(text)
-            .map_err(|_| settings(http, "`user` or `customer_uri` cannot stand in a header"))
+            .map_err(|_| settings(http, "`user` or `customer_uri` cannot be in a header"))
     };
     headers.insert(HeaderName::from_static("login"), value(user)?);
     headers.insert(HeaderName::from_static("customeruri"), value(customer)?);

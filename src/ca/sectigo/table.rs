@@ -178,7 +178,7 @@ fn connect(account: Account<'_>, clock: Arc<dyn Clock>) -> Result<Arc<dyn Valida
             Login::OAuth {
                 client_id: text("client_id"),
                 client_secret: reader("client_secret")?,
-                token_url: Url::parse(url).map_err(|_| refused("`token_url` is no URL"))?,
+                token_url: Url::parse(url).map_err(|_| refused("`token_url` is not a URL"))?,
             }
         }
         _ => Login::Password {

@@ -35,7 +35,7 @@ pub(super) fn row(text: &json::Read, now: Timestamp) -> Result<Row, String> {
     })?;
     let is_wildcard = written.starts_with("*.");
     let name = written.strip_prefix("*.").unwrap_or(written);
-    let domain = name_of(name).ok_or_else(|| format!("`{}` is no domain", clean(written)))?;
+    let domain = name_of(name).ok_or_else(|| format!("`{}` is not a domain", clean(written)))?;
     let fields = Fields::LIST;
     let mut registration = registration(text, domain, &fields, now);
     registration.is_summary = true;

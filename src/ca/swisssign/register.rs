@@ -127,7 +127,7 @@ impl SwissSign {
                 stranger.reference
             );
             return Err(self.http.error(Failure::Refused, &call, &why).with_hint(
-                "The CA reads this name by older rules (IDNA 2003). Ask its support, and remove the entry it made if nobody wants it.",
+                "The CA reads this name by older rules (IDNA 2003). Ask its support, and remove the entry it made if it is not wanted.",
             ));
         }
         let more = if unreadable.is_empty() {

@@ -63,7 +63,7 @@ pub(super) fn registration(
     let written = value.get("domain").and_then(Value::as_str);
     let written = written.ok_or_else(|| format!("entry {reference} has no `domain`"))?;
     let domain = domain(written)
-        .ok_or_else(|| format!("entry {reference}: `{}` is no domain", clean(written)))?;
+        .ok_or_else(|| format!("entry {reference}: `{}` is not a domain", clean(written)))?;
 
     let token = entry.token(prefix);
     let validated = entry.flag("validated");

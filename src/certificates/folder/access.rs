@@ -298,14 +298,14 @@ pub(super) fn may_make_in(folder: &Path) -> Result<(), Trouble> {
     };
     let shown = there.display();
     if !there.is_dir() {
-        return Err(Trouble::lasting(format!("{shown} is no folder")));
+        return Err(Trouble::lasting(format!("{shown} is not a folder")));
     }
     let wanted = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(there, wanted)
         .map_err(|error| Trouble::io("write in", there, &std::io::Error::from(error)))?;
     if let Some(kind) = kept_by_the_kernel(there) {
         return Err(Trouble::lasting(format!(
-            "cannot write in {shown}: it lies in {kind}, which keeps no files of programs"
+            "cannot write in {shown}: it is in {kind}, which keeps no files of programs"
         )));
     }
     if let Some(why) = lacks_room(there) {

@@ -25,7 +25,7 @@ impl Folder {
                 return Some(about(&path, "is not there"));
             }
             Err(error) if file::is_unfit(&error) => {
-                return Some(about(&path, "is no regular file"));
+                return Some(about(&path, "is not a regular file"));
             }
             Err(_) => return None,
         };

@@ -48,7 +48,7 @@ impl Folder {
             Ok(_) => {}
         }
         let Some(version) = self.current() else {
-            let why = || format!("{} is no link to a version", link.display());
+            let why = || format!("{} is not a link to a version", link.display());
             return Ok(Found::Unfit(self.blocked().unwrap_or_else(why)));
         };
         match self.examined(version, sought, now) {

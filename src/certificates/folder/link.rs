@@ -18,7 +18,7 @@ impl Folder {
         };
         let shown = link.display();
         Some(format!(
-            "{shown} is a {what}, and is no link to a version: move it away, and the next run goes on"
+            "{shown} is a {what}, and is not a link to a version: move it away, and the next run continues"
         ))
     }
 }

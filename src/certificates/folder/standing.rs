@@ -123,13 +123,13 @@ impl Folder {
                         End::Damaged(format!("{shown} leads to {target}, which leads nowhere"))
                     }
                     _ => End::Foreign(format!(
-                        "{shown} leads to {target}, which is no version of this folder"
+                        "{shown} leads to {target}, which is not a version of this folder"
                     )),
                 }
             }),
             Err(error) if is_absent(&error) => Err(End::Damaged(format!("{shown} is not there"))),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                let why = || format!("{shown} is no link to a version");
+                let why = || format!("{shown} is not a link to a version");
                 let why = self.blocked().unwrap_or_else(why);
                 // Servers find something in a folder that has a certificate.
                 match fs::symlink_metadata(link.join(CERTIFICATE)) {
@@ -270,7 +270,7 @@ fn key_fits(path: &Path, facts: &Facts) -> Result<(), End> {
 /// A file that is there and was not read: whether servers cannot read it either is known of some.
 fn unreadable(path: &Path, error: &io::Error) -> End {
     match file::is_unfit(error) {
-        true => End::Damaged(about(path, "is no regular file")),
+        true => End::Damaged(about(path, "is not a regular file")),
         false => End::Unknown(Trouble::io("read", path, error)),
     }
 }

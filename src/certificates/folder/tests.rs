@@ -255,7 +255,7 @@ impl Drop for SmallDisk {
 #[test]
 #[expect(
     clippy::print_stderr,
-    reason = "whoever runs the tests must hear of it"
+    reason = "the person who runs the tests must hear of it"
 )]
 fn a_full_disk_leaves_the_pair_that_counts_and_passes_by_itself() {
     let root = tempfile::tempdir().unwrap();

@@ -104,7 +104,7 @@ fn standing<'a>(
         let place = settings.certificates.directory.join(&row.name);
         // Another machine may have it.
         let place = match place.is_dir() {
-            true => format!(" lies in {} and", place.display()),
+            true => format!(" is in {} and", place.display()),
             false => String::new(),
         };
         let words = format!("its certificate{place} counts until {}", one.not_after);

@@ -391,7 +391,7 @@ pub(super) async fn rehearse(
     let looking = wire::looking_issuer(settings, &store);
     let unfit = wire::unfit_directories(settings);
     for why in &unfit {
-        output.error(why, Some("`run` orders nothing before this is mended"));
+        output.error(why, Some("`run` orders nothing before this is repaired"));
     }
     let mut exit = match unfit.is_empty() {
         true => Exit::Done,

@@ -119,7 +119,7 @@ impl<'a> Tally<'a> {
             more => format!(" and {} more", more - 1),
         };
         let finding = format!(
-            "{}{more}: the next step stands at {}, which a wrong clock has put there; the next look at the CA mends it",
+            "{}{more}: the next step is at {}, which a wrong clock has put there; the next listing of the CA repairs it",
             first.both_forms(),
             moment(*due)
         );

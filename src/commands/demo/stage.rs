@@ -145,7 +145,7 @@ impl Stage {
             if state != LookState::Done {
                 return Err(Failed::new(
                     Exit::Ca,
-                    format!("the look at {client} did not work: {state:?}"),
+                    format!("the listing of {client} did not work: {state:?}"),
                 ));
             }
         }

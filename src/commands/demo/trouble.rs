@@ -38,7 +38,7 @@ pub(super) async fn tell(stage: &mut Stage, output: &Output) -> Result<Value, Fa
         "{LEAD}it is {}; the proof still counts until {until}\n\n   \
          `status`, `check`, the page and each [[notify]] (mail, chat, webhook) say so.\n   \
          `prevalidate diagnose {REFUSING}` names the cause and the next step. Once\n   \
-         the key is allowed again, the next run goes on by itself:\n\n",
+         the key is allowed again, the next run continues by itself:\n\n",
         day(at)
     ));
     stage.sandbox.dns.allow_updates_at(domain.as_str());

@@ -283,7 +283,7 @@ impl Advice<'_> {
                     format!("{mend} `prevalidate withdraw {domain}` takes our value out.")
                 }
                 (Code::ValueMissing | Code::NoSuchName, Some((name, true))) => format!(
-                    "The value stands on the server that provider `{name}` writes to, and on no listed name server: check that this is the zone's primary, and NOTIFY and transfers from it."
+                    "The value is on the server that provider `{name}` writes to, and on no listed name server: check that this is the zone's primary, and NOTIFY and transfers from it."
                 ),
                 (Code::ValueMissing | Code::NoSuchName, Some((_, false))) => {
                     format!("`prevalidate run --domain {domain}` publishes it.")
@@ -296,7 +296,7 @@ impl Advice<'_> {
                     )
                 }
                 (Code::Visible, _) => {
-                    format!("`prevalidate run --domain {domain}` has the CA look.")
+                    format!("`prevalidate run --domain {domain}` asks the CA to check.")
                 }
                 _ => continue,
             };
@@ -324,7 +324,7 @@ impl Advice<'_> {
                 }
             };
             let next = format!(
-                "`prevalidate run --domain {}` goes on from there.",
+                "`prevalidate run --domain {}` continues from there.",
                 self.domain
             );
             found.push(Finding::new(Code::CaOtherValue, Severity::Warns, text).with_next(next));
@@ -338,7 +338,7 @@ impl Advice<'_> {
                 .and_then(|attempt| attempt.submitted_at)
                 .map(|at| format!(" at {}", moment(at)))
                 .unwrap_or_default();
-            let text = format!("the CA looked{when} and did not accept the value: {words}");
+            let text = format!("the CA checked{when} and did not accept the value: {words}");
             found.push(
                 Finding::new(Code::CaLastWords, Severity::Warns, text).with_next(
                     "Compare its words with the value and the name servers above; the CA is asked \
@@ -393,28 +393,31 @@ impl Advice<'_> {
             .as_ref()
             .and_then(|row| row.attempt.hold.as_ref())
         {
-            let text = format!("the domain waits for somebody: {}", hold.reason);
+            let text = format!("the domain waits for a person: {}", hold.reason);
             found.push(
                 Finding::new(Code::Held, Severity::Warns, text).with_next(format!(
-                    "When that is mended: `prevalidate run --domain {}`.",
+                    "When that is repaired: `prevalidate run --domain {}`.",
                     self.domain
                 )),
             );
         }
         if let Some(held) = &self.known.held {
             let finding = Finding::new(Code::WorkedOn, Severity::Warns, held.clone());
-            found.push(finding.with_next("Wait until it lets go: no other run can go on before."));
+            found.push(
+                finding.with_next("Wait until it lets go: no other run can continue before."),
+            );
         }
         let tried =
             |entry: &&LedgerEntry| entry.state == LedgerState::Removing && entry.removal_tries > 0;
         if let Some(entry) = self.known.ledger.iter().find(tried) {
             let text = format!(
-                "a value of ours that is done with could not be removed ({} tries): \"{}\"",
+                "a record of ours that is no longer needed could not be removed ({} tries): \"{}\"",
                 entry.removal_tries, entry.value
             );
             found.push(
-                Finding::new(Code::LeftBehind, Severity::Warns, text)
-                    .with_next("Every run tries again; what the provider said stands in `prevalidate history`."),
+                Finding::new(Code::LeftBehind, Severity::Warns, text).with_next(
+                    "Every run tries again; what the provider said is in `prevalidate history`.",
+                ),
             );
         }
     }

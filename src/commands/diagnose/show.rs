@@ -363,9 +363,9 @@ fn provider(report: &Report, output: &Output) {
         .for_each(|warning| output.paragraph(&Cell::new("  note    ", Tone::Dim), warning));
     if let Some(holds) = provider.holds_value {
         let text = if holds {
-            "the value stands there"
+            "the value is there"
         } else {
-            "the value does not stand there"
+            "the value is not there"
         };
         output.paragraph(&"  ".into(), text);
     }

@@ -21,7 +21,7 @@ pub(super) fn findings(views: &[PersistentView], has_other_way: bool) -> Vec<Fin
         let reason = view.reason.split(" (hint: ").next().unwrap_or_default();
         let text = format!("its persistent record at {issuer} is {state}: {reason}");
         let next = hint(&view.reason).map_or_else(
-            || "`prevalidate persistent list` shows how it is.".to_owned(),
+            || "`prevalidate persistent list` shows its state.".to_owned(),
             str::to_owned,
         );
         Finding::new(Code::PersistentRecord, severity, text).with_next(next)

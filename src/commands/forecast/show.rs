@@ -41,11 +41,11 @@ pub(super) fn text(report: &Report, by_week: bool, output: &Output) {
             &format!("{domains} in this time{times}"),
             Some(match report.daemon {
                 false => {
-                    "mend the domains that wait for a person; run the daemon (`--daemon` shows the \
+                    "repair the domains that wait for a person; run the daemon (`--daemon` shows the \
                      difference); raise `worker.wait`, `policy.max_at_risk` or the CA's `rate`"
                 }
                 true => {
-                    "mend the domains that wait for a person; raise `policy.max_at_risk` or the \
+                    "repair the domains that wait for a person; raise `policy.max_at_risk` or the \
                      CA's `rate`"
                 }
             }),

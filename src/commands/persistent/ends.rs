@@ -25,7 +25,7 @@ pub(in crate::commands) fn doubtful_ends(
         } else if until.duration_since(now) > FAR {
             (
                 "is more than five years from now",
-                "write an earlier date: a standing right must end",
+                "write an earlier date: a permission must end",
             )
         } else {
             return None;

@@ -44,7 +44,7 @@ pub(super) fn persistent(
                 "its persistent record at {} is {state}: {reason}",
                 view.issuer
             );
-            let next = "`prevalidate persistent list` shows how it stands";
+            let next = "`prevalidate persistent list` shows its state";
             add(Severity::Warns, "persistent-trouble", text, next);
         } else if let Some(since) = view.on_its_way_since {
             let (issuer, reason) = (&view.issuer, &view.reason);

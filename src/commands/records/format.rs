@@ -90,7 +90,7 @@ macro_rules! put {
 fn lines(records: &Records) -> String {
     let mut text = String::new();
     for (zone, (stand, go)) in zones(records) {
-        put!(text, "; zone {zone}: must stand");
+        put!(text, "; zone {zone}: must exist");
         for value in stand {
             let Value { owner, ttl, .. } = value;
             put!(text, "{owner}. {ttl} IN {}", presentation(value));

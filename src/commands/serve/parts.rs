@@ -100,7 +100,7 @@ pub(super) fn exposed(address: Option<SocketAddr>, live: &Live) -> Option<String
     let address = address.filter(|address| !address.ip().is_loopback())?;
     (live.tls.is_none() || live.access.is_open()).then(|| {
         format!(
-            "server.listen: this process goes on listening at {address} until it is started anew, and must not do so without \
+            "server.listen: this process continues listening at {address} until it is started again, and must not do so without \
              `tls` and with reading open to all"
         )
     })

@@ -140,7 +140,7 @@ pub(in crate::commands) fn home_or_made(settings: &Settings) -> Result<String, F
                 Failed::new(Exit::Temporary, message).with_hint("make room on this file system")
             }
             _ => Failed::new(Exit::Usage, message)
-                .with_hint("make it, writable for the user of prevalidate and nobody else"),
+                .with_hint("make it, writable for the user of prevalidate only"),
         }
     })?;
     home(settings).ok_or_else(|| {

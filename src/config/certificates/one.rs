@@ -273,7 +273,7 @@ impl One<'_> {
             match read_host(item.text, self.accept_idn) {
                 Ok(name) if names.contains(&name) => {
                     whole = false;
-                    self.at(item.line, "names", format!("{name} stands there twice"));
+                    self.at(item.line, "names", format!("{name} is there twice"));
                 }
                 Ok(name) => names.push(name),
                 Err(why) => {

@@ -46,11 +46,11 @@ fn a_file_of_roots_that_cannot_be_used_is_a_fault_wherever_it_is_named() {
         "propagation.trust_anchors",
     ];
     for (text, words) in [
-        ("", "holds no certificates in PEM form"),
-        ("no PEM\n", "holds no certificates in PEM form"),
+        ("", "has no certificates in PEM form"),
+        ("no PEM\n", "has no certificates in PEM form"),
         (half, "has no end"),
         (&broken, "is damaged"),
-        (&key, "holds no certificates in PEM form, but a PRIVATE KEY"),
+        (&key, "has no certificates in PEM form, but a PRIVATE KEY"),
     ] {
         folder.write("ca.pem", text);
         let faults = folder.faults(&everywhere("ca.pem"));
@@ -85,7 +85,7 @@ fn a_certificate_of_this_client_must_be_one_and_have_its_key() {
     folder.write("r.pem", &certificate);
     let (_, other) = super::files::certificate();
     for (shown, with, words) in [
-        ("", key.as_str(), "c.pem: holds no certificates"),
+        ("", key.as_str(), "c.pem: has no certificates"),
         (&certificate[..certificate.len() / 2], &key, "has no end"),
         (&certificate, "", "k.pem: holds no private key"),
         (

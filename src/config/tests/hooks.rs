@@ -59,11 +59,11 @@ fn all_that_is_wrong_with_keys_of_hooks_comes_at_once() {
     let wanted = [
         (
             first + 2,
-            "second_secret: a secret never stands in the configuration itself",
+            "second_secret: a secret is never in the configuration itself",
         ),
         (first + 3, "zones: `a b` is not a domain name"),
         (first + 3, "zones: must be a list of strings"),
-        (first + 5, "name: stands in another"),
+        (first + 5, "name: is in another"),
         (first + 6, "kind: must be \"standard\" or \"hub\""),
         (first + 8, "secret: is missing"),
         (first + 9, "name: must be at most 40"),

@@ -44,7 +44,7 @@ fn what_is_told_whom_is_read_and_shown_as_it_is() {
     assert!(!incidents.wants.takes(Topic::Held) && incidents.wants.takes(Topic::Lapsed));
     assert!(
         chat.wants.takes(Topic::Held) && !chat.wants.takes(Topic::DailySummary),
-        "unless somebody wants it"
+        "unless a person wants it"
     );
     assert_eq!(
         (chat.wants.severity, chat.allow_private),
@@ -109,11 +109,11 @@ kind = "pigeon"
         "notify.field: is for kind = \"chat\"",
         "notify.name: has another [[notify]] already",
         "notify.url: must begin with https://",
-        "notify.secret: a secret never stands in the configuration itself",
+        "notify.secret: a secret is never in the configuration itself",
         "notify.topics: names no topic",
         "notify.repeat: must be from 1h to 30d",
         "notify.name: is made of letters",
-        "notify.url: a secret never stands in the configuration itself",
+        "notify.url: a secret is never in the configuration itself",
         "notify.topics: must name at least one",
         "notify.command: must be a list: the program with its whole path",
         "notify.name: is missing",

@@ -102,10 +102,10 @@ name = "a"
         "server.domain_labels: must be a whole number",
         "server.token.name: must be at most 40",
         "server.token.role: must be \"read\" or",
-        "server.token.secret: a secret never stands",
+        "server.token.secret: a secret is never",
         "server.token.role: is missing",
         "server.token.secret: is missing",
-        "server.token.name: stands in another",
+        "server.token.name: is in another",
     ];
     for wanted in wanted {
         assert!(

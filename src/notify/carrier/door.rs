@@ -77,7 +77,7 @@ impl Door {
             .iter()
             .find(|address| !self.allow_private && !is_public(**address))
         {
-            let what = format!("{host} leads to {private}, which is no public address");
+            let what = format!("{host} leads to {private}, which is not a public address");
             return Err(Failure::refused(format!(
                 "{what}; `allow_private = true` allows it, if it is meant so"
             )));

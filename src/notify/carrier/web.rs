@@ -78,7 +78,7 @@ impl Carrier for Web {
                 let text = secret("`url`", url).await?;
                 let url = Url::parse(text.expose_secret());
                 let url = url.map_err(|_| {
-                    Failure::refused("`url` is no URL; its secret holds something else")
+                    Failure::refused("`url` is not a URL; its secret holds something else")
                 })?;
                 (
                     url,

@@ -172,7 +172,7 @@ async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
     notifier.tell(&world.picture).await.unwrap();
     let notices = heard.take();
     let titles: Vec<_> = notices.iter().map(|notice| notice.title.as_str()).collect();
-    let others = "1 name where others changed their TXT values";
+    let others = "1 name where foreign TXT values changed";
     assert_eq!(
         titles,
         [

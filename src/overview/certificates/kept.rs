@@ -44,7 +44,7 @@ impl CertificateView {
             held: true,
             reason,
             hint: Some(format!(
-                "put the key back, and the next run goes on; or {} orders a new one",
+                "put the key back, and the next run continues; or {} orders a new one",
                 again(&self.name)
             )),
             ..self

@@ -117,7 +117,7 @@ fn a_record_that_does_not_become_visible_is_reported() {
         let words = match by_others {
             false => "waits for d1 (stale); the first run for it was on 2026-11-30T12:00:00Z",
             true => {
-                "others write its zone: `prevalidate records` prints the record; \
+                "a foreign writer writes its zone: `prevalidate records` prints the record; \
                  the first run for it was on 2026-11-30T12:00:00Z"
             }
         };

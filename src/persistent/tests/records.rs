@@ -112,22 +112,22 @@ fn malformed_records_are_told_with_their_words_and_with_who_takes_them() {
         ),
         (
             format!("letsencrypt; {a}; {until}"),
-            "no domain name of a CA",
+            "not a domain name of a CA",
             (false, false),
         ),
         (
             format!("lets encrypt.org; {a}; {until}"),
-            "no domain name of a CA",
+            "not a domain name of a CA",
             (false, false),
         ),
         (
             format!("-le.org; {a}; {until}"),
-            "no domain name of a CA",
+            "not a domain name of a CA",
             (false, false),
         ),
         (
             format!("https://letsencrypt.org; {a}; {until}"),
-            "no domain name of a CA",
+            "not a domain name of a CA",
             (false, false),
         ),
         (
@@ -199,12 +199,12 @@ fn malformed_records_are_told_with_their_words_and_with_who_takes_them() {
         (format!("{le}; {a}"), "never ends", (true, true)),
         (
             format!("{le}; {a}; persistUntil=2027-11-30"),
-            "is no number",
+            "is not a number",
             (false, false),
         ),
         (
             format!("{le}; {a}; persistUntil="),
-            "is no number",
+            "is not a number",
             (false, false),
         ),
         (
@@ -234,7 +234,7 @@ fn malformed_records_are_told_with_their_words_and_with_who_takes_them() {
         ),
         (
             format!("{le}; {a}; persistUntil=99999999999999999999"),
-            "is no number",
+            "is not a number",
             (false, false),
         ),
         (

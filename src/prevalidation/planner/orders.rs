@@ -203,7 +203,7 @@ fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
     assert_eq!(step(&seen), "start");
     let mut taken = observed(registration(None), submitted(&old, None));
     taken.ledger = vec![entry(&old, LedgerState::Published)];
-    assert_eq!(step(&taken), "wait", "the CA may look at any moment");
+    assert_eq!(step(&taken), "wait", "the CA may check at any moment");
 }
 
 #[test]

@@ -152,11 +152,11 @@ impl Walk<'_> {
             return Err(error.clone());
         }
         if trail.has(host) {
-            return endless("the address of this name server hangs on itself".to_owned());
+            return endless("the address of this name server depends on itself".to_owned());
         }
         if trail.depth >= MOST_DEPTH {
             return endless(format!(
-                "more than {MOST_DEPTH} name servers hang on one another's addresses"
+                "more than {MOST_DEPTH} name servers depend on one another's addresses"
             ));
         }
         if !trail.effort.step() {

@@ -49,7 +49,7 @@ impl Walk<'_> {
         hosts.retain(|host| known.insert(host.clone()));
         if hosts.len() > MOST_SERVERS {
             warnings.push(format!(
-                "{} lists {} name servers; {MOST_SERVERS} were looked at",
+                "{} lists {} name servers; {MOST_SERVERS} were asked",
                 text(&zone),
                 hosts.len()
             ));
@@ -246,7 +246,7 @@ fn shown(names: &BTreeSet<Name>) -> BTreeSet<String> {
 fn list(names: &BTreeSet<Name>) -> String {
     let names: Vec<String> = names.iter().take(MOST_SERVERS).map(text).collect();
     if names.is_empty() {
-        "nobody".to_owned()
+        "none".to_owned()
     } else {
         names.join(", ")
     }

@@ -2,7 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
-    reason = "a test that cannot go on says so by panicking"
+    reason = "a test that cannot continue says so by panicking"
 )]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -182,7 +182,7 @@ async fn caa_is_found_at_the_closest_name_that_has_any() {
     assert_eq!(
         seen.caa.as_ref().unwrap().at.as_deref(),
         Some("test"),
-        "the climb goes on above the zone"
+        "the climb continues above the zone"
     );
     assert!(codes(&seen).contains(&"caa-forbids"));
 }

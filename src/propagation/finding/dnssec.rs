@@ -52,7 +52,7 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
             ),
             _ => (
                 Severity::Warns,
-                "Have a validating resolver look (`--resolver`): it may know more. ECDSAP256SHA256 is known everywhere.",
+                "Ask a validating resolver (`--resolver`): it may know more. ECDSAP256SHA256 is known everywhere.",
             ),
         };
         found.push(Finding::new(code, severity, format!("DNSSEC {why}")).with_next(next));
@@ -68,7 +68,7 @@ fn remedy(code: Code) -> &'static str {
             "Publish the zone's DNSKEY records, or have the registrar take the DS records away."
         }
         Code::DnssecDsMismatch => {
-            "Give the registrar the DS record of the key that signs now, or have the DS records taken away."
+            "Give the registrar the DS record of the key that signs now, or have the DS records removed."
         }
         _ => "Sign the zone again with the keys that its DNSKEY records show.",
     }

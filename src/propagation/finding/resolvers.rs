@@ -32,7 +32,7 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
         let missing = answers.iter().any(|said| said.answer == Answer::NoMatch);
         let finding = match (gate.go, missing) {
             (true, _) => Finding::new(Code::Visible, Severity::Info, &*gate.cause)
-                .with_next("Have the CA look."),
+                .with_next("ask the CA to check."),
             (false, true) => Finding::new(Code::StillCached, Severity::Blocks, &*gate.cause)
                 .with_next(
                     "Wait until then; if it stays so, check the value where it was written.",

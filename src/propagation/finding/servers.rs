@@ -112,7 +112,7 @@ fn alias(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         .find_map(|server| server.cname.as_deref())
     {
         let text = format!(
-            "{owner} is an alias (CNAME to {target}), and no TXT value can stand beside a CNAME (RFC 1034, section 3.6.2)"
+            "{owner} is an alias (CNAME to {target}), and no TXT value can be beside a CNAME (RFC 1034, section 3.6.2)"
         );
         let next = match seen.domain.parent() {
             Some(above) if seen.domain.as_str() == owner => format!(
@@ -171,7 +171,7 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             .as_ref()
             .map_or("the zone", |delegation| &delegation.zone);
         found.push(Finding::new(Code::ValueMissing, Severity::Blocks, text).with_next(format!(
-            "Check that the value stands in {zone} at {} itself, in one piece, and that the primary has loaded it.",
+            "Check that the value is in {zone} at {} itself, in one piece, and that the primary has loaded it.",
             seen.owner
         )));
     } else if stale > 0 {
@@ -203,8 +203,9 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
             "every name server that answers has the value ({})",
             addresses(serving)
         );
-        found
-            .push(Finding::new(Code::Visible, Severity::Info, text).with_next("Have the CA look."));
+        found.push(
+            Finding::new(Code::Visible, Severity::Info, text).with_next("ask the CA to check."),
+        );
     }
 }
 
@@ -353,7 +354,7 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         );
         found.push(
             Finding::new(Code::AnswerLarge, Severity::Info, text)
-                .with_next("Take away TXT values that nobody needs any more."),
+                .with_next("Take away TXT values that are no longer needed."),
         );
     }
 }

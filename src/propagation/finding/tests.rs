@@ -345,7 +345,7 @@ fn a_walk_that_leads_nowhere_is_the_only_finding() {
         assert_eq!(
             codes(&elsewhere),
             [(code.as_str(), Warns)],
-            "in mode delay nobody asks these servers"
+            "in mode delay these servers are not asked"
         );
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn judge(
     if !reply.metadata.recursion_available {
         return none(
             Answer::Lame,
-            "it offers no recursion (RA is not set): this is no resolver".to_owned(),
+            "it offers no recursion (RA is not set): this is not a resolver".to_owned(),
         );
     }
 

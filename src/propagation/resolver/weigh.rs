@@ -143,7 +143,7 @@ pub fn advise(
     if let Some(denied) = answers.iter().find(|said| served.is_denied_to(said)) {
         verdict.go = false;
         verdict.cause = format!(
-            "{}, but not the zone that others see: {}, not from an old cache; is this an internal view (split horizon)?",
+            "{}, but not the zone that the Internet sees: {}, not from an old cache; is this an internal view (split horizon)?",
             verdict.cause,
             words(denied)
         );

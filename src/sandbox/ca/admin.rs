@@ -113,7 +113,7 @@ pub const REQUESTS: [(&str, &str, &str, &str); 25] = [
         "GET",
         "persistent",
         "",
-        "what each look at persistent records has shown",
+        "what each check of persistent records has shown",
     ),
     ("GET", "orders", "", "the orders of certificates"),
     (

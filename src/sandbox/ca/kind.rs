@@ -109,7 +109,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
         "false|true",
         "the status is in lower case",
     ),
-    ("polls", "false|true", "the CA looks by itself"),
+    ("polls", "false|true", "the CA checks by itself"),
     ("folds_sharp_s", "false|true", "ß becomes ss"),
     ("shuffled", "false|true", "lists come in any order"),
     (
@@ -131,7 +131,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     (
         "perspectives",
         "0|N",
-        "places that look; 0: at every name server",
+        "places that check; 0: at every name server",
     ),
     (
         "resolvers",
@@ -178,7 +178,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     (
         "persistent_every",
         "691200|N",
-        "seconds between two looks at one",
+        "seconds between two checks at one",
     ),
     (
         "issued_after",

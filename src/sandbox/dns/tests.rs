@@ -178,7 +178,7 @@ async fn noerror_is_no_proof() {
     let (done, said) = update(&dns, "update add www.example.test 3600 TXT \"x\"").await;
     assert!(
         done,
-        "a TXT record beside an alias is ignored without a word: {said}"
+        "a TXT record beside an alias is ignored silently: {said}"
     );
     assert!(
         dns.zone(0, "www.example.test")

@@ -188,7 +188,7 @@ async fn every_answer_is_as_the_description_says() {
     assert_eq!(
         answer(&lab, "/overview", "/overview").await["domains"]["total"],
         7,
-        "lists are read off the picture"
+        "lists are read off the snapshot"
     );
 }
 
@@ -378,7 +378,7 @@ async fn other_peoples_words_drive_nothing() {
             .await;
         assert!(
             reply.body.contains("<script>alert(1)"),
-            "it is told: {path}"
+            "it is reported: {path}"
         );
         assert!(
             !reply

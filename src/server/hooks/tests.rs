@@ -621,7 +621,7 @@ async fn a_hub_that_knows_nothing_of_us_means_the_zones_of_its_key() {
     assert_eq!(
         answer.status,
         StatusCode::BAD_REQUEST,
-        "who may name all does not mean all"
+        "a sender that may name all does not mean all"
     );
 }
 

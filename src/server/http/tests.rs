@@ -433,7 +433,7 @@ async fn health_is_the_pulse_and_readiness_is_the_store_the_picture_and_no_end()
     );
     assert!(
         !reply.body.contains("prevalidate.db"),
-        "whoever asks without a token hears no path"
+        "a client without a token hears no path"
     );
     let bearer = format!("Bearer {READ}");
     let metrics = send(

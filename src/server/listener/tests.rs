@@ -266,7 +266,7 @@ async fn by_tls_only_who_trusts_our_ca_talks_and_a_reload_brings_the_new_certifi
     assert_eq!(
         exchange(connect(&running).await, "").await,
         "",
-        "who does not shake hands does not keep the place"
+        "a client without a handshake does not keep the place"
     );
 
     lab.change(|live| live.tls = Some(Tls::new(&new.1, &new.2.as_str().into()).unwrap()));
@@ -292,11 +292,11 @@ async fn a_certificate_that_does_not_work_is_refused_and_its_key_not_shown() {
         (&one.1, String::new(), "no private key"),
         (&one.1, one.2.replace("PRIVATE", "PUBLIC"), "no private key"),
         (&one.1, one.2.replace(&body, &body[1..]), "key"),
-        (&Vec::new(), one.2.clone(), "holds no certificates"),
+        (&Vec::new(), one.2.clone(), "has no certificates"),
         (
             &one.2.clone().into_bytes(),
             one.2.clone(),
-            "holds no certificates",
+            "has no certificates",
         ),
     ] {
         let error = Tls::new(chain, &key.as_str().into()).unwrap_err();

@@ -55,7 +55,7 @@ pub(super) async fn serve(
             return pages.trouble(
                 StatusCode::NOT_FOUND,
                 "There is no such page",
-                "Nothing lies at this address.",
+                "Nothing is at this address.",
             );
         }
     };

@@ -54,7 +54,7 @@ pub(super) async fn show(
         Ok(domain) => return see_other(&format!("/domains/{domain}")),
         Err(_) => match DomainName::parse(&name) {
             Ok(parsed) => return see_other(&format!("/domains/{}", parsed.name)),
-            Err(_) => return pages.unknown_domain(&visitor, "This is no name of a domain."),
+            Err(_) => return pages.unknown_domain(&visitor, "This is not a name of a domain."),
         },
     };
     let asked = form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
@@ -342,7 +342,7 @@ fn attempt(view: &DomainView, now: Timestamp) -> Markup {
                 }
                 dl.facts {
                     (fact("Under way since", attempt.since, now))
-                    @if attempt.tries > 0 { dt { "The CA looked" } dd { (counted(attempt.tries as usize, "time", "times")) } }
+                    @if attempt.tries > 0 { dt { "The CA checked" } dd { (counted(attempt.tries as usize, "time", "times")) } }
                     (fact("Goes on", attempt.next_at.map(|at| at.max(now)), now))
                     (fact("Withdrawn by hand", attempt.withdrawn_at, now))
                 }
@@ -385,9 +385,9 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
 fn standing(entry: &LedgerEntry) -> &'static str {
     match entry.state {
         LedgerState::Intended => "about to be written",
-        LedgerState::Published if entry.is_awaited() => "others are to write it",
+        LedgerState::Published if entry.is_awaited() => "a foreign writer must write it",
         LedgerState::Published => "in the zone",
-        LedgerState::Foreign => "in the zone, by others before us",
+        LedgerState::Foreign => "in the zone before us, by a foreign writer",
         LedgerState::Removing => "being removed",
         LedgerState::Removed => "gone",
     }

@@ -87,7 +87,7 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                         (counted(summary.counts.below_margin.critical, "proof ends", "proofs end")) " very soon"
                         @if needing > 0 { ", " (counted(needing, "domain needs", "domains need")) " a person" }
                     },
-                    (0, ..) => "No domain is looked after yet",
+                    (0, ..) => "No domain is kept validated yet",
                     (_, 0, proven) if proven == all => { "All " (counted(all, "domain is", "domains are")) " prevalidated" },
                     (_, 0, proven) => { (number(proven)) " of " (counted(all, "domain is", "domains are")) " prevalidated" },
                     (_, needing, _) => { (number(needing)) " of " (counted(all, "domain needs", "domains need")) " a person" },
@@ -262,7 +262,7 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
             h2 #clients { "Clients at the CA" }
             div.card.table-card.scroll tabindex="0" role="region" aria-label="Table of the clients" {
                 table.clients {
-                    caption.unseen { "Each client with its domains and the last look at the CA" }
+                    caption.unseen { "Each client with its domains and the last listing of the CA" }
                     thead { tr {
                         th scope="col" { "Client" }
                         th.number.not-phone scope="col" { "Domains" }

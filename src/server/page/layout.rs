@@ -126,7 +126,7 @@ impl Frame<'_> {
         match self.picture {
             Some(at) if self.now.duration_since(at).abs() > OLD_PICTURE => html! {
                 div.note.wrong role="status" {
-                    p { strong { "This picture is old." } " It was taken " (away(at, self.now))
+                    p { strong { "This snapshot is old." } " It was taken " (away(at, self.now))
                         ": the store could not be read since. The log says why." }
                 }
             },

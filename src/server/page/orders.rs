@@ -54,10 +54,10 @@ impl Outcome {
         match self {
             Self::Tried => "Retry started. The page shows the result within a minute.",
             Self::Busy => {
-                "Somebody is working on it at this moment. It comes up again as soon as that is done."
+                "A worker is working on it at this moment. It comes up again as soon as that is done."
             }
             Self::Unread => {
-                "The CA has not been asked about it yet. It is tried right after the first look at its client."
+                "The CA has not been asked about it yet. It is tried right after the first listing of its client."
             }
             Self::Withdrawn => {
                 "A person took it out of DNS by hand, so nothing was done. `prevalidate run --domain` takes it up again."
@@ -112,7 +112,7 @@ pub(super) async fn look_now(
         domain: None,
         client: None,
         kind: "ordered".to_owned(),
-        detail: format!("{}: a look at the CA, by hand", target.key),
+        detail: format!("{}: a listing of the CA, by hand", target.key),
     };
     if let Err(error) = pages.shared.store.note(&[event]).await {
         return pages.store_failed(&error);
@@ -121,7 +121,7 @@ pub(super) async fn look_now(
     tracing::info!(
         client = target.key,
         by = visitor.name(),
-        "a look was ordered"
+        "a listing was ordered"
     );
     after("/", Outcome::Looking)
 }
@@ -138,7 +138,7 @@ pub(super) async fn try_now(
         return *response;
     }
     let Ok(domain) = DomainName::from_a_labels(&name) else {
-        return pages.unknown_domain(&visitor, "This is no name of a domain.");
+        return pages.unknown_domain(&visitor, "This is not a name of a domain.");
     };
     match order_all(&*pages.shared.store, &domain, &run(&visitor), pages.now()).await {
         Ok(Some(outcome)) => {

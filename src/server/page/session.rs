@@ -50,7 +50,7 @@ impl Visitor {
         let Some(own) = self.word() else {
             return denied(
                 StatusCode::FORBIDDEN,
-                "Orders are given on a page, by somebody who has signed in.",
+                "Orders are given on a page, by a person who has signed in.",
             );
         };
         if !bool::from(own.as_bytes().ct_eq(word.as_bytes())) {
@@ -434,7 +434,7 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
             @if next != "/" {
                 // A link from another site brings no cookie along (SameSite); one on this page
                 // does.
-                p.soft { "Signed in already in this browser? " a href=(next) { "Go on to the page" } "." }
+                p.soft { "Signed in already in this browser? " a href=(next) { "Continue to the page" } "." }
             }
         },
     )

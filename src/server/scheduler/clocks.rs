@@ -48,7 +48,7 @@ impl Scheduler {
             .map(|ahead| Obstacle::Apart { ahead });
         match (self.shared.hinder(found), found) {
             (Some(Obstacle::Apart { .. }), None) => {
-                tracing::warn!("the clocks agree again: goes on")
+                tracing::warn!("the clocks agree again: continues")
             }
             (known, Some(obstacle)) if !matches!(known, Some(Obstacle::Apart { .. })) => {
                 tracing::error!("{obstacle}")

@@ -101,14 +101,14 @@ pub async fn one_of_many_looks_at_a_client_and_the_others_are_told_when(store: S
     assert_eq!(
         ask(going.remove(0), 1).await,
         None,
-        "who has the turn has it"
+        "the turn stays where it is"
     );
     store.record_look("swisssign/a", &[], at(2)).await.unwrap();
     assert_eq!(ask("other".to_owned(), 3).await, Some(at(2) + HOUR));
     assert_eq!(
         ask("late".to_owned(), 1).await,
         Some(at(2) + HOUR),
-        "it was made while somebody was about to ask"
+        "it was made while a process was about to ask"
     );
     let at_once = store
         .claim_look("swisssign/a", "other", SignedDuration::ZERO, FIVE, at(3))
@@ -121,7 +121,7 @@ pub async fn one_of_many_looks_at_a_client_and_the_others_are_told_when(store: S
         .unwrap();
     assert!(
         wait.is_some_and(|until| until <= at(4) + FIVE),
-        "but for one who is looking already: {wait:?}"
+        "but for the one that is listing already: {wait:?}"
     );
     assert_eq!(
         store
@@ -148,7 +148,7 @@ pub async fn a_turn_ends_with_its_lease_and_a_wrong_clock_puts_no_look_off(store
         .record_look("swisssign/a", &[], at(365 * 24 * 60))
         .await
         .unwrap();
-    assert_eq!(ask("third", 8).await, None, "a look a year ahead");
+    assert_eq!(ask("third", 8).await, None, "a listing a year ahead");
 }
 
 pub async fn a_message_is_new_once_and_its_domains_are_woken(store: Subject) {
@@ -183,7 +183,7 @@ pub async fn a_message_is_new_once_and_its_domains_are_woken(store: Subject) {
     assert_eq!(
         settle(12).await,
         "b.ch",
-        "whoever repeats may not know that it was heard"
+        "a sender that repeats may not know that it was heard"
     );
     assert_eq!(
         receive("pipeline", "m-1", b"two", 13).await,

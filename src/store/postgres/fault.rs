@@ -126,7 +126,7 @@ impl Fault {
                 ));
             }
             _ if matches!(self, Self::Unsettled(_)) => {
-                Ok("nothing is repeated; the next look finds out what is true")
+                Ok("nothing is repeated; the next listing finds out what is true")
             }
             _ if self.is_lost() || self.is_conflict() => {
                 Ok("try again; what was not stored was not begun")

@@ -126,7 +126,7 @@ impl Place {
     pub(super) fn doubt(&self, url: &str) -> Option<String> {
         let mode = given(&Url::parse(url).ok()?, "sslmode", "PGSSLMODE");
         (is_elsewhere(&self.options) && mode.as_deref() == Some("require")).then(|| {
-            "sslmode=require encrypts and does not look at who answers: whoever stands between may \
+            "sslmode=require encrypts and does not look at who answers: a machine in between may \
              be the database; sslmode=verify-full looks"
                 .to_owned()
         })
@@ -193,7 +193,7 @@ fn secured(options: PgConnectOptions, url: &Url) -> Result<PgConnectOptions, Sto
         None => Ok(options.ssl_mode(PgSslMode::VerifyFull)),
         Some(mode @ ("disable" | "prefer")) if !allowed => Err(unfit(
             format!(
-                "sslmode={mode} (of the URL or PGSSLMODE) to a database on another machine: whoever stands between reads the password"
+                "sslmode={mode} (of the URL or PGSSLMODE) to a database on another machine: a machine in between can read the password"
             ),
             "take sslmode=verify-full, with sslrootcert=FILE for a CA of your own; where the way itself is protected, such as by a \
              tunnel, add allow_plaintext=yes to the URL",

@@ -259,7 +259,7 @@ impl PostgresStore {
                 Ok(stored) => {
                     tracing::info!(
                         stored,
-                        "the connection broke during a COMMIT; the database was asked what became of it"
+                        "the connection broke during a COMMIT; the database was asked the outcome"
                     );
                     return Ok(stored);
                 }

@@ -170,7 +170,7 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     if mode & 0o002 != 0 && mode & 0o1000 == 0 {
         return Err(StoreError::Unfit {
             message: format!(
-                "anybody may replace files in {} (mode {:04o})",
+                "any user may replace files in {} (mode {:04o})",
                 dir.display(),
                 mode & 0o7777
             ),
@@ -204,13 +204,13 @@ fn tighten(path: &Path) -> Result<(), StoreError> {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).map_err(|e| {
             StoreError::Unfit {
                 message: format!(
-                    "others may read {} (mode {mode:04o}), and it cannot be changed: {e}",
+                    "other users may read {} (mode {mode:04o}), and it cannot be changed: {e}",
                     file.display()
                 ),
                 hint: format!("as its owner: chmod 0600 {}", file.display()),
             }
         })?;
-        tracing::warn!(file = %file.display(), mode = format!("{mode:04o}"), "the store was open to others; it is 0600 now");
+        tracing::warn!(file = %file.display(), mode = format!("{mode:04o}"), "the store was open to other users; it is 0600 now");
     }
     Ok(())
 }
@@ -241,7 +241,7 @@ fn check_host(dir: &Path) -> Result<(), StoreError> {
         None => Ok(()),
         Some(name) => Err(StoreError::Unfit {
             message: format!(
-                "{} lies on {name}, where SQLite loses data when two hosts write",
+                "{} is on {name}, where SQLite loses data when two hosts write",
                 dir.display()
             ),
             hint: "put the store on a local disk".to_owned(),

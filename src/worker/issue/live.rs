@@ -109,7 +109,7 @@ impl Issuer {
         let reference = reference.map_or_else(String::new, |order| format!(" {order}"));
         let (folder, version) = (folder.path().display(), order.version);
         Some(format!(
-            "{folder}/{version:04}/privkey.pem is gone, and the key of its order{reference} is in no version of {folder}: the certificate would serve nobody"
+            "{folder}/{version:04}/privkey.pem is gone, and the key of its order{reference} is in no version of {folder}: the certificate would be of no use"
         ))
     }
 }

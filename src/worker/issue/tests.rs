@@ -333,7 +333,7 @@ async fn an_account_that_is_refused_stops_all_of_its_certificates_and_holds_none
         "the account is left alone"
     );
     world.run(&wanted, 60).await;
-    assert_eq!(world.ca.held().len(), 2, "and goes on when it can");
+    assert_eq!(world.ca.held().len(), 2, "and continues when it can");
 }
 
 #[tokio::test]

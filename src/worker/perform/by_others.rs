@@ -48,11 +48,12 @@ impl Worker {
                     task.say(
                         self,
                         "vanished",
-                        format!("{value} was taken away; others have to write it again"),
+                        format!("{value} was removed; the zone's own writer must write it again"),
                     );
                 } else if attempt.looks == 0 {
-                    let text =
-                        format!("{value} is for others to write: `prevalidate records` prints it");
+                    let text = format!(
+                        "{value} is for the zone's own writer to write: `prevalidate records` prints it"
+                    );
                     task.say(self, "announced", text);
                 }
             }
@@ -128,7 +129,7 @@ impl Worker {
             task.say(
                 self,
                 "removed",
-                format!("{value} is not in DNS; others wrote the zone"),
+                format!("{value} is not in DNS; its own writer wrote the zone"),
             );
             return;
         }
@@ -137,7 +138,7 @@ impl Worker {
             task.say(
                 self,
                 "may-go",
-                format!("{value} is done with; others may take it away"),
+                format!("{value} is no longer needed; the zone's own writer may remove it"),
             );
         }
     }

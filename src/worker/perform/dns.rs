@@ -187,7 +187,7 @@ impl Worker {
         }
         let vanished = receipt.changed && stood_before;
         let detail = if foreign {
-            format!("{value} stood there already and is not ours to remove")
+            format!("{value} was there already and is not ours to remove")
         } else if !is_text {
             let ttl = receipt.after.ttl.unwrap_or_default();
             format!("{value} in zone {}, TTL {ttl} s", receipt.after.zone.apex)
@@ -210,7 +210,7 @@ impl Worker {
             task.say(
                 self,
                 "vanished",
-                "somebody had removed the value; it is published again",
+                "the value had been removed; it is published again",
             );
         }
         if receipt.changed || !stood_before {

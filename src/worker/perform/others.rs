@@ -63,7 +63,7 @@ impl Task {
         self.say(
             worker,
             "others-changed",
-            format!("somebody changed other TXT values at the name; {what}"),
+            format!("foreign TXT values at the name changed; {what}"),
         );
         self.observed.attempt.others_changed = Some(OthersChanged { at: now, what });
     }

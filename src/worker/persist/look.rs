@@ -104,7 +104,7 @@ impl Keeper {
         let blind = |why: &str| {
             Seen::Unclear(format!(
                 "the gate's mode `{}` asks no name server, and provider `{name}` cannot be read, \
-                 so nobody sees whether the record is there: {why}",
+                 so it is not known whether the record is there: {why}",
                 mode.as_str()
             ))
         };

@@ -317,7 +317,7 @@ impl<'a> Task<'a> {
         let was_told = record.by_others;
         record.by_others = true;
         let words = format!(
-            "{} at {} is for others to write: `prevalidate records` prints it",
+            "{} at {} is for the zone's own writer to write: `prevalidate records` prints it",
             record.value, record.owner
         );
         self.well();
@@ -406,7 +406,7 @@ impl<'a> Task<'a> {
         record.by_others = true;
         record.retry_at = now.saturating_add(GONE_AGAIN).ok();
         let words = format!(
-            "{} at {} is done with; others may remove it",
+            "{} at {} is no longer needed; the zone's own writer may remove it",
             record.value, record.owner
         );
         if !was_told {

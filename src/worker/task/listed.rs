@@ -75,7 +75,7 @@ mod tests {
         let other = "an entry without a usable `uuid`: {\"domain\":\"a.xn--zrich-kva.example\"}";
         for its in [
             "an entry without a usable `uuid`: {\"domain\":\"XN--zrich-kva.example.\"}",
-            "entry cld-1: `Zürich.example` is no domain",
+            "entry cld-1: `Zürich.example` is not a domain",
         ] {
             let said = of(&[other, its]).unwrap();
             assert_eq!(said, format!("its entry in the list cannot be used: {its}"));

@@ -153,14 +153,14 @@ impl Task {
             Some(word) => {
                 format!("the CA (it calls {order} `{word}`, which this version does not know)")
             }
-            None => format!("the CA (it has taken {order} and looks by itself)"),
+            None => format!("the CA (it has taken {order} and checks by itself)"),
         };
         let words = self.words().unwrap_or_default().to_owned();
         if is_news {
             self.say(
                 worker,
                 "taken",
-                format!("the CA looks by itself now: {words}"),
+                format!("the CA checks by itself now: {words}"),
             );
         }
         self.waits_for(worker, subject, &words, now);
@@ -174,7 +174,7 @@ impl Task {
         };
         let text = format!(
             "the value of {order} has ended, and the CA still has the order (hint: clear the order \
-             in the CA's portal; then a new one is begun)"
+             in the CA's portal; then a new one is started)"
         );
         self.hold(worker, text, now);
     }

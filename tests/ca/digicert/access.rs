@@ -59,7 +59,7 @@ async fn a_view_only_key_reads_everything_and_a_change_says_what_is_missing() {
         lab.added("new.test").await.unwrap_err(),
     ] {
         assert_eq!(error.failure, Failure::Forbidden, "{error}");
-        assert!(!error.is_account_wide(), "reads go on");
+        assert!(!error.is_account_wide(), "reads continue");
         let hint = error.hint.unwrap();
         assert!(hint.contains("Orders, Domains, Organizations"), "{hint}");
         assert!(hint.contains("View Only"), "{hint}");
@@ -163,7 +163,7 @@ async fn in_a_storm_of_429_the_waits_grow_to_the_length_of_the_window() {
         what: What::Throttled,
     });
     let error = lab.ca.list(&client()).await.unwrap_err();
-    assert_eq!(error.retry_after.unwrap().as_secs(), 5, "it begins anew");
+    assert_eq!(error.retry_after.unwrap().as_secs(), 5, "it begins again");
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ async fn a_value_with_quotes_comes_whole_and_as_a_target_it_is_refused() {
     let id = lab.domain("a.test");
     let error = lab.ca.start(&id).await.unwrap_err();
     assert_eq!(error.failure, Failure::Refused);
-    assert!(error.message.contains("no DNS name"), "{error}");
+    assert!(error.message.contains("not a DNS name"), "{error}");
     assert!(error.hint.unwrap().contains("Nothing is published"));
     let found = lab.ca.get(&id).await.unwrap();
     assert!(found.challenge.is_none() && found.doubt.is_some());

@@ -176,10 +176,10 @@ async fn a_record_outside_of_the_domain_is_refused_and_never_handed_on() {
         let lab = proven(method, |behaviour| behaviour.owner_outside = true).await;
         let error = lab.ca.start("a.test").await.unwrap_err();
         assert_eq!(error.failure, Failure::Refused);
-        assert!(error.message.contains("does not lie in a.test"), "{error}");
+        assert!(error.message.contains("is not in a.test"), "{error}");
         let found = lab.ca.get("a.test").await.unwrap();
         assert_eq!(found.challenge, None);
-        assert!(found.doubt.unwrap().contains("does not lie in a.test"));
+        assert!(found.doubt.unwrap().contains("is not in a.test"));
     }
 }
 

@@ -275,7 +275,7 @@ async fn a_ca_that_obeys_caa_issues_for_no_name_that_forbids_it() {
         if state == OrderState::Failed {
             let words = looked.words.unwrap();
             assert!(
-                words.contains(&format!("CAA at {zone}: nobody may issue")),
+                words.contains(&format!("CAA at {zone}: no CA may issue")),
                 "{words}"
             );
         }

@@ -37,7 +37,7 @@ fn a_request_that_cannot_be_read_costs_its_certificate_only() {
     let setup = lab.setup(&[("own", &lines), ("www", "names = [\"www.alpha.test\"]")]);
     lab.world.run(&setup, &WAIT).exits(1).says(&[
         "own.csr",
-        "everything goes on but the certificate own",
+        "everything continues but the certificate own",
         "3 domains",
     ]);
     lab.matches("www");
@@ -81,7 +81,7 @@ fn a_directory_that_cannot_be_made_costs_the_certificates_only() {
         lab.world
             .run(&setup, arguments)
             .exits(2)
-            .says(&["is no folder"]);
+            .says(&["is not a folder"]);
     }
     std::fs::remove_file(lab.directory()).unwrap();
     lab.world.run(&setup, &WAIT).exits(0);

@@ -189,7 +189,7 @@ impl Drop for Disk {
 #[test]
 #[expect(
     clippy::print_stderr,
-    reason = "whoever runs the tests must hear of it"
+    reason = "the person who runs the tests must hear of it"
 )]
 fn a_full_disk_ends_with_75_and_the_run_after_it_installs() {
     let lab = Lab::new();

@@ -116,7 +116,7 @@ fn a_txt_and_a_cname_of_an_order_are_published_seen_and_gone_and_a_contact_is_ma
     assert_eq!((office.orders(), office.robot.contacts()), (2, 1));
     assert!(
         office.robot.messages() >= 1,
-        "the message of somebody else is theirs to confirm"
+        "the message of another user is theirs to confirm"
     );
     assert!(office.robot.busiest_second() <= 3);
 

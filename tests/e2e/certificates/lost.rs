@@ -143,7 +143,7 @@ fn an_order_that_is_open_when_the_store_is_lost_is_found_and_not_made_again() {
             lab.world
                 .run(&setup, &["run", "--wait", "10s", "-v"])
                 .exits(1)
-                .says(&["version 0001 was begun for an order", "--at-ca"]);
+                .says(&["version 0001 was started for an order", "--at-ca"]);
             assert_eq!(lab.world.ca.orders().len(), 1);
         }
         lab.world

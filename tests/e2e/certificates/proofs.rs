@@ -33,7 +33,7 @@ fn a_proof_that_ends_soon_is_renewed_before_the_order_in_the_same_run() {
     let proven = log
         .iter()
         .position(is_new_proof)
-        .expect("it is proven anew");
+        .expect("it is proven again");
     let ordered = log.iter().position(|one| one.call == Call::Issue).unwrap();
     assert!(proven < ordered, "{log:?}");
     assert_eq!(lab.world.ca.orders().len(), 1);

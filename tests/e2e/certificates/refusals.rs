@@ -41,7 +41,7 @@ fn every_fault_of_the_certificates_is_told_at_once_and_nothing_is_bought() {
         "certificate.renew_before",
         "certificate.key",
         "certificate.contact",
-        "stands in another [[certificate]]",
+        "is in another [[certificate]]",
     ]);
     assert_eq!(lab.world.ca.log().len(), 0);
 }

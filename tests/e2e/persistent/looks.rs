@@ -41,7 +41,7 @@ fn a_dropped_record_is_seen_in_mode_delay_and_a_provider_that_cannot_be_read_is_
             .says(&["the gate's mode `delay` asks no name server"]);
         let listed = world.run(&blind, &["persistent", "list", "--output", "json"]);
         let reason = listed.exits(1).json()["persistent"][0]["reason"].clone();
-        let words = "so nobody sees whether the record is there";
+        let words = "so it is not known whether the record is there";
         assert!(reason.as_str().unwrap().contains(words), "{reason}");
     }
 }
@@ -111,7 +111,7 @@ fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
     // No run has checked since.
     ahead("72000", &["persistent", "list"])
         .exits(0)
-        .says(&["every name server had it 20 h ago; no run has looked since"]);
+        .says(&["every name server had it 20 h ago; no run has checked since"]);
     // Each run is a check, and its time is reported.
     let first = seen("0");
     ahead("600", &["run", "--wait", "0s"]).exits(0);

@@ -91,7 +91,7 @@ fn the_writers_of_an_alias_are_told_its_zone_and_its_name() {
     let setup = setup.without("one.test");
     world.run(&setup, &["run", "--wait", "0s"]).exits(1);
     for (format, words) in [
-        ("zone", "; zone one.test: must stand"),
+        ("zone", "; zone one.test: must exist"),
         ("nsupdate", "zone one.test."),
         ("octodns", "# one.test.yaml"),
         ("octodns", "\"a.dcv\":"),

@@ -209,7 +209,7 @@ fn what_others_write_behind_an_alias_is_not_said_to_be_refused() {
          kind = \"rfc2136\"\nserver = \"{address}\"\nkey_file = \"{}\"\nzones = [\"one.test\"]\n",
         key.display()
     );
-    let words = ["waiting", "others write its zone"];
+    let words = ["waiting", "a foreign writer writes its zone"];
     world
         .run(&setup, &["run", "--wait", "0s"])
         .exits(1)

@@ -69,8 +69,9 @@ fn a_record_on_its_way_is_information_for_an_hour() {
     let since = listed["persistent"][0]["on_its_way_since"].as_str();
     let since = since.unwrap_or_else(|| panic!("{listed}"));
     let since: jiff::Timestamp = since.parse().unwrap();
-    let words =
-        format!("its persistent record at ca.example has been on its way since {since:.0}: others");
+    let words = format!(
+        "its persistent record at ca.example has been on its way since {since:.0}: a foreign writer"
+    );
     world.run(&setup, &["readiness"]).exits(0).says(&[
         "Good to know",
         &format!("a.test: {words}"),

@@ -183,6 +183,6 @@ fn an_until_that_is_over_is_told_before_a_run_and_holds_only_its_own_records() {
             .exits(1)
             .says(&["b.test at other.example: `until`"]);
         assert_eq!(standing(&server, "b.test"), [""; 0]);
-        assert_eq!(standing(&server, "a.test").len(), 1, "all others go on");
+        assert_eq!(standing(&server, "a.test").len(), 1, "all others continue");
     }
 }

@@ -72,7 +72,7 @@ async fn a_clock_a_year_ahead_steals_no_lease() {
         .unwrap();
     assert!(
         right.commit(&[kept(&held)]).await.unwrap()[0].is_ok(),
-        "nor is it fenced out by a look"
+        "nor is it fenced out by a listing"
     );
 }
 

@@ -46,7 +46,7 @@ async fn a_database_of_the_first_schema_is_brought_up_to_date_with_all_that_is_i
     assert_eq!(
         database.number(open_to).await,
         1,
-        "the first version goes on beside it"
+        "the first version continues beside it"
     );
 }
 

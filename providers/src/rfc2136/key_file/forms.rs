@@ -65,7 +65,7 @@ fn algorithm_of(text: &str) -> Result<String, String> {
         "165" => "hmac-sha512",
         _ => {
             return Err(other_form(
-                "the algorithm of this K*.private file is none that signs requests",
+                "the algorithm of this K*.private file does not sign requests",
             ));
         }
     };

@@ -74,7 +74,7 @@ impl Master {
             self.owner = Some(absolute(&tokens[0], self.origin.as_deref())?);
             at = 1;
         }
-        let owner = self.owner.clone().ok_or("no owner stands before it")?;
+        let owner = self.owner.clone().ok_or("no owner is before it")?;
         self.owners.entry(owner.clone()).or_insert(entry.line);
         while let Some(word) = tokens.get(at) {
             match class_of(word) {
@@ -87,7 +87,7 @@ impl Master {
         }
         let word = tokens.get(at).ok_or("there is no type")?;
         let kind = type_of(word).ok_or_else(|| {
-            format!("`{word}` is no type of records, no class and no TTL that is known here")
+            format!("`{word}` is not a type of records, no class and no TTL that is known here")
         })?;
         let data = &entry.tokens[at + 1..];
         match kind.as_str() {

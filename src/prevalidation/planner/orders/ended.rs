@@ -96,7 +96,7 @@ fn a_hold_is_over_when_a_proof_counts_and_nothing_is_under_way() {
     seen.attempt.withdrawn_at = None;
     seen.attempt.since = Some(ago(DAY));
     seen.attempt.renews = proof(1);
-    assert!(!over(&seen), "an attempt goes on, and brought no proof");
+    assert!(!over(&seen), "an attempt continues, and brought no proof");
     seen.attempt = Attempt::default();
     assert!(!over(&seen), "there is none");
 }

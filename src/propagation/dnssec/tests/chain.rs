@@ -600,7 +600,7 @@ async fn hostile_zones_cost_a_bounded_number_of_questions() {
         .iter()
         .filter(|kind| **kind == RecordType::DNSKEY)
         .count();
-    assert!(keys <= 16, "{keys} questions for keys in two looks");
+    assert!(keys <= 16, "{keys} questions for keys in two checks");
 }
 
 fn data_is_signature(record: &Record) -> bool {

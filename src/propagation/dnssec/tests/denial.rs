@@ -89,7 +89,7 @@ fn nsec_proves_an_unsigned_delegation_or_none_or_nothing() {
             unsigned,
         ),
         (
-            "a name that is no delegation",
+            "a name that is not a delegation",
             Signer::nsec(CHILD, "f.test", &[A]),
             Ok(Below::SameZone),
         ),
@@ -184,7 +184,7 @@ fn nsec3_proves_the_same_and_opt_out_an_unsigned_delegation() {
             unsigned.clone(),
         ),
         (
-            "a name that is no delegation",
+            "a name that is not a delegation",
             vec![nsec3(CHILD, (0, 1), false, 0, &[A])],
             Ok(Below::SameZone),
         ),

@@ -159,7 +159,7 @@ fn every_header_stands_once_and_in_ascii() {
         assert_eq!(
             Claim::read(&twice, now()),
             Err(Flaw::Header(name)),
-            "{name} stands twice"
+            "{name} occurs twice"
         );
         let mut latin = good.clone();
         latin.insert(name, HeaderValue::from_bytes(b"v1,\xe9").unwrap());

@@ -108,7 +108,7 @@ impl Task<'_> {
         self.say(
             "dropped",
             format!(
-                "version {:04} was begun for a renewal that is not due, and nothing was ordered for it",
+                "version {:04} was started for a renewal that is not due, and nothing was ordered for it",
                 order.version
             ),
         );

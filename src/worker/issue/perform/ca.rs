@@ -325,7 +325,7 @@ impl Task<'_> {
             && let Err(error) = ca.check_records(&key).await
         {
             // It makes the CA check sooner than it does by itself; the order says what counts.
-            tracing::warn!(ca = name, order = %key, %error, "the CA was not asked to look");
+            tracing::warn!(ca = name, order = %key, %error, "the CA was not asked to check");
         }
         match ca.look(&key).await {
             Ok(shown) => {

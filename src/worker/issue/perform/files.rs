@@ -52,7 +52,7 @@ impl Task<'_> {
 
     pub(super) fn lacks_key(&self, folder: &Folder, version: u32) -> String {
         format!(
-            "the key of version {version:04} is in no version of {}: a certificate without its key serves nobody. Put it back, or {} orders a new one",
+            "the key of version {version:04} is in no version of {}: a certificate without its key is of no use. Put it back, or {} orders a new one",
             folder.path().display(),
             again(&self.row.name)
         )
@@ -174,7 +174,7 @@ impl Task<'_> {
                     Ok(known) => known,
                     Err(trouble) if trouble.may_pass => return self.failed(trouble.message, None),
                     Err(trouble) => {
-                        let hint = "mend the file, or set `reuse_key = false`";
+                        let hint = "repair the file, or set `reuse_key = false`";
                         let words = format!("the key to be used again: {trouble}");
                         return self.hold(HoldKind::Key, words, Some(hint.to_owned()));
                     }

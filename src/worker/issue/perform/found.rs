@@ -61,7 +61,7 @@ impl Task<'_> {
         }
         let has_one = self.takes_what_lies_there(certificate, folder).await?;
         if !has_one && let Some(Ok(Found::Ended(at))) = compared(certificate, folder, self.now()) {
-            self.say("ended", format!("what lies in the directory ended on {at}"));
+            self.say("ended", format!("what is in the directory ended on {at}"));
         }
         Ok(has_one)
     }
@@ -108,17 +108,17 @@ impl Task<'_> {
     fn is_unfit(&mut self, folder: &Folder, why: String) -> bool {
         if let Some(why) = folder.blocked() {
             let hint = format!(
-                "nothing is ordered before; after that, {} orders a new one whatever lies there",
+                "nothing is ordered before; after that, {} orders a new one whatever is there",
                 again(&self.row.name)
             );
             self.hold(HoldKind::Folder, why, Some(hint));
             return true;
         }
         let words = format!(
-            "a certificate that this store does not know lies in the directory, and is not what is wanted: {why}"
+            "a certificate that this store does not know is in the directory, and is not what is wanted: {why}"
         );
         let hint = format!(
-            "mend or move {}, and the next run goes on; {} orders a new one in its place",
+            "repair or move {}, and the next run continues; {} orders a new one in its place",
             folder.path().display(),
             again(&self.row.name)
         );

@@ -118,7 +118,7 @@ impl Task<'_> {
                     self.say("key", begun_words(one.version, &order.tag));
                     self.say(
                         "lost",
-                        format!("{words} was begun for an order that this store does not know; it is looked for at {ca}"),
+                        format!("{words} was started for an order that this store does not know; it is looked for at {ca}"),
                     );
                     self.stepped();
                     self.begin_with(order);
@@ -126,10 +126,10 @@ impl Task<'_> {
                 }
                 Err(why) => {
                     let words = format!(
-                        "{words} was begun for an order that this store does not know, and it cannot be looked for: {why}"
+                        "{words} was started for an order that this store does not know, and it cannot be looked for: {why}"
                     );
                     let hint = format!(
-                        "`prevalidate certificate list --at-ca` shows what the CA has; move {} away, and the next run goes on; {} orders a new one",
+                        "`prevalidate certificate list --at-ca` shows what the CA has; move {} away, and the next run continues; {} orders a new one",
                         folder.path().join(format!("{:04}", one.version)).display(),
                         again(&self.row.name)
                     );
@@ -215,7 +215,7 @@ impl Task<'_> {
     /// What is said while the CA does not tell whether it has an order that the store has lost.
     pub(super) fn doubt(&self, order: &Order) -> String {
         format!(
-            "version {:04} was begun for an order that this store does not know, and the CA does not tell whether it has one; nothing is ordered before that is known. `prevalidate certificate list --at-ca` shows what the CA has; if it has none, {} orders a new one",
+            "version {:04} was started for an order that this store does not know, and the CA does not tell whether it has one; nothing is ordered before that is known. `prevalidate certificate list --at-ca` shows what the CA has; if it has none, {} orders a new one",
             order.version,
             again(&self.row.name)
         )

@@ -45,7 +45,7 @@ impl Task<'_> {
                     "{name}, which the configuration names no more, has an order for the same ({told}), and its key is in no folder of the directory"
                 );
                 let hint = format!(
-                    "put the key back, and the next run goes on; or {} orders a new one",
+                    "put the key back, and the next run continues; or {} orders a new one",
                     again(&self.row.name)
                 );
                 self.hold(HoldKind::Key, words, Some(hint));

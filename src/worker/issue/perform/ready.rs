@@ -24,7 +24,7 @@ impl Task<'_> {
         let Some(why) = why else {
             return true;
         };
-        let hint = "nothing is ordered before; mend it, and the next run goes on";
+        let hint = "nothing is ordered before; repair it, and the next run continues";
         self.hold(HoldKind::Key, why, Some(hint.to_owned()));
         false
     }
@@ -72,7 +72,7 @@ impl Task<'_> {
             return false;
         };
         let hint = format!(
-            "put the key back, and the next run goes on; or {} orders a new one",
+            "put the key back, and the next run continues; or {} orders a new one",
             again(&self.row.name)
         );
         self.hold(HoldKind::Folder, why, Some(hint));

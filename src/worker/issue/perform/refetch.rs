@@ -37,7 +37,7 @@ impl Task<'_> {
             false => String::new(),
         };
         let hint = format!(
-            "mend {}, and the next run goes on; {fetch}{} orders a new one",
+            "repair {}, and the next run continues; {fetch}{} orders a new one",
             there.path().display(),
             again(&self.row.name)
         );

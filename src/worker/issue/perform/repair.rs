@@ -166,7 +166,7 @@ impl Task<'_> {
             return false;
         };
         let words = format!(
-            "{why}; the new certificate lies in version {:04} and does not count yet",
+            "{why}; the new certificate is in version {:04} and does not count yet",
             order.version
         );
         let hint = format!(
@@ -213,7 +213,7 @@ pub fn way_out(name: &str, version: u32, is_known: bool) -> String {
         false => String::new(),
     };
     format!(
-        "let `current` lead to {version:04} again{fetch}; or `prevalidate certificate issue {name}` takes over what lies there if it has all names, its key and its chain; or {} orders a new one in its place",
+        "let `current` lead to {version:04} again{fetch}; or `prevalidate certificate issue {name}` takes over what is there if it has all names, its key and its chain; or {} orders a new one in its place",
         again(name)
     )
 }

@@ -59,7 +59,7 @@ impl Task<'_> {
             }
             Ok(Revocation::Taken(key)) => {
                 self.answered(&name);
-                self.say("revoking", format!("{key}: the CA has taken the wish"));
+                self.say("revoking", format!("{key}: the CA has taken the request"));
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
                     open.look_at = now.saturating_add(FIRST_SEARCH).ok();

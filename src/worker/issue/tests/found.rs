@@ -95,7 +95,7 @@ async fn what_does_not_fit_in_the_directory_is_held_and_written_over_by_hand_onl
         "privkey.pem is gone",
         "cert.pem",
         "is for another key",
-        "is no link",
+        "is not a link",
         "the chain is not whole",
     ] {
         let world = World::new().await;
@@ -116,7 +116,7 @@ async fn what_does_not_fit_in_the_directory_is_held_and_written_over_by_hand_onl
             "is for another key" => {
                 std::fs::write(world.path("0001/privkey.pem"), other).unwrap();
             }
-            "is no link" => {
+            "is not a link" => {
                 std::fs::remove_file(world.path("current")).unwrap();
                 std::fs::create_dir(world.path("current")).unwrap();
             }
@@ -129,7 +129,7 @@ async fn what_does_not_fit_in_the_directory_is_held_and_written_over_by_hand_onl
             world.is_held_with(words).await;
             assert_eq!(world.ca.held().len(), 1, "{words}");
         }
-        if words == "is no link" {
+        if words == "is not a link" {
             std::fs::remove_dir(world.path("current")).unwrap();
         }
         world.by_hand(&wanted, ByHand::Again).await.unwrap();

@@ -96,7 +96,7 @@ async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_order
             let half = "-----BEGIN CERTIFICATE-----\nTUlJ\n";
             std::fs::write(world.at("joe/current/cert.pem"), half).unwrap();
         }),
-        ("is damaged: it is no certificate", |world| {
+        ("is damaged: it is not a certificate", |world| {
             let other = "-----BEGIN CERTIFICATE-----\nTUlJ\n-----END CERTIFICATE-----\n";
             std::fs::write(world.at("joe/current/cert.pem"), other).unwrap();
         }),
@@ -123,7 +123,7 @@ async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_order
         ("cert.pem is not there", |world| {
             std::fs::remove_file(world.at("joe/current/cert.pem")).unwrap();
         }),
-        ("cert.pem holds no certificates", |world| {
+        ("cert.pem has no certificates", |world| {
             std::fs::write(world.at("joe/current/cert.pem"), "half").unwrap();
         }),
         ("current is not there", |world| {

@@ -124,7 +124,11 @@ async fn a_ca_that_refuses_to_look_at_records_is_asked_about_the_order_all_the_s
     let calls: Vec<_> = world.ca.calls().iter().map(|call| call.verb).collect();
     let asked = calls.iter().position(|verb| *verb == Verb::CheckRecords);
     let next = calls.get(asked.unwrap() + 1);
-    assert_eq!(next, Some(&Verb::Look), "it looks by itself too: {calls:?}");
+    assert_eq!(
+        next,
+        Some(&Verb::Look),
+        "it checks by itself too: {calls:?}"
+    );
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ async fn an_open_revocation_orders_nothing_under_another_name() {
             assert_eq!(world.ca.held().len(), 1, "asked: {is_asked}");
         }
         let installed = world.row("www").await.progress.installed.unwrap();
-        assert!(installed.revoked_at.is_some(), "it goes on to its end");
+        assert!(installed.revoked_at.is_some(), "it continues to its end");
         world.by_hand(&wanted, ByHand::Again).await.unwrap();
         world.run(&wanted, 60).await;
         assert_eq!(world.ca.held().len(), 2);

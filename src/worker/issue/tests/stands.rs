@@ -89,7 +89,10 @@ async fn a_record_that_vanishes_before_every_name_server_has_it_is_written_again
     go(&world, &issuer, 120).await;
     assert!(has_both(&zones));
     let writes = zones.calls("ensure_present");
-    assert!(writes < 12, "asked each minute, not at each look: {writes}");
+    assert!(
+        writes < 12,
+        "asked each minute, not at each check: {writes}"
+    );
     go(&world, &job(&world, &zones, &one), 60).await;
     assert!(world.live("www").is_some());
 }
@@ -108,7 +111,7 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
     other.wanted.print = "second".to_owned();
     world.want(std::slice::from_ref(&other)).await;
     go(&world, &job(&world, &zones, &other), 60).await;
-    assert!(has_both(&zones), "it is paid, and the CA may still look");
+    assert!(has_both(&zones), "it is paid, and the CA may still check");
     assert!(
         world.row("www").await.progress.order.is_some(),
         "the CA has it"
@@ -197,7 +200,7 @@ async fn nothing_is_bought_before_the_provider_could_write_the_record() {
     ] {
         assert!(trouble.contains(words), "{trouble}");
     }
-    assert_eq!(progress.hold, None, "it goes on by itself");
+    assert_eq!(progress.hold, None, "it continues by itself");
     zones.heal();
     go(&world, &issuer, 3600).await;
     assert!(world.live("www").is_some());

@@ -90,7 +90,7 @@ async fn a_request_that_is_a_pipe_is_held_and_stops_nothing() {
     ];
     world.run(&wanted, 60).await;
     let hold = world.row("joe").await.progress.hold.unwrap();
-    assert!(hold.words.contains("no regular file"), "{}", hold.words);
+    assert!(hold.words.contains("not a regular file"), "{}", hold.words);
     assert!(world.live("ann").is_some());
 }
 
@@ -116,8 +116,10 @@ async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
             std::fs::remove_file(path).unwrap()
         }),
         ("is empty", |_, path| std::fs::write(path, "").unwrap()),
-        ("is no bundle", |_, path| std::fs::write(path, "x").unwrap()),
-        ("is no regular file", |_, path| put("pipe", path)),
+        ("is not a bundle", |_, path| {
+            std::fs::write(path, "x").unwrap()
+        }),
+        ("is not a regular file", |_, path| put("pipe", path)),
         ("is not that of the certificate", |world, path| {
             std::fs::copy(world.at("ann/current/bundle.p12"), path).unwrap();
         }),

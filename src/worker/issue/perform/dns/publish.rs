@@ -132,7 +132,10 @@ impl Task<'_> {
                 Ok(Wrote::Record)
             }
             Some(Err(error)) if error.kind == ErrorKind::ByOthers => {
-                let words = format!("{owner} {kind} {} is for others to write", record.data);
+                let words = format!(
+                    "{owner} {kind} {} is for the zone's own writer to write",
+                    record.data
+                );
                 if is_first {
                     self.say("announced", words.clone());
                 }
@@ -223,7 +226,7 @@ impl Task<'_> {
             None => format!("{owner} {kind} by {by}"),
         };
         if is_first && !is_ours {
-            self.say("published", format!("{words}; it stood there already"));
+            self.say("published", format!("{words}; it was there already"));
         } else if is_first {
             self.say("published", words);
         } else if receipt.changed {

@@ -81,7 +81,7 @@ impl Task<'_> {
         };
         if record.is_foreign {
             return Ok(Ok(format!(
-                "{shown} stays: it stood there before, and is not ours to remove"
+                "{shown} stays: it was there before, and is not ours to remove"
             )));
         }
         if let Some((why, takes_over)) = self.needed(record).await? {
@@ -106,7 +106,10 @@ impl Task<'_> {
                 if self.is_gone(record).await {
                     return Ok(Ok(shown));
                 }
-                format!("others have to remove {} {}", record.kind, record.data)
+                format!(
+                    "the zone's own writer must remove {} {}",
+                    record.kind, record.data
+                )
             }
             Some(Err(error)) => in_words(&error),
             None => "the provider said nothing".to_owned(),
