@@ -396,7 +396,7 @@ fn imports_point_down_only_and_modules_of_one_layer_do_not_see_each_other() {
 }
 
 #[test]
-fn only_commands_name_what_stands_behind_a_trait() {
+fn only_commands_name_what_is_behind_a_trait() {
     let all = sources("src");
     let mut adapters: Vec<(String, &str)> = ADAPTERS
         .map(|(path, house)| (path.to_owned(), house))

@@ -176,7 +176,7 @@ const PAGES: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn the_overview_says_how_all_stands_and_what_comes() {
+async fn the_overview_says_the_state_of_all_and_what_comes() {
     let site = Site::open(300).await;
     let page = site.get("/").await;
     assert_eq!(page.status, StatusCode::OK);
@@ -435,7 +435,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
 }
 
 #[tokio::test]
-async fn what_others_say_is_shown_and_never_does_anything() {
+async fn foreign_text_is_shown_and_never_does_anything() {
     let site = Site::open(10).await;
     let mut shown = 0;
     for path in PAGES {
@@ -554,7 +554,7 @@ async fn no_page_takes_anything_from_elsewhere_and_each_says_so() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_leaves_the_last_picture() {
+async fn a_store_that_is_gone_leaves_the_last_snapshot() {
     let site = Site::open(10).await;
     site.inventory.store.close().await;
     assert_eq!(site.get("/").await.status, StatusCode::OK);

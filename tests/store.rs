@@ -333,7 +333,7 @@ async fn a_crash_inside_a_transaction_leaves_what_was_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_somebody_is_making_ours_is_never_taken_for_another_programs() {
+async fn a_file_that_becomes_ours_is_never_taken_for_another_programs() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..50 {
         let url = url(&dir.path().join(format!("{round}.db")));

@@ -232,7 +232,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
-    async fn a_datagram_to_a_silent_address_does_not_use_up_the_others_time() {
+    async fn a_silent_address_does_not_use_up_the_time_of_the_others() {
         let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let talks = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let addresses = [silent.local_addr().unwrap(), talks.local_addr().unwrap()];

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_anybody_may_change_or_replace_is_refused() {
+    fn a_program_that_any_user_may_change_or_replace_is_refused() {
         let scratch = Scratch::new("program");
         std::fs::write(scratch.0.join("hook"), "#!/bin/sh\n").unwrap();
         for mode in [0o755, 0o700, 0o775] {

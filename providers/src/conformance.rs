@@ -100,7 +100,7 @@ pub async fn run(subject: &dyn Subject) {
         a_value_of_300_octets_comes_and_goes,
         a_value_is_removed_in_whatever_split_it_is_stored,
         somebodys_equal_value_is_left_alone,
-        a_value_that_somebody_changes_meanwhile_survives,
+        a_value_that_changes_meanwhile_survives,
         two_writers_at_once_both_succeed,
         one_bad_name_costs_only_itself,
         several_values_of_one_name_come_in_one_call,
@@ -120,10 +120,10 @@ pub async fn run(subject: &dyn Subject) {
     if subject.writes_cname() {
         cases![
             a_cname_comes_and_goes_without_a_trace,
-            a_cname_is_refused_where_anything_stands,
+            a_cname_is_refused_where_there_is_anything,
             a_value_whose_name_became_an_alias_is_gone,
             somebodys_equal_cname_is_left_alone,
-            of_two_cnames_at_once_one_stands,
+            of_two_cnames_at_once_one_remains,
             both_types_come_and_go_in_one_call,
             a_lost_answer_about_a_cname_is_found_out,
         ];

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn everything_is_left_to_others_and_a_zone_ends_at_a_label() {
+    async fn everything_is_left_to_the_writer_and_a_zone_ends_at_a_label() {
         let manual = Manual {
             zones: vec!["example.ch".into(), "sub.example.ch".into()],
         };

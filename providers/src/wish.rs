@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_of_a_name_are_one_wish_and_what_no_zone_can_hold_is_none() {
+    fn values_of_a_name_are_one_change_and_impossible_ones_are_none() {
         let value = |owner: &str, value: &str| TxtValue {
             owner: owner.into(),
             value: value.into(),

@@ -490,7 +490,7 @@ async fn a_zone_that_is_read_as_it_was_a_moment_ago_is_neither_damaged_nor_done(
 }
 
 #[tokio::test]
-async fn wrong_credentials_and_a_zone_of_somebody_else_name_the_setting_and_write_nothing() {
+async fn wrong_credentials_and_a_foreign_zone_name_the_setting() {
     let fake = prepared().await;
     for more in [
         json!({ "password": secret("wrong") }),
@@ -579,7 +579,7 @@ fn all_faults_of_a_table_come_at_once_and_none_shows_a_secret() {
 }
 
 #[tokio::test]
-async fn an_alias_comes_and_goes_and_is_refused_where_anything_stands() {
+async fn an_alias_comes_and_goes_and_is_refused_beside_anything() {
     let fake = prepared().await;
     let (before, provider) = (fake.dump(APEX), provider(&fake));
     let alias = Record::cname(format!("_x.{APEX}"), "hash.ca.test");

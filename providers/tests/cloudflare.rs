@@ -610,7 +610,7 @@ async fn a_batch_that_is_refused_is_taken_apart() {
 }
 
 #[tokio::test]
-async fn an_id_that_somebody_gave_another_content_meanwhile_is_not_deleted() {
+async fn an_id_with_another_content_meanwhile_is_not_deleted() {
     let (fake, zone) = prepared().await;
     let provider = provider(&fake);
     let values = [

@@ -41,7 +41,7 @@ pub(super) fn config(
 ) -> Result<Exit, Failed> {
     match command {
         ConfigCommand::Check { without_secrets } => {
-            let settings = wire::settings_as_they_stand(global, output)?;
+            let settings = wire::settings_as_they_are(global, output)?;
             check(&settings, !without_secrets, output)
         }
         ConfigCommand::Show => show(&wire::settings(global, output)?, output),

@@ -88,7 +88,7 @@ pub(super) async fn doctor(
     args: DoctorArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings_as_they_stand(global, output)?;
+    let settings = wire::settings_as_they_are(global, output)?;
     let mut findings = vec![configuration(&settings)];
     let store = store(&settings, &mut findings).await?;
     let rows = asked::inventory(store.domains().await?, &settings);

@@ -48,7 +48,7 @@ pub(super) fn settings(global: &Global, output: &Output) -> Result<Settings, Fai
 }
 
 /// The same with files that cannot be used, which the caller tells.
-pub(super) fn settings_as_they_stand(global: &Global, output: &Output) -> Result<Settings, Failed> {
+pub(super) fn settings_as_they_are(global: &Global, output: &Output) -> Result<Settings, Failed> {
     settings_by(config::load_as_it_stands, global, output)
 }
 

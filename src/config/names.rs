@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_others_read_differently_needs_consent() {
+    fn a_name_that_people_read_differently_needs_consent() {
         let refused = read_lines(Path::new("x"), "straße.ch".as_bytes(), false);
         assert!(
             refused.names.is_empty()

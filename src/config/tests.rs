@@ -280,7 +280,7 @@ fn a_bad_line_of_a_list_costs_only_itself_and_a_list_of_another_kind_is_refused_
 }
 
 #[test]
-fn a_domain_may_be_at_two_clients_and_stands_once_at_each() {
+fn a_domain_may_be_at_two_clients_once_at_each() {
     let folder = Folder::new();
     let other =
         "[[client]]\nname = \"Other AG\"\nprovider = \"edge\"\ndomains = [\"example.ch\"]\n";
@@ -699,7 +699,7 @@ fn the_reference_shows_every_key_and_no_other() {
 }
 
 #[test]
-fn the_settings_that_are_commented_out_in_the_reference_work_as_they_stand() {
+fn the_settings_that_are_comments_in_the_reference_work_as_they_are() {
     let folder = Folder::new();
     folder.write("domains.txt", "example.org\n");
     folder.write("persistent.txt", "example.net\n");

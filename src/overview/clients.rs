@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_from_the_future_is_not_fresh() {
+    fn a_listing_from_the_future_is_not_fresh() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let ago = |minutes| Some(now - SignedDuration::from_mins(minutes));
         for (at, age, gravity) in [

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rows_of_a_domain_stand_together_in_the_order_of_texts_and_of_keys() {
+    fn the_rows_of_a_domain_are_adjacent_in_both_orders() {
         let mut keys = [
             RowKey::from(name("a.ch-b.ch")),
             RowKey::from(name("a.ch")),

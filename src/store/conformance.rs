@@ -47,9 +47,9 @@ macro_rules! store_conformance {
             an_extended_lease_lasts_longer_and_a_lost_one_is_named
             claims_without_a_release_are_counted
             only_and_except_narrow_a_claim
-            a_look_skips_leased_rows_and_later_reads
-            an_unchanged_look_moves_read_at_alone
-            a_look_counts_only_for_what_it_showed
+            a_listing_skips_leased_rows_and_later_reads
+            an_unchanged_listing_moves_read_at_alone
+            a_listing_counts_only_for_what_it_showed
             a_change_fences_out_the_holder_of_an_ended_lease
             a_wake_up_during_the_work_is_not_lost
             risk_slots_hold_under_concurrency
@@ -64,17 +64,17 @@ macro_rules! store_conformance {
             everything_written_comes_back
             history_keeps_its_order
             effects_are_counted_in_their_window
-            facts_and_looks_are_remembered
+            facts_and_listings_are_remembered
             retention_forgets_only_what_is_old_and_closed
             a_bucket_is_one_for_all_and_its_waits_queue_up
             a_bucket_far_ahead_is_the_trace_of_a_wrong_clock
             a_copy_is_the_same_and_goes_only_where_nothing_is
             a_copy_keeps_epochs_and_drops_leases
-            a_zero_byte_in_what_others_say_spoils_nothing
+            a_zero_byte_in_foreign_text_spoils_nothing
             the_next_due_is_the_earliest_that_a_claim_could_be_for
             pages_of_domains_come_by_name_and_miss_none
-            one_of_many_looks_at_a_client_and_the_others_are_told_when
-            a_turn_ends_with_its_lease_and_a_wrong_clock_puts_no_look_off
+            one_of_many_lists_a_client_and_the_others_are_told_when
+            a_turn_ends_with_its_lease_and_a_wrong_clock_delays_none
             a_message_is_new_once_and_its_domains_are_woken
             a_message_sent_to_many_at_once_is_new_to_one
             a_notice_moves_once_from_each_state
@@ -521,7 +521,7 @@ pub async fn only_and_except_narrow_a_claim(store: Subject) {
     assert_eq!(names(&claimed), ["x.ch"]);
 }
 
-pub async fn a_look_skips_leased_rows_and_later_reads(store: Subject) {
+pub async fn a_listing_skips_leased_rows_and_later_reads(store: Subject) {
     due(&store, &["leased.ch", "read.ch"]).await;
     let leases = store.claim(&claim_of(10, 2)).await.unwrap();
     let read = Write {
@@ -556,7 +556,7 @@ pub async fn a_look_skips_leased_rows_and_later_reads(store: Subject) {
     );
 }
 
-pub async fn an_unchanged_look_moves_read_at_alone(store: Subject) {
+pub async fn an_unchanged_listing_moves_read_at_alone(store: Subject) {
     due(&store, &["a.ch"]).await;
     let before = store.domains().await.unwrap().remove(0);
     assert_eq!(before.read_at, Some(at(0)));
@@ -581,7 +581,7 @@ pub async fn an_unchanged_look_moves_read_at_alone(store: Subject) {
     assert_eq!(store.domains().await.unwrap()[0].due_at, Some(at(90)));
 }
 
-pub async fn a_look_counts_only_for_what_it_showed(store: Subject) {
+pub async fn a_listing_counts_only_for_what_it_showed(store: Subject) {
     due(&store, &["a.ch", "b.ch"]).await;
     store
         .want(
@@ -1223,7 +1223,7 @@ pub async fn effects_are_counted_in_their_window(store: Subject) {
     );
 }
 
-pub async fn facts_and_looks_are_remembered(store: Subject) {
+pub async fn facts_and_listings_are_remembered(store: Subject) {
     assert_eq!(store.fact("k").await.unwrap(), None);
     store.set_fact("k", "1").await.unwrap();
     store.set_fact("k", "2").await.unwrap();

@@ -264,7 +264,7 @@ mod tests {
     use crate::ca::ClientSelector;
 
     #[test]
-    fn a_picture_from_before_the_last_look_makes_no_other_one_and_one_from_after_it_does() {
+    fn only_a_snapshot_newer_than_the_last_listing_makes_one_due() {
         let now: Timestamp = "2026-11-22T12:00:00.123456789Z".parse().unwrap();
         let stored: Timestamp = "2026-11-22T12:00:00.123456Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_a_wrong_clock_put_off_for_years_is_due_when_the_clock_is_right_again() {
+    fn a_listing_put_off_by_a_wrong_clock_is_due_when_it_is_right() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
         let targets = std::slice::from_ref(&target);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordered_look_waits_for_nothing_however_the_last_one_ended() {
+    fn an_ordered_listing_waits_for_nothing() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
         let looks = Looks::new(

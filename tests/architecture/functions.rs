@@ -147,12 +147,12 @@ const LONG: &[(&str, &[(&str, &str)])] = &[
             ("src/store/conformance.rs", "two_origins_want_independently"),
             (
                 "src/store/conformance/fleet.rs",
-                "a_zero_byte_in_what_others_say_spoils_nothing",
+                "a_zero_byte_in_foreign_text_spoils_nothing",
             ),
             ("src/store/conformance/fleet.rs", "fill"),
             (
                 "tests/e2e/orders.rs",
-                "who_may_operate_orders_a_look_and_a_try_and_nobody_else_does",
+                "only_the_role_operate_orders_a_listing_and_a_try",
             ),
             (
                 "tests/e2e/pipeline.rs",

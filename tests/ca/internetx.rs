@@ -236,7 +236,7 @@ async fn the_record_that_was_published_goes_back_with_the_order() {
 }
 
 #[tokio::test]
-async fn a_contact_is_made_once_and_its_data_stand_in_no_error() {
+async fn a_contact_is_made_once_and_its_data_are_in_no_error() {
     let lab = Lab::start("BASIC_SSL", |_| {}).await;
     lab.ordered("one", "one.test").await;
     lab.ordered("two", "two.test").await;

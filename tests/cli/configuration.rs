@@ -9,7 +9,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn the_configuration_of_a_folder_that_others_may_write_is_not_read() {
+fn the_configuration_of_a_folder_for_all_users_is_not_read() {
     let bench = Bench::new();
     bench.run(&["config", "check"]).ends(0).says(&format!(
         "the configuration is {}",

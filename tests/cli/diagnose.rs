@@ -357,7 +357,7 @@ async fn names_outside_the_inventory_are_examined_and_the_worst_of_several_count
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_of_others_drive_no_terminal() {
+async fn foreign_values_drive_no_terminal() {
     let lab = Lab::of(&["one.test"]).await;
     let long = "y".repeat(3000);
     lab.sandbox.dns.edit("one.test", |zone| {

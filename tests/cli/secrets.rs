@@ -4,7 +4,7 @@
 use super::{Bench, CANARY};
 
 #[test]
-fn what_stands_around_an_api_key_is_passed_over_or_told_before_the_ca_refuses_it() {
+fn text_around_an_api_key_is_skipped_or_told_before_the_ca_refuses() {
     let bench = Bench::new();
     for text in ["KEY", "KEY\n\n", " KEY \r\n", "\u{feff}KEY\n"] {
         bench.secret("api.key", &text.replace("KEY", CANARY));
@@ -40,7 +40,7 @@ fn an_api_key_of_another_form_is_doubted_and_used() {
 }
 
 #[test]
-fn a_secret_that_others_may_replace_is_told_by_config_check() {
+fn a_secret_that_users_may_replace_is_told_by_config_check() {
     use std::os::unix::fs::PermissionsExt;
     let bench = Bench::new();
     let folder = bench.path("open");

@@ -342,7 +342,7 @@ fn a_wrong_setting_of_autodns_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn nobody_listening_is_trouble_with_dns_for_every_command() {
+fn a_silent_server_is_trouble_with_dns_for_every_command() {
     let world = world();
     let (id, key) = (
         secret(&world, "id", "AKIAOURS"),

@@ -466,7 +466,7 @@ fn an_order_by_hand_goes_on_with_the_same_request() {
 }
 
 #[test]
-fn no_key_no_password_and_no_telephone_number_stands_in_any_artefact() {
+fn no_key_no_password_and_no_telephone_number_is_in_any_artefact() {
     let lab = Lab::new();
     let password = lab.world.path("p12.password");
     crate::support::name_server::write_secret(&password, "canary-p12-4c9d1f0e7b2a");

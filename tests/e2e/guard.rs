@@ -26,7 +26,7 @@ fn domains(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn an_empty_list_stops_the_run_before_anything_is_touched_until_somebody_forces_it() {
+fn an_empty_list_stops_the_run_until_a_person_forces_it() {
     let server = server();
     let world = World::new(&[&server]);
     let mut setup = world.setup(&server, &["guard.test"]);

@@ -49,11 +49,11 @@ fn port_53(last: u8) -> SocketAddr {
 }
 
 #[test]
-fn domains_at_three_providers_are_valid_after_one_run_and_nobody_said_which_is_whose() {
+fn domains_at_three_providers_are_valid_after_one_run_unrouted() {
     if namespace::is_inside() {
         run();
     } else {
-        namespace::rerun("e2e::mixed::domains_at_three_providers_are_valid_after_one_run_and_nobody_said_which_is_whose");
+        namespace::rerun("e2e::mixed::domains_at_three_providers_are_valid_after_one_run_unrouted");
     }
 }
 

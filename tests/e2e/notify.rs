@@ -82,7 +82,7 @@ fn a_held_domain_is_told_once_and_once_more_when_it_is_well() {
 }
 
 #[test]
-fn what_others_changed_beside_our_value_is_noticed_and_told() {
+fn a_foreign_change_beside_our_value_is_noticed_and_told() {
     let (server, world) = start();
     let path = world.path("heard");
     let setup = told(world.setup(&server, &["notify.test"]), &path);

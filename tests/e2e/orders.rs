@@ -122,7 +122,7 @@ fn serve(world: &World, setup: &Setup) -> Daemon {
 }
 
 #[test]
-fn who_may_operate_orders_a_look_and_a_try_and_nobody_else_does() {
+fn only_the_role_operate_orders_a_listing_and_a_try() {
     // What is an alias has no TXT of its own, so the domain waits for a person.
     let zone = Zone::new("a.test", "@ 3600 TXT \"v=spf1 -all\"\nwww CNAME elsewhere");
     let server = NameServer::bind(&[zone], &Keys::of(&["prevalidate"]));

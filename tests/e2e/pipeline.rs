@@ -185,7 +185,7 @@ fn a_pipeline_writes_what_records_prints_and_everything_else_goes_by_itself() {
 }
 
 #[test]
-fn no_waiting_time_stands_for_a_value_that_nobody_has_written() {
+fn no_waiting_time_replaces_a_value_that_is_not_written() {
     let (server, world, mut setup) = a_pipeline();
     for zone in ["a.test", "b.test"] {
         setup.more += &format!("[propagation.zone.\"{zone}\"]\nmode = \"delay\"\ndelay = \"1s\"\n");

@@ -106,7 +106,7 @@ fn a_domain_taken_out_of_the_configuration_is_cleaned_up_by_the_next_run() {
 }
 
 #[test]
-fn a_provider_taken_out_while_a_value_stands_is_a_failure_that_names_record_and_zone() {
+fn a_removed_provider_with_a_record_left_fails_and_names_it() {
     let (server, world, mut setup) = one_zone();
     let before = server.axfr("a.test");
     publish_only(&world, &setup);

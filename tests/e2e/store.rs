@@ -135,7 +135,7 @@ fn a_daemon_whose_store_cannot_be_written_is_not_ready_and_goes_on_when_it_can()
 }
 
 #[test]
-fn a_daemon_whose_store_is_deleted_ends_with_words_and_a_status_that_starts_it_again() {
+fn a_daemon_whose_store_is_deleted_ends_and_is_started_again() {
     let (server, world) = lab(&["a.test"]);
     let setup = listening(&world, &server, &["a.test"]);
     let mut daemon = Daemon::start(world.command(&setup, &["serve"]));
@@ -229,7 +229,7 @@ fn no_configuration_with_a_client_that_does_not_exist_takes_the_domains_of_a_dae
 }
 
 #[test]
-fn a_store_of_an_older_program_is_brought_up_to_date_by_store_upgrade_and_by_no_look() {
+fn an_older_store_is_brought_up_to_date_by_no_listing() {
     let (server, world) = lab(&["a.test"]);
     let setup = world.setup(&server, &["a.test"]);
     world.run(&setup, &["store", "upgrade"]).exits(2);

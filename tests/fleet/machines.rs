@@ -112,7 +112,7 @@ fn who_is_at(work: &str, machines: &[&Daemon]) -> String {
 /// Each time in another moment of its work, it stops until other machines have taken over, and
 /// wakes in the middle of theirs (faults W01, W02).
 #[test]
-fn a_machine_that_stands_still_past_its_leases_does_no_harm_when_it_wakes() {
+fn a_machine_that_sleeps_past_its_leases_does_no_harm() {
     let fleet = fleet(60);
     let mut machines: Vec<_> = (0..3).map(|n| fleet.start(n)).collect();
     fleet.guard_epochs();

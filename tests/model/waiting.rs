@@ -363,7 +363,7 @@ async fn withdraw(world: &World) {
 }
 
 #[tokio::test]
-async fn a_withdrawn_value_stays_out_and_costs_no_token_until_somebody_takes_the_domain_up_again() {
+async fn a_withdrawn_value_stays_out_until_a_person_resumes_the_domain() {
     let mut world = one_stale().await;
     work(&mut world, SignedDuration::from_mins(5)).await;
     assert!(has_value(&world));
@@ -485,7 +485,7 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
 }
 
 #[tokio::test]
-async fn a_look_counts_from_its_own_end_and_not_from_that_of_the_slowest_beside_it() {
+async fn a_check_counts_from_its_own_end_not_from_the_slowest_ones() {
     let mut world = World::new(2).await;
     world
         .witness

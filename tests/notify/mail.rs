@@ -100,7 +100,7 @@ fn send(mail: &Mail, notice: &Notice) -> Result<(), Failure> {
 }
 
 #[test]
-fn a_mail_goes_to_everybody_over_tls_however_that_begins() {
+fn a_mail_goes_to_all_recipients_over_tls_however_that_begins() {
     for (mode, tls) in [("starttls", Begin::StartTls), ("implicit", Begin::Implicit)] {
         let server = Server::start(mode);
         let mut notice = notice();
@@ -167,7 +167,7 @@ async fn full_at(address: std::net::SocketAddr) -> impl Sized {
 }
 
 #[test]
-fn nothing_is_sent_to_a_server_without_tls_or_with_a_certificate_of_somebody_else() {
+fn nothing_is_sent_without_tls_or_to_a_foreign_certificate() {
     let plain = Server::start("plain");
     let failure = send(&plain.mail(Begin::StartTls, PASSWORD), &notice()).unwrap_err();
     assert!(

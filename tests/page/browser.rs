@@ -161,7 +161,7 @@ async fn a_person_walks_from_the_overview_to_a_try() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everybody_can_read_every_page_by_day_and_night_at_the_desk_and_on_the_phone() {
+async fn every_page_can_be_read_by_day_and_night_on_desk_and_phone() {
     let site = Site::of(3_000, tokens()).await;
     site.inventory.beside(&site.shared).await;
     let visit = Visit::to(site).await;

@@ -53,7 +53,7 @@ fn leads_to_login(page: &Page) -> bool {
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_sees_the_login_and_comes_back_to_the_page() {
+async fn a_client_without_a_token_sees_the_login_and_comes_back() {
     let site = Site::of(10, tokens()).await;
     for path in [
         "/",
@@ -494,7 +494,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
 }
 
 #[tokio::test]
-async fn look_now_orders_a_look_at_one_client() {
+async fn look_now_orders_a_listing_of_one_client() {
     let site = Site::of(10, tokens()).await;
     let cookie = site.sign_in(OPERATE).await;
     let word = site.word(&cookie).await;

@@ -197,7 +197,7 @@ async fn a_change_that_no_read_shows_is_proved_by_the_server_that_took_it() {
 }
 
 #[tokio::test]
-async fn a_value_of_others_that_goes_with_our_change_is_damage() {
+async fn a_foreign_value_that_goes_with_our_change_is_damage() {
     let updated = Mutex::new(false);
     let hide = |reply: Vec<u8>| {
         let mut message = Message::from_vec(&reply).unwrap();

@@ -143,7 +143,7 @@ async fn a_disk_that_was_full_once_is_written_again_whatever_was_under_way() {
 }
 
 #[tokio::test]
-async fn a_lock_that_somebody_holds_is_seen_by_the_write_that_tells_whether_the_store_is_well() {
+async fn a_lock_is_seen_by_the_write_that_tests_the_store() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch"]).await;
@@ -281,7 +281,7 @@ async fn what_a_process_held_that_is_gone_is_free_at_once_and_what_another_holds
 }
 
 #[tokio::test]
-async fn what_a_wrong_clock_has_stored_does_not_outlive_the_next_look() {
+async fn what_a_wrong_clock_has_stored_ends_with_the_next_listing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch", "b.ch"]).await;

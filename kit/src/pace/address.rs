@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn calls_of_everybody_to_one_address_keep_their_distance() {
+    async fn calls_of_all_processes_to_one_address_keep_their_distance() {
         let apart = Duration::from_millis(20);
         let kept = Address::keep("one.test:443", apart, None);
         let begun = Instant::now();

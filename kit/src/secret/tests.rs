@@ -85,7 +85,7 @@ fn what_cannot_be_a_secret_is_refused_without_its_content() {
 }
 
 #[test]
-fn a_file_that_others_can_read_is_refused() {
+fn a_file_that_other_users_can_read_is_refused() {
     let scratch = Scratch::new("mode");
     for mode in [0o640, 0o604, 0o644, 0o620] {
         let error = read(&scratch.file("key", CANARY.as_bytes(), mode)).unwrap_err();
@@ -187,7 +187,7 @@ fn what_a_command_started_ends_with_it() {
 }
 
 #[test]
-fn a_file_of_another_user_and_one_in_a_folder_for_anybody_are_refused() {
+fn a_file_of_another_user_or_in_a_folder_for_all_is_refused() {
     let scratch = Scratch::new("foreign");
     let key = scratch.file("key", CANARY.as_bytes(), 0o600);
     std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o777)).unwrap();
@@ -236,7 +236,7 @@ fn a_file_in_a_folder_that_a_group_may_write_is_refused() {
 }
 
 #[test]
-fn a_program_that_anybody_may_change_is_asked_for_no_secret() {
+fn a_program_that_any_user_may_change_is_asked_for_no_secret() {
     let scratch = Scratch::new("program");
     scratch.file("ask", b"#!/bin/sh\necho secret\n", 0o777);
     let ask = scratch.0.join("ask").display().to_string();

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_around_a_secret_in_a_file_of_settings_is_refused_by_name() {
+    fn text_around_a_secret_in_a_file_of_settings_is_refused_by_name() {
         for (text, cause) in [
             ("KEY\nlogin: me\n", "line end"),
             ("\nKEY", "line end"),

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_found_whatever_stands_around_them() {
+    fn certificates_are_found_whatever_is_around_them() {
         let one = block("CERTIFICATE", 300);
         let two = block("CERTIFICATE", 400);
         let wide: Vec<u8> = one.encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -121,7 +121,7 @@ pub(super) async fn a_cname_comes_and_goes_without_a_trace(subject: &dyn Subject
     }
 }
 
-pub(super) async fn a_cname_is_refused_where_anything_stands(subject: &dyn Subject) {
+pub(super) async fn a_cname_is_refused_where_there_is_anything(subject: &dyn Subject) {
     let (provider, apex, serial) = (subject.provider(), subject.apex(), subject.serial().await);
     let below = [
         "mine",
@@ -174,7 +174,7 @@ pub(super) async fn somebodys_equal_cname_is_left_alone(subject: &dyn Subject) {
     subject.somebody_aliases(&owner, None).await;
 }
 
-pub(super) async fn of_two_cnames_at_once_one_stands(subject: &dyn Subject) {
+pub(super) async fn of_two_cnames_at_once_one_remains(subject: &dyn Subject) {
     let (one, two, apex) = (subject.provider(), subject.provider(), subject.apex());
     for round in 0..3 {
         let owner = format!("_race{round}.{apex}");

@@ -339,7 +339,7 @@ pub(super) async fn a_restart_between_coming_and_going_loses_nothing(subject: &d
     );
 }
 
-pub(super) async fn a_value_that_somebody_changes_meanwhile_survives(subject: &dyn Subject) {
+pub(super) async fn a_value_that_changes_meanwhile_survives(subject: &dyn Subject) {
     let (provider, apex) = (subject.provider(), subject.apex());
     let theirs = TxtRecord::of("theirs");
     put(&*provider, &apex, "swiss-pki=ours").await;

@@ -148,7 +148,7 @@ mod tests {
         }
 
         #[test]
-        fn no_value_of_others_breaks_the_reading(value in ".*") {
+        fn no_foreign_value_breaks_the_reading(value in ".*") {
             read_value(&value);
             read_name(&value);
         }

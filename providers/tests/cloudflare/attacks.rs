@@ -167,7 +167,7 @@ async fn no_waiting_time_that_is_asked_for_shuts_the_door_for_ever() {
 }
 
 #[tokio::test]
-async fn whoever_uses_the_same_token_waits_in_the_same_line() {
+async fn users_of_the_same_token_wait_in_the_same_line() {
     let (fake, zone) = prepared().await;
     let (one, two) = (
         provider(&fake),

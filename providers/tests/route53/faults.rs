@@ -47,7 +47,7 @@ async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
 }
 
 #[tokio::test]
-async fn a_new_name_that_somebody_makes_first_is_joined_not_replaced() {
+async fn a_new_name_that_another_writer_makes_first_is_joined() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     fake.before_change(|zones| {
@@ -65,7 +65,7 @@ async fn a_new_name_that_somebody_makes_first_is_joined_not_replaced() {
 }
 
 #[tokio::test]
-async fn the_last_value_goes_with_the_ttl_that_somebody_gave_it() {
+async fn the_last_value_goes_with_the_ttl_that_it_was_given() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     add(&*provider, "new.example.test", "swiss-pki=last")
@@ -87,7 +87,7 @@ async fn the_last_value_goes_with_the_ttl_that_somebody_gave_it() {
 }
 
 #[tokio::test]
-async fn a_name_that_others_change_all_the_time_is_given_up_after_five_attempts_with_nothing_written() {
+async fn a_name_that_changes_all_the_time_is_given_up_unwritten() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     for number in 0..10 {

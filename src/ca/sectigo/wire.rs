@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_whose_next_look_is_long_past_is_a_leftover_of_the_validation() {
+    fn an_order_whose_next_check_is_long_past_is_a_leftover() {
         let open = |validated: &str, submitted: &str, next: &str| {
             let found = status_of(&json!({
                 "status": "VALIDATED", "validationDate": validated,

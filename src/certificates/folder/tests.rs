@@ -126,7 +126,7 @@ fn only_the_owner_reads_a_key_until_the_settings_say_otherwise() {
 }
 
 #[test]
-fn a_folder_in_which_others_may_write_is_refused() {
+fn a_folder_in_which_other_users_may_write_is_refused() {
     let Place { folder, _root } = place(Access::default());
     for open in [folder.path(), folder.path().parent().unwrap()] {
         fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();

@@ -277,7 +277,7 @@ fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment()
 }
 
 #[test]
-fn looks_become_slower_and_the_first_comes_within_two_seconds() {
+fn checks_become_slower_and_the_first_comes_within_2_seconds() {
     let mut order = order();
     let mut last = SignedDuration::ZERO;
     for look in 0..30 {
@@ -356,7 +356,7 @@ fn records_that_the_ca_names_with_the_order_are_published_and_a_run_asks_first()
 }
 
 #[test]
-fn a_revocation_that_is_refused_or_waits_stands_in_the_way_of_no_renewal() {
+fn a_revocation_that_is_refused_or_waits_stops_no_renewal() {
     let later = now() + SignedDuration::from_hours(1);
     let refused = Revocation {
         refused: Some(Refusal {
@@ -392,7 +392,7 @@ fn a_revocation_that_is_refused_or_waits_stands_in_the_way_of_no_renewal() {
 }
 
 #[test]
-fn a_deploy_program_that_fails_stands_in_the_way_of_no_renewal() {
+fn a_deploy_program_that_fails_stops_no_renewal() {
     let later = now() + SignedDuration::from_hours(6);
     let deployment = |at| {
         Some(Deployment {

@@ -233,7 +233,7 @@ async fn a_state_that_nobody_can_read_is_told_anew() {
 }
 
 #[tokio::test]
-async fn who_makes_pictures_never_waits_and_the_last_one_is_told_by_the_notifier_of_the_moment() {
+async fn a_loop_that_makes_snapshots_never_waits_and_the_last_is_told() {
     let (mut world, before, after) = (World::new().await, Heard::default(), Heard::default());
     let place = world.add("example.ch");
     let (pictures, shown) = watch::channel(None);
@@ -280,7 +280,7 @@ async fn neither_a_greedy_sink_nor_a_wrong_clock_puts_a_message_off_for_longer_t
 }
 
 #[tokio::test]
-async fn a_picture_of_a_wrong_clock_is_told_to_nobody() {
+async fn a_snapshot_of_a_wrong_clock_is_not_told() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     world.trouble(place).lapsed = true;

@@ -157,7 +157,7 @@ async fn passing_trouble_is_not_told_by_a_daemon_and_is_at_the_end_of_a_night() 
 }
 
 #[tokio::test]
-async fn the_guard_a_silent_ca_and_what_others_changed_are_told() {
+async fn the_guard_a_silent_ca_and_foreign_changes_are_told() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     let notifier = world.telling(Pace::DAEMON, &heard);

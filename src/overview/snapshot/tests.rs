@@ -148,7 +148,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
-    fn a_picture_says_what_the_rows_say(
+    fn a_snapshot_says_what_the_rows_say(
         rows in prop::collection::btree_map(
             prop::sample::select(vec!["a.ch", "b.a.ch", "c.b.a.ch", "d.c.b.a.ch", "e.a.ch", "f.ch", "g.f.ch", "h.ch", "i.h.ch"]),
             (prop::bool::weighted(0.2), any::<u8>(), prop::sample::select(vec![10_i64, 150, 195, 300]), any::<bool>()),

@@ -197,7 +197,7 @@ fn caa_holds_a_new_record_and_leaves_a_standing_one() {
 }
 
 #[test]
-fn a_failure_puts_writes_off_and_no_look() {
+fn a_failure_puts_writes_off_and_no_check() {
     let wanted = wanted();
     let mut failing = kept(vec![record(KeptState::Intended, now() + DAY * 90)]);
     failing.not_before = Some(now() + DAY);

@@ -339,7 +339,7 @@ fn a_third_value_waits_until_a_dead_one_is_gone() {
 }
 
 #[test]
-fn a_value_of_others_is_used_and_never_removed() {
+fn a_foreign_value_is_used_and_never_removed() {
     let mut seen = pending();
     seen.ledger = vec![entry(VALUE, LedgerState::Foreign)];
     assert_eq!(step_of(&seen), "look");

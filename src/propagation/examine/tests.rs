@@ -59,7 +59,7 @@ async fn examine(scripts: Vec<Script>, name: &str) -> Examination {
 }
 
 #[tokio::test]
-async fn without_a_value_only_resolvers_that_somebody_names_are_asked() {
+async fn without_a_value_only_named_resolvers_are_asked() {
     let mut scripts = internet(&["example.test TXT \"v=spf1 -all\""]);
     scripts.push(always(|q| {
         let mut reply = answer(q, &["example.test TXT \"v=spf1 -all\""]);

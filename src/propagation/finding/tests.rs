@@ -185,7 +185,7 @@ fn answers_have_their_findings_and_the_cause_comes_first() {
 }
 
 #[test]
-fn without_a_value_it_is_enough_that_somebody_answers() {
+fn without_a_value_one_answer_is_enough() {
     let look = |answers: &[Option<Answer>]| codes(&of("example.ch", answers.to_vec(), None, 0));
     assert_eq!(look(&[None, None]), []);
     assert_eq!(look(&[None, Some(Unreachable)]), [("dead-server", Warns)]);

@@ -182,7 +182,7 @@ async fn an_answer_one_byte_at_a_time_is_given_up_in_the_time_of_one_question() 
 }
 
 #[tokio::test]
-async fn answers_with_somebody_elses_name_are_nobodys() {
+async fn answers_about_another_name_are_ignored() {
     let records = [
         "victim.test TXT \"swiss-pki=0123456789abcdef\"",
         "www.example.test CNAME example.test.",

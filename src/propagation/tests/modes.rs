@@ -195,7 +195,7 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
 }
 
 #[tokio::test]
-async fn behind_one_address_that_answers_differently_stand_several_servers() {
+async fn an_address_that_answers_differently_has_several_servers() {
     for (rounds, go, questions) in [(1, true, 1), (2, false, 2), (3, false, 2)] {
         let lab = Lab::of(vec![in_turn(vec![good, without])]).await;
         let mut settings = lab.without_walk();
@@ -256,7 +256,7 @@ async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
 }
 
 #[tokio::test]
-async fn what_others_write_is_looked_for_in_the_modes_that_ask_nobody_too() {
+async fn a_foreign_record_is_looked_for_in_the_modes_without_questions() {
     for mode in [GateMode::Provider, GateMode::Delay] {
         for (records, go) in [(&[][..], false), (&[TXT][..], true)] {
             let lab = Lab::of(internet(records)).await;

@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_answers_only_where_nothing_stands() {
+    fn a_wildcard_answers_only_where_there_is_nothing() {
         assert_eq!(find("shop.example.test", RecordType::A).answers.len(), 1);
         let beside_txt = zone()
             .txt("shop.example.test", "x")

@@ -193,7 +193,7 @@ async fn every_answer_is_as_the_description_says() {
 }
 
 #[tokio::test]
-async fn before_the_first_picture_lists_are_not_there_yet() {
+async fn before_the_first_snapshot_there_are_no_lists() {
     let lab = Lab::open().await;
     let shared = Arc::new(Shared::new(
         Arc::clone(&lab.shared.store),
@@ -366,7 +366,7 @@ async fn only_who_may_read_reads_and_the_description_is_for_all() {
 }
 
 #[tokio::test]
-async fn other_peoples_words_drive_nothing() {
+async fn foreign_words_drive_nothing() {
     let lab = Lab::open().await;
     for path in [
         "/domains",

@@ -213,7 +213,7 @@ async fn a_fault_of_the_program_is_an_answer_that_shows_nothing_and_the_next_one
 }
 
 #[tokio::test]
-async fn whoever_has_no_token_does_not_hear_which_version_this_is() {
+async fn a_client_without_a_token_does_not_hear_the_version() {
     let (closed, open) = (Lab::with(access()).await, Lab::open().await);
     for uri in [
         "/session",
@@ -395,7 +395,7 @@ async fn an_answer_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
-async fn health_is_the_pulse_and_readiness_is_the_store_the_picture_and_no_end() {
+async fn readiness_is_the_store_and_the_snapshot_health_the_pulse() {
     let lab = Lab::open().await;
     let router = app(&lab.shared);
     assert_eq!(
@@ -447,7 +447,7 @@ async fn health_is_the_pulse_and_readiness_is_the_store_the_picture_and_no_end()
 }
 
 #[tokio::test]
-async fn metrics_say_how_the_domains_stand_and_name_them_only_when_asked_to() {
+async fn metrics_say_the_states_and_name_domains_only_when_asked_to() {
     let lab = Lab::open().await;
     let router = app(&lab.shared);
     fetch(&router, "/api/v1/domains/example.ch").await;

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_says_shows_its_hidden_characters() {
+    fn foreign_text_shows_its_hidden_characters() {
         let shown = html! { (said("<b>\u{202e}x\u{0}\n")) }.into_string();
         assert_eq!(shown, "&lt;b&gt;\\u{202e}x\\u{0}\\n");
     }

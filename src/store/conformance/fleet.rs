@@ -248,7 +248,7 @@ pub async fn a_copy_keeps_epochs_and_drops_leases(store: Subject) {
     );
 }
 
-pub async fn a_zero_byte_in_what_others_say_spoils_nothing(store: Subject) {
+pub async fn a_zero_byte_in_foreign_text_spoils_nothing(store: Subject) {
     due(&store, &["a.ch"]).await;
     let said = "before\0behind".to_owned();
     let Sighting::Present(registration) = registered("a.ch") else {

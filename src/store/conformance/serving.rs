@@ -71,7 +71,7 @@ pub async fn pages_of_domains_come_by_name_and_miss_none(store: Subject) {
     );
 }
 
-pub async fn one_of_many_looks_at_a_client_and_the_others_are_told_when(store: Subject) {
+pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subject) {
     let ask = |holder: String, minute: i64| {
         let store = store.clone();
         async move {
@@ -132,7 +132,7 @@ pub async fn one_of_many_looks_at_a_client_and_the_others_are_told_when(store: S
     );
 }
 
-pub async fn a_turn_ends_with_its_lease_and_a_wrong_clock_puts_no_look_off(store: Subject) {
+pub async fn a_turn_ends_with_its_lease_and_a_wrong_clock_delays_none(store: Subject) {
     let ask = async |holder: &str, minute: i64| {
         store
             .claim_look("swisssign/a", holder, HOUR, FIVE, at(minute))

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_swallows_connections_does_not_stand_before_the_database() {
+    async fn a_silent_address_does_not_hide_the_database() {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
         let full = socket.listen(1).unwrap();

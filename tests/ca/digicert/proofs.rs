@@ -84,7 +84,7 @@ async fn the_ca_looks_by_itself_and_a_proof_without_our_check_is_one() {
 }
 
 #[tokio::test]
-async fn when_the_cas_own_looks_have_stopped_our_check_still_counts() {
+async fn when_the_cas_own_checks_have_stopped_ours_still_counts() {
     let lab = Lab::start(|_| {}).await;
     let id = lab.domain("a.test");
     let challenge = lab.started(&id).await;

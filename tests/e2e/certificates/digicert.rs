@@ -412,7 +412,7 @@ fn what_digicert_would_refuse_is_said_before_anything_is_bought() {
 }
 
 #[test]
-fn the_commands_about_certificates_work_at_digicert_and_no_key_stands_in_any_artefact() {
+fn commands_about_certificates_work_at_digicert_and_leak_no_key() {
     let office = Office::new();
     let lines = "names = [\"alpha.test\"]\ncomments = \"for the web team\"\nterm = 90";
     let setup = office.proven(OV, lines);

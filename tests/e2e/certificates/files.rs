@@ -37,7 +37,7 @@ fn a_damaged_full_chain_is_critical_and_mended_by_the_next_run() {
 }
 
 #[test]
-fn a_key_that_others_can_read_and_a_link_to_nothing_are_told_and_mended() {
+fn a_key_for_all_users_and_a_link_to_nothing_are_told_and_mended() {
     let lab = Lab::new();
     let setup = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
     lab.world.run(&setup, &WAIT).exits(0);

@@ -219,7 +219,7 @@ fn a_revocation_at_internetx_is_read_back() {
 }
 
 #[test]
-fn no_password_and_no_telephone_number_of_a_contact_stands_in_any_artefact() {
+fn no_password_and_no_number_of_a_contact_is_in_any_artefact() {
     let office = Office::new();
     let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
     let ran = office

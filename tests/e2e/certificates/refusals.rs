@@ -106,7 +106,7 @@ fn a_product_that_does_not_exist_is_held_with_the_words_of_the_ca() {
 }
 
 #[test]
-fn a_directory_that_others_can_write_is_refused() {
+fn a_directory_that_other_users_can_write_is_refused() {
     let lab = Lab::new();
     std::fs::create_dir(lab.directory()).unwrap();
     std::fs::set_permissions(lab.directory(), std::fs::Permissions::from_mode(0o777)).unwrap();

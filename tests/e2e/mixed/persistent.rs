@@ -28,12 +28,12 @@ const NAMES: [&str; 20] = [
 ];
 
 #[test]
-fn twenty_persistent_records_stand_at_three_providers_and_where_others_write() {
+fn twenty_persistent_records_are_at_three_providers_and_one_writer() {
     if namespace::is_inside() {
         run_all();
     } else {
         namespace::rerun(
-            "e2e::mixed::persistent::twenty_persistent_records_stand_at_three_providers_and_where_others_write",
+            "e2e::mixed::persistent::twenty_persistent_records_are_at_three_providers_and_one_writer",
         );
     }
 }

@@ -34,7 +34,7 @@ fn many_records_that_vanish_are_put_back_by_force_only() {
 }
 
 #[test]
-fn a_refusal_stands_until_a_person_says_so_or_the_records_are_back() {
+fn a_refusal_remains_until_a_person_or_the_records_end_it() {
     let (server, world, setup) = stage(&ZONES.map(|zone| (zone, "")));
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     let ours = ZONES.map(|zone| standing(&server, zone).remove(0));
@@ -74,7 +74,7 @@ fn a_refusal_stands_until_a_person_says_so_or_the_records_are_back() {
 }
 
 #[test]
-fn a_refusal_to_remove_stands_although_more_records_are_known_later() {
+fn a_refusal_to_remove_remains_when_more_records_are_known() {
     let zones = ["a.test", "b.test", "c.test", "d.test", "e.test"];
     let (server, world, all) = stage(&zones.map(|zone| (zone, "")));
     let setup = all.clone().without("e.test");

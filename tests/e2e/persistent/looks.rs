@@ -127,7 +127,7 @@ fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
 }
 
 #[test]
-fn what_nobody_can_verify_is_told_within_a_minute_of_a_good_look() {
+fn what_cannot_be_verified_is_told_a_minute_after_a_good_check() {
     let (mut server, world, setup) = stage(&[("a.test", "")]);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     server.stop();

@@ -123,7 +123,7 @@ fn a_record_that_a_pipeline_drops_comes_back_and_a_new_account_replaces_it() {
 }
 
 #[test]
-fn a_record_that_stood_before_us_is_never_removed() {
+fn a_record_from_before_us_is_never_removed() {
     let until = 1_990_000_000;
     let value = format!("ca.example; accounturi={ACCOUNT}; persistUntil={until}");
     let (server, world, setup) = stage(&[(
@@ -145,7 +145,7 @@ fn a_record_that_stood_before_us_is_never_removed() {
 }
 
 #[test]
-fn the_writers_of_a_zone_are_told_what_must_stand_and_what_may_go() {
+fn the_writers_of_a_zone_are_told_what_must_be_and_what_may_go() {
     let (server, world, mut setup) = stage(&[("a.test", "")]);
     let before = server.axfr("a.test");
     setup.provider = None;

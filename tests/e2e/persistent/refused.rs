@@ -200,7 +200,7 @@ fn refusals(world: &World, setup: &Setup) -> Vec<String> {
 }
 
 #[test]
-fn what_others_write_behind_an_alias_is_not_said_to_be_refused() {
+fn a_foreign_record_behind_an_alias_is_not_said_to_be_refused() {
     let (server, world, mut setup) = stage_of_two();
     server.nsupdate("update add _validation-persist.a.test. 60 CNAME a.one.test.");
     let (address, key) = setup.provider.take().unwrap();

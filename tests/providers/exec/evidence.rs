@@ -24,7 +24,7 @@ async fn the_example_reads_and_writes_the_view_of_its_key() {
 }
 
 #[tokio::test]
-async fn a_look_at_the_zone_as_it_was_before_is_no_damage() {
+async fn a_read_of_the_zone_as_it_was_before_is_no_damage() {
     let folder = TempDir::new().unwrap();
     for (name, before, after, expected) in [
         ("lags", 7, 7, ErrorKind::Unknown),
@@ -149,7 +149,7 @@ esac
 }
 
 #[tokio::test]
-async fn a_value_that_no_look_has_shown_is_removed_all_the_same() {
+async fn a_value_that_no_read_has_shown_is_removed_all_the_same() {
     let folder = TempDir::new().unwrap();
     let zone = folder.path().join("zone");
     let provider = blind(&folder, "removes", "rm -f $zone");

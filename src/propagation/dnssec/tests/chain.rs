@@ -108,7 +108,7 @@ fn bogus((trust, verdict): (Trust, Verdict), kind: FaultKind, zone: &str) {
 }
 
 #[tokio::test]
-async fn a_signed_zone_costs_one_question_more_than_an_unsigned_one_and_the_first_look_two_more() {
+async fn a_signed_zone_costs_one_question_more_the_first_check_three() {
     let internet = Internet::new();
     let lab = Lab::of(internet.servers()).await;
     let gate = internet.gate(&lab);

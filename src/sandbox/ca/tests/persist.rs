@@ -23,7 +23,7 @@ impl Lab {
 }
 
 #[tokio::test]
-async fn a_proof_lives_from_look_to_look_and_ends_ten_days_after_the_last_good_one() {
+async fn a_proof_lives_from_check_to_check_and_ends_after_ten_days() {
     let lab = Lab::start().await;
     let good = format!("swisssign.com; accounturi={ACCOUNT}; persistUntil=1999999999");
     assert!(lab.ca.watch_persistent("example.test").await.is_err());
@@ -85,7 +85,7 @@ async fn each_reading_takes_what_its_validator_takes() {
 }
 
 #[tokio::test]
-async fn caa_stops_a_look_by_the_rules_of_the_day() {
+async fn caa_stops_a_check_by_the_rules_of_the_day() {
     let lab = Lab::start().await;
     lab.register(&["example.test"]).await;
     lab.stand("v=other");

@@ -148,7 +148,7 @@ fn a_timestamp_has_one_spelling_and_no_other_upsets_anything() {
 }
 
 #[test]
-fn every_header_stands_once_and_in_ascii() {
+fn every_header_is_there_once_and_in_ascii() {
     let good = standard(ID, TIME, SIGNATURE);
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
         let mut missing = good.clone();

@@ -16,7 +16,7 @@ impl World {
 }
 
 #[tokio::test]
-async fn an_order_that_one_look_finds_nowhere_comes_home() {
+async fn an_order_that_one_check_finds_nowhere_comes_home() {
     for verb in [Verb::Look, Verb::Fetch] {
         for state in [OrderState::AwaitsPerson, OrderState::Issued] {
             let world = World::new().await;

@@ -371,7 +371,7 @@ async fn what_fails_here_after_the_ca_answered_is_left_to_the_next_run() {
 }
 
 #[tokio::test]
-async fn files_that_others_can_read_are_told_and_restored_from_the_settings() {
+async fn files_that_other_users_can_read_are_told_and_restored() {
     use std::os::unix::fs::PermissionsExt as _;
     for (file, mode, right, words) in [
         ("privkey.pem", 0o644, 0o640, "other users can use"),

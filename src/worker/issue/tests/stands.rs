@@ -241,7 +241,7 @@ async fn the_removal_by_a_provider_that_is_gone_is_paced_and_told() {
 }
 
 #[tokio::test]
-async fn a_record_that_stood_before_the_order_is_left_there() {
+async fn a_record_from_before_the_order_is_left_there() {
     let world = World::new().await;
     let zones = MemoryZones::new().with_zone("example.ch");
     zones.put_cname(BELOW, 300, "target.ca.test");

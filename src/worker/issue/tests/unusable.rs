@@ -146,7 +146,7 @@ async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
 }
 
 #[tokio::test]
-async fn a_folder_that_others_can_write_is_told_and_restored() {
+async fn a_folder_that_other_users_can_write_is_told_and_restored() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     world.run(&wanted, 60).await;
@@ -184,7 +184,7 @@ async fn a_folder_that_others_can_write_is_told_and_restored() {
 }
 
 #[tokio::test]
-async fn what_stands_in_the_place_of_the_link_is_damage_until_it_is_moved_away() {
+async fn a_file_in_the_place_of_the_link_is_damage_until_it_is_moved() {
     for is_folder in [false, true] {
         let world = World::new().await;
         let wanted = [world.certificate("joe")];
