@@ -67,10 +67,10 @@ pub struct ExecSettings {
 ///   tells damage from the change of another writer; `negative_ttl` (seconds), `zone_id` and
 ///   `name_servers` are welcome. A name that cannot take a value safely (alias, below a zone cut,
 ///   made up by a wildcard) has `"error": "unsafe"` and a `message` instead; one outside all zones
-///   `"no_zone"`. Others: `"denied"`, `"temporary"`.
+///   `"no_zone"`. More errors: `"denied"`, `"temporary"`.
 /// * `add` and `remove`,
 ///   `{"changes": [{"name", "zone", "zone_id", "ttl", "records", "values", "before"}]}`, all of one
-///   zone and done all or none, if the other side can: add or remove exactly `records`; `values`
+///   zone and done all or none, if the API can do so: add or remove exactly `records`; `values`
 ///   are the same joined, as text. `ttl` is that of the RRset; `before` are all its records as
 ///   `inspect` gave them: a program that can makes the change depend on them and exits 7 when they
 ///   are not these. With `"rehearsal": true` nothing is changed: prove that it could be. The answer
