@@ -13,7 +13,9 @@ mod config;
 mod demo;
 mod diagnose;
 mod doctor;
+mod exit;
 mod forecast;
+mod global;
 mod held;
 mod help;
 mod history;
@@ -44,11 +46,12 @@ mod wire;
 mod withdraw;
 mod work;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
+use self::exit::{Exit, Failed};
+use self::global::{Global, OutputFormat};
 use crate::output::{self, Output};
 
 /// Keeps an organisation's domains prevalidated at its certificate authority, by DNS, without a
@@ -70,41 +73,6 @@ pub struct Cli {
     global: Global,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Debug, Clone, Args)]
-struct Global {
-    /// The configuration; otherwise $PREVALIDATE_CONFIG, ./prevalidate.toml, the user's,
-    /// /etc/prevalidate/prevalidate.toml
-    #[arg(long, short, global = true, value_name = "FILE", help_heading = help::GLOBAL)]
-    config: Option<PathBuf>,
-    /// How results are printed
-    #[arg(long, short, global = true, value_enum, default_value_t = OutputFormat::Text, help_heading = help::GLOBAL)]
-    output: OutputFormat,
-    /// Says more; twice: the program's own log, three times: its details
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = help::GLOBAL)]
-    verbose: u8,
-    /// Results and errors only
-    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = help::GLOBAL)]
-    quiet: bool,
-    /// When to use colours (NO_COLOR is honoured)
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN", help_heading = help::GLOBAL)]
-    color: ColorChoice,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OutputFormat {
-    Text,
-    Json,
-    /// Only for `plan` and `forecast`
-    Markdown,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ColorChoice {
-    Auto,
-    Always,
-    Never,
 }
 
 #[derive(Debug, Subcommand)]
@@ -180,98 +148,6 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// How a command ended, in terms that scripts act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Exit {
-    /// Every domain asked for is valid with margin.
-    Done = 0,
-    /// Some are not.
-    Incomplete = 1,
-    /// The command line or the configuration.
-    Usage = 2,
-    /// The CA, or our standing with it.
-    Ca = 3,
-    /// DNS: a provider or name servers.
-    Dns = 4,
-    /// The guard refused.
-    Guard = 5,
-    /// Something passing: try again.
-    Temporary = 75,
-}
-
-impl Exit {
-    /// The more severe of two: what a person must repair counts before what passes by itself.
-    fn graver(self, other: Self) -> Self {
-        let rank = |exit: Self| match exit {
-            Self::Done => 0,
-            Self::Incomplete => 1,
-            Self::Temporary => 2,
-            Self::Dns => 3,
-            Self::Ca | Self::Guard => 4,
-            Self::Usage => 5,
-        };
-        match rank(other) > rank(self) {
-            true => other,
-            false => self,
-        }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
-}
-
-/// A command that could not do its work: what to say, and how to end.
-#[derive(Debug)]
-struct Failed {
-    exit: Exit,
-    message: String,
-    hint: Option<String>,
-}
-
-impl Failed {
-    fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-            hint: None,
-        }
-    }
-
-    /// What programs get in the place of a result.
-    fn document(&self) -> serde_json::Value {
-        let lines: Vec<&str> = self.message.lines().map(str::trim).collect();
-        serde_json::json!({ "error": {
-            "exit": self.exit as u8,
-            "message": self.message,
-            "lines": lines,
-            "hint": self.hint,
-        }})
-    }
-
-    /// Tells of a part that failed while others were had, by its key and name, and how it alone would
-    /// end. Programs get a line of JSON of the same form on standard error, since standard output has
-    /// one document, which is about the others.
-    fn tell_of(&self, (key, name): (&str, &str), output: &Output) -> Exit {
-        if output.is_json() {
-            let mut document = self.document();
-            document["error"][key] = name.into();
-            output.json_aside(&document);
-        } else {
-            let message = format!("{name}: {}", self.message);
-            output.error(&message, self.hint.as_deref());
-        }
-        self.exit
-    }
-
-    fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
 /// Parses the command line, runs the command, says how it ended.
 pub fn main() -> ExitCode {
     leave_no_core();
@@ -290,8 +166,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let output = Output::stdio(output_options(&cli.global));
-    // What a daemon does is in its log.
+    let output = Output::stdio(cli.global.output());
+    // Nobody watches a daemon: what it does stands in its log.
     let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
     let in_json = matches!(&cli.command, Command::Serve(args) if args.logs_json(&cli.global));
     if let Some(fault) = output::log::start(cli.global.verbose.max(least), in_json) {
@@ -385,41 +261,5 @@ async fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failed> {
         Command::Completions(args) => completions::completions(&args, output),
         Command::Version => version::version(global, output),
         Command::Man(args) => man::man(&args, output),
-    }
-}
-
-fn output_options(global: &Global) -> output::Options {
-    output::Options {
-        format: if global.output == OutputFormat::Json {
-            output::Format::Json
-        } else {
-            output::Format::Text
-        },
-        quiet: global.quiet,
-        verbose: global.verbose > 0,
-        color: match global.color {
-            ColorChoice::Auto => output::Color::Auto,
-            ColorChoice::Always => output::Color::Always,
-            ColorChoice::Never => output::Color::Never,
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Exit;
-
-    #[test]
-    fn what_a_person_must_mend_counts_before_what_passes() {
-        for (one, other, both) in [
-            (Exit::Done, Exit::Done, Exit::Done),
-            (Exit::Done, Exit::Temporary, Exit::Temporary),
-            (Exit::Temporary, Exit::Ca, Exit::Ca),
-            (Exit::Temporary, Exit::Usage, Exit::Usage),
-            (Exit::Usage, Exit::Ca, Exit::Usage),
-        ] {
-            assert_eq!(one.graver(other), both, "{one:?}, {other:?}");
-            assert_eq!(other.graver(one), both, "{other:?}, {one:?}");
-        }
     }
 }

@@ -32,14 +32,12 @@ pub(super) use self::store::{
     store_copy, store_if_there, store_read_only,
 };
 use super::{Exit, Failed, Global};
-use crate::ca::CaError;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Fault, Settings};
 use crate::output::Output;
 use crate::prevalidation::policy::Terms;
 use crate::prevalidation::{Alarm, Policy, ReuseTable};
 use crate::rdap::Rdap;
-use crate::store::StoreError;
 use crate::worker::Target;
 
 /// Finds and reads the configuration; all its faults become one error, its notices are reported.
@@ -238,30 +236,4 @@ pub(super) fn rdap(settings: &Settings) -> Result<Option<Rdap>, Failed> {
     let rdap = Rdap::new(&from.url, every, from.ca_file.as_deref());
     let rdap = rdap.map_err(|why| Failed::new(Exit::Usage, format!("[rdap]: {why}")))?;
     Ok(Some(rdap))
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Unfit { message, hint } => Self::new(Exit::Usage, message).with_hint(hint),
-            // The same again ends the same: a person must repair it.
-            StoreError::Corrupt(_) => Self::new(Exit::Usage, error.to_string()),
-            other => Self::new(Exit::Temporary, other.to_string()),
-        }
-    }
-}
-
-impl From<CaError> for Failed {
-    fn from(error: CaError) -> Self {
-        let exit = if error.is_retryable() {
-            Exit::Temporary
-        } else {
-            Exit::Ca
-        };
-        Self {
-            exit,
-            message: error.to_string(),
-            hint: error.hint,
-        }
-    }
 }
