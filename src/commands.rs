@@ -2,6 +2,7 @@
 //! status.
 
 mod ages;
+mod app;
 mod asked;
 mod by_hand;
 mod catalogue;
@@ -42,7 +43,6 @@ mod status;
 mod store;
 mod summary;
 mod version;
-mod wire;
 mod withdraw;
 mod work;
 

@@ -567,6 +567,24 @@ fn only_output_prints() {
     none("what people read goes through `output`", &breaches);
 }
 
+/// A test sets the time ahead for every command at once.
+#[test]
+fn the_commands_have_one_clock() {
+    let all = sources("src");
+    let names_a_clock = |source: &&&Source| {
+        let mut paths = Seen::of(source, false).paths.into_iter();
+        paths.any(|path| path == "crate::clock::SystemClock")
+    };
+    let of_commands = all
+        .iter()
+        .filter(|source| !source.is_test && source.house() == "commands");
+    let named: Vec<&str> = of_commands
+        .filter(names_a_clock)
+        .map(|source| source.path.as_str())
+        .collect();
+    assert_eq!(named, ["src/commands/app.rs"]);
+}
+
 #[test]
 fn two_places_ask_the_machine_for_the_time_of_day() {
     let asks = |source: &Source| {

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
+use super::Failed;
+use super::app::App;
 use super::summary::tell_warnings;
-use super::{Failed, wire};
-use crate::config::Settings;
 use crate::output::{Output, relative};
 use crate::overview::clients::Age;
 use crate::overview::trouble;
@@ -14,15 +14,15 @@ use crate::worker::Target;
 /// How old the last listing of each client is.
 pub(super) async fn tell(
     store: &dyn Store,
-    settings: &Settings,
-    only: Option<&Vec<Target>>,
+    app: &App,
+    only: Option<&[Target]>,
     now: Timestamp,
     output: &Output,
 ) -> Result<(), Failed> {
     let looks = store.looks().await?;
     let hint = Some("is `prevalidate run` still started every night?");
-    let targets = only.cloned().unwrap_or_else(|| wire::targets(settings));
-    for target in &targets {
+    let targets = only.map_or(app.targets.as_slice(), |only| only);
+    for target in targets {
         match looks.get(&target.key) {
             Some(&at) => {
                 output.line(&format!(
@@ -53,6 +53,6 @@ pub(super) async fn tell(
             None => output.line(&format!("{}: the CA has not been asked yet", target.key)),
         }
     }
-    tell_warnings(&trouble::warnings(store, &targets).await?, output);
+    tell_warnings(&trouble::warnings(store, targets).await?, output);
     Ok(())
 }

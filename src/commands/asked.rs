@@ -5,31 +5,36 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
+use super::app::App;
+use super::{Exit, Failed, held};
 use crate::config::{Settings, names, nearest};
 use crate::output::Output;
 use crate::overview::certificates::CertificateView;
-use crate::overview::walk::{Walk, Wishes};
-use crate::overview::{Basis, Covered, DomainView};
-use crate::prevalidation::{DomainName, Notice, Policy};
+use crate::overview::walk::Walk;
+use crate::overview::{Covered, DomainView};
+use crate::prevalidation::{DomainName, Notice};
 use crate::store::{DomainRow, Held, Store, StoreError};
 use crate::worker::Target;
 
-use super::{Exit, Failed, held, wire};
-
-/// For [`names()`] that are only looked up: the person who took them into the inventory has
-/// consented to how they are read.
-pub(super) const LOOKUP: bool = true;
+/// Reads names that are only looked up: whoever took them into the inventory has consented to how
+/// they are read.
+pub(super) fn names(
+    app: &App,
+    texts: &[String],
+    output: &Output,
+) -> Result<Vec<DomainName>, Failed> {
+    names_with(texts, true, app.settings.is_sandboxed(), output)
+}
 
 /// Reads names as people write them. All bad ones come back at once, before anything was touched;
 /// notices are told, that a name is for a sandbox only once, and not where it is for one.
-pub(super) fn names(
-    settings: Option<&Settings>,
+pub(super) fn names_with(
     texts: &[String],
     accept_idn: bool,
+    mut quiet_about_labs: bool,
     output: &Output,
 ) -> Result<Vec<DomainName>, Failed> {
     let (mut found, mut seen) = (Vec::with_capacity(texts.len()), HashSet::new());
-    let mut quiet_about_labs = settings.is_none_or(Settings::is_sandboxed);
     let (mut faults, mut hints) = (Vec::new(), Vec::new());
     for text in texts {
         match names::read_name(text, accept_idn) {
@@ -75,22 +80,22 @@ pub(super) struct Part {
 
 impl Part {
     /// The clients of the configuration that it is about.
-    pub(super) fn targets(&self, settings: &Settings) -> Result<Vec<Target>, Failed> {
+    pub(super) fn targets(&self, app: &App) -> Result<Vec<Target>, Failed> {
         let ca = self.ca.as_deref();
-        let mut all = wire::targets(settings);
+        let mut all = app.targets.clone();
         if let Some(ca) = ca {
-            known_ca(settings, ca)?;
+            known_ca(&app.settings, ca)?;
             all.retain(|target| target.ca == ca);
         }
         targets(all, self.client.as_deref(), ca)
     }
 
     /// Its clients; `None`: all, those that the configuration does not name any more as well.
-    pub(super) fn clients(&self, settings: &Settings) -> Result<Clients, Failed> {
+    pub(super) fn clients(&self, app: &App) -> Result<Clients, Failed> {
         if self.client.is_none() && self.ca.is_none() {
             return Ok(Clients(None));
         }
-        let targets = self.targets(settings)?.into_iter();
+        let targets = self.targets(app)?.into_iter();
         Ok(Clients(Some(targets.map(|target| target.key).collect())))
     }
 
@@ -113,8 +118,8 @@ impl Clients {
 }
 
 /// The clients that `text` names: all of a CA, or one.
-pub(super) fn at(settings: &Settings, text: &str) -> Result<Vec<Target>, Failed> {
-    let part = match settings.cas.contains_key(text) {
+pub(super) fn at(app: &App, text: &str) -> Result<Vec<Target>, Failed> {
+    let part = match app.settings.cas.contains_key(text) {
         true => Part {
             client: None,
             ca: Some(text.to_owned()),
@@ -124,8 +129,8 @@ pub(super) fn at(settings: &Settings, text: &str) -> Result<Vec<Target>, Failed>
             ca: None,
         },
     };
-    part.targets(settings).map_err(|failed| {
-        let cas: Vec<&str> = settings.cas.keys().map(String::as_str).collect();
+    part.targets(app).map_err(|failed| {
+        let cas: Vec<&str> = app.settings.cas.keys().map(String::as_str).collect();
         match part.client {
             Some(_) => {
                 let hint = failed.hint.clone().unwrap_or_default();
@@ -187,56 +192,19 @@ fn targets(
     }
 }
 
-/// The rows of the store as the configuration wants them now: what `run` would store before it
-/// lists.
-pub(super) fn inventory(rows: Vec<DomainRow>, settings: &Settings) -> Vec<DomainRow> {
-    let mut rows = wishes(settings).over(rows);
-    rows.sort_by(|a, b| a.key.cmp(&b.key));
-    rows
-}
-
-/// What the configuration wants, to lie over the rows of the store.
-pub(super) fn wishes(settings: &Settings) -> Wishes {
-    Wishes::new(wire::wanted(settings), settings.left_out.is_empty())
-}
-
-/// What the configuration says about the states of domains.
-pub(super) struct Ground {
-    targets: Vec<Target>,
-    providers: BTreeSet<String>,
-    wishes: Wishes,
-    policy: Policy,
-}
-
-impl Ground {
-    pub(super) fn of(settings: &Settings, policy: &Policy) -> Self {
-        Self {
-            targets: wire::targets(settings),
-            providers: settings.providers.keys().cloned().collect(),
-            wishes: wishes(settings),
-            policy: policy.clone(),
-        }
-    }
-
-    /// How every domain of the store and of the configuration is, by name; unmanaged ones too.
-    /// `covered` is what the listings of this run found.
-    pub(super) async fn walk<'a>(
-        &'a self,
-        store: &'a dyn Store,
-        covered: Covered,
-        now: Timestamp,
-    ) -> Result<Views<'a>, StoreError> {
-        let basis = Basis {
-            targets: &self.targets,
-            providers: &self.providers,
-            policy: &self.policy,
-        };
-        Ok(Views {
-            walk: Walk::new(store, &self.wishes, basis, covered, now).await?,
-            held: store.held(now).await?,
-            now,
-        })
-    }
+/// How every domain of the store and of the configuration stands, by name; unmanaged ones too.
+/// `covered` is what looks of this run found.
+pub(super) async fn walk<'a>(
+    app: &'a App,
+    store: &'a dyn Store,
+    covered: Covered,
+    now: Timestamp,
+) -> Result<Views<'a>, StoreError> {
+    Ok(Views {
+        walk: Walk::new(store, app.wishes(), app.basis(), covered, now).await?,
+        held: store.held(now).await?,
+        now,
+    })
 }
 
 /// Domains as they are, page by page.
@@ -255,22 +223,15 @@ impl Views<'_> {
         held::tell_views(&self.held, &mut page, self.now);
         Ok(Some(page))
     }
-}
 
-/// All of them at once.
-pub(super) async fn views(
-    store: &dyn Store,
-    settings: &Settings,
-    policy: &Policy,
-    covered: Covered,
-    now: Timestamp,
-) -> Result<Vec<DomainView>, StoreError> {
-    let ground = Ground::of(settings, policy);
-    let (mut pages, mut all) = (ground.walk(store, covered, now).await?, Vec::new());
-    while let Some(page) = pages.next().await? {
-        all.extend(page);
+    /// All of them at once.
+    pub(super) async fn all(mut self) -> Result<Vec<DomainView>, StoreError> {
+        let mut all = Vec::new();
+        while let Some(page) = self.next().await? {
+            all.extend(page);
+        }
+        Ok(all)
     }
-    Ok(all)
 }
 
 /// Refuses names that the inventory does not want, all at once.

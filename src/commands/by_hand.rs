@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Exit, Failed, wire};
+use super::{Exit, Failed};
 use crate::output::Output;
 use crate::prevalidation::RowKey;
 use crate::store::{Claim, Event, Lease, Store, Write};
@@ -61,9 +61,9 @@ pub(super) async fn order(
     store: &dyn Store,
     command: &str,
     keys: &[RowKey],
+    now: Timestamp,
     change: impl Fn(&mut Lease, Timestamp) -> (&'static str, String),
 ) -> Result<(), Failed> {
-    let now = wire::clock().now();
     let holder = format!("{command}/{}", std::process::id());
     store.wake(keys, now).await?;
     let mut leases = Vec::with_capacity(keys.len());

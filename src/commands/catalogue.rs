@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, wire};
+use super::app::App;
+use super::{Exit, Failed, Global};
 use crate::ca::Client;
 use crate::ca::issuing::Product;
 use crate::config::Settings;
@@ -47,14 +48,14 @@ pub(super) async fn products(
     args: ProductsArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let (mut rows, mut exit, mut is_there) = (Vec::new(), Exit::Done, false);
     let is_meant = |client: &Client| {
         let wanted = args.client.as_ref();
         wanted.is_none_or(|wanted| *wanted == client.name || *wanted == client.reference)
     };
-    for ca in issuing(&settings, args.ca.as_deref())? {
-        match offered(&settings, ca, is_meant, output).await {
+    for ca in issuing(&app.settings, args.ca.as_deref())? {
+        match offered(&app, ca, is_meant, output).await {
             Ok((found, worst)) => {
                 exit = exit.graver(worst);
                 is_there |= !found.is_empty();
@@ -103,10 +104,10 @@ pub(super) async fn clients(
     args: ClientsArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
-    for ca in issuing(&settings, args.ca.as_deref())? {
-        match offered(&settings, ca, |_| true, output).await {
+    for ca in issuing(&app.settings, args.ca.as_deref())? {
+        match offered(&app, ca, |_| true, output).await {
             Ok((found, worst)) => {
                 exit = exit.graver(worst);
                 let found = found.into_iter();
@@ -155,12 +156,12 @@ fn issuing<'a>(settings: &'a Settings, only: Option<&str>) -> Result<Vec<&'a str
 /// What may be ordered at an account, client by client, and the exit status of what was refused for
 /// one of them. Where the CA has no clients, there is one without a name.
 async fn offered(
-    settings: &Settings,
+    app: &App,
     ca: &str,
     is_meant: impl Fn(&Client) -> bool,
     output: &Output,
 ) -> Result<(Vec<(Client, Vec<Product>)>, Exit), Failed> {
-    let issuer = wire::ca(settings, ca, wire::clock())?.issuing();
+    let issuer = app.ca(ca)?.issuing();
     let Some(issuer) = issuer else {
         return Ok((Vec::new(), Exit::Done));
     };

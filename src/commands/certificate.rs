@@ -10,8 +10,9 @@ mod show;
 
 use jiff::SignedDuration;
 
-use super::{Exit, Failed, Global, wire};
-use crate::config::{self, Settings, nearest};
+use super::app::App;
+use super::{Exit, Failed, Global};
+use crate::config::{self, nearest};
 use crate::issuance::RevocationReason;
 use crate::output::Output;
 use crate::overview::certificates::CertificateView;
@@ -72,34 +73,34 @@ pub(super) async fn certificate(
     command: CertificateCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let mut settings = wire::settings(global, output)?;
+    let mut app = App::read(global, output)?;
     match command {
-        CertificateCommand::List { at_ca: true } => at_ca::list(&settings, output).await,
-        CertificateCommand::List { at_ca: false } => list(&settings, output).await,
+        CertificateCommand::List { at_ca: true } => at_ca::list(&app, output).await,
+        CertificateCommand::List { at_ca: false } => list(&app, output).await,
         CertificateCommand::Show { name } => {
-            let view = one(&settings, &name).await?;
-            show::one(&settings, &view, output);
+            let view = one(&app, &name).await?;
+            show::one(&app.settings, &view, output);
             Ok(Exit::Done)
         }
-        CertificateCommand::Issue(args) => issue(&settings, args, output).await,
-        CertificateCommand::Order(args) => ad_hoc::order(settings, args, output).await,
+        CertificateCommand::Issue(args) => issue(&app, args, output).await,
+        CertificateCommand::Order(args) => ad_hoc::order(app, args, output).await,
         CertificateCommand::Fetch { name } => {
-            ad_hoc::take_in(&mut settings, &name).await?;
-            known(&settings, std::slice::from_ref(&name))?;
-            pass::by_hand(&settings, &[name], pass::Wish::Fetch, None, output).await
+            ad_hoc::take_in(&mut app, &name).await?;
+            known(&app, std::slice::from_ref(&name))?;
+            pass::by_hand(&app, &[name], pass::Wish::Fetch, None, output).await
         }
         CertificateCommand::Revoke(args) => {
-            ad_hoc::take_in(&mut settings, args.name()).await?;
-            revoke::revoke(&settings, args, output).await
+            ad_hoc::take_in(&mut app, args.name()).await?;
+            revoke::revoke(&app, args, output).await
         }
-        CertificateCommand::History { name } => history(&settings, &name, output).await,
+        CertificateCommand::History { name } => history(&app, &name, output).await,
     }
 }
 
-async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::store_read_only(settings).await?;
-    let now = wire::clock().now();
-    let views = pass::views(settings, &store, now).await?;
+async fn list(app: &App, output: &Output) -> Result<Exit, Failed> {
+    let store = app.store_read_only().await?;
+    let now = app.now();
+    let views = pass::views(app, &store, now).await?;
     output.json(&views);
     if views.is_empty() {
         output.line("there are no certificates; [[certificate]] in the configuration names them");
@@ -109,9 +110,9 @@ async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
     Ok(Exit::Done)
 }
 
-async fn one(settings: &Settings, name: &str) -> Result<CertificateView, Failed> {
-    let store = wire::store_read_only(settings).await?;
-    let views = pass::views(settings, &store, wire::clock().now()).await?;
+async fn one(app: &App, name: &str) -> Result<CertificateView, Failed> {
+    let store = app.store_read_only().await?;
+    let views = pass::views(app, &store, app.now()).await?;
     let names: Vec<String> = views.iter().map(|view| view.name.clone()).collect();
     let found = views.into_iter().find(|view| view.name == name);
     found.ok_or_else(|| unknown(name, &names))
@@ -131,14 +132,14 @@ fn unknown(name: &str, names: &[String]) -> Failed {
 }
 
 /// Refuses names that the configuration does not have, all at once.
-fn known(settings: &Settings, names: &[String]) -> Result<(), Failed> {
-    let all = settings.certificates.certificates.iter();
+fn known(app: &App, names: &[String]) -> Result<(), Failed> {
+    let all = app.settings.certificates.certificates.iter();
     let all: Vec<String> = all.map(|one| one.name.clone()).collect();
     let missing: Vec<&String> = names.iter().filter(|name| !all.contains(name)).collect();
     let Some(first) = missing.first() else {
         return Ok(());
     };
-    let unusable = &settings.certificates.unusable;
+    let unusable = &app.settings.certificates.unusable;
     if let Some(one) = unusable.iter().find(|one| one.name == **first) {
         let why = format!("the certificate {first} cannot be worked on: {}", one.why());
         return Err(
@@ -153,10 +154,10 @@ fn known(settings: &Settings, names: &[String]) -> Result<(), Failed> {
     Err(failed)
 }
 
-async fn issue(settings: &Settings, args: IssueArgs, output: &Output) -> Result<Exit, Failed> {
-    known(settings, &args.names)?;
+async fn issue(app: &App, args: IssueArgs, output: &Output) -> Result<Exit, Failed> {
+    known(app, &args.names)?;
     let all = || {
-        let all = settings.certificates.certificates.iter();
+        let all = app.settings.certificates.certificates.iter();
         all.map(|one| one.name.clone()).collect::<Vec<_>>()
     };
     let names = if args.names.is_empty() {
@@ -171,21 +172,21 @@ async fn issue(settings: &Settings, args: IssueArgs, output: &Output) -> Result<
         );
     }
     if args.dry_run {
-        return pass::rehearse(settings, &names, output).await;
+        return pass::rehearse(app, &names, output).await;
     }
     let wish = match (args.again, args.names.is_empty()) {
         (true, _) => pass::Wish::Again,
         (false, false) => pass::Wish::Afresh,
         (false, true) => pass::Wish::Due,
     };
-    pass::by_hand(settings, &names, wish, args.wait, output).await
+    pass::by_hand(app, &names, wish, args.wait, output).await
 }
 
-async fn history(settings: &Settings, name: &str, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::store_read_only(settings).await?;
+async fn history(app: &App, name: &str, output: &Output) -> Result<Exit, Failed> {
+    let store = app.store_read_only().await?;
     let events = store.orders().certificate_history(name).await?;
     if events.is_empty() {
-        one(settings, name).await?;
+        one(app, name).await?;
     }
     output.json(&events);
     if events.is_empty() {

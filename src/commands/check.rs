@@ -10,9 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::tally::{Soonest, Tally};
-use super::asked::{Ground, Part};
-use super::{Exit, Failed, Global, persistent, wire};
-use crate::config::{self, Settings};
+use super::app::App;
+use super::asked::{Part, walk};
+use super::{Exit, Failed, Global, persistent};
+use crate::config;
 use crate::notify::Pace;
 use crate::output::{Output, moment, relative, share};
 use crate::overview::DomainView;
@@ -105,29 +106,27 @@ pub(super) async fn check(
 }
 
 async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<Report, Failed> {
-    let settings = wire::settings(global, output)?;
-    let clients = args.part.clients(&settings)?;
+    let app = App::read(global, output)?;
+    let clients = args.part.clients(&app)?;
     let unknown = |text: &str| Failed::new(Exit::Ca, text);
-    let store = wire::store_if_there(&settings).await?;
+    let store = app.store_if_there().await?;
     let store =
         store.ok_or_else(|| unknown("there is no store yet: `prevalidate run` has never run"))?;
-    let now = wire::clock().now();
-    let policy = wire::policy(&settings);
-    let mut tally = Tally::new(args, &policy, now);
+    let now = app.now();
+    let mut tally = Tally::new(args, &app.policy, now);
     let is_whole = args.part == Part::default();
     let book = rdap::book(&*store).await?;
     let mut walked = Walked {
         keys: (!is_whole).then(HashSet::new),
         registrable: BTreeSet::new(),
     };
-    let ground = Ground::of(&settings, &policy);
-    let mut pages = ground.walk(&*store, Default::default(), now).await?;
+    let mut pages = walk(&app, &*store, Default::default(), now).await?;
     while let Some(page) = pages.next().await? {
         let asked = page.iter().filter(|view| clients.contain(&view.client));
         asked.for_each(|view| walked.take(view, &mut tally, &book));
     }
-    let (certificates, left) = certificates(&settings, &store, &args.part, now).await?;
-    let mut records = persistent::views(&settings, &*store, now).await?;
+    let (certificates, left) = certificates(&app, &store, &args.part, now).await?;
+    let mut records = persistent::views(&app, &*store, now).await?;
     records.retain(|_| is_whole);
     let is_empty = certificates.is_empty() && records.is_empty() && left.is_empty();
     if tally.wanted == 0 && is_empty {
@@ -137,18 +136,18 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
         }));
     }
     let mut findings = std::mem::take(&mut tally.findings);
-    findings.extend(left_undone(&settings, &store, walked.keys.as_ref()).await?);
+    findings.extend(left_undone(&app, &store, walked.keys.as_ref()).await?);
     findings.extend(tally.put_off());
-    findings.extend(said_by_cas(&settings, &*store, &tally.clients).await?);
+    findings.extend(said_by_cas(&app, &*store, &tally.clients).await?);
     findings.extend(certificates.iter().filter_map(|view| judged(view, now)));
     let ending = book.ending(&walked.registrable, now);
     findings.extend(ending.iter().map(|ending| ending_judged(ending, now)));
     findings.extend(records.iter().filter_map(record_judged));
     findings.extend(left);
-    if let Some(words) = wire::left_out(&settings) {
+    if let Some(words) = app.left_out() {
         findings.insert(0, (Word::Warning, words));
     }
-    let oldest = ages(&*store, &settings, &tally.clients, now, &mut findings).await?;
+    let oldest = ages(&*store, &app, &tally.clients, now, &mut findings).await?;
     let refused = store.fact(&refusal_fact(RECORDS)).await?;
     if let Some(refused) = refused.filter(|said| is_whole && !said.is_empty()) {
         let words = format!("the guard refuses: {refused}");
@@ -191,12 +190,12 @@ impl Walked {
 /// The certificates that are asked about, and what is wrong with those that the configuration does
 /// not name any more.
 async fn certificates(
-    settings: &Settings,
+    app: &App,
     store: &Arc<dyn Store>,
     part: &Part,
     now: Timestamp,
 ) -> Result<(Vec<CertificateView>, Vec<(Word, String)>), Failed> {
-    let mut all = super::certificate::views(settings, store, now).await?;
+    let mut all = super::certificate::views(app, store, now).await?;
     all.retain(|view| part.concerns_certificate(view));
     let (unmanaged, certificates): (Vec<_>, Vec<_>) = all
         .into_iter()
@@ -210,11 +209,11 @@ async fn certificates(
 
 /// What the CAs of these clients warn of.
 async fn said_by_cas(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     clients: &BTreeSet<String>,
 ) -> Result<Vec<(Word, String)>, Failed> {
-    let warnings = trouble::warnings(store, &wire::targets(settings)).await?;
+    let warnings = trouble::warnings(store, &app.targets).await?;
     let concerned = |whom: &String| {
         let is_account = |key: &String| key.split('/').next() == Some(whom.as_str());
         clients.contains(whom) || clients.iter().any(is_account)
@@ -228,7 +227,7 @@ async fn said_by_cas(
 /// Records that could not be removed and people who could not be told; `keys` are the rows that are
 /// asked about, where only some are.
 async fn left_undone(
-    settings: &Settings,
+    app: &App,
     store: &Arc<dyn Store>,
     keys: Option<&HashSet<RowKey>>,
 ) -> Result<Vec<(Word, String)>, Failed> {
@@ -242,7 +241,8 @@ async fn left_undone(
         format!("{kind} {value} could not be removed from {owner}")
     });
     let mut undone: Vec<String> = unremoved.collect();
-    let told = wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
+    let told = app
+        .notifier(Arc::clone(store), Arc::default(), Pace::NIGHTLY)
         .open()
         .await?;
     undone.extend(told.iter().filter_map(|open| {
@@ -409,14 +409,14 @@ impl From<Gravity> for Word {
 /// first among their like.
 async fn ages(
     store: &dyn Store,
-    settings: &Settings,
+    app: &App,
     clients: &BTreeSet<String>,
     now: Timestamp,
     findings: &mut Vec<(Word, String)>,
 ) -> Result<Option<SignedDuration>, Failed> {
     let looks = store.looks().await?;
     let mut oldest = None;
-    for target in wire::targets(settings) {
+    for target in &app.targets {
         if !clients.contains(&target.key) {
             continue;
         }

@@ -6,10 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::asked::{self, Ground};
+use super::app::App;
 use super::names::several;
-use super::{Exit, Failed, ages, wire};
-use crate::config::Settings;
+use super::{Exit, Failed, ages, asked};
 use crate::output::{Cell, Output, Tone, counted, relative};
 use crate::overview::DomainView;
 use crate::prevalidation::DomainName;
@@ -44,7 +43,7 @@ impl Side {
 
 /// Compares the domains of the names `pair`: each a CA or a client of the configuration.
 pub(super) async fn compare(
-    settings: &Settings,
+    app: &App,
     pair: &[String],
     names: &[DomainName],
     output: &Output,
@@ -53,7 +52,7 @@ pub(super) async fn compare(
         return Err(Failed::new(Exit::Usage, "--compare takes two CAs"));
     };
     let keys = |text: &String| -> Result<BTreeSet<String>, Failed> {
-        let targets = asked::at(settings, text)?.into_iter();
+        let targets = asked::at(app, text)?.into_iter();
         Ok(targets.map(|target| target.key).collect())
     };
     let (at_a, at_b) = (keys(a)?, keys(b)?);
@@ -63,10 +62,9 @@ pub(super) async fn compare(
             format!("`{a}` and `{b}` have a client in common: there is nothing to compare"),
         ));
     }
-    let store = wire::store_read_only(settings).await?;
-    let now = wire::clock().now();
-    let ground = Ground::of(settings, &wire::policy(settings));
-    let mut pages = ground.walk(&*store, Default::default(), now).await?;
+    let store = app.store_read_only().await?;
+    let now = app.now();
+    let mut pages = asked::walk(app, &*store, Default::default(), now).await?;
     let mut domains: BTreeMap<DomainName, [Side; 2]> = BTreeMap::new();
     while let Some(page) = pages.next().await? {
         for view in page {
@@ -85,9 +83,9 @@ pub(super) async fn compare(
     // A name with a typo must not say that the old CA may be let go of.
     asked::known(names, &domains.keys().cloned().collect())?;
     let both = at_a.union(&at_b).cloned().collect();
-    let mut compared = wire::targets(settings);
+    let mut compared = app.targets.clone();
     compared.retain(|target| BTreeSet::contains(&both, &target.key));
-    ages::tell(&*store, settings, Some(&compared), now, output).await?;
+    ages::tell(&*store, app, Some(&compared), now, output).await?;
     Ok(tell(a, b, &domains, now, output))
 }
 

@@ -2,11 +2,13 @@
 
 mod init;
 
+use std::sync::Arc;
+
 use prevalidate_providers::registry::ProviderSettings;
 use serde_json::{Value, json};
 
 use self::init::InitArgs;
-use super::wire::{self, Named};
+use super::app::App;
 use super::{Exit, Failed, Global, persistent};
 use crate::ca::settings::read_secret;
 use crate::config::{Fault, NotifyBy, Settings};
@@ -41,56 +43,58 @@ pub(super) fn config(
 ) -> Result<Exit, Failed> {
     match command {
         ConfigCommand::Check { without_secrets } => {
-            let settings = wire::settings_as_they_are(global, output)?;
-            check(&settings, !without_secrets, output)
+            let app = App::read_as_it_stands(global, output)?;
+            check(&app, !without_secrets, output)
         }
-        ConfigCommand::Show => show(&wire::settings(global, output)?, output),
+        ConfigCommand::Show => show(&App::read(global, output)?.settings, output),
         ConfigCommand::Init(args) => init::init(global, args, output),
         ConfigCommand::Reference { section } => init::reference(section.as_deref(), output),
     }
 }
 
 /// What `config check` would refuse.
-pub(super) fn fault(settings: &Settings) -> Option<Failed> {
-    let store = Named::of(settings).check().err().map(Failed::from);
+pub(super) fn fault(app: &App) -> Option<Failed> {
+    let store = app.named().check().err().map(Failed::from);
     store.or_else(|| {
-        let faults = unreadable_secrets(settings);
+        let faults = unreadable_secrets(app);
         (!faults.is_empty()).then(|| Failed::new(Exit::Usage, faults.join("\n")))
     })
 }
 
-fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {
-    if let Some(doubt) = Named::of(settings).check()? {
+fn check(app: &App, read_secrets: bool, output: &Output) -> Result<Exit, Failed> {
+    if let Some(doubt) = app.named().check()? {
         output.warn(&format!("store.url: {doubt}"), None);
     }
-    if !settings.left_out.is_empty() {
-        // Each line was reported when the configuration was read.
+    if !app.settings.left_out.is_empty() {
+        // Each line was told when the configuration was read.
         return Err(Failed::new(
             Exit::Usage,
             "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",
         ));
     }
-    refuse_faults(settings, read_secrets)?;
+    refuse_faults(app, read_secrets)?;
     let doubts = if read_secrets {
-        doubtful_keys(settings)
+        doubtful_keys(&app.settings)
     } else {
         Vec::new()
     };
     for doubt in &doubts {
         output.warn(doubt, None);
     }
-    let ends = persistent::doubtful_ends(settings, wire::clock().now());
+    let ends = persistent::doubtful_ends(&app.settings, app.now());
     for (end, hint) in &ends {
         output.warn(end, Some(hint));
     }
-    let domains: usize = settings
+    let domains: usize = app
+        .settings
         .clients
         .iter()
         .map(|client| client.domains.len())
         .sum();
     let count =
         |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-    let persistent: usize = settings
+    let persistent: usize = app
+        .settings
         .persistent
         .iter()
         .map(|one| one.domains.len())
@@ -101,24 +105,24 @@ fn check(settings: &Settings, read_secrets: bool, output: &Output) -> Result<Exi
     };
     output.line(&format!(
         "{} is in order: {}, {}, {}{standing}",
-        settings.file.display(),
-        count(settings.clients.len(), "client"),
+        app.settings.file.display(),
+        count(app.settings.clients.len(), "client"),
         count(domains, "domain"),
-        count(settings.providers.len(), "provider"),
+        count(app.settings.providers.len(), "provider"),
     ));
-    let notices = settings.notices.iter().map(ToString::to_string);
+    let notices = app.settings.notices.iter().map(ToString::to_string);
     let ends = ends.into_iter().map(|(end, _)| end);
     let notices: Vec<_> = notices.chain(doubts).chain(ends).collect();
     output.json(&json!({
-        "file": settings.file, "clients": settings.clients.len(), "domains": domains,
-        "providers": settings.providers.len(), "persistent": persistent, "notices": notices,
+        "file": app.settings.file, "clients": app.settings.clients.len(), "domains": domains,
+        "providers": app.settings.providers.len(), "persistent": persistent, "notices": notices,
     }));
     Ok(Exit::Done)
 }
 
 /// Certificates that cannot be ordered so, and, unless they are left out, secrets and directories.
-fn refuse_faults(settings: &Settings, read_secrets: bool) -> Result<(), Failed> {
-    let requests = settings.certificates.unusable.iter();
+fn refuse_faults(app: &App, read_secrets: bool) -> Result<(), Failed> {
+    let requests = app.settings.certificates.unusable.iter();
     let requests: Vec<String> = requests
         .flat_map(|one| {
             let named = |fault: &Fault| format!("{fault} (the certificate {})", one.name);
@@ -129,12 +133,7 @@ fn refuse_faults(settings: &Settings, read_secrets: bool) -> Result<(), Failed> 
         return Err(Failed::new(Exit::Usage, requests.join("\n")));
     }
     let faults = if read_secrets {
-        [
-            requests,
-            unreadable_secrets(settings),
-            wire::unfit_directories(settings),
-        ]
-        .concat()
+        [requests, unreadable_secrets(app), app.unfit_directories()].concat()
     } else {
         Vec::new()
     };
@@ -175,8 +174,13 @@ fn doubtful_keys(settings: &Settings) -> Vec<String> {
 }
 
 /// Every secret and file that `run` and `serve` would not get at, with the key that names it.
-fn unreadable_secrets(settings: &Settings) -> Vec<String> {
-    let mut faults: Vec<_> = settings.unusable.iter().map(ToString::to_string).collect();
+fn unreadable_secrets(app: &App) -> Vec<String> {
+    let mut faults: Vec<_> = app
+        .settings
+        .unusable
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let told = |failed: Failed| {
         let hint = failed
             .hint
@@ -184,42 +188,45 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             .unwrap_or_default();
         format!("{}{hint}", failed.message)
     };
-    faults.extend(Named::of(settings).secret().err().map(told));
-    for (name, ca) in &settings.cas {
+    faults.extend(app.named().secret().err().map(told));
+    for (name, ca) in &app.settings.cas {
         for (key, source) in ca.values.secrets() {
             if let Err(error) = read_secret(key, source) {
                 let hint = error
                     .hint()
                     .map(|hint| format!("\n  hint: {hint}"))
                     .unwrap_or_default();
-                let place = settings.place(&format!("ca.{name}.{key}"));
+                let place = app.settings.place(&format!("ca.{name}.{key}"));
                 faults.push(format!("{place}: {error}{hint}"));
             }
         }
     }
     // What is made of a file that cannot be used fails by it.
     let is_news = |failed: &Failed| {
-        let mut known = settings.unusable.iter();
+        let mut known = app.settings.unusable.iter();
         !known.any(|fault| failed.message.contains(file_of(fault)))
     };
-    let cas = settings.cas.keys();
-    let cas = cas.filter_map(|name| wire::ca(settings, name, wire::clock()).err());
-    let gate = wire::gate(settings, wire::clock()).err();
+    let cas = app.settings.cas.keys();
+    let cas = cas.filter_map(|name| app.ca(name).err());
+    let gate = app.gate().err();
     faults.extend(cas.chain(gate).filter(is_news).map(told));
-    for (name, provider) in &settings.providers {
+    for (name, provider) in &app.settings.providers {
         // What the tables themselves get wrong was said when the configuration was read.
-        let built = ProviderSettings::read(&provider.table).map(|adapter| adapter.build());
+        let built = ProviderSettings::read(&provider.table).map(|adapter| {
+            let clock = Arc::clone(&app.clock);
+            adapter.build_at(Arc::new(move || clock.now()))
+        });
         if let Ok(Err(error)) = built {
             let hint = error
                 .hint
                 .as_ref()
                 .map(|hint| format!("\n  hint: {hint}"))
                 .unwrap_or_default();
-            let (file, line) = (settings.file.display(), provider.line);
+            let (file, line) = (app.settings.file.display(), provider.line);
             faults.push(format!("{file}:{line}: provider.{name}: {error}{hint}"));
         }
     }
-    for notify in &settings.notify {
+    for notify in &app.settings.notify {
         let (key, source) = match &notify.by {
             NotifyBy::Web(Receiver::Webhook { secret, .. }) => ("secret", secret),
             NotifyBy::Web(Receiver::Chat { url, .. }) => ("url", url),
@@ -239,19 +246,21 @@ fn unreadable_secrets(settings: &Settings) -> Vec<String> {
             }
         });
         faults.extend(usable.err().map(|error| {
-            let place = settings.place(&format!("notify.{key} of {}", notify.name));
+            let place = app
+                .settings
+                .place(&format!("notify.{key} of {}", notify.name));
             format!("{place}: {error}")
         }));
     }
-    let certificates = wire::certificates(settings).into_iter();
+    let certificates = app.certificates().into_iter();
     faults.extend(certificates.filter_map(|one| {
-        let place = settings.place("certificate");
+        let place = app.settings.place("certificate");
         let (why, name) = (one.unreadable_password()?, one.wanted.name);
         Some(format!("{place}: {why} (the certificate {name})"))
     }));
-    faults.extend(wire::access(settings).err().unwrap_or_default());
-    faults.extend(wire::hook_keys(settings).err().unwrap_or_default());
-    faults.extend(wire::tls(settings).err());
+    faults.extend(app.access().err().unwrap_or_default());
+    faults.extend(app.hook_keys().err().unwrap_or_default());
+    faults.extend(app.tls().err());
     faults
 }
 

@@ -328,7 +328,7 @@ fn draw(stage: &Stage, domains: &[&DomainName], output: &Output) {
             Cell::new(line.row(&stage.proofs(domain)), Tone::Good),
         ]
     }));
-    let days = |at| stage.policy.reuse.limit_at(at).as_hours() / 24;
+    let days = |at| stage.app.policy.reuse.limit_at(at).as_hours() / 24;
     let change = format!("15 March 2027: {} days become {}", days(BEGIN), days(RULE));
     rows.push(vec![
         Cell::from(""),

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream;
 use jiff::SignedDuration;
 
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked};
 use crate::config::names;
 use crate::output::Output;
 use crate::prevalidation::{Attempt, ChallengeData, DomainName, NameError, RecordName};
@@ -106,7 +106,7 @@ pub(super) async fn diagnose(
     let examined = places.iter().map(|(domain, client)| {
         let (around, given, resolvers) = (&around, &given, &args.resolvers);
         let place = (*domain, client.as_deref());
-        async move { Report::make(around, place, given, resolvers, wire::clock().now()).await }
+        async move { Report::make(around, place, given, resolvers, around.clock.now()).await }
     });
     let mut examined = stream::iter(examined).buffered(AT_ONCE);
     let mut reports: Vec<Report> = Vec::with_capacity(places.len());
@@ -196,7 +196,7 @@ fn domains(texts: &[String], output: &Output) -> Result<Vec<DomainName>, Failed>
         |text: &&String| matches!(DomainName::parse(text), Err(NameError::PublicSuffix(_)));
     let (suffixes, others): (Vec<&String>, Vec<&String>) = texts.iter().partition(is_suffix);
     let others: Vec<String> = others.into_iter().cloned().collect();
-    let mut found = asked::names(None, &others, asked::LOOKUP, output)?;
+    let mut found = asked::names_with(&others, true, true, output)?;
     for suffix in suffixes {
         found.push(names::read_known(suffix).map_err(|message| Failed::new(Exit::Usage, message))?);
     }

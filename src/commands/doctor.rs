@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use prevalidate_kit::dial;
 use serde::Serialize;
 use url::Host;
 
-use super::wire::{Named, Usable};
-use super::{Exit, Failed, Global, asked, config, persistent, providers, wire};
+use super::app::{App, Usable, memory};
+use super::{Exit, Failed, Global, config, persistent, providers};
 use crate::ca::{Client, ClientSelector, Failure, Validation};
 use crate::config::{NotifyBy, Settings};
 use crate::notify::carrier::door::Door;
@@ -88,25 +89,25 @@ pub(super) async fn doctor(
     args: DoctorArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings_as_they_are(global, output)?;
-    let mut findings = vec![configuration(&settings)];
-    let store = store(&settings, &mut findings).await?;
-    let rows = asked::inventory(store.domains().await?, &settings);
+    let app = App::read_as_it_stands(global, output)?;
+    let mut findings = vec![configuration(&app)];
+    let store = store(&app, &mut findings).await?;
+    let rows = app.rows(&*store).await?;
     let withdrawn = persistent::withdrawn(&*store).await?;
     // What cannot be used is said once; the rest is tried.
     let Usable {
         ports,
         gate,
         unusable,
-    } = wire::usable_ports(&settings, store);
+    } = app.usable_ports(store);
     let is_unusable = |what: &str, name: &str| {
         unusable
             .iter()
             .any(|one| (one.what, &*one.name) == (what, name))
     };
-    let mut targets = wire::targets(&settings);
+    let mut targets = app.targets.clone();
     targets.retain(|target| !is_unusable("ca", &target.ca));
-    let mut wanted = providers::asked_about(&rows, &withdrawn, &settings);
+    let mut wanted = providers::asked_about(&rows, &withdrawn, &app.settings);
     wanted.retain(|wish| {
         !wish
             .provider()
@@ -122,20 +123,19 @@ pub(super) async fn doctor(
     let with_domains = rows.iter().filter(|row| !row.origins.is_empty());
     let with_domains = with_domains.map(|row| row.client.clone()).collect();
     findings.extend(cas(targets, &with_domains, &ports).await);
-    let mut tables =
-        providers::tried(&ports, &wire::policy(&settings), wanted, Some(args.all)).await;
+    let mut tables = providers::tried(&ports, &app.policy, wanted, Some(args.all)).await;
     // Its provider may be the one that cannot be used.
     tables.retain(|row| !(lacks_provider && row.provider == "-"));
     findings.extend(tables.iter().map(of_provider));
     let zones = tables.iter().filter_map(|row| row.domains.first().cloned());
-    findings.extend(name_servers(&gate, zones.collect()).await);
-    findings.extend(records(&settings, &*ports.store).await?);
-    let unfit = wire::unfit_directories(&settings);
+    findings.extend(name_servers(&gate, zones.collect(), app.now()).await);
+    findings.extend(records(&app, &*ports.store).await?);
+    let unfit = app.unfit_directories();
     findings.extend(unfit.into_iter().map(|why| {
-        let subject = settings.certificates.directory.display().to_string();
+        let subject = app.settings.certificates.directory.display().to_string();
         Finding::bad("certificates", subject, Failed::new(Exit::Usage, why))
     }));
-    findings.extend(notify(&settings).await);
+    findings.extend(notify(&app.settings).await);
     output.json(&findings);
     print(&findings, output);
     Ok(gravest(&findings))
@@ -143,29 +143,29 @@ pub(super) async fn doctor(
 
 /// The persistent records that need attention, those whose end is no good, and what the guard refuses
 /// for them.
-async fn records(settings: &Settings, store: &dyn Store) -> Result<Vec<Finding>, Failed> {
-    let now = wire::clock().now();
-    let ends = persistent::doubtful_ends(settings, now).into_iter();
+async fn records(app: &App, store: &dyn Store) -> Result<Vec<Finding>, Failed> {
+    let now = app.now();
+    let ends = persistent::doubtful_ends(&app.settings, now).into_iter();
     let ends = ends.map(|(words, hint)| {
         let failed = Failed::new(Exit::Incomplete, words).with_hint(hint);
         (None, failed)
     });
     const WHAT: &str = "persistent records";
-    let found = persistent::troubles(settings, store, now).await?;
+    let found = persistent::troubles(app, store, now).await?;
     let bad = ends.chain(found).map(|(subject, failed)| {
         let subject = subject.unwrap_or_else(|| "-".to_owned());
         Finding::bad(WHAT, subject, failed)
     });
-    let way = persistent::on_their_way(settings, store, now).await?;
+    let way = persistent::on_their_way(app, store, now).await?;
     let good = way.map(|(subject, said)| Finding::good(WHAT, subject, said));
     Ok(bad.chain(good).collect())
 }
 
 /// The store; where it cannot be read, an empty one, so that the rest is tried.
-async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> Result<Arc<dyn Store>, Failed> {
-    let shown = Named::of(settings).shown();
+async fn store(app: &App, findings: &mut Vec<Finding>) -> Result<Arc<dyn Store>, Failed> {
+    let shown = app.named().shown();
     let shown = shown.unwrap_or_else(|_| "-".to_owned());
-    let (finding, store) = match wire::store_if_there(settings).await {
+    let (finding, store) = match app.store_if_there().await {
         Ok(Some(store)) => (Finding::good("store", shown, "can be read"), Some(store)),
         Ok(None) => {
             let said = "is not there yet; the first run makes it";
@@ -176,13 +176,13 @@ async fn store(settings: &Settings, findings: &mut Vec<Finding>) -> Result<Arc<d
     findings.push(finding);
     match store {
         Some(store) => Ok(store),
-        None => wire::memory().await,
+        None => memory().await,
     }
 }
 
-fn configuration(settings: &Settings) -> Finding {
-    let subject = settings.file.display().to_string();
-    match config::fault(settings) {
+fn configuration(app: &App) -> Finding {
+    let subject = app.settings.file.display().to_string();
+    match config::fault(app) {
         None => Finding::good(
             "configuration",
             subject,
@@ -297,9 +297,8 @@ fn of_provider(row: &providers::Row) -> Finding {
 }
 
 /// Asks all name servers of one domain of each zone.
-async fn name_servers(gate: &Gate, domains: Vec<DomainName>) -> Vec<Finding> {
+async fn name_servers(gate: &Gate, domains: Vec<DomainName>, now: Timestamp) -> Vec<Finding> {
     const WHAT: &str = "name servers";
-    let now = wire::clock().now();
     let sets = CaaSets::default();
     let asked = futures::stream::iter(domains).map(async |domain| {
         let survey = gate.survey(&domain, &[], now, &sets).await;

@@ -11,8 +11,8 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
 use self::report::Report;
-use super::asked::Ground;
-use super::{Exit, Failed, Global, OutputFormat, asked, wire};
+use super::app::App;
+use super::{Exit, Failed, Global, OutputFormat, asked};
 use crate::config::{AUTO, Rate};
 use crate::output::Output;
 use crate::overview::DomainView;
@@ -43,9 +43,9 @@ pub(super) async fn run(
     args: ForecastArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let clients = args.part.targets(&settings)?;
-    let now = wire::clock().now();
+    let app = App::read(global, output)?;
+    let clients = args.part.targets(&app)?;
+    let now = app.now();
     let until = end_of(args.until)?;
     if until <= now {
         return Err(Failed::new(
@@ -53,11 +53,9 @@ pub(super) async fn run(
             format!("--until {}: this day is over", args.until),
         ));
     }
-    let policy = wire::policy(&settings);
-    let store = wire::store_read_only(&settings).await?;
-    let ground = Ground::of(&settings, &policy);
-    let mut pages = ground.walk(&*store, BTreeMap::new(), now).await?;
-    let only_provider = match settings.providers.keys().collect::<Vec<_>>()[..] {
+    let store = app.store_read_only().await?;
+    let mut pages = asked::walk(&app, &*store, BTreeMap::new(), now).await?;
+    let only_provider = match app.settings.providers.keys().collect::<Vec<_>>()[..] {
         [only] => only.as_str(),
         _ => AUTO,
     };
@@ -75,7 +73,8 @@ pub(super) async fn run(
             "there is no domain to forecast: the inventory is empty",
         ));
     }
-    let rates: BTreeMap<String, f64> = settings
+    let rates: BTreeMap<String, f64> = app
+        .settings
         .cas
         .iter()
         .map(|(name, ca)| (name.clone(), args.rate.unwrap_or(ca.rate).per_second()))
@@ -83,17 +82,17 @@ pub(super) async fn run(
     let rhythm = if args.daemon {
         Rhythm::continuous()
     } else {
-        Rhythm::nightly(settings.worker.wait.try_into().unwrap_or_default())
+        Rhythm::nightly(app.settings.worker.wait.try_into().unwrap_or_default())
     };
     let question = Question {
-        policy: &policy,
+        policy: &app.policy,
         from: now,
         until,
         rhythm,
         rates: &rates,
     };
     let found = forecast(&starts, &question);
-    let report = Report::new(&found, &question, &settings, args.daemon);
+    let report = Report::new(&found, &question, &app.settings, args.daemon);
     output.json(&report);
     if global.output == OutputFormat::Markdown {
         show::markdown(&report, output);

@@ -4,9 +4,8 @@
 use jiff::Timestamp;
 
 use super::Failed;
+use super::app::App;
 use super::names::several;
-use super::wire;
-use crate::config::Settings;
 use crate::output::{Output, moment};
 use crate::overview::DomainView;
 use crate::prevalidation::{Plan, RowKey};
@@ -58,8 +57,8 @@ pub(super) fn tell_views(held: &[Held], views: &mut [DomainView], now: Timestamp
 }
 
 /// Says it of the steps of a plan.
-pub(super) async fn tell_plan(settings: &Settings, plan: &mut Plan) -> Result<(), Failed> {
-    let Some(store) = wire::store_if_there(settings).await? else {
+pub(super) async fn tell_plan(app: &App, plan: &mut Plan) -> Result<(), Failed> {
+    let Some(store) = app.store_if_there().await? else {
         return Ok(());
     };
     let held = store.held(plan.made_at).await?;

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::app::App;
 use super::asked::Part;
-use super::{Exit, Failed, Global, wire};
+use super::{Exit, Failed, Global};
 use crate::config::names;
 use crate::output::Output;
 use crate::store::Event;
@@ -22,11 +23,11 @@ pub(super) async fn history(
     args: HistoryArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let domain =
         names::read_known(&args.domain).map_err(|message| Failed::new(Exit::Usage, message))?;
-    let clients = args.part.clients(&settings)?;
-    let store = wire::store_read_only(&settings).await?;
+    let clients = args.part.clients(&app)?;
+    let store = app.store_read_only().await?;
     let mut events = store.history(&domain).await?;
     let rows = store.rows_of(std::slice::from_ref(&domain)).await?;
     // What was done before clients were written down was done at the first one.

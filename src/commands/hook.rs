@@ -9,11 +9,12 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use serde_json::json;
 
+use super::app::App;
 use super::inventory::{list_bytes, list_names};
 use super::names::several;
 use super::order::Order;
 use super::work::work;
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global};
 use crate::config::names::{read_any_known, read_known};
 use crate::output::Output;
 use crate::prevalidation::DomainName;
@@ -32,12 +33,9 @@ pub(super) struct HookArgs {
 }
 
 pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let Changed { names, left_out } = changed(&args, output)?;
-    let rows = asked::inventory(
-        wire::store_read_only(&settings).await?.domains().await?,
-        &settings,
-    );
+    let rows = app.rows(&*app.store_read_only().await?).await?;
     let changed: HashSet<&str> = names.iter().map(DomainName::as_str).collect();
     let desired = rows.iter().filter(|row| !row.origins.is_empty());
     let concerned: Vec<_> = desired
@@ -54,10 +52,10 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     }
     let mut only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
     only.dedup();
-    output.notice(&format!("checks {}", several(&only)));
-    let mut targets = wire::targets(&settings);
+    output.notice(&format!("looks after {}", several(&only)));
+    let mut targets = app.targets.clone();
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
-    let (store, intake) = wire::open(&settings, false).await?;
+    let (store, intake) = app.open().await?;
     let order = Order {
         command: "hook",
         targets,
@@ -70,7 +68,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
         persistent: true,
         left_out,
     };
-    let done = work(&settings, Arc::clone(&store), order, output).await?;
+    let done = work(&app, Arc::clone(&store), order, output).await?;
     Ok(done.exit)
 }
 

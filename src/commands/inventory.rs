@@ -12,9 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::app::App;
 use super::by_hand::signed;
 use super::names::several;
-use super::{Exit, Failed, Global, asked, wire};
+use super::{Exit, Failed, Global, asked};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
@@ -81,16 +82,13 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) async fn add(global: &Global, args: AddArgs, output: &Output) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(
-        Some(&settings),
-        &args.domains,
-        args.place.accept_idn || settings.policy.accept_idn,
-        output,
-    )?;
-    let place = Place::one(&settings, &args.place)?;
+    let app = App::read(global, output)?;
+    let accept_idn = args.place.accept_idn || app.settings.policy.accept_idn;
+    let is_lab = app.settings.is_sandboxed();
+    let names = asked::names_with(&args.domains, accept_idn, is_lab, output)?;
+    let place = Place::one(&app, &args.place)?;
     let found = Found::new(vec![(place, names)]);
-    take_in(&settings, "add", found, output).await
+    take_in(&app, "add", found, output).await
 }
 
 pub(super) async fn import(
@@ -98,21 +96,21 @@ pub(super) async fn import(
     args: ImportArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let Some(list) = &args.list else {
         let provider = args.place.provider.as_deref();
         let sources = match args.from_ca.as_deref().filter(|name| !name.is_empty()) {
             Some(name) => {
-                let clients = args.place.part().clients(&settings)?;
-                let mut targets = asked::at(&settings, name)?;
+                let clients = args.place.part().clients(&app)?;
+                let mut targets = asked::at(&app, name)?;
                 targets.retain(|target| clients.contain(&target.key));
                 targets
             }
-            None => args.place.part().targets(&settings)?,
+            None => args.place.part().targets(&app)?,
         };
         let (mut found, mut refused) = (Vec::new(), Vec::new());
         for source in sources {
-            let names = match at_ca::registered(&settings, &source, args.valid, output).await {
+            let names = match at_ca::registered(&app, &source, args.valid, output).await {
                 Ok(names) => names,
                 Err(failed) => {
                     refused.push((source.key, failed));
@@ -120,28 +118,28 @@ pub(super) async fn import(
                 }
             };
             let target = match &args.to {
-                Some(to) => one_client(&settings, to, &source)?,
+                Some(to) => one_client(&app, to, &source)?,
                 None => source,
             };
-            let place = Place::new(&settings, target, provider)?;
+            let place = Place::new(&app.settings, target, provider)?;
             let named = place.named || args.to.is_some();
             found.push((Place { named, ..place }, names));
         }
         let exit = others(refused, found.is_empty(), output)?;
-        removed::leave_out(&settings, &mut found, output).await?;
+        removed::leave_out(&app, &mut found, output).await?;
         let found = Found {
             exit,
             ..Found::new(found)
         };
         return match args.dry_run {
-            true => would_take_in(&settings, found, output).await,
-            false => take_in(&settings, "import", found, output).await,
+            true => would_take_in(&app, found, output).await,
+            false => take_in(&app, "import", found, output).await,
         };
     };
-    let place = Place::one(&settings, &args.place)?;
+    let place = Place::one(&app, &args.place)?;
     let (listed, faults) = list::read(
         list,
-        args.place.accept_idn || settings.policy.accept_idn,
+        args.place.accept_idn || app.settings.policy.accept_idn,
         output,
     )?;
     let found = Found {
@@ -149,15 +147,15 @@ pub(super) async fn import(
         ..Found::new(vec![(place, listed)])
     };
     match args.dry_run {
-        true => would_take_in(&settings, found, output).await,
-        false => take_in(&settings, "import", found, output).await,
+        true => would_take_in(&app, found, output).await,
+        false => take_in(&app, "import", found, output).await,
     }
 }
 
 /// Says which domains would be taken in, and changes nothing.
-async fn would_take_in(settings: &Settings, found: Found, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::store_read_only(settings).await?;
-    let rows = asked::inventory(store.domains().await?, settings);
+async fn would_take_in(app: &App, found: Found, output: &Output) -> Result<Exit, Failed> {
+    let store = app.store_read_only().await?;
+    let rows = app.rows(&*store).await?;
     let rows = rows.into_iter().filter(|row| !row.origins.is_empty());
     let there: BTreeSet<(DomainName, String)> = rows.map(|row| (row.domain, row.client)).collect();
     let (mut known, mut new) = (BTreeSet::new(), BTreeSet::new());
@@ -189,13 +187,13 @@ async fn would_take_in(settings: &Settings, found: Found, output: &Output) -> Re
 
 /// Takes domains in as far as they are not there yet; the same again changes nothing.
 async fn take_in(
-    settings: &Settings,
+    app: &App,
     command: &'static str,
     found: Found,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let (store, _) = wire::open_or_make(settings, false, output).await?;
-    let now = wire::clock().now();
+    let (store, _) = app.open_or_make(false, output).await?;
+    let now = app.now();
     let rows = store.domains().await?;
     let mut by_name: BTreeMap<&DomainName, Vec<&DomainRow>> = BTreeMap::new();
     for row in &rows {
@@ -259,7 +257,7 @@ async fn take_in(
     if added.is_empty() {
         output.notice("nothing new");
     } else {
-        say_what_follows(settings, &rows, &wishes, output);
+        say_what_follows(&app.settings, &rows, &wishes, output);
     }
     Ok(found.end(output))
 }
@@ -308,26 +306,25 @@ pub(super) async fn remove(
     args: RemoveArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     // What is to go was accepted before it came.
-    let names = asked::names(Some(&settings), &args.domains, true, output)?;
-    let clients = args.part.clients(&settings)?;
-    let known = wire::store_read_only(&settings).await?.domains().await?;
-    let rows = asked::inventory(known, &settings);
+    let names = asked::names(&app, &args.domains, output)?;
+    let clients = args.part.clients(&app)?;
+    let rows = app.rows(&*app.store_read_only().await?).await?;
     let is_meant = |row: &&DomainRow| names.contains(&row.domain) && clients.contain(&row.client);
     let meant: Vec<&DomainRow> = rows.iter().filter(is_meant).collect();
-    refuse_strangers(&names, &meant, args.at_ca, &settings)?;
+    refuse_strangers(&names, &meant, args.at_ca, &app.settings)?;
     if args.at_ca {
         let asked = at_ca::Asked {
             names: &names,
             meant: &meant,
             rows: &rows,
-            targets: args.part.targets(&settings)?,
+            targets: args.part.targets(&app)?,
         };
-        return at_ca::remove(&settings, &asked, args.yes, output).await;
+        return at_ca::remove(&app, &asked, args.yes, output).await;
     }
-    let (store, _) = wire::open(&settings, false).await?;
-    let removed = let_go(&*store, &meant).await?;
+    let (store, _) = app.open().await?;
+    let removed = let_go(&*store, &meant, app.now()).await?;
     let before: Vec<_> = names
         .iter()
         .filter(|name| !removed.contains(name))
@@ -385,9 +382,12 @@ fn refuse_strangers(
     })
 }
 
-/// Withdraws the domains; returns the domains that were wanted until now.
-async fn let_go(store: &dyn Store, meant: &[&DomainRow]) -> Result<Vec<DomainName>, Failed> {
-    let now = wire::clock().now();
+/// Takes the wish back; returns the domains that were wanted until now.
+async fn let_go(
+    store: &dyn Store,
+    meant: &[&DomainRow],
+    now: Timestamp,
+) -> Result<Vec<DomainName>, Failed> {
     let added = |row: &&&DomainRow| row.origins.contains(&Origin::Added);
     let wanted: Vec<&&DomainRow> = meant.iter().filter(added).collect();
     let keys: Vec<_> = wanted.iter().map(|row| row.key.clone()).collect();

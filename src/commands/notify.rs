@@ -2,16 +2,16 @@
 //! end of a `run`.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Exit, Failed, Global, persistent, wire};
-use crate::config::{Settings, nearest};
+use super::app::App;
+use super::{Exit, Failed, Global, persistent};
+use crate::config::nearest;
 use crate::notify::concern::Concern;
 use crate::notify::{Open, Pace, Undelivered};
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
-use crate::overview::Basis;
 use crate::overview::certificates;
 use crate::overview::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
@@ -40,13 +40,13 @@ pub(super) async fn notify(
     command: NotifyCommand,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    if settings.notify.is_empty() && matches!(command, NotifyCommand::List) {
+    let app = App::read(global, output)?;
+    if app.settings.notify.is_empty() && matches!(command, NotifyCommand::List) {
         output.json(&serde_json::json!([]));
         output.line("nothing is open: there is no [[notify]] in the configuration");
         return Ok(Exit::Done);
     }
-    if settings.notify.is_empty() {
+    if app.settings.notify.is_empty() {
         return Err(Failed::new(
             Exit::Usage,
             "there is no [[notify]] in the configuration: no message is sent",
@@ -54,14 +54,16 @@ pub(super) async fn notify(
         .with_hint("`prevalidate config reference notify` shows the kinds there are"));
     }
     match command {
-        NotifyCommand::Test { sink } => test(&settings, sink.as_deref(), output).await,
-        NotifyCommand::List => list(&settings, output).await,
+        NotifyCommand::Test { sink } => test(&app, sink.as_deref(), output).await,
+        NotifyCommand::List => list(&app, output).await,
     }
 }
 
-async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Result<Exit, Failed> {
-    if let Some(only) = only.filter(|only| !settings.notify.iter().any(|sink| sink.name == *only)) {
-        let names = || settings.notify.iter().map(|sink| sink.name.as_str());
+async fn test(app: &App, only: Option<&str>, output: &Output) -> Result<Exit, Failed> {
+    if let Some(only) =
+        only.filter(|only| !app.settings.notify.iter().any(|sink| sink.name == *only))
+    {
+        let names = || app.settings.notify.iter().map(|sink| sink.name.as_str());
         let hint = match nearest(only, names()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("there are: {}", names().collect::<Vec<_>>().join(", ")),
@@ -72,8 +74,8 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
         )
         .with_hint(hint));
     }
-    let store = wire::store_read_only(settings).await?;
-    let notifier = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY);
+    let store = app.store_read_only().await?;
+    let notifier = app.notifier(store, Arc::default(), Pace::NIGHTLY);
     let outcomes = notifier.test(only).await;
     output.json(&outcomes.iter().map(|(sink, outcome)| {
         serde_json::json!({ "sink": sink, "error": outcome.as_ref().err().map(ToString::to_string) })
@@ -91,10 +93,11 @@ async fn test(settings: &Settings, only: Option<&str>, output: &Output) -> Resul
     Ok(exit)
 }
 
-async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::store_read_only(settings).await?;
-    let now = wire::clock().now();
-    let mut known = wire::notifier(settings, store, Arc::default(), Pace::NIGHTLY)
+async fn list(app: &App, output: &Output) -> Result<Exit, Failed> {
+    let store = app.store_read_only().await?;
+    let now = app.now();
+    let mut known = app
+        .notifier(store, Arc::default(), Pace::NIGHTLY)
         .open()
         .await?;
     known.retain(|open| !open.open.is_empty() || open.error.is_some());
@@ -163,17 +166,17 @@ fn row(known: &Open) -> Vec<Cell> {
     ]
 }
 
-/// Tells the sinks the states at the end of a run. That it could not be done is said, and changes
-/// nothing else.
-pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Output) {
-    if settings.notify.is_empty() {
+/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and
+/// changes nothing else.
+pub(super) async fn tell(app: &App, store: Arc<dyn Store>, output: &Output) {
+    if app.settings.notify.is_empty() {
         return;
     }
-    let told = match try_tell(settings, &store).await {
+    let told = match try_tell(app, &store).await {
         Ok(mut failed) if failed.iter().any(|failed| failed.again) => {
             failed.retain(|failed| !failed.again);
             tokio::time::sleep(PAUSE).await;
-            try_tell(settings, &store)
+            try_tell(app, &store)
                 .await
                 .map(|again| failed.into_iter().chain(again).collect())
         }
@@ -184,12 +187,12 @@ pub(super) async fn tell(settings: &Settings, store: Arc<dyn Store>, output: &Ou
 
 /// Tells the sinks what `readiness` found about each domain.
 pub(super) async fn tell_readiness(
-    settings: &Settings,
+    app: &App,
     found: BTreeMap<String, String>,
     output: &Output,
 ) -> Result<(), Failed> {
-    let store = wire::open_as_it_is(settings).await?;
-    let notifier = wire::notifier(settings, Arc::clone(&store), Arc::default(), Pace::NIGHTLY);
+    let store = app.open_as_it_is().await?;
+    let notifier = app.notifier(Arc::clone(&store), Arc::default(), Pace::NIGHTLY);
     let found = found.into_iter();
     let found = found.map(|(domain, why)| (Cow::Owned(domain), Concern::of(why)));
     say(notifier.tell_readiness(found.collect()).await, output);
@@ -224,36 +227,26 @@ fn say(told: Result<Vec<Undelivered>, StoreError>, output: &Output) {
     }
 }
 
-async fn try_tell(
-    settings: &Settings,
-    store: &Arc<dyn Store>,
-) -> Result<Vec<Undelivered>, StoreError> {
-    let (targets, policy) = (wire::targets(settings), wire::policy(settings));
-    let providers: BTreeSet<String> = settings.providers.keys().cloned().collect();
-    let basis = Basis {
-        targets: &targets,
-        providers: &providers,
-        policy: &policy,
-    };
-    let now = wire::clock().now();
-    let mut picture = Snapshot::read(&**store, &basis, now).await?;
-    let issuer = wire::looking_issuer(settings, store);
+async fn try_tell(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Undelivered>, StoreError> {
+    let now = app.now();
+    let mut picture = Snapshot::read(&**store, &app.basis(), now).await?;
+    let issuer = app.looking_issuer(store);
     picture.certificates = certificates::read(&issuer, now).await?;
-    picture.persistent = persistent::views(settings, &**store, now).await?;
-    wire::notifier(settings, Arc::clone(store), Arc::default(), Pace::NIGHTLY)
+    picture.persistent = persistent::views(app, &**store, now).await?;
+    app.notifier(Arc::clone(store), Arc::default(), Pace::NIGHTLY)
         .tell(&picture)
         .await
 }
 
 /// The same for a run that the guard ended before it began: for many that is the first they hear of
 /// it.
-pub(super) async fn tell_refusal(settings: &Settings, output: &Output) {
-    if settings.notify.is_empty() {
+pub(super) async fn tell_refusal(app: &App, output: &Output) {
+    if app.settings.notify.is_empty() {
         return;
     }
-    match wire::open_as_it_is(settings).await {
+    match app.open_as_it_is().await {
         Ok(store) => {
-            tell(settings, Arc::clone(&store), output).await;
+            tell(app, Arc::clone(&store), output).await;
             store.close().await;
         }
         Err(failed) => output.warn(

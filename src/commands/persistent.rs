@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{Exit, Failed, Global, wire};
-use crate::config::Settings;
+use super::app::App;
+use super::{Exit, Failed, Global};
 use crate::output::Output;
 use crate::overview::persistent::{self, PersistentView};
 use crate::prevalidation::DomainName;
@@ -56,10 +56,10 @@ pub(super) async fn persistent(
 }
 
 async fn list(global: &Global, output: &Output) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let store = wire::store_read_only(&settings).await?;
-    let now = wire::clock().now();
-    let views = views(&settings, &*store, now).await?;
+    let app = App::read(global, output)?;
+    let store = app.store_read_only().await?;
+    let now = app.now();
+    let views = views(&app, &*store, now).await?;
     output.json(&serde_json::json!({ "persistent": views }));
     if views.is_empty() {
         output.notice("no [[persistent]] record is wanted, and none is in DNS because of us");
@@ -71,12 +71,12 @@ async fn list(global: &Global, output: &Output) -> Result<Exit, Failed> {
 
 /// The state of every record.
 pub(super) async fn views(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Vec<PersistentView>, StoreError> {
     let rows = store.persistent_rows().await?;
-    Ok(persistent::views(&wire::persistent(settings), &rows, now))
+    Ok(persistent::views(app.persistent(), &rows, now))
 }
 
 /// The records that a person withdrew, by domain and issuer: no run writes them.

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 use tokio_util::sync::CancellationToken;
 
+use super::app::App;
 use super::order::{Order, Which};
 use super::reasons::Cut;
 use super::summary::{Look, Scope, verdict};
-use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned, wire};
-use crate::config::Settings;
+use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned};
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;
 use crate::prevalidation::{DomainName, Mode, Plan, PlannedStep, Policy, State, Step};
@@ -28,13 +28,13 @@ pub(super) struct PlanArgs {
 }
 
 pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let targets = args.which.part.targets(&settings)?;
-    let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
-    let (store, _folder) = wire::store_copy(&settings).await?;
-    let ports = wire::ports(&settings, Arc::clone(&store))?;
+    let app = App::read(global, output)?;
+    let targets = args.which.part.targets(&app)?;
+    let names = asked::names(&app, &args.which.domains, output)?;
+    let (store, _folder) = app.store_copy().await?;
+    let ports = app.ports(Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
-    let shrunk = wire::pretend(&*store, &settings, clock.now()).await?;
+    let shrunk = app.pretend(&*store).await?;
     if !names.is_empty() {
         asked::in_inventory(&names, &store.domains().await?)?;
     }
@@ -42,14 +42,14 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let is_whole = names.is_empty() && args.which.part == asked::Part::default();
     let only = (!names.is_empty()).then_some(names);
     let order = order(targets, only);
-    let scope = Scope::read(&settings, &*store, &order).await?;
+    let scope = Scope::read(&app, &*store, &order).await?;
     scope.warn(output);
     let options = Options {
         only: scope.only.filter(|_| order.only.is_some()),
         ..Options::new("plan", "plan")
     };
-    let policy = managing(&settings, output);
-    let standing = planned::persistent(&settings, &ports, order.only.clone()).await?;
+    let policy = managing(&app, output);
+    let standing = planned::persistent(&app, &ports, order.only.clone()).await?;
     let worker = Worker::new(
         ports,
         policy,
@@ -60,14 +60,14 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     );
     let mut plan = worker.plan().await?;
     plan.alarms.extend(shrunk);
-    held::tell_plan(&settings, &mut plan).await?;
-    // A domain at rest that is not wanted is no news.
+    held::tell_plan(&app, &mut plan).await?;
+    // Nobody's domain that is at rest is no news.
     plan.steps
         .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
 
     let now = clock.now();
     let certificates = match is_whole {
-        true => certificate::views(&settings, &store, now).await?,
+        true => certificate::views(&app, &store, now).await?,
         false => Vec::new(),
     };
     let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
@@ -110,8 +110,8 @@ fn order(targets: Vec<Target>, only: Option<Vec<DomainName>>) -> Order {
 }
 
 /// The policy of the configuration, as if the program wrote in DNS.
-fn managing(settings: &Settings, output: &Output) -> Policy {
-    let policy = wire::policy(settings);
+fn managing(app: &App, output: &Output) -> Policy {
+    let policy = app.policy.clone();
     if policy.mode != Mode::Observe {
         return policy;
     }

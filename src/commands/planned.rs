@@ -5,8 +5,7 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::Failed;
-use super::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
-use crate::config::Settings;
+use super::app::{App, NOTED_BY_COMMANDS, Pass};
 use crate::output::{Output, cause, relative};
 use crate::persistent::Step as Next;
 use crate::prevalidation::DomainName;
@@ -32,7 +31,7 @@ pub(super) struct Standing {
 
 /// Reads what is there and decides; nothing is stored and no zone is written.
 pub(super) async fn persistent(
-    settings: &Settings,
+    app: &App,
     ports: &Ports,
     only: Option<Vec<DomainName>>,
 ) -> Result<Standing, Failed> {
@@ -44,7 +43,7 @@ pub(super) async fn persistent(
         tell: std::sync::Arc::new(|_| {}),
         noted_every: NOTED_BY_COMMANDS,
     };
-    let passed = keeper(settings, ports, pass).plan().await?;
+    let passed = app.keeper(ports, pass).plan().await?;
     let steps = passed.decided.into_iter().map(|one| Step {
         domain: one.domain,
         issuer: one.issuer,

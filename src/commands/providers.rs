@@ -8,7 +8,8 @@ use futures::StreamExt;
 use prevalidate_providers::{ErrorKind, Preflight, ProviderError};
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, asked, persistent, wire};
+use super::app::App;
+use super::{Exit, Failed, Global, persistent};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone};
 use crate::persistent::LABEL;
@@ -90,14 +91,14 @@ pub(super) async fn providers(
     args: ProvidersArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let store = wire::store_read_only(&settings).await?;
-    let ports = wire::ports(&settings, Arc::clone(&store))?;
-    let rows = asked::inventory(store.domains().await?, &settings);
+    let app = App::read(global, output)?;
+    let store = app.store_read_only().await?;
+    let ports = app.ports(Arc::clone(&store))?;
+    let rows = app.rows(&*store).await?;
     let withdrawn = persistent::withdrawn(&*store).await?;
     let all = args.verb.as_ref().map(|Verb::Check { all }| *all);
-    let wanted = asked_about(&rows, &withdrawn, &settings);
-    let table = tried(&ports, &wire::policy(&settings), wanted, all).await;
+    let wanted = asked_about(&rows, &withdrawn, &app.settings);
+    let table = tried(&ports, &app.policy, wanted, all).await;
     output.json(&table);
     print(&table, args.verb.is_some(), output);
     let failed = table

@@ -18,9 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::Provider;
 use serde::Serialize;
 
-use super::{Exit, Failed, Global, asked, notify, persistent, wire};
-use crate::clock::Clock;
-use crate::config::Settings;
+use super::app::{App, Providers};
+use super::{Exit, Failed, Global, asked, notify, persistent};
 use crate::output::{Cell, Output, Tone};
 use crate::overview::DomainView;
 use crate::persistent::Wanted;
@@ -97,31 +96,33 @@ pub(super) async fn readiness(
     args: ReadinessArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    if args.notify && settings.notify.is_empty() {
+    let app = App::read(global, output)?;
+    if args.notify && app.settings.notify.is_empty() {
         return Err(
             Failed::new(Exit::Usage, "--notify: no message is to be sent")
                 .with_hint("write a [[notify]] into the configuration"),
         );
     }
-    let now = wire::clock().now();
+    let now = app.now();
     let on = day(args.on, now)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
-    let views = asked_for(&settings, &args, &names, now).await?;
-    let clock: Arc<dyn Clock> = wire::clock();
-    let gate = Arc::new(wire::gate(&settings, Arc::clone(&clock))?);
-    let providers = providers(&settings, &clock, &gate);
+    let names = asked::names(&app, &args.domains, output)?;
+    let views = asked_for(&app, &args, &names, now).await?;
+    let gate = app.gate()?;
+    let providers = app.providers(&gate, None);
     let sets = CaaSets::default();
-    let policy = wire::policy(&settings);
-    let book = rdap::book(&*wire::store_read_only(&settings).await?).await?;
+    let book = rdap::book(&*app.store_read_only().await?).await?;
 
     let progress = output.progress(views.len() as u64, "domains");
     let mut looked = stream::iter(&views)
         .map(|view| {
-            let (settings, gate, providers, sets) = (&settings, &gate, &providers, &sets);
-            let (policy, book) = (&policy, &book);
+            let (app, gate, providers, sets) = (&app, &gate, &providers, &sets);
+            let (policy, book) = (&app.policy, &book);
             async move {
-                let ca_names = settings.cas.get(&view.ca).map(|ca| ca.caa_names.clone());
+                let ca_names = app
+                    .settings
+                    .cas
+                    .get(&view.ca)
+                    .map(|ca| ca.caa_names.clone());
                 let ca_names = ca_names.unwrap_or_default();
                 let (survey, provider) = futures::join!(
                     gate.survey(&view.domain, &ca_names, on, sets),
@@ -154,11 +155,10 @@ pub(super) async fn readiness(
     let asked: BTreeSet<DomainName> = views.iter().map(|view| view.domain.clone()).collect();
     let meant: BTreeSet<DomainName> = asked.iter().chain(&names).cloned().collect();
     let only = (!is_whole).then_some(&meant);
-    findings.extend(standing(&settings, only, on, now).await?);
-    let wanted = wire::persistent(&settings);
-    let kept = kept(&wanted, &args, is_whole, &names);
+    findings.extend(standing(&app, only, on, now).await?);
+    let kept = kept(app.persistent(), &args, is_whole, &names);
     let looker = Looker {
-        settings: &settings,
+        settings: &app.settings,
         gate: &gate,
         providers: &providers,
         sets: &sets,
@@ -167,7 +167,7 @@ pub(super) async fn readiness(
         on,
         now,
     };
-    let store = wire::store_read_only(&settings).await?;
+    let store = app.store_read_only().await?;
     findings.extend(looker.look(&kept, &*store).await?);
     findings.extend(looker.look_beside(&views, &kept, &*store).await?);
     drop(progress);
@@ -194,7 +194,7 @@ pub(super) async fn readiness(
     output.json(&report);
     show(&report, output);
     if args.notify {
-        notify::tell_readiness(&settings, told(&report), output).await?;
+        notify::tell_readiness(&app, told(&report), output).await?;
     }
     Ok(match report.counts {
         Counts { blocks: 1.., .. } => Exit::Dns,
@@ -244,19 +244,15 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
 
 /// What the persistent records of these domains need, or of all: they belong to no client.
 async fn standing(
-    settings: &Settings,
+    app: &App,
     only: Option<&BTreeSet<DomainName>>,
     on: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Judged>, Failed> {
-    let store = wire::store_read_only(settings).await?;
-    let mut views = persistent::views(settings, &*store, now).await?;
+    let store = app.store_read_only().await?;
+    let mut views = persistent::views(app, &*store, now).await?;
     views.retain(|view| only.is_none_or(|only| only.contains(&view.domain)));
-    Ok(standing::persistent(
-        &views,
-        &wire::persistent(settings),
-        on,
-    ))
+    Ok(standing::persistent(&views, app.persistent(), on))
 }
 
 /// The persistent records that the arguments mean: those of a client's domains are reported with
@@ -274,37 +270,27 @@ fn kept<'a>(
 
 /// The managed domains that the arguments mean.
 async fn asked_for(
-    settings: &Settings,
+    app: &App,
     args: &ReadinessArgs,
     names: &[DomainName],
     now: Timestamp,
 ) -> Result<Vec<DomainView>, Failed> {
-    let targets = args.part.targets(settings)?;
-    let store = wire::store_read_only(settings).await?;
-    let rows = asked::inventory(store.domains().await?, settings);
+    let targets = args.part.targets(app)?;
+    let store = app.store_read_only().await?;
+    let rows = app.rows(&*store).await?;
     // A domain may have a persistent record and nothing else.
-    let kept = wire::persistent(settings);
+    let kept = app.persistent();
     let is_kept = |name: &&DomainName| kept.iter().any(|one| one.domain == **name);
     let others = names.iter().filter(|name| !is_kept(name)).cloned();
     asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
-    let policy = wire::policy(settings);
-    let mut views = asked::views(&*store, settings, &policy, BTreeMap::new(), now).await?;
+    let views = asked::walk(app, &*store, BTreeMap::new(), now).await?;
+    let mut views = views.all().await?;
     views.retain(|view| {
         let of_client = targets.iter().any(|target| target.key == view.client);
         let named = names.is_empty() || names.contains(&view.domain);
         view.is_managed() && of_client && named
     });
     Ok(views)
-}
-
-type Providers = BTreeMap<String, Result<Arc<dyn Provider>, Failed>>;
-
-fn providers(settings: &Settings, clock: &Arc<dyn Clock>, gate: &Arc<Gate>) -> Providers {
-    let build = |(name, table): (&String, _)| {
-        let provider = wire::provider(name, table, Arc::clone(clock), gate, None);
-        (name.clone(), provider)
-    };
-    settings.providers.iter().map(build).collect()
 }
 
 /// Why the domain's provider could not write it now; `None` where it could, or where it may pass

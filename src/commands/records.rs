@@ -14,7 +14,8 @@ use prevalidate_providers::record::is_within;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Exit, Failed, Global, asked, persistent, wire};
+use super::app::{App, refused};
+use super::{Exit, Failed, Global, persistent};
 use crate::config::{Settings, names};
 use crate::output::Output;
 use crate::overview::walk::Rows;
@@ -85,21 +86,21 @@ pub(super) async fn records(
     args: RecordsArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     let zone = args.zone.as_deref().map(names::read_known).transpose();
     let zone = zone
         .map_err(|message| Failed::new(Exit::Usage, message))?
         .map(|zone| zone.as_str().to_owned());
-    let store = wire::store_read_only(&settings).await?;
+    let store = app.store_read_only().await?;
     // A list that was emptied by mistake must take no value out of DNS.
-    if let Some(alarm) = wire::alarm(&*store, &settings).await? {
-        return Err(wire::refused(&alarm));
+    if let Some(alarm) = app.alarm(&*store).await? {
+        return Err(refused(&alarm));
     }
     let entries = store.open_entries(None).await?;
-    let wanted = wanted(&*store, &settings, &entries).await?;
-    let views = persistent::views(&settings, &*store, wire::clock().now()).await?;
+    let wanted = wanted(&*store, &app, &entries).await?;
+    let views = persistent::views(&app, &*store, app.now()).await?;
     if args.ignore_rules {
-        let rules = standing::ignore_rules(args.format, &views, &settings);
+        let rules = standing::ignore_rules(args.format, &views, &app.settings);
         let rules = rules.ok_or_else(|| {
             let words = "`--ignore-rules` is for `--format octodns` and `--format dnscontrol`";
             Failed::new(Exit::Usage, words)
@@ -107,16 +108,16 @@ pub(super) async fn records(
         output.text(&rules);
         return Ok(Exit::Done);
     }
-    let records = Records::new(entries, &wanted, &settings);
-    let mut records = records.with_persistent(&views, &settings);
+    let records = Records::new(entries, &wanted, &app.settings);
+    let mut records = records.with_persistent(&views, &app.settings);
     if let Some(file) = &args.check {
         return check(file, zone, &records, output);
     }
     // For domains that the configuration does not name any more, only the foreign writers write.
     let by_others = |value: &Value| {
         args.all
-            || is_manual(&settings, &value.provider)
-            || !settings.providers.contains_key(&value.provider)
+            || is_manual(&app.settings, &value.provider)
+            || !app.settings.providers.contains_key(&value.provider)
     };
     let keep = |value: &Value| {
         by_others(value)
@@ -138,12 +139,11 @@ pub(super) async fn records(
 /// of its domains have a record now.
 async fn wanted(
     store: &dyn Store,
-    settings: &Settings,
+    app: &App,
     entries: &[LedgerEntry],
 ) -> Result<BTreeMap<RowKey, Attempt>, StoreError> {
     let of: BTreeSet<&RowKey> = entries.iter().map(|entry| &entry.key).collect();
-    let wishes = asked::wishes(settings);
-    let (mut rows, mut wanted) = (Rows::new(store, &wishes), BTreeMap::new());
+    let (mut rows, mut wanted) = (Rows::new(store, app.wishes()), BTreeMap::new());
     while let Some(page) = rows.next().await? {
         let asked = page
             .into_iter()

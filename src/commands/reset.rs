@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
+use super::app::App;
 use super::order::Order;
 use super::work::work;
-use super::{Exit, Failed, Global, asked, by_hand, wire};
+use super::{Exit, Failed, Global, asked, by_hand};
 use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::{DomainName, Mode};
@@ -34,37 +35,34 @@ pub(super) async fn reset(
     args: ResetArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(Some(&settings), &args.domains, true, output)?;
-    if settings.policy.mode == Mode::Observe {
+    let app = App::read(global, output)?;
+    let names = asked::names(&app, &args.domains, output)?;
+    if app.settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,
             "the policy's mode is `observe`: no token is reset",
         ));
     }
-    let rows = asked::inventory(
-        wire::store_read_only(&settings).await?.domains().await?,
-        &settings,
-    );
-    let clients = args.part.clients(&settings)?;
+    let rows = app.rows(&*app.store_read_only().await?).await?;
+    let clients = args.part.clients(&app)?;
     let rows: Vec<DomainRow> = rows
         .into_iter()
         .filter(|row| clients.contain(&row.client))
         .collect();
     asked::in_inventory(&names, &rows)?;
-    refuse_covered(&settings, &names, &rows)?;
+    refuse_covered(&app.settings, &names, &rows)?;
     let rows: Vec<DomainRow> = rows
         .into_iter()
         .filter(|row| names.contains(&row.domain) && !row.origins.is_empty())
         .collect();
     refuse_unregistered(&rows)?;
-    ask(&settings, &rows, args.yes, output)?;
+    ask(&app, &rows, args.yes, output)?;
 
-    let mut targets = wire::targets(&settings);
+    let mut targets = app.targets.clone();
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
-    let (store, intake) = wire::open(&settings, false).await?;
+    let (store, intake) = app.open().await?;
     let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
-    by_hand::order(&*store, "reset", &keys, |lease, now| {
+    by_hand::order(&*store, "reset", &keys, app.now(), |lease, now| {
         let proof = lease
             .row
             .sighting
@@ -88,7 +86,7 @@ pub(super) async fn reset(
         persistent: false,
         left_out: Vec::new(),
     };
-    let done = work(&settings, Arc::clone(&store), order, output).await?;
+    let done = work(&app, Arc::clone(&store), order, output).await?;
     Ok(done.exit)
 }
 
@@ -143,9 +141,9 @@ fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
         .with_hint("`prevalidate run` registers it, and gets its first token"))
 }
 
-/// A proof whose renewal is not due yet is not risked without an order.
-fn ask(settings: &Settings, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
-    let (policy, now) = (wire::policy(settings), wire::clock().now());
+/// A proof whose renewal is not due yet is nobody's to risk without a word.
+fn ask(app: &App, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
+    let (policy, now) = (&app.policy, app.now());
     let mut risked = Vec::new();
     for row in rows {
         let Some(registration) = row.sighting.registration() else {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
+use super::app::App;
 use super::by_hand::signed;
 use super::order::{Order, Which};
 use super::work::{passed, work};
-use super::{Exit, Failed, Global, asked, notify, plan, wire};
-use crate::config::{self, Settings};
+use super::{Exit, Failed, Global, asked, notify, plan};
+use crate::config;
 use crate::output::Output;
 use crate::overview::machines::{LastRun, host, note_run};
 use crate::prevalidation::{DomainName, Mode};
@@ -35,51 +36,41 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
     if args.dry_run {
         return plan::plan(global, plan::PlanArgs { which: args.which }, output).await;
     }
-    let settings = wire::settings(global, output)?;
-    let mut targets = args.which.part.targets(&settings)?;
-    let names = asked::names(Some(&settings), &args.which.domains, asked::LOOKUP, output)?;
+    let app = App::read(global, output)?;
+    let mut targets = args.which.part.targets(&app)?;
+    let names = asked::names(&app, &args.which.domains, output)?;
     let only = (!names.is_empty()).then_some(names);
     if let Some(only) = &only {
-        refuse_unknown(&settings, only, &mut targets).await?;
+        refuse_unknown(&app, only, &mut targets).await?;
     }
-    let (store, intake) = match wire::open_or_make(&settings, args.force, output).await {
+    let (store, intake) = match app.open_or_make(args.force, output).await {
         Err(failed) if failed.exit == Exit::Guard => {
-            notify::tell_refusal(&settings, output).await;
+            notify::tell_refusal(&app, output).await;
             return Err(failed);
         }
         opened => opened?,
     };
-    let wait = args.wait.unwrap_or_else(|| {
-        settings
-            .worker
-            .wait
-            .try_into()
-            .unwrap_or(SignedDuration::MAX)
-    });
-    let certificates = only.is_none()
-        && args.which.part == asked::Part::default()
-        && settings.policy.mode == Mode::Manage;
-    let registries = only.is_none() && args.which.part == asked::Part::default();
-    let left_out = settings.left_out.iter().map(ToString::to_string);
+    let is_whole = args.which.part == asked::Part::default();
+    let left_out = app.settings.left_out.iter().map(ToString::to_string);
     let order = Order {
         command: "run",
         targets,
-        certificates,
-        registries,
-        persistent: args.which.part == asked::Part::default(),
+        certificates: is_whole && only.is_none() && app.policy.mode == Mode::Manage,
+        registries: is_whole && only.is_none(),
+        persistent: is_whole,
         only,
-        wait,
+        wait: app.wait(args.wait),
         force: args.force,
         intake,
         left_out: left_out.collect(),
     };
     if args.force {
-        note_force(&*store).await?;
+        note_force(&*store, app.now()).await?;
     }
-    let mut done = work(&settings, Arc::clone(&store), order, output).await?;
+    let mut done = work(&app, Arc::clone(&store), order, output).await?;
     let exit = done.exit;
     let rest = async {
-        finish(&settings, store, exit, output).await?;
+        finish(&app, store, exit, output).await?;
         Ok(exit)
     };
     tokio::select! {
@@ -93,17 +84,14 @@ pub(super) async fn run(global: &Global, args: RunArgs, output: &Output) -> Resu
 /// Before the store is made: a wrong name must leave no trace. What is left of `targets` are the
 /// clients of these domains.
 async fn refuse_unknown(
-    settings: &Settings,
+    app: &App,
     only: &[DomainName],
     targets: &mut Vec<Target>,
 ) -> Result<(), Failed> {
-    let mut rows = asked::inventory(
-        wire::store_read_only(settings).await?.domains().await?,
-        settings,
-    );
+    let mut rows = app.rows(&*app.store_read_only().await?).await?;
     rows.retain(|row| targets.iter().any(|target| target.key == row.client));
     // A domain may have a persistent record and nothing else.
-    let kept = wire::persistent(settings);
+    let kept = app.persistent();
     let is_kept = |name: &DomainName| kept.iter().any(|one| one.domain == *name);
     let others = only.iter().filter(|name| !is_kept(name)).cloned();
     asked::in_inventory(&others.collect::<Vec<_>>(), &rows)?;
@@ -112,9 +100,9 @@ async fn refuse_unknown(
     Ok(())
 }
 
-async fn note_force(store: &dyn Store) -> Result<(), Failed> {
+async fn note_force(store: &dyn Store, now: Timestamp) -> Result<(), Failed> {
     let event = Event {
-        at: wire::clock().now(),
+        at: now,
         run: "run".to_owned(),
         domain: None,
         client: None,
@@ -127,12 +115,12 @@ async fn note_force(store: &dyn Store) -> Result<(), Failed> {
 
 /// What follows the pass: old rows go, the run is noted, and who must know is told.
 async fn finish(
-    settings: &Settings,
+    app: &App,
     store: Arc<dyn Store>,
     exit: Exit,
     output: &Output,
 ) -> Result<(), Failed> {
-    let now = wire::clock().now();
+    let now = app.now();
     tidy(&*store, now).await?;
     let run = LastRun {
         host: host(),
@@ -140,7 +128,7 @@ async fn finish(
         exit: exit as u8,
     };
     note_run(&*store, &run).await?;
-    notify::tell(settings, Arc::clone(&store), output).await;
+    notify::tell(app, Arc::clone(&store), output).await;
     store.close().await;
     Ok(())
 }

@@ -15,7 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::switches::{Switches, listed};
-use super::{Exit, Failed, wire};
+use super::app::clock;
+use super::{Exit, Failed};
 use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::sandbox::ca::REQUESTS;
@@ -92,7 +93,7 @@ pub(super) async fn sandbox(args: SandboxArgs, output: &Output) -> Result<Exit, 
         api_key: args.key,
         secondaries: args.secondaries,
         kinds,
-        ..Options::new(place.path(), wire::clock(), domains)
+        ..Options::new(place.path(), clock(), domains)
     };
     let sandbox = Sandbox::start(options)
         .await
@@ -362,6 +363,7 @@ pub(super) fn stop_on_signal() -> Result<CancellationToken, Failed> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::app::App;
     use super::*;
 
     /// What the list of the sandbox and that of the configuration say fits together.
@@ -372,7 +374,7 @@ mod tests {
         let kinds = KINDS.iter().map(|kind| (*kind, (kind.switches)()));
         let options = Options {
             kinds: kinds.collect(),
-            ..Options::new(folder.path(), wire::clock(), vec![domain])
+            ..Options::new(folder.path(), clock(), vec![domain])
         };
         let sandbox = Sandbox::start(options).await.unwrap();
         let file = folder.path().join("prevalidate.toml");
@@ -383,12 +385,12 @@ mod tests {
             KINDS.iter().all(|kind| named.contains(&kind.name)),
             "{named:?}"
         );
-        for target in wire::targets(&settings) {
-            let ca = wire::ca(&settings, &target.ca, wire::clock()).unwrap();
+        let app = App::new(settings, clock());
+        for target in &app.targets {
+            let ca = app.ca(&target.ca).unwrap();
             ca.find_client(&target.selector).await.unwrap();
         }
-        let clients = wire::targets(&settings).len();
-        assert_eq!(clients, KINDS.len() - 1, "InterNetX has none");
+        assert_eq!(app.targets.len(), KINDS.len() - 1, "InterNetX has none");
     }
 
     #[test]

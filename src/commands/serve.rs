@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::app::{App, refused};
 use super::name::run_name;
 use super::signals::{Signal, Signals};
-use super::wire::{self, Named};
 use super::{Exit, Failed, Global, OutputFormat};
-use crate::config::Settings;
 use crate::notify::{self, Notifier};
 use crate::output::Output;
 use crate::server::listener::Serving;
@@ -69,21 +68,21 @@ pub(super) async fn serve(
     _args: ServeArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
+    let app = App::read(global, output)?;
     voice::speak_of_panics();
     let mut signals = Signals::of_a_daemon()?;
-    let Some(store) = reach(&settings, &mut signals).await? else {
+    let Some(store) = reach(&app, &mut signals).await? else {
         return Ok(Exit::Done);
     };
-    let run = run_name("serve", wire::clock().now());
+    let run = run_name("serve", app.now());
     let intake = Intake::default();
-    let parts = Parts::new(&settings, &store, &run, &intake)?;
+    let parts = Parts::new(&app, &store, &run, &intake)?;
     let shared = Arc::new(Shared::new(
         Arc::clone(&store),
-        wire::clock(),
+        Arc::clone(&app.clock),
         parts.live.clone(),
     ));
-    let mut daemon = Daemon::new(shared, parts, settings, run, intake)?;
+    let mut daemon = Daemon::new(shared, parts, app, run, intake)?;
     daemon.begin().await;
     daemon.tell();
     let interface = daemon.listen().await?;
@@ -104,16 +103,13 @@ pub(super) async fn serve(
     }
 }
 
-/// Opens the store; while it does not answer, for as long as it takes. `None`: the process was told
-/// to end.
-async fn reach(
-    settings: &Settings,
-    signals: &mut Signals,
-) -> Result<Option<Arc<dyn Store>>, Failed> {
+/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the
+/// process to end.
+async fn reach(app: &App, signals: &mut Signals) -> Result<Option<Arc<dyn Store>>, Failed> {
     let mut told = false;
     loop {
         let opened = tokio::select! {
-            opened = wire::open_to_serve(settings) => opened,
+            opened = app.open_to_serve() => opened,
             _ = signals.end() => return Ok(None),
         };
         let failed = match opened {
@@ -132,14 +128,9 @@ async fn reach(
     }
 }
 
-fn notifier(settings: &Settings, shared: &Shared) -> Arc<Notifier> {
+fn notifier(app: &App, shared: &Shared) -> Arc<Notifier> {
     let (store, metrics) = (Arc::clone(&shared.store), Arc::clone(&shared.metrics));
-    Arc::new(wire::notifier(
-        settings,
-        store,
-        metrics,
-        notify::Pace::DAEMON,
-    ))
+    Arc::new(app.notifier(store, metrics, notify::Pace::DAEMON))
 }
 
 fn one(failed: Failed) -> Vec<String> {
@@ -153,12 +144,12 @@ fn one(failed: Failed) -> Vec<String> {
 struct Daemon {
     shared: Arc<Shared>,
     scheduler: Arc<Scheduler>,
-    settings: Settings,
+    app: App,
     /// Names the process in leases and in the history.
     run: String,
     /// The sinks of the current settings.
     notifiers: watch::Sender<Arc<Notifier>>,
-    /// The inventory of `settings` is not in the store yet.
+    /// The inventory of the configuration is not in the store yet.
     unsynced: bool,
     /// Where it listens, until it ends.
     address: Option<SocketAddr>,
@@ -178,23 +169,26 @@ impl Daemon {
     fn new(
         shared: Arc<Shared>,
         parts: Parts,
-        settings: Settings,
+        app: App,
         run: String,
         intake: Intake,
     ) -> Result<Self, Failed> {
-        let (issuer, unkept) = certificates::issuer(&settings, &parts.ports, &run, &shared);
+        let (issuer, unkept) = certificates::issuer(&app, &parts.ports, &run, &shared);
         shared.keep_certificates(Arc::clone(&issuer));
         let unkept = unkept.then(|| parts.ports.clone());
-        let keeper = Arc::new(persistent::keeper(&settings, &parts.ports, &run, &shared));
+        let keeper = Arc::new(persistent::keeper(&app, &parts.ports, &run, &shared));
         let worker = parts.worker(&shared);
-        let pace = Pace::new(settings.worker.drain, settings.worker.concurrency as usize);
+        let pace = Pace::new(
+            app.settings.worker.drain,
+            app.settings.worker.concurrency as usize,
+        );
         let scheduler = Arc::new(Scheduler::new(Arc::clone(&shared), worker, pace));
-        let notifiers = watch::Sender::new(notifier(&settings, &shared));
-        let registries = wire::rdap(&settings)?.map(Arc::new);
+        let notifiers = watch::Sender::new(notifier(&app, &shared));
+        let registries = app.rdap()?.map(Arc::new);
         Ok(Self {
             shared,
             scheduler,
-            settings,
+            app,
             run,
             notifiers,
             unsynced: true,
@@ -237,7 +231,7 @@ impl Daemon {
     /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest
     /// ends.
     async fn listen(&self) -> Result<Option<Serving>, Failed> {
-        let Some(server) = &self.settings.server else {
+        let Some(server) = &self.app.settings.server else {
             return Ok(None);
         };
         let serving = http::listen(server.listen, &self.shared)
@@ -255,12 +249,13 @@ impl Daemon {
     fn say_begun(&self) {
         let clients = self.shared.live().targets.len();
         let domains = self
+            .app
             .settings
             .clients
             .iter()
             .map(|client| client.domains.len())
             .sum::<usize>();
-        let store = Named::of(&self.settings).shown().unwrap_or_default();
+        let store = self.app.named().shown().unwrap_or_default();
         let listen = self.address.map(tracing::field::display);
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(version, domains, clients, %store, listen, "keeps the domains of its configuration");
@@ -285,7 +280,7 @@ impl Daemon {
                     // What is under way for a certificate is stored before its effect: cut off, it
                     // is found by the next process.
                     let both = futures::future::join(keeping, records);
-                    let _ = tokio::time::timeout(self.settings.worker.drain, both).await;
+                    let _ = tokio::time::timeout(self.app.settings.worker.drain, both).await;
                     return self.ended(ended);
                 }
                 _ = compare.tick() => self.unless_it_ends(signals, Self::compare).await,
@@ -311,7 +306,7 @@ impl Daemon {
     /// A person who repairs the directory of certificates need not reload.
     fn keep_certificates_again(&mut self) {
         let Some(ports) = &self.unkept else { return };
-        let made = certificates::issuer_again(&self.settings, ports, &self.run, &self.shared);
+        let made = certificates::issuer_again(&self.app, ports, &self.run, &self.shared);
         if let Some(issuer) = made {
             self.unkept = None;
             self.shared.keep_certificates(Arc::clone(&issuer));
@@ -367,7 +362,7 @@ impl Daemon {
         if self.shared.store.is_shared() || self.shared.draining.is_cancelled() {
             return;
         }
-        if let Ok(true) = wire::differs(&*self.shared.store, &self.settings).await {
+        if let Ok(true) = self.app.differs(&*self.shared.store).await {
             tracing::warn!("the inventory in the store is not that of the configuration");
             self.unsynced = true;
         }
@@ -375,15 +370,8 @@ impl Daemon {
 
     /// Takes the inventory into the store; what did not work is tried again.
     async fn sync(&mut self) {
-        match wire::sync(
-            &*self.shared.store,
-            &self.settings,
-            &self.intake,
-            self.shared.clock.now(),
-            false,
-        )
-        .await
-        {
+        let store = &*self.shared.store;
+        match self.app.sync(store, &self.intake, false).await {
             Ok(alarm) => {
                 if let Some(alarm) = alarm {
                     tracing::error!(
@@ -403,12 +391,7 @@ impl Daemon {
 
     /// Takes the certificates of the configuration into the store.
     async fn want_certificates(&mut self) {
-        let wanted = wire::wanted_certificates(&self.settings);
-        let orders = self.shared.store.orders();
-        if let Err(error) = orders
-            .sync_certificates(&wanted, self.shared.clock.now())
-            .await
-        {
+        if let Err(error) = self.app.want_certificates(&*self.shared.store).await {
             tracing::warn!(%error, "the certificates could not be stored; tries again");
             self.unsynced = true;
         }
@@ -421,7 +404,7 @@ impl Daemon {
         let outcome = self.take_over(global).await;
         self.shared.metrics.config_reload(outcome.is_ok());
         match outcome {
-            Ok(()) => tracing::info!(file = %self.settings.file.display(), "reloaded"),
+            Ok(()) => tracing::info!(file = %self.app.settings.file.display(), "reloaded"),
             Err(faults) => {
                 faults.iter().for_each(|fault| voice::fault(fault));
                 tracing::error!("not reloaded: the settings from before stay in force");
@@ -432,13 +415,14 @@ impl Daemon {
 
     /// The configuration with its secrets. A command that gives one may take long: meanwhile the
     /// process hears that it is to end.
-    async fn read_again(&self, global: &Global) -> Result<(Settings, Parts), Vec<String>> {
+    async fn read_again(&self, global: &Global) -> Result<(App, Parts), Vec<String>> {
         let (global, store) = (global.clone(), Arc::clone(&self.shared.store));
         let (run, intake) = (self.run.clone(), self.intake.clone());
+        let clock = Arc::clone(&self.app.clock);
         let reading = tokio::task::spawn_blocking(move || {
-            let settings = wire::settings_again(&global)?;
-            let parts = Parts::new(&settings, &store, &run, &intake).map_err(one)?;
-            Ok((settings, parts))
+            let app = App::read_again(&global, clock)?;
+            let parts = Parts::new(&app, &store, &run, &intake).map_err(one)?;
+            Ok((app, parts))
         });
         reading
             .await
@@ -446,43 +430,39 @@ impl Daemon {
     }
 
     async fn take_over(&mut self, global: &Global) -> Result<(), Vec<String>> {
-        let (settings, parts) = self.read_again(global).await?;
-        if let Some(words) = wire::left_out(&settings) {
+        let (app, parts) = self.read_again(global).await?;
+        if let Some(words) = app.left_out() {
             tracing::warn!("{words}");
         }
-        if wire::fingerprint(&settings) != wire::fingerprint(&self.settings) {
+        if app.fingerprint() != self.app.fingerprint() {
             // A CA may come or go; one of the same name is never another one.
-            let store = Named::of(&self.settings);
-            let bound = store.open(Some(&wire::fingerprint(&settings))).await;
+            let bound = self.app.named().open(Some(&app.fingerprint())).await;
             bound.map_err(one)?.close().await;
         }
         if let Some(fault) = parts::exposed(self.address, &parts.live) {
             return Err(vec![fault]);
         }
         if self.shared.obstacle().is_none() {
-            let now = self.shared.clock.now();
-            match wire::sync(&*self.shared.store, &settings, &self.intake, now, false).await {
+            match app.sync(&*self.shared.store, &self.intake, false).await {
                 Ok(None) => self.unsynced = false,
-                Ok(Some(alarm)) => return Err(one(wire::refused(&alarm))),
+                Ok(Some(alarm)) => return Err(one(refused(&alarm))),
                 Err(failed) if failed.exit == Exit::Temporary => self.unsynced = true,
                 Err(failed) => return Err(one(failed)),
             }
         } else {
             self.unsynced = true;
         }
-        for key in parts::fixed(&self.settings, &settings) {
-            tracing::warn!("{key} has changed; it takes effect when the process is started again");
+        for key in parts::fixed(&self.app.settings, &app.settings) {
+            tracing::warn!("{key} has changed; it takes effect when the process is started anew");
         }
-        let (issuer, unkept) =
-            certificates::issuer(&settings, &parts.ports, &self.run, &self.shared);
+        let (issuer, unkept) = certificates::issuer(&app, &parts.ports, &self.run, &self.shared);
         let unkept = unkept.then(|| parts.ports.clone());
-        let registries = wire::rdap(&settings).map_err(one)?.map(Arc::new);
-        let keeper = persistent::keeper(&settings, &parts.ports, &self.run, &self.shared);
+        let registries = app.rdap().map_err(one)?.map(Arc::new);
+        let keeper = persistent::keeper(&app, &parts.ports, &self.run, &self.shared);
         self.shared.reload(parts.live.clone());
-        self.notifiers
-            .send_replace(notifier(&settings, &self.shared));
+        self.notifiers.send_replace(notifier(&app, &self.shared));
         self.scheduler.employ(parts.worker(&self.shared));
-        self.settings = settings;
+        self.app = app;
         self.want_certificates().await;
         self.shared.keep_certificates(Arc::clone(&issuer));
         self.issuers.send_replace(issuer);

@@ -10,11 +10,11 @@ use serde::Serialize;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::asked::Ground;
+use super::app::App;
 use super::reasons::Cut;
 use super::summary::{Look, Verdict, tell_bogus, tone};
-use super::{Exit, Failed, Global, ages, asked, certificate, compare, wire};
-use crate::config::{self, Settings};
+use super::{Exit, Failed, Global, ages, asked, certificate, compare};
+use crate::config;
 use crate::output::{Cell, JsonList, Output, moment, relative};
 use crate::overview::DomainView;
 use crate::overview::certificates::{CertificateView, at_stake, hanging_on};
@@ -70,30 +70,29 @@ pub(super) async fn status(
     args: StatusArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let clients = args.part.targets(&settings)?;
-    let asked = args.part.clients(&settings)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
+    let app = App::read(global, output)?;
+    let clients = args.part.targets(&app)?;
+    let asked = args.part.clients(&app)?;
+    let names = asked::names(&app, &args.domains, output)?;
     if !args.compare.is_empty() {
-        return compare::compare(&settings, &args.compare, &names, output).await;
+        return compare::compare(&app, &args.compare, &names, output).await;
     }
     // The copy of a store that is not to be changed goes when all of it was shown.
     let (store, looks, covered, _copy) = match args.refresh {
-        true => refreshed(&settings, &clients, output).await?,
+        true => refreshed(&app, &clients, output).await?,
         false => {
-            let store = wire::store_read_only(&settings).await?;
+            let store = app.store_read_only().await?;
             (store, Vec::new(), BTreeMap::new(), None)
         }
     };
     looks.iter().for_each(|look: &Look| look.tell(output));
 
-    let now = wire::clock().now();
-    let ground = Ground::of(&settings, &wire::policy(&settings));
+    let now = app.now();
     let mut verdict = Verdict::new(&looks);
-    let mut pages = ground.walk(&*store, covered, now).await?;
+    let mut pages = asked::walk(&app, &*store, covered, now).await?;
     let is_whole = names.is_empty() && args.part == asked::Part::default() && args.state.is_none();
-    let certificates = match is_whole || !settings.certificates.certificates.is_empty() {
-        true => certificate::views(&settings, &store, now).await?,
+    let certificates = match is_whole || !app.settings.certificates.certificates.is_empty() {
+        true => certificate::views(&app, &store, now).await?,
         false => Vec::new(),
     };
     let book = rdap::book(&*store).await?;
@@ -117,8 +116,8 @@ pub(super) async fn status(
     }
     ages::tell(
         &*store,
-        &settings,
-        (clients.len() < settings.clients.len()).then_some(&clients),
+        &app,
+        (clients.len() < app.settings.clients.len()).then_some(&clients),
         now,
         output,
     )
@@ -126,22 +125,18 @@ pub(super) async fn status(
     Ok(match verdict.end() {
         // Nothing was tried in DNS: what is wrong there is in the reasons.
         Exit::Dns => Exit::Incomplete,
-        Exit::Done if !settings.left_out.is_empty() => Exit::Incomplete,
+        Exit::Done if !app.settings.left_out.is_empty() => Exit::Incomplete,
         exit => exit,
     })
 }
 
 /// What the CAs say now, and a store that has it.
-async fn refreshed(
-    settings: &Settings,
-    clients: &[Target],
-    output: &Output,
-) -> Result<Refreshed, Failed> {
-    let (store, folder, is_ours) = wire::open_to_look(settings).await?;
-    let run = format!("status-{}", wire::clock().now().strftime("%Y%m%dT%H%M%SZ"));
+async fn refreshed(app: &App, clients: &[Target], output: &Output) -> Result<Refreshed, Failed> {
+    let (store, folder, is_ours) = app.open_to_look().await?;
+    let run = format!("status-{}", app.now().strftime("%Y%m%dT%H%M%SZ"));
     let worker = Worker::new(
-        wire::ports(settings, Arc::clone(&store))?,
-        wire::policy(settings),
+        app.ports(Arc::clone(&store))?,
+        app.policy.clone(),
         clients.to_vec(),
         Options {
             remembers_failures: false,

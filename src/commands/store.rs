@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::wire::{self, Named};
+use super::app::{App, Named};
 use super::{Exit, Failed, Global};
-use crate::config::Settings;
 use crate::output::Output;
 use crate::store::record::content;
 use crate::store::{Content, Kind, Store, StoreError};
@@ -57,8 +56,8 @@ pub(super) async fn store(
 }
 
 async fn upgrade(global: &Global, output: &Output) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let named = Named::of(&settings);
+    let app = App::read(global, output)?;
+    let named = app.named();
     let shown = named.shown()?;
     if !named.is_there().await? {
         return Err(
@@ -68,7 +67,7 @@ async fn upgrade(global: &Global, output: &Output) -> Result<Exit, Failed> {
         );
     }
     let upgraded = named.is_older().await?;
-    wire::open_as_it_is(&settings).await?.close().await;
+    app.open_as_it_is().await?.close().await;
     output.json(&serde_json::json!({ "store": shown, "upgraded": upgraded }));
     output.line(&if upgraded {
         format!("{shown} was brought up to date")
@@ -79,13 +78,13 @@ async fn upgrade(global: &Global, output: &Output) -> Result<Exit, Failed> {
 }
 
 async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Exit, Failed> {
-    let settings = match (&args.from, &args.to) {
+    let app = match (&args.from, &args.to) {
         (Some(_), Some(_)) => None,
-        _ => Some(wire::settings(global, output)?),
+        _ => Some(App::read(global, output)?),
     };
     let (from, to) = (
-        named(args.from.as_deref(), settings.as_ref())?,
-        named(args.to.as_deref(), settings.as_ref())?,
+        named(args.from.as_deref(), app.as_ref())?,
+        named(args.to.as_deref(), app.as_ref())?,
     );
     let (shown_from, shown_to) = (from.shown()?, to.shown()?);
     if shown_from == shown_to {
@@ -147,14 +146,14 @@ async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// The value of the command line, else of the configuration.
-fn named<'a>(url: Option<&'a str>, settings: Option<&'a Settings>) -> Result<Named<'a>, Failed> {
-    match (url, settings) {
+/// What stands on the command line, else what the configuration says.
+fn named<'a>(url: Option<&'a str>, app: Option<&'a App>) -> Result<Named<'a>, Failed> {
+    match (url, app) {
         (Some(url), _) => Ok(Named {
             url,
             password: None,
         }),
-        (None, Some(settings)) => Ok(Named::of(settings)),
+        (None, Some(app)) => Ok(app.named()),
         (None, None) => Err(Failed::new(Exit::Usage, "name a store with --from or --to")),
     }
 }

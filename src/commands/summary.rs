@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::app::App;
 use super::certificate::Certificates;
 use super::order::Order;
 use super::reasons::Cut;
 use super::records::is_manual;
-use super::{Exit, Failed, asked, persistent, wire};
+use super::{Exit, Failed, persistent};
 use crate::config::Settings;
 use crate::output::{Cell, Output, Tone, counted, moment, relative};
 use crate::overview::DomainView;
@@ -20,8 +21,8 @@ use crate::prevalidation::{
     DomainName, Lateness, LedgerEntry, LedgerState, RecordType, RowKey, State,
 };
 use crate::store::{DomainRow, Store};
-use crate::worker::LookState;
 use crate::worker::persist::Passed;
+use crate::worker::{LookState, Target};
 
 /// Which domains a pass is about.
 #[derive(Debug)]
@@ -59,21 +60,11 @@ impl Writers {
 }
 
 impl Scope {
-    /// Reads the inventory page by page: the rows of 100,000 domains are never in memory at once.
-    pub(super) async fn read(
-        settings: &Settings,
-        store: &dyn Store,
-        order: &Order,
-    ) -> Result<Self, Failed> {
-        let known: BTreeSet<String> = wire::targets(settings)
-            .into_iter()
-            .map(|target| target.key)
-            .collect();
-        let clients: BTreeSet<String> = order
-            .targets
-            .iter()
-            .map(|target| target.key.clone())
-            .collect();
+    /// Reads the inventory page by page: nobody holds the rows of 100,000 domains.
+    pub(super) async fn read(app: &App, store: &dyn Store, order: &Order) -> Result<Self, Failed> {
+        let key = |target: &Target| target.key.clone();
+        let known: BTreeSet<String> = app.targets.iter().map(key).collect();
+        let clients: BTreeSet<String> = order.targets.iter().map(key).collect();
         let all_clients = clients == known;
         let named: Option<BTreeSet<DomainName>> = order
             .only
@@ -87,8 +78,7 @@ impl Scope {
                     .is_none_or(|named| named.contains(&row.domain))
         };
         let (mut strays, mut only) = (BTreeMap::new(), Vec::new());
-        let wishes = asked::wishes(settings);
-        let mut rows = Rows::new(store, &wishes);
+        let mut rows = Rows::new(store, app.wishes());
         while let Some(page) = rows.next().await? {
             let wanted = page.iter().filter(|row| !row.origins.is_empty());
             for row in wanted.filter(|row| !known.contains(&row.client)) {
@@ -103,7 +93,7 @@ impl Scope {
             strays,
             clients,
             all_clients,
-            writers: Writers::of(settings),
+            writers: Writers::of(&app.settings),
         })
     }
 

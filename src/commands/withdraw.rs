@@ -7,14 +7,15 @@ mod ordered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use self::ordered::{Ordered, ordered};
+use super::app::App;
 use super::names::several;
 use super::summary::{Standing, Writers};
-use super::{Exit, Failed, Global, asked, by_hand, persistent, wire};
+use super::{Exit, Failed, Global, asked, by_hand, persistent};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
@@ -45,23 +46,23 @@ pub(super) async fn withdraw(
     args: WithdrawArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
-    if settings.policy.mode == Mode::Observe {
+    let app = App::read(global, output)?;
+    let names = asked::names(&app, &args.domains, output)?;
+    if app.settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,
             "the policy's mode is `observe`: nothing is written in DNS",
         ));
     }
-    let store = wire::store_read_only(&settings).await?;
-    let mut rows = asked::inventory(store.domains().await?, &settings);
-    let clients = args.part.clients(&settings)?;
+    let store = app.store_read_only().await?;
+    let mut rows = app.rows(&*store).await?;
+    let clients = args.part.clients(&app)?;
     rows.retain(|row| clients.contain(&row.client) && names.contains(&row.domain));
     let keys: Vec<RowKey> = rows.iter().map(|row| row.key.clone()).collect();
     let (ours, theirs) = values(&*store, &keys).await?;
     // Persistent records belong to no client.
     let kept = match args.part == asked::Part::default() {
-        true => persistent::concerned_if_any(&settings, &*store, &names).await?,
+        true => persistent::concerned_if_any(&app, &*store, &names).await?,
         false => Vec::new(),
     };
     let strangers: Vec<DomainName> = names
@@ -71,7 +72,7 @@ pub(super) async fn withdraw(
         .collect();
     refuse_strangers(&strangers, &rows, &ours)?;
     let of_orders = ordered(&*store, &names).await?;
-    for value in standing(&settings, theirs, &BTreeMap::new()) {
+    for value in standing(&app.settings, theirs, &BTreeMap::new()) {
         output.notice(&format!(
             "{} was there before us and is not ours to remove",
             value.place()
@@ -81,7 +82,7 @@ pub(super) async fn withdraw(
     if (with.is_empty() && kept.is_empty()) || args.dry_run {
         let report = Report {
             dry_run: args.dry_run,
-            withdrawn: standing(&settings, ours, &BTreeMap::new()),
+            withdrawn: standing(&app.settings, ours, &BTreeMap::new()),
             left: Vec::new(),
             of_orders,
         };
@@ -96,15 +97,15 @@ pub(super) async fn withdraw(
     let count = (ours.len() + standing, of_orders.len());
     ask(&asked, count, args.yes, output)?;
 
-    let (store, _) = wire::open(&settings, false).await?;
+    let (store, _) = app.open().await?;
     let keys = keys_with_records(rows, &ours, &of_orders);
-    order(&*store, &keys).await?;
-    remove(&settings, &store, &keys, args.wait).await?;
-    let exit = report(&settings, &*store, &keys, (ours, of_orders), output).await?;
+    order(&*store, &keys, app.now()).await?;
+    remove(&app, &store, &keys, args.wait).await?;
+    let exit = report(&app, &*store, &keys, (ours, of_orders), output).await?;
     if kept.is_empty() {
         return Ok(exit);
     }
-    let left = persistent::withdraw_all(&settings, &store, &kept, args.wait).await?;
+    let left = persistent::withdraw_all(&app, &store, &kept, args.wait).await?;
     tell_kept(&kept, &left, output);
     Ok(if left.is_empty() { exit } else { Exit::Dns })
 }
@@ -233,8 +234,8 @@ fn ask(
     by_hand::agreed(&question, yes, "nothing was withdrawn", hint, output)
 }
 
-async fn order(store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {
-    by_hand::order(store, "withdraw", keys, |lease, now| {
+async fn order(store: &dyn Store, keys: &[RowKey], now: Timestamp) -> Result<(), Failed> {
+    by_hand::order(store, "withdraw", keys, now, |lease, now| {
         let attempt = &mut lease.row.attempt;
         attempt.withdrawn_at = Some(now);
         let reason = "withdrawn by hand".to_owned();
@@ -259,22 +260,19 @@ async fn order(store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {
 /// The worker's own way of removing, under its leases and into its history. It knows no client, so
 /// it asks no CA.
 async fn remove(
-    settings: &Settings,
+    app: &App,
     store: &Arc<dyn Store>,
     keys: &[RowKey],
     wait: SignedDuration,
 ) -> Result<(), Failed> {
-    let run = format!(
-        "withdraw-{}",
-        wire::clock().now().strftime("%Y%m%dT%H%M%SZ")
-    );
+    let run = format!("withdraw-{}", app.now().strftime("%Y%m%dT%H%M%SZ"));
     let options = Options {
         only: Some(keys.to_vec()),
         lanes: 1,
         ..Options::new(format!("{run}/{}", std::process::id()), run)
     };
-    let ports = wire::ports(settings, Arc::clone(store))?;
-    let policy = wire::policy(settings);
+    let ports = app.ports(Arc::clone(store))?;
+    let policy = app.policy.clone();
     let worker = Worker::new(
         ports,
         policy,
@@ -298,7 +296,7 @@ struct Report {
 }
 
 async fn report(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     keys: &[RowKey],
     (before, of_orders): (Vec<LedgerEntry>, Vec<Ordered>),
@@ -324,8 +322,8 @@ async fn report(
     }
     let report = Report {
         dry_run: false,
-        withdrawn: standing(settings, withdrawn, &errors),
-        left: standing(settings, left, &errors),
+        withdrawn: standing(&app.settings, withdrawn, &errors),
+        left: standing(&app.settings, left, &errors),
         of_orders,
     };
     output.json(&report);

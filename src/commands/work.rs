@@ -5,19 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::app::{App, NOTED_BY_COMMANDS, Pass};
 use super::name::run_name;
 use super::order::Order;
 use super::signals::Signals;
 use super::summary::{Scope, Summary};
-use super::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
-use super::{Exit, Failed, asked, certificate, held, persistent, wire};
-use crate::clock::Clock;
-use crate::config::Settings;
+use super::{Exit, Failed, asked, certificate, held, persistent};
 use crate::output::{Output, Progress};
 use crate::overview::trouble;
 use crate::prevalidation::{DomainName, RowKey};
@@ -29,27 +27,26 @@ use crate::worker::{Options, Ports, Target, Worker};
 
 /// Does what is due for the domains asked for, within the time, and says their states then.
 ///
-/// The store comes from [`wire::open`] or its like: its inventory is that of the configuration.
+/// The store comes from [`App::open`] or its like: its inventory is that of the configuration.
 pub(super) async fn work(
-    settings: &Settings,
+    app: &App,
     store: Arc<dyn Store>,
     order: Order,
     output: &Output,
 ) -> Result<Done, Failed> {
-    let ports = wire::ports(settings, Arc::clone(&store))?;
-    let clock = Arc::clone(&ports.clock);
-    let scope = Scope::read(settings, &*store, &order).await?;
+    let ports = app.ports(Arc::clone(&store))?;
+    let scope = Scope::read(app, &*store, &order).await?;
     scope.warn(output);
 
-    let run = run_name(order.command, clock.now());
-    let options = options(settings, &scope, &order, &run);
+    let run = run_name(order.command, app.now());
+    let options = options(app, &scope, &order, &run);
     if let Some(only) = scope.only.as_ref().filter(|_| order.only.is_some()) {
-        store.wake(only, clock.now()).await?;
+        store.wake(only, app.now()).await?;
     }
     let is_asked = |key: &RowKey| scope.only.as_ref().is_none_or(|only| only.contains(key));
-    held::tell_run(&*store, is_asked, clock.now(), output).await?;
-    let (asked_for, valid) = asked_and_valid(settings, &*store, &scope, clock.now()).await?;
-    let places = Places::of(&wire::targets(settings));
+    held::tell_run(&*store, is_asked, app.now(), output).await?;
+    let (asked_for, valid) = asked_and_valid(app, &*store, &scope, app.now()).await?;
+    let places = Places::of(&app.targets);
     let mut voice = Voice::new(output, asked_for, valid, places);
 
     let (sender, mut heard) = mpsc::unbounded_channel();
@@ -63,9 +60,9 @@ pub(super) async fn work(
         stop: CancellationToken::new(),
         tell,
     };
-    let (crew, unkept) = Crew::new(settings, ports, &order, options, about, output).await?;
+    let (crew, unkept) = Crew::new(app, ports, &order, options, about, output).await?;
     let mut signals = Signals::of_a_command()?;
-    let drain = settings.worker.drain;
+    let drain = app.settings.worker.drain;
     let pass = crew.pass(&order);
     let (passed, deadline) = follow(
         pass,
@@ -81,7 +78,7 @@ pub(super) async fn work(
     }
     drop(voice);
 
-    let mut summary = crew.summary(settings, &scope, order, run, passed).await?;
+    let mut summary = crew.summary(&scope, order, run, passed).await?;
     if let (Exit::Done | Exit::Incomplete, Some(unkept)) = (summary.exit, unkept) {
         summary.exit = unkept;
     }
@@ -133,56 +130,51 @@ async fn follow(
 }
 
 /// Who works in one pass.
-struct Crew {
+struct Crew<'a> {
+    app: &'a App,
     worker: Worker,
     issuer: Issuer,
     keeper: Keeper,
     registry: Option<Rdap>,
     store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
     stop: CancellationToken,
 }
 
-impl Crew {
+impl<'a> Crew<'a> {
     /// Without certificates that could be kept, with the exit status that says so.
     async fn new(
-        settings: &Settings,
+        app: &'a App,
         ports: Ports,
         order: &Order,
         options: Options,
         about: Pass<'_>,
         output: &Output,
     ) -> Result<(Self, Option<Exit>), Failed> {
-        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
+        let store = Arc::clone(&ports.store);
         let (run, stop, tell) = (about.run, about.stop.clone(), Arc::clone(&about.tell));
-        let keeper = keeper(settings, &ports, about);
+        let keeper = app.keeper(&ports, about);
         match order.persistent {
             true if order.only.is_some() || order.force => keeper.wake().await?,
             true => keeper.wake_looks().await?,
             false => {}
         }
         let certificates = order.certificates;
-        let (issuer, unkept) = issuer(settings, &ports, certificates, run, &stop, output)?;
+        let (issuer, unkept) = issuer(app, &ports, certificates, run, &stop, output)?;
         if certificates {
-            let wanted = wire::wanted_certificates(settings);
-            store
-                .orders()
-                .sync_certificates(&wanted, clock.now())
-                .await?;
+            app.want_certificates(&*store).await?;
         }
         let registry = match order.registries {
-            true => wire::rdap(settings)?,
+            true => app.rdap()?,
             false => None,
         };
-        let policy = wire::policy(settings);
-        let targets = order.targets.clone();
+        let (policy, targets) = (app.policy.clone(), order.targets.clone());
         let crew = Self {
+            app,
             worker: Worker::new(ports, policy, targets, options, stop.clone(), tell),
             issuer,
             keeper,
             registry,
             store,
-            clock,
             stop,
         };
         Ok((crew, unkept))
@@ -190,11 +182,8 @@ impl Crew {
 
     /// Proofs and certificates side by side, then persistent records; registries beside all of them.
     async fn pass(&self, order: &Order) -> Result<(Passed, Option<rdap::Pass>), StoreError> {
-        let until = self
-            .clock
-            .now()
-            .saturating_add(order.wait)
-            .unwrap_or(Timestamp::MAX);
+        let until = self.app.now().saturating_add(order.wait);
+        let until = until.unwrap_or(Timestamp::MAX);
         let upkeep = CancellationToken::new();
         let proofs = async {
             let outcome = self.worker.run(order.wait).await;
@@ -207,10 +196,10 @@ impl Crew {
                 false => Ok(()),
             }
         };
-        let goes_on = || !self.stop.is_cancelled() && self.clock.now() < until;
+        let goes_on = || !self.stop.is_cancelled() && self.app.now() < until;
         let registries = async {
             match &self.registry {
-                Some(rdap) => ask_due(rdap, &*self.store, &*self.clock, &goes_on)
+                Some(rdap) => ask_due(rdap, &*self.store, &*self.app.clock, &goes_on)
                     .await
                     .map(Some),
                 None => Ok(None),
@@ -231,15 +220,14 @@ impl Crew {
     /// How everything that was asked for is after the pass.
     async fn summary(
         &self,
-        settings: &Settings,
         scope: &Scope,
         order: Order,
         run: String,
         passed: Passed,
     ) -> Result<Summary, Failed> {
-        let (store, now) = (&*self.store, self.clock.now());
-        let policy = wire::policy(settings);
-        let views = asked::views(store, settings, &policy, self.worker.covered(), now).await?;
+        let (app, store, now) = (self.app, &*self.store, self.app.now());
+        let views = asked::walk(app, store, self.worker.covered(), now).await?;
+        let views = views.all().await?;
         let in_dns = store.open_entries(None).await?;
         let certificates = match order.certificates {
             true => Some(certificate::Certificates::read(&self.issuer, None, now).await?),
@@ -258,7 +246,7 @@ impl Crew {
         .with_warnings(trouble::warnings(store, &order.targets).await?);
         let summary = match order.persistent {
             true => {
-                let views = persistent::views(settings, store, now).await?;
+                let views = persistent::views(app, store, now).await?;
                 summary.with_persistent(views, passed)
             }
             false => summary,
@@ -268,29 +256,25 @@ impl Crew {
 }
 
 /// How the worker goes about it.
-fn options(settings: &Settings, scope: &Scope, order: &Order, run: &str) -> Options {
+fn options(app: &App, scope: &Scope, order: &Order, run: &str) -> Options {
     Options {
         only: scope.only.clone(),
         force: order.force,
         afresh: order.only.is_some(),
         intake: order.intake.clone(),
-        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
-        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
-        ..Options::new(format!("{run}/{}", std::process::id()), run.to_owned())
+        ..app.options(run)
     }
 }
 
 /// How many domains are asked for, and which of them are valid with their margin.
 async fn asked_and_valid(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     scope: &Scope,
     now: Timestamp,
 ) -> Result<(usize, BTreeSet<(DomainName, String)>), Failed> {
-    let policy = wire::policy(settings);
-    let ground = asked::Ground::of(settings, &policy);
     let (mut asked_for, mut valid) = (0, BTreeSet::new());
-    let mut pages = ground.walk(store, Default::default(), now).await?;
+    let mut pages = asked::walk(app, store, Default::default(), now).await?;
     while let Some(page) = pages.next().await? {
         for view in page.into_iter().filter(|view| scope.asked(view)) {
             asked_for += 1;
@@ -305,7 +289,7 @@ async fn asked_and_valid(
 /// The job for certificates. Where it cannot be made, the domains continue, and the exit status
 /// says that the certificates were not kept.
 fn issuer(
-    settings: &Settings,
+    app: &App,
     ports: &Ports,
     keeps_certificates: bool,
     run: &str,
@@ -313,27 +297,16 @@ fn issuer(
     output: &Output,
 ) -> Result<(Issuer, Option<Exit>), Failed> {
     let certificates = match keeps_certificates {
-        true => wire::certificates(settings),
+        true => app.certificates(),
         false => Vec::new(),
     };
     let voice = certificate::voice(output);
-    let issuer = wire::issuer(
-        settings,
-        ports,
-        certificates,
-        run,
-        None,
-        stop.clone(),
-        voice,
-    );
+    let issuer = app.issuer(ports, certificates, run, None, stop.clone(), voice);
     match issuer {
         Ok(issuer) => Ok((issuer, None)),
         Err(failed) if keeps_certificates => {
             output.error(&failed.message, failed.hint.as_deref());
-            Ok((
-                wire::looking_issuer(settings, &ports.store),
-                Some(failed.exit),
-            ))
+            Ok((app.looking_issuer(&ports.store), Some(failed.exit)))
         }
         Err(failed) => Err(failed),
     }

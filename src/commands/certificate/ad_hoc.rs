@@ -13,7 +13,8 @@ use crate::ca::ClientSelector;
 use crate::ca::csr::Csr;
 use crate::ca::issuing::Subject;
 use crate::certificates::{Access, fingerprint, folder};
-use crate::commands::{Exit, Failed, wire};
+use crate::commands::app::App;
+use crate::commands::{Exit, Failed};
 use crate::config::{self, CertificateSettings, KeySettings, MEMORY, Settings, names_of, weakness};
 use crate::issuance::{BY_HAND, Lead};
 use crate::output::Output;
@@ -53,11 +54,7 @@ pub(in crate::commands) struct OrderArgs {
     wait: Option<SignedDuration>,
 }
 
-pub(super) async fn order(
-    mut settings: Settings,
-    args: OrderArgs,
-    output: &Output,
-) -> Result<Exit, Failed> {
+pub(super) async fn order(mut app: App, args: OrderArgs, output: &Output) -> Result<Exit, Failed> {
     let usage = |message: String| Failed::new(Exit::Usage, message);
     let bytes = read(&args.csr).map_err(|why| usage(format!("{}: {why}", args.csr.display())))?;
     let csr = Csr::read(&bytes).map_err(|why| usage(format!("{}: {why}", args.csr.display())))?;
@@ -75,16 +72,16 @@ pub(super) async fn order(
     if subject.is_none() {
         faults.push("the request names no host and no mailbox".to_owned());
     }
-    let ca = ca(&settings, args.ca.as_deref())
+    let ca = ca(&app.settings, args.ca.as_deref())
         .map_err(|why| faults.push(why))
         .ok();
     let client = ca.as_deref().and_then(|ca| {
-        client(&settings, ca, args.client.as_deref())
+        client(&app.settings, ca, args.client.as_deref())
             .map_err(|why| faults.push(why))
             .ok()
     });
     if let Some(ca) = &ca
-        && let Err(why) = check_contact(&settings, ca, args.contact.as_deref())
+        && let Err(why) = check_contact(&app.settings, ca, args.contact.as_deref())
     {
         faults.push(why);
     }
@@ -92,12 +89,12 @@ pub(super) async fn order(
     else {
         return Err(usage(faults.join("\n")));
     };
-    if settings.policy.mode == Mode::Observe {
+    if app.settings.policy.mode == Mode::Observe {
         return Err(usage(
             "the policy's mode is `observe`: nothing is ordered".to_owned(),
         ));
     }
-    if settings.store_url == MEMORY {
+    if app.settings.store_url == MEMORY {
         let why =
             "store.url names a store that is gone with the process: the order would be forgotten";
         return Err(usage(why.to_owned()).with_hint("name a file in `url` of [store]"));
@@ -110,21 +107,21 @@ pub(super) async fn order(
     let key = KeySettings::Request(file.path().to_owned(), fingerprint(csr.public_key()));
     let mut one = by_request(ca, client, args.product.clone(), subject, key);
     one.contact.clone_from(&args.contact);
-    let named = before::name_of(&settings, &mut one, csr.public_key()).await?;
+    let named = before::name_of(&app, &mut one, csr.public_key()).await?;
     let name = named.name;
     one.name.clone_from(&name);
-    settings.certificates.certificates.push(one);
+    app.settings.certificates.certificates.push(one);
     let only = [name.clone()];
     if args.dry_run {
-        return pass::rehearse(&settings, &only, output).await;
+        return pass::rehearse(&app, &only, output).await;
     }
     if let Some(why) = named.other.filter(|_| !args.again) {
         return Err(usage(format!("{why}; nothing was ordered"))
             .with_hint("`--again` orders another one: it may cost money"));
     }
-    let mut all = wire::certificates(&settings).into_iter();
+    let mut all = app.certificates().into_iter();
     if let Some(one) = all.find(|one| one.wanted.name == name) {
-        product::check(&settings, &one).await?;
+        product::check(&app, &one).await?;
     }
     output.notice(&format!("the certificate is called {name}"));
     if let Some(words) = named.same.filter(|_| !args.again) {
@@ -136,10 +133,10 @@ pub(super) async fn order(
         true => pass::Wish::Again,
         false => pass::Wish::Afresh,
     };
-    let exit = pass::by_hand(&settings, &only, wish, args.wait, output).await?;
+    let exit = pass::by_hand(&app, &only, wish, args.wait, output).await?;
     if exit == Exit::Done {
         if let Some(out) = &args.out {
-            copy(&settings, &name, out)?;
+            copy(&app.settings, &name, out)?;
         }
         output.notice("nothing renews it: a [[certificate]] of the configuration is renewed");
     }
@@ -180,17 +177,17 @@ fn by_request(
 
 /// Takes what was ordered by hand among the certificates of the configuration, where `name` is one,
 /// for a command that orders nothing.
-pub(super) async fn take_in(settings: &mut Settings, name: &str) -> Result<(), Failed> {
-    let all = &settings.certificates.certificates;
+pub(super) async fn take_in(app: &mut App, name: &str) -> Result<(), Failed> {
+    let all = &app.settings.certificates.certificates;
     if !name.starts_with(BY_HAND) || all.iter().any(|one| one.name == name) {
         return Ok(());
     }
-    let Some(store) = wire::store_if_there(settings).await? else {
+    let Some(store) = app.store_if_there().await? else {
         return Ok(());
     };
     let row = store.orders().certificate(name).await?;
-    let one = row.and_then(|row| of_print(settings, ordered(&row.progress)?));
-    settings
+    let one = row.and_then(|row| of_print(&app.settings, ordered(&row.progress)?));
+    app.settings
         .certificates
         .certificates
         .extend(one.map(|one| CertificateSettings {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::product::reference_of;
 use crate::ca::issuing::{Issuing, Order, Orders};
-use crate::commands::{Exit, Failed, wire};
-use crate::config::Settings;
+use crate::commands::app::App;
+use crate::commands::{Exit, Failed};
 use crate::issuance::OrderState;
 use crate::output::{Output, moment};
 use crate::overview::certificates::CertificateView;
@@ -27,22 +28,23 @@ struct Row {
     state: String,
     names: Vec<String>,
     serial: Option<String>,
-    ends_at: Option<jiff::Timestamp>,
+    ends_at: Option<Timestamp>,
     product: Option<String>,
 }
 
 /// The orders of every account. One that refuses is named, and the others are listed all the same.
-pub(super) async fn list(settings: &Settings, output: &Output) -> Result<Exit, Failed> {
-    let store = wire::open_to_call(settings).await?;
-    let known = super::views(settings, &store, wire::clock().now()).await?;
+pub(super) async fn list(app: &App, output: &Output) -> Result<Exit, Failed> {
+    let store = app.open_to_call().await?;
+    let known = super::views(app, &store, app.now()).await?;
     let (mut rows, mut exit) = (Vec::new(), Exit::Done);
-    let issuing = settings
+    let issuing = app
+        .settings
         .cas
         .iter()
         .filter(|(_, ca)| ca.kind.issuing.is_some());
     let asked: Vec<&String> = issuing.map(|(name, _)| name).collect();
     for ca in &asked {
-        for found in at(settings, &store, ca).await {
+        for found in at(app, &store, ca).await {
             match found {
                 Ok(found) => {
                     for what in &found.unreadable {
@@ -72,8 +74,8 @@ struct Found {
 }
 
 /// The orders of an account, client by client.
-async fn at(settings: &Settings, store: &Arc<dyn Store>, ca: &str) -> Vec<Result<Found, Failed>> {
-    let account = match wire::ca_in_turn(settings, ca, store) {
+async fn at(app: &App, store: &Arc<dyn Store>, ca: &str) -> Vec<Result<Found, Failed>> {
+    let account = match app.ca_in_turn(ca, store) {
         Ok(account) => account,
         Err(failed) => return vec![Err(failed)],
     };
@@ -81,23 +83,28 @@ async fn at(settings: &Settings, store: &Arc<dyn Store>, ca: &str) -> Vec<Result
         return Vec::new();
     };
     if !issuer.kind().has_clients {
-        return vec![listed(&*issuer, String::new(), "").await];
+        return vec![listed(app, &*issuer, String::new(), "").await];
     }
     let mut found = Vec::new();
-    for target in wire::targets(settings).iter().filter(|one| one.ca == ca) {
+    for target in app.targets.iter().filter(|one| one.ca == ca) {
         let client = target.selector.to_string();
         found.push(match reference_of(&*account, store, target).await {
-            Ok(reference) => listed(&*issuer, client, &reference).await,
+            Ok(reference) => listed(app, &*issuer, client, &reference).await,
             Err(failed) => Err(failed),
         });
     }
     found
 }
 
-async fn listed(issuer: &dyn Issuing, client: String, reference: &str) -> Result<Found, Failed> {
+async fn listed(
+    app: &App,
+    issuer: &dyn Issuing,
+    client: String,
+    reference: &str,
+) -> Result<Found, Failed> {
     let mut found = issuer.orders(reference).await?;
     if !issuer.kind().lists_revoked {
-        look(issuer, &mut found).await?;
+        look(issuer, &mut found, app.now()).await?;
     }
     Ok(Found {
         client,
@@ -107,8 +114,7 @@ async fn listed(issuer: &dyn Issuing, client: String, reference: &str) -> Result
 }
 
 /// Reads each order whose certificate has not ended, where the list does not tell of revocations.
-async fn look(issuer: &dyn Issuing, found: &mut Orders) -> Result<(), Failed> {
-    let now = wire::clock().now();
+async fn look(issuer: &dyn Issuing, found: &mut Orders, now: Timestamp) -> Result<(), Failed> {
     let counts = |order: &&mut Order| {
         order.state == OrderState::Issued && order.ends_at.is_none_or(|end| end > now)
     };

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 
 use super::product;
 use crate::certificates::fingerprint;
-use crate::commands::{Failed, wire};
+use crate::commands::Failed;
+use crate::commands::app::App;
 use crate::config::{CertificateSettings, Settings};
 use crate::issuance::{BY_HAND, Progress};
 use crate::store::orders::CertificateRow;
@@ -28,20 +29,20 @@ pub(super) struct Named {
 /// another order with the same key has that name. What was ordered before by another name of the same
 /// product is that order, and gets its spelling.
 pub(super) async fn name_of(
-    settings: &Settings,
+    app: &App,
     one: &mut CertificateSettings,
     public_key: &[u8],
 ) -> Result<Named, Failed> {
     let short = |text: &str| format!("{BY_HAND}{}", &text[..16]);
     let (by_key, print) = (short(&fingerprint(public_key)), one.print());
-    let rows = match wire::store_if_there(settings).await? {
+    let rows = match app.store_if_there().await? {
         Some(store) => store.orders().certificates().await?,
         None => Vec::new(),
     };
-    let now = wire::clock().now();
+    let now = app.now();
     let same = |row: &CertificateRow| Named {
         name: row.name.clone(),
-        same: standing(settings, row, now).map(|(_, words)| words),
+        same: standing(&app.settings, row, now).map(|(_, words)| words),
         other: None,
     };
     let by_hand = rows.iter().filter(|row| row.name.starts_with(BY_HAND));
@@ -55,7 +56,7 @@ pub(super) async fn name_of(
             continue;
         };
         let spellings = [product, &one.product];
-        if product::is_same(settings, &one.ca, one.client.as_ref(), spellings).await? {
+        if product::is_same(app, &one.ca, one.client.as_ref(), spellings).await? {
             one.product = product.to_owned();
             return Ok(same(row));
         }
@@ -70,7 +71,7 @@ pub(super) async fn name_of(
         other: rows
             .iter()
             .filter(|row| !row.name.starts_with(BY_HAND))
-            .find_map(|row| of_request(settings, row, &print, now)),
+            .find_map(|row| of_request(&app.settings, row, &print, now)),
     })
 }
 

@@ -12,10 +12,11 @@ use super::{product, show};
 use crate::ca::issuing::Subject;
 use crate::ca::{CaError, Failure};
 use crate::certificates::PrivateKey;
+use crate::commands::app::App;
 use crate::commands::by_hand::person;
 use crate::commands::name::run_name;
 use crate::commands::signals::Signals;
-use crate::commands::{Exit, Failed, wire};
+use crate::commands::{Exit, Failed};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::overview::certificates::{CertificateState, CertificateView};
@@ -107,11 +108,11 @@ impl Certificates {
 
 /// The states of all certificates, without asking any CA and without any secret.
 pub(in crate::commands) async fn views(
-    settings: &Settings,
+    app: &App,
     store: &Arc<dyn Store>,
     now: Timestamp,
 ) -> Result<Vec<CertificateView>, Failed> {
-    let issuer = wire::looking_issuer(settings, store);
+    let issuer = app.looking_issuer(store);
     Ok(crate::overview::certificates::read(&issuer, now).await?)
 }
 
@@ -145,37 +146,34 @@ fn domains_of(settings: &Settings, names: &[String]) -> Vec<DomainName> {
 
 /// Works on some certificates by order of a person, their proofs first.
 pub(super) async fn by_hand(
-    settings: &Settings,
+    app: &App,
     names: &[String],
     wish: Wish,
     wait: Option<SignedDuration>,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    if settings.policy.mode == Mode::Observe {
+    if app.settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,
             "the policy's mode is `observe`: nothing is ordered",
         ));
     }
-    let (store, intake) = wire::open_or_make(settings, false, output).await?;
-    let ports = wire::ports(settings, Arc::clone(&store))?;
+    let (store, intake) = app.open_or_make(false, output).await?;
+    let ports = app.ports(Arc::clone(&store))?;
     let now = ports.clock.now();
-    store
-        .orders()
-        .sync_certificates(&wire::wanted_certificates(settings), now)
-        .await?;
+    app.want_certificates(&*store).await?;
     let run = run_name("certificate", now);
     let stop = CancellationToken::new();
-    let issuer = wire::issuer(
-        settings,
-        &ports,
-        wire::certificates(settings),
-        &run,
-        Some(names.to_vec()),
-        stop.clone(),
-        voice(output),
-    )?
-    .asked_by(person());
+    let issuer = app
+        .issuer(
+            &ports,
+            app.certificates(),
+            &run,
+            Some(names.to_vec()),
+            stop.clone(),
+            voice(output),
+        )?
+        .asked_by(person());
     let issuer = match wish {
         Wish::Fetch => issuer.without_orders(),
         Wish::Due | Wish::Afresh | Wish::Again => issuer,
@@ -193,30 +191,15 @@ pub(super) async fn by_hand(
                 .map_err(refused)?;
         }
     }
-    let wait = wait.unwrap_or_else(|| {
-        settings
-            .worker
-            .wait
-            .try_into()
-            .unwrap_or(SignedDuration::MAX)
-    });
+    let wait = app.wait(wait);
     let domains = match wish {
         Wish::Fetch => Vec::new(),
-        _ => domains_of(settings, names),
+        _ => domains_of(&app.settings, names),
     };
-    let worker = upkeep(settings, ports, &domains, intake, &run, &stop).await?;
+    let worker = upkeep(app, ports, &domains, intake, &run, &stop).await?;
     let deadline = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-    go(
-        worker.as_ref(),
-        &issuer,
-        wait,
-        deadline,
-        &stop,
-        settings,
-        output,
-    )
-    .await?;
-    finish(&store, &issuer, names, output).await
+    go(worker.as_ref(), &issuer, wait, deadline, &stop, app, output).await?;
+    finish(app, &store, &issuer, names, output).await
 }
 
 fn refused(why: String) -> Failed {
@@ -225,7 +208,7 @@ fn refused(why: String) -> Failed {
 
 /// The worker that proves the domains first; `None`: there are none.
 async fn upkeep(
-    settings: &Settings,
+    app: &App,
     ports: Ports,
     domains: &[DomainName],
     intake: crate::worker::Intake,
@@ -236,9 +219,9 @@ async fn upkeep(
         return Ok(None);
     }
     let rows = ports.store.rows_of(domains).await?;
-    let mut targets = wire::targets(settings);
+    let mut targets = app.targets.clone();
     targets.retain(|target| {
-        settings.clients.iter().any(|client| {
+        app.settings.clients.iter().any(|client| {
             client.ca == target.ca
                 && client.selector == target.selector
                 && client.domains.iter().any(|one| domains.contains(&one.name))
@@ -248,13 +231,11 @@ async fn upkeep(
         only: Some(rows.into_iter().map(|row| row.key).collect()),
         afresh: true,
         intake,
-        lease: SignedDuration::try_from(settings.worker.lease).unwrap_or(SignedDuration::MAX),
-        concurrency: usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX),
-        ..Options::new(format!("{run}/{}", std::process::id()), run)
+        ..app.options(run)
     };
     Ok(Some(Worker::new(
         ports,
-        wire::policy(settings),
+        app.policy.clone(),
         targets,
         options,
         stop.clone(),
@@ -273,7 +254,7 @@ pub(super) async fn go(
     wait: SignedDuration,
     deadline: Timestamp,
     stop: &CancellationToken,
-    settings: &Settings,
+    app: &App,
     output: &Output,
 ) -> Result<(), Failed> {
     let over = CancellationToken::new();
@@ -299,7 +280,7 @@ pub(super) async fn go(
             }
             stop.cancel();
             output.warn("ends after the steps under way; the same signal again ends at once", None);
-            let drain = settings.worker.drain;
+            let drain = app.settings.worker.drain;
             tokio::select! {
                 outcome = &mut both => Ok(outcome?),
                 () = tokio::time::sleep(drain) => Ok(()),
@@ -312,12 +293,13 @@ pub(super) async fn go(
 /// Says the states of the certificates. One that was asked for by name and is not there yet is no
 /// success.
 pub(super) async fn finish(
+    app: &App,
     store: &Arc<dyn Store>,
     issuer: &Issuer,
     names: &[String],
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let now = wire::clock().now();
+    let now = app.now();
     let all = Certificates::read(issuer, Some(names), now).await?;
     output.json(&all.views);
     for (ca, error) in &all.accounts {
@@ -356,10 +338,10 @@ pub(in crate::commands) fn voice(output: &Output) -> Arc<dyn Fn(&CertificateEven
 }
 
 /// How a rehearsal ends that failed. A product that the CA does not sell is a wrong input, told in
-/// this program's words.
-async fn refusal(settings: &Settings, one: &Certificate, error: &mut CaError) -> Exit {
+/// our words.
+async fn refusal(app: &App, one: &Certificate, error: &mut CaError) -> Exit {
     if error.failure == Failure::Refused
-        && let Err(failed) = product::check(settings, one).await
+        && let Err(failed) = product::check(app, one).await
     {
         error.message = failed.message;
         error.hint = failed.hint;
@@ -367,29 +349,22 @@ async fn refusal(settings: &Settings, one: &Certificate, error: &mut CaError) ->
     }
     match error.is_retryable() {
         true => Exit::Temporary,
-        false if product::is_refused(settings, one, error) => Exit::Usage,
+        false if product::is_refused(app, one, error) => Exit::Usage,
         false => Exit::Ca,
     }
 }
 
 /// Asks the CA for free whether it would take the orders, and orders nothing. Nothing is stored.
-pub(super) async fn rehearse(
-    settings: &Settings,
-    names: &[String],
-    output: &Output,
-) -> Result<Exit, Failed> {
-    let (store, _folder) = wire::store_copy(settings).await?;
-    let ports = wire::ports(settings, Arc::clone(&store))?;
+pub(super) async fn rehearse(app: &App, names: &[String], output: &Output) -> Result<Exit, Failed> {
+    let (store, _folder) = app.store_copy().await?;
+    let ports = app.ports(Arc::clone(&store))?;
     let clock = Arc::clone(&ports.clock);
     let now = clock.now();
-    wire::pretend(&*store, settings, now).await?;
-    store
-        .orders()
-        .sync_certificates(&wire::wanted_certificates(settings), now)
-        .await?;
+    app.pretend(&*store).await?;
+    app.want_certificates(&*store).await?;
     let issue = IssuePorts::of(&ports);
-    let looking = wire::looking_issuer(settings, &store);
-    let unfit = wire::unfit_directories(settings);
+    let looking = app.looking_issuer(&store);
+    let unfit = app.unfit_directories();
     for why in &unfit {
         output.error(why, Some("`run` orders nothing before this is repaired"));
     }
@@ -398,7 +373,7 @@ pub(super) async fn rehearse(
         false => Exit::Usage,
     };
     let mut documents = Vec::new();
-    for one in wire::certificates(settings) {
+    for one in app.certificates() {
         if !names.contains(&one.wanted.name) {
             continue;
         }
@@ -417,7 +392,7 @@ pub(super) async fn rehearse(
             Err(error) => fault = Some(error),
         }
         if let Some(error) = fault.as_mut() {
-            exit = exit.graver(refusal(settings, &one, error).await);
+            exit = exit.graver(refusal(app, &one, error).await);
             output.error(&format!("{name}: {error}"), error.hint.as_deref());
         }
         if let Some(why) = &password {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::ca::issuing::Product;
 use crate::ca::{CaError, ClientSelector, Issuing, Validation};
 use crate::certificates::PrivateKey;
-use crate::commands::{Exit, Failed, wire};
-use crate::config::{Settings, nearest};
+use crate::commands::app::App;
+use crate::commands::{Exit, Failed};
+use crate::config::nearest;
 use crate::store::Store;
 use crate::worker::issue::{Certificate, IssuePorts};
 use crate::worker::{Target, reference_fact};
@@ -30,8 +31,8 @@ pub(super) async fn reference_of(
 
 /// Refuses a product that the CA does not have for the client. Where the CA has no catalogue, or does
 /// not answer, nothing is known: the order itself tells.
-pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), Failed> {
-    let account = wire::ca(settings, &one.ca, wire::clock())?;
+pub(super) async fn check(app: &App, one: &Certificate) -> Result<(), Failed> {
+    let account = app.ca(&one.ca)?;
     let Some(issuer) = Arc::clone(&account).issuing() else {
         return Ok(());
     };
@@ -44,7 +45,7 @@ pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), 
     };
     let products = issuer.products(&client).await.unwrap_or_default();
     if products.is_empty() {
-        return rehearsed(settings, one, &*issuer).await;
+        return rehearsed(app, one, &*issuer).await;
     }
     match unknown(&one.product, &products) {
         None => Ok(()),
@@ -60,14 +61,10 @@ pub(super) async fn check(settings: &Settings, one: &Certificate) -> Result<(), 
 }
 
 /// The same by a free rehearsal, at a CA without a catalogue. What else it refuses, the order tells.
-async fn rehearsed(
-    settings: &Settings,
-    one: &Certificate,
-    issuer: &dyn Issuing,
-) -> Result<(), Failed> {
-    let (store, _folder) = wire::store_copy(settings).await?;
-    let ports = IssuePorts::of(&wire::ports(settings, Arc::clone(&store))?);
-    let looking = wire::looking_issuer(settings, &store);
+async fn rehearsed(app: &App, one: &Certificate, issuer: &dyn Issuing) -> Result<(), Failed> {
+    let (store, _folder) = app.store_copy().await?;
+    let ports = IssuePorts::of(&app.ports(Arc::clone(&store))?);
+    let looking = app.looking_issuer(&store);
     match looking.rehearse(&ports, one, PrivateKey::generate).await? {
         Err(error) if issuer.is_about_the_product(&error) => Err(refused(error)),
         _ => Ok(()),
@@ -84,15 +81,15 @@ fn refused(error: CaError) -> Failed {
 }
 
 /// Whether a rehearsal was refused because the CA does not sell the product.
-pub(super) fn is_refused(settings: &Settings, one: &Certificate, error: &CaError) -> bool {
-    let account = wire::ca(settings, &one.ca, wire::clock()).ok();
+pub(super) fn is_refused(app: &App, one: &Certificate, error: &CaError) -> bool {
+    let account = app.ca(&one.ca).ok();
     let issuer = account.and_then(Validation::issuing);
     issuer.is_some_and(|issuer| issuer.is_about_the_product(error))
 }
 
 /// Whether two spellings mean one product: by its name and by the CA's key for it.
 pub(super) async fn is_same(
-    settings: &Settings,
+    app: &App,
     ca: &str,
     client: Option<&ClientSelector>,
     spellings: [&str; 2],
@@ -101,7 +98,7 @@ pub(super) async fn is_same(
     if one.eq_ignore_ascii_case(other) {
         return Ok(true);
     }
-    let account = wire::ca(settings, ca, wire::clock())?;
+    let account = app.ca(ca)?;
     let Some(issuer) = Arc::clone(&account).issuing() else {
         return Ok(false);
     };

@@ -6,10 +6,11 @@ use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use super::{known, pass, reason};
+use crate::commands::app::App;
 use crate::commands::by_hand::{agreed, person};
 use crate::commands::name::run_name;
-use crate::commands::{Exit, Failed, wire};
-use crate::config::{self, Settings};
+use crate::commands::{Exit, Failed};
+use crate::config;
 use crate::issuance::RevocationReason;
 use crate::output::Output;
 use crate::overview::certificates::CertificateState;
@@ -41,20 +42,16 @@ impl RevokeArgs {
     }
 }
 
-pub(super) async fn revoke(
-    settings: &Settings,
-    args: RevokeArgs,
-    output: &Output,
-) -> Result<Exit, Failed> {
-    known(settings, std::slice::from_ref(&args.name))?;
-    if settings.policy.mode == Mode::Observe {
+pub(super) async fn revoke(app: &App, args: RevokeArgs, output: &Output) -> Result<Exit, Failed> {
+    known(app, std::slice::from_ref(&args.name))?;
+    if app.settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,
             "the policy's mode is `observe`: nothing is revoked",
         ));
     }
     let name = &args.name;
-    let view = super::one(settings, name).await?;
+    let view = super::one(app, name).await?;
     let serial = view.serial.clone().ok_or_else(|| {
         Failed::new(
             Exit::Usage,
@@ -71,17 +68,17 @@ pub(super) async fn revoke(
     );
     let nothing = "nothing was revoked";
     agreed(&question, args.yes, nothing, "use `--yes`", output)?;
-    let ca = settings.cas.get(&view.ca);
+    let ca = app.settings.cas.get(&view.ca);
     let kind = ca.and_then(|ca| ca.kind.issuing);
     if kind.is_some_and(|kind| !kind.takes_reason) && args.reason != RevocationReason::Unspecified {
         let why = format!("[ca.{}] takes no reason for a revocation", view.ca);
         let hint = format!("tell the CA's support that it is {}", args.reason);
         output.warn(&why, Some(&hint));
     }
-    let store = wire::open_as_it_is(settings).await?;
-    let ports = wire::ports(settings, Arc::clone(&store))?;
+    let store = app.open_as_it_is().await?;
+    let ports = app.ports(Arc::clone(&store))?;
     let now = ports.clock.now();
-    let configured = settings.certificates.certificates.iter();
+    let configured = app.settings.certificates.certificates.iter();
     let requester = configured
         .filter(|one| one.name == *name)
         .find_map(|one| one.requester.clone());
@@ -91,17 +88,17 @@ pub(super) async fn revoke(
         .or(requester)
         .unwrap_or_else(|| "prevalidate".to_owned());
     let stop = CancellationToken::new();
-    let issuer = wire::issuer(
-        settings,
-        &ports,
-        wire::certificates(settings),
-        &run_name("revoke", now),
-        Some(vec![name.clone()]),
-        stop.clone(),
-        pass::voice(output),
-    )?
-    .only_revoking()
-    .asked_by(person());
+    let issuer = app
+        .issuer(
+            &ports,
+            app.certificates(),
+            &run_name("revoke", now),
+            Some(vec![name.clone()]),
+            stop.clone(),
+            pass::voice(output),
+        )?
+        .only_revoking()
+        .asked_by(person());
     let order = ByHand::Revoke {
         reason: args.reason,
         requestor,
@@ -114,8 +111,8 @@ pub(super) async fn revoke(
         .saturating_add(args.wait)
         .unwrap_or(jiff::Timestamp::MAX);
     let wait = args.wait;
-    pass::go(None, &issuer, wait, deadline, &stop, settings, output).await?;
-    let now = wire::clock().now();
+    pass::go(None, &issuer, wait, deadline, &stop, app, output).await?;
+    let now = app.now();
     let names = [name.clone()];
     let all = pass::Certificates::read(&issuer, Some(&names), now).await?;
     store.close().await;

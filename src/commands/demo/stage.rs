@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Exit, Failed, wire};
-use crate::clock::{Clock, SimulatedClock};
-use crate::config::{self, Settings};
-use crate::prevalidation::{DomainName, Policy};
+use super::super::app::App;
+use super::super::{Exit, Failed};
+use crate::clock::SimulatedClock;
+use crate::config;
+use crate::prevalidation::DomainName;
 use crate::sandbox::{self, Sandbox};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Event, Store};
@@ -23,10 +24,9 @@ const WAIT: SignedDuration = SignedDuration::from_hours(1);
 pub(super) struct Stage {
     pub(super) clock: SimulatedClock,
     pub(super) sandbox: Arc<Sandbox>,
-    pub(super) policy: Policy,
     /// How often `run` ran.
     pub(super) runs: u32,
-    settings: Settings,
+    pub(super) app: App,
     ports: Ports,
     store: SqliteStore,
     witness: Arc<Witness>,
@@ -96,17 +96,15 @@ impl Stage {
             .cas
             .values_mut()
             .for_each(|ca| ca.rate.count = 1_000);
-        let store =
-            SqliteStore::open(&settings.store_url, Some(&wire::fingerprint(&settings))).await?;
-        let ports = wire::ports_at(&settings, Arc::new(store.clone()), Arc::new(clock.clone()))?;
+        let app = App::new(settings, Arc::new(clock.clone()));
+        let store = SqliteStore::open(&app.settings.store_url, Some(&app.fingerprint())).await?;
+        let ports = app.ports(Arc::new(store.clone()))?;
         let witness = Arc::new(Witness::new(Arc::clone(&sandbox), domains));
-        let policy = wire::policy(&settings);
         Ok(Self {
             clock,
             sandbox,
-            policy,
             runs: 0,
-            settings,
+            app,
             ports,
             store,
             witness,
@@ -118,7 +116,7 @@ impl Stage {
     pub(super) async fn run(&mut self, only: Option<&DomainName>) -> Result<Vec<Heard>, Failed> {
         self.runs += 1;
         self.witness.look();
-        wire::pretend(&self.store, &self.settings, self.clock.now()).await?;
+        self.app.pretend(&self.store).await?;
         let witness = Arc::clone(&self.witness);
         let options = Options {
             only: only.map(|domain| vec![domain.into()]),
@@ -127,8 +125,8 @@ impl Stage {
         };
         let worker = Worker::new(
             self.ports.clone(),
-            self.policy.clone(),
-            wire::targets(&self.settings),
+            self.app.policy.clone(),
+            self.app.targets.clone(),
             options,
             self.stop.clone(),
             Arc::new(move |event| witness.hear(event)),

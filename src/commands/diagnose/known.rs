@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use prevalidate_providers::{Provider, ProviderError, RecordData, RecordKind};
+use prevalidate_providers::{ProviderError, RecordData, RecordKind};
 use serde::Serialize;
 
 use crate::ca::{CaError, Validation};
 use crate::clock::Clock;
+use crate::commands::app::{App, Providers, clock, names_no_configuration};
 use crate::commands::asked;
-use crate::commands::{Exit, Failed, Global, held, persistent, wire};
-use crate::config::{self, Settings};
+use crate::commands::{Exit, Failed, Global, held, persistent};
+use crate::config;
 use crate::output::Output;
 use crate::overview::DomainView;
 use crate::overview::persistent::PersistentView;
@@ -24,7 +25,8 @@ use crate::worker::place::{next_owner, route_owner};
 
 /// The configuration and what it leads to; empty without one.
 pub(super) struct Surroundings {
-    settings: Option<Settings>,
+    app: Option<App>,
+    pub(super) clock: Arc<dyn Clock>,
     /// By the configuration, or with the default settings.
     pub(super) gate: Arc<Gate>,
     inside: Option<Inside>,
@@ -34,9 +36,8 @@ pub(super) struct Surroundings {
 struct Inside {
     store: Arc<dyn Store>,
     views: BTreeMap<(DomainName, String), DomainView>,
-    providers: BTreeMap<String, Result<Arc<dyn Provider>, Failed>>,
+    providers: Providers,
     cas: BTreeMap<String, Result<Arc<dyn Validation>, Failed>>,
-    policy: Policy,
 }
 
 /// What is known about one domain without a question to the CA or DNS.
@@ -105,8 +106,8 @@ impl Surroundings {
         dns_only: bool,
         output: &Output,
     ) -> Result<Self, Failed> {
-        let settings = match wire::settings(global, output) {
-            Ok(settings) => Some(settings),
+        let app = match App::read(global, output) {
+            Ok(app) => Some(app),
             Err(failed) if dns_only => {
                 output.warn(
                     &failed.message,
@@ -114,7 +115,7 @@ impl Surroundings {
                 );
                 None
             }
-            Err(_) if wire::names_no_configuration(global) => {
+            Err(_) if names_no_configuration(global) => {
                 output.notice(
                     "no configuration was found: only DNS is examined, with the default settings",
                 );
@@ -126,16 +127,20 @@ impl Surroundings {
                 ));
             }
         };
-        let gate = Arc::new(match &settings {
-            Some(settings) => wire::gate(settings, wire::clock())?,
-            None => Gate::new(GateSettings::default(), wire::clock()),
-        });
-        let inside = match &settings {
-            Some(settings) if !dns_only => Some(Inside::open(settings, &gate).await?),
+        let clock = app
+            .as_ref()
+            .map_or_else(clock, |app| Arc::clone(&app.clock));
+        let gate = match &app {
+            Some(app) => app.gate()?,
+            None => Arc::new(Gate::new(GateSettings::default(), Arc::clone(&clock))),
+        };
+        let inside = match &app {
+            Some(app) if !dns_only => Some(Inside::open(app, &gate).await?),
             _ => None,
         };
         Ok(Self {
-            settings,
+            app,
+            clock,
             gate,
             inside,
         })
@@ -143,8 +148,8 @@ impl Surroundings {
 
     /// The clients that `part` names.
     pub(super) fn clients(&self, part: &asked::Part) -> Result<asked::Clients, Failed> {
-        match &self.settings {
-            Some(settings) => part.clients(settings),
+        match &self.app {
+            Some(app) => part.clients(app),
             None => Ok(asked::Clients::default()),
         }
     }
@@ -183,7 +188,7 @@ impl Surroundings {
         Ok(Known {
             row: inside.store.domain(&key).await?,
             ledger: inside.store.open_entries(Some(&key)).await?,
-            held: held::tell_of(&*inside.store, &key, wire::clock().now()).await?,
+            held: held::tell_of(&*inside.store, &key, self.clock.now()).await?,
             persistent: self.persistent(inside, domain).await?,
             view,
         })
@@ -195,18 +200,17 @@ impl Surroundings {
         inside: &Inside,
         domain: &DomainName,
     ) -> Result<Vec<PersistentView>, Failed> {
-        let Some(settings) = &self.settings else {
+        let Some(app) = &self.app else {
             return Ok(Vec::new());
         };
-        let now = wire::clock().now();
-        let mut views = persistent::views(settings, &*inside.store, now).await?;
+        let mut views = persistent::views(app, &*inside.store, app.now()).await?;
         views.retain(|view| view.domain == *domain);
         Ok(views)
     }
 
     /// What the CA is called in CAA records: the domain's CA, or all of the configuration.
     pub(super) fn caa_names(&self, view: Option<&DomainView>) -> Vec<String> {
-        let Some(settings) = &self.settings else {
+        let Some(settings) = self.app.as_ref().map(|app| &app.settings) else {
             return CA_NAMES.map(str::to_owned).to_vec();
         };
         match view.and_then(|view| settings.cas.get(&view.ca)) {
@@ -232,7 +236,7 @@ impl Surroundings {
 
     /// What holds for the domain's CA.
     fn policy(&self, known: &Known) -> Option<&Policy> {
-        let policy = &self.inside.as_ref()?.policy;
+        let policy = &self.app.as_ref().filter(|_| self.inside.is_some())?.policy;
         let view = known.view.as_ref();
         Some(view.map_or(policy, |view| policy.of(&view.ca)))
     }
@@ -270,7 +274,7 @@ impl Surroundings {
         };
         Some(match fresh {
             Ok(Some(fresh)) => (
-                CaReport::of(&view.ca, Some(&fresh), Some(wire::clock().now())),
+                CaReport::of(&view.ca, Some(&fresh), Some(self.clock.now())),
                 Some(fresh),
             ),
             Ok(None) => (CaReport::of(&view.ca, None, read_at), None),
@@ -383,23 +387,16 @@ impl Surroundings {
 }
 
 impl Inside {
-    async fn open(settings: &Settings, gate: &Arc<Gate>) -> Result<Self, Failed> {
-        let store = wire::store_read_only(settings).await?;
-        let policy = wire::policy(settings);
-        let clock: Arc<dyn Clock> = wire::clock();
-        let views = asked::views(&*store, settings, &policy, BTreeMap::new(), clock.now()).await?;
-        let provider = |(name, table): (&String, &config::ProviderTable)| {
-            (
-                name.clone(),
-                wire::provider(name, table, Arc::clone(&clock), gate, None),
-            )
-        };
-        let ca = |name: &String| (name.clone(), wire::ca(settings, name, Arc::clone(&clock)));
+    async fn open(app: &App, gate: &Arc<Gate>) -> Result<Self, Failed> {
+        let store = app.store_read_only().await?;
+        let views = asked::walk(app, &*store, BTreeMap::new(), app.now()).await?;
+        let ca = |name: &String| (name.clone(), app.ca(name));
         Ok(Self {
-            views: views.into_iter().map(|view| (view.at(), view)).collect(),
-            providers: settings.providers.iter().map(provider).collect(),
-            cas: settings.cas.keys().map(ca).collect(),
-            policy,
+            views: (views.all().await?.into_iter())
+                .map(|view| (view.at(), view))
+                .collect(),
+            providers: app.providers(gate, None),
+            cas: app.settings.cas.keys().map(ca).collect(),
             store,
         })
     }

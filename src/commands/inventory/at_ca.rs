@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
 use crate::ca::{CaError, ClientSelector, Failure, Listing, Validation};
-use crate::commands::{Exit, Failed, by_hand, wire};
+use crate::commands::app::App;
+use crate::commands::{Exit, Failed, by_hand};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{Attempt, DomainName, Mode, Registration, RowKey, Sighting};
@@ -20,18 +21,18 @@ const LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What the CA holds for a client; with `valid`, only what has a proof that counts now.
 pub(super) async fn registered(
-    settings: &Settings,
+    app: &App,
     target: &Target,
     valid: bool,
     output: &Output,
 ) -> Result<Vec<DomainName>, Failed> {
-    let (_, listing) = list(settings, target).await?;
+    let (_, listing) = list(app, target).await?;
     for what in &listing.unreadable {
         output.warn(&format!("{}: {what}", target.key), None);
     }
-    let reuse = wire::policy(settings).reuse;
+    let reuse = &app.policy.reuse;
     let counts =
-        |found: &Registration| !valid || found.usable_until(&reuse, listing.read_at).is_some();
+        |found: &Registration| !valid || found.usable_until(reuse, listing.read_at).is_some();
     let names: Vec<_> = listing
         .registrations
         .iter()
@@ -47,11 +48,8 @@ pub(super) async fn registered(
     Ok(names.into_iter().cloned().collect())
 }
 
-async fn list(
-    settings: &Settings,
-    target: &Target,
-) -> Result<(Arc<dyn Validation>, Listing), Failed> {
-    let ca = wire::ca(settings, &target.ca, wire::clock())?;
+async fn list(app: &App, target: &Target) -> Result<(Arc<dyn Validation>, Listing), Failed> {
+    let ca = app.ca(&target.ca)?;
     let reference = match &target.selector {
         ClientSelector::Reference(reference) => reference.clone(),
         ClientSelector::Name(_) => ca.find_client(&target.selector).await?.reference,
@@ -93,18 +91,18 @@ struct Doomed {
 /// Takes domains out of the inventory and deletes their registrations, once a person said yes to
 /// what is lost.
 pub(super) async fn remove(
-    settings: &Settings,
+    app: &App,
     asked: &Asked<'_>,
     yes: bool,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    if settings.policy.mode == Mode::Observe {
+    if app.settings.policy.mode == Mode::Observe {
         return Err(Failed::new(
             Exit::Usage,
             "the policy's mode is `observe`: nothing is deleted at the CA",
         ));
     }
-    let doomed = find(settings, asked).await?;
+    let doomed = find(app, asked).await?;
     let gone: Vec<_> = asked
         .names
         .iter()
@@ -116,9 +114,9 @@ pub(super) async fn remove(
             name.both_forms()
         ))
     });
-    refuse_shared(settings, &doomed, asked.rows)?;
+    refuse_shared(&app.settings, &doomed, asked.rows)?;
     if !doomed.is_empty() {
-        warn(settings, &doomed, asked.rows, output);
+        warn(app, &doomed, asked.rows, output);
         let question = format!(
             "Delete {} at the CA?",
             doomed
@@ -130,12 +128,12 @@ pub(super) async fn remove(
         let hint = "use `--yes` to delete without a question";
         by_hand::agreed(&question, yes, "nothing was deleted", hint, output)?;
     }
-    let (store, _) = wire::open(settings, false).await?;
-    // First the store, or the next run would register again what is deleted here.
-    let dropped = let_go(&*store, asked.meant).await?;
+    let (store, _) = app.open().await?;
+    // First the wish, or the next run would register again what is deleted here.
+    let dropped = let_go(&*store, asked.meant, app.now()).await?;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
     for one in &doomed {
-        match delete(&*store, one).await {
+        match delete(app, &*store, one).await {
             Ok(()) => deleted.push(one),
             Err(error) => failed.push((one, error)),
         }
@@ -163,8 +161,9 @@ pub(super) async fn remove(
         .unwrap_or(Exit::Done))
 }
 
-/// The registrations as the CA shows them now; an unknown name is searched for at every client.
-async fn find(settings: &Settings, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
+/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every
+/// client.
+async fn find(app: &App, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
     let mut doomed = Vec::new();
     for target in &asked.targets {
         let row_of = |name: &DomainName| {
@@ -180,7 +179,7 @@ async fn find(settings: &Settings, asked: &Asked<'_>) -> Result<Vec<Doomed>, Fai
         if names.is_empty() {
             continue;
         }
-        let (ca, listing) = list(settings, target).await?;
+        let (ca, listing) = list(app, target).await?;
         for name in names {
             let row = row_of(name);
             let listed = listing
@@ -257,13 +256,13 @@ fn refuse_shared(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow]) -> 
 }
 
 /// Says what is lost.
-fn warn(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow], output: &Output) {
-    let (reuse, now) = (wire::policy(settings).reuse, wire::clock().now());
+fn warn(app: &App, doomed: &[Doomed], rows: &[DomainRow], output: &Output) {
+    let (reuse, now) = (&app.policy.reuse, app.now());
     for one in doomed {
         let name = &one.domain;
         let reference = &one.registration.reference;
         output.warn(
-            &match one.registration.usable_until(&reuse, now) {
+            &match one.registration.usable_until(reuse, now) {
                 Some(end) => format!(
                     "{} ({reference}) has a proof that counts until {end:.0}; deleting it loses the proof, and no certificate can be \
                      issued for it or for names below it until it is validated again",
@@ -299,9 +298,9 @@ fn warn(settings: &Settings, doomed: &[Doomed], rows: &[DomainRow], output: &Out
 
 /// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run
 /// works on it.
-async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
+async fn delete(app: &App, store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
     let lease = match &doomed.key {
-        Some(key) => claim(store, key).await?,
+        Some(key) => claim(store, key, app.now()).await?,
         None => None,
     };
     let of = (&doomed.domain, &doomed.client);
@@ -315,7 +314,7 @@ async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
         },
         outcome => outcome,
     };
-    let now = wire::clock().now();
+    let now = app.now();
     let event = match &outcome {
         Ok(()) => event(
             now,
@@ -340,8 +339,7 @@ async fn delete(store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
     Ok(outcome?)
 }
 
-async fn claim(store: &dyn Store, key: &RowKey) -> Result<Option<Lease>, Failed> {
-    let now = wire::clock().now();
+async fn claim(store: &dyn Store, key: &RowKey, now: Timestamp) -> Result<Option<Lease>, Failed> {
     let only = [key.clone()];
     let claim = Claim {
         holder: &format!("remove/{}", std::process::id()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::commands::app::App;
 use crate::commands::{Exit, Failed, asked};
 use crate::config::{AUTO, Settings, nearest};
 use crate::prevalidation::DomainName;
@@ -25,8 +26,8 @@ pub(super) struct PlaceArgs {
 }
 
 /// The client that `to` names for the domains of another one.
-pub(super) fn one_client(settings: &Settings, to: &str, source: &Target) -> Result<Target, Failed> {
-    let mut targets = asked::at(settings, to)?;
+pub(super) fn one_client(app: &App, to: &str, source: &Target) -> Result<Target, Failed> {
+    let mut targets = asked::at(app, to)?;
     let failed = |message: String| Failed::new(Exit::Usage, message);
     match (targets.pop(), targets.len()) {
         (Some(target), 0) if target != *source => Ok(target),
@@ -61,11 +62,11 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn one(settings: &Settings, args: &PlaceArgs) -> Result<Self, Failed> {
-        let mut targets = args.part().targets(settings)?;
+    pub(super) fn one(app: &App, args: &PlaceArgs) -> Result<Self, Failed> {
+        let mut targets = args.part().targets(app)?;
         match (targets.pop(), targets.len()) {
             (Some(target), 0) => {
-                let place = Self::new(settings, target, args.provider.as_deref())?;
+                let place = Self::new(&app.settings, target, args.provider.as_deref())?;
                 Ok(Self {
                     named: place.named || args.client.is_some() || args.ca.is_some(),
                     ..place

@@ -5,24 +5,28 @@ use std::collections::BTreeSet;
 
 use super::DROPPED;
 use super::place::Place;
+use crate::commands::Failed;
+use crate::commands::app::App;
 use crate::commands::names::several;
-use crate::commands::{Failed, wire};
-use crate::config::Settings;
 use crate::output::Output;
 use crate::prevalidation::DomainName;
 use crate::store::Event;
 
 /// Takes the names out of what was found, and says so.
 pub(super) async fn leave_out(
-    settings: &Settings,
+    app: &App,
     found: &mut [(Place, Vec<DomainName>)],
     output: &Output,
 ) -> Result<(), Failed> {
-    let Some(store) = wire::store_if_there(settings).await? else {
+    let Some(store) = app.store_if_there().await? else {
         return Ok(());
     };
     let mut removed = BTreeSet::new();
-    let configured = settings.clients.iter().flat_map(|client| &client.domains);
+    let configured = app
+        .settings
+        .clients
+        .iter()
+        .flat_map(|client| &client.domains);
     let configured: BTreeSet<&DomainName> = configured.map(|domain| &domain.name).collect();
     for row in store.domains().await? {
         let is_wanted = !row.origins.is_empty() || configured.contains(&row.domain);

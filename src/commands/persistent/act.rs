@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::show::listing;
+use crate::commands::app::{App, NOTED_BY_COMMANDS, Pass};
 use crate::commands::by_hand::{agreed, signed};
-use crate::commands::wire::persistent::{NOTED_BY_COMMANDS, Pass, keeper};
-use crate::commands::{Exit, Failed, Global, asked, wire};
+use crate::commands::{Exit, Failed, Global, asked};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::persistent::Kept;
@@ -57,11 +57,11 @@ pub(in crate::commands) async fn withdraw(
     args: WithdrawArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
-    must_manage(&settings)?;
-    let store = wire::store_read_only(&settings).await?;
-    let rows = concerned(&settings, &*store, &names, args.issuer.as_deref()).await?;
+    let app = App::read(global, output)?;
+    let names = asked::names(&app, &args.domains, output)?;
+    must_manage(&app.settings)?;
+    let store = app.store_read_only().await?;
+    let rows = concerned(&app, &*store, &names, args.issuer.as_deref()).await?;
     let records: Vec<String> = rows
         .iter()
         .flat_map(|row| row.kept.records.iter())
@@ -82,8 +82,8 @@ pub(in crate::commands) async fn withdraw(
         return Ok(Exit::Done);
     }
     confirm(records.len(), args.yes, output)?;
-    let (store, _) = wire::open(&settings, false).await?;
-    let left = withdraw_all(&settings, &store, &rows, args.wait).await?;
+    let (store, _) = app.open().await?;
+    let left = withdraw_all(&app, &store, &rows, args.wait).await?;
     output.json(&json!({ "dry_run": false, "records": records, "left": left }));
     let is_gone = |record: &&String| !left.contains(record);
     for record in records.iter().filter(is_gone) {
@@ -130,14 +130,14 @@ fn confirm(count: usize, yes: bool, output: &Output) -> Result<(), Failed> {
     agreed(&question, yes, "nothing was withdrawn", hint, output)
 }
 
-async fn all(settings: &Settings, store: &dyn Store) -> Result<Vec<PersistentRow>, Failed> {
+async fn all(app: &App, store: &dyn Store) -> Result<Vec<PersistentRow>, Failed> {
     let mut rows = store.persistent_rows().await?;
-    for one in wire::persistent(settings) {
+    for one in app.persistent() {
         let is_there = |row: &PersistentRow| row.domain == one.domain && row.issuer == one.issuer;
         if !rows.iter().any(is_there) {
             rows.push(PersistentRow {
-                domain: one.domain,
-                issuer: one.issuer,
+                domain: one.domain.clone(),
+                issuer: one.issuer.clone(),
                 kept: Kept::default(),
             });
         }
@@ -147,12 +147,12 @@ async fn all(settings: &Settings, store: &dyn Store) -> Result<Vec<PersistentRow
 
 /// The rows of these domains: those that are stored, and those that are only wanted.
 async fn concerned(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     names: &[DomainName],
     issuer: Option<&str>,
 ) -> Result<Vec<PersistentRow>, Failed> {
-    let mut rows = all(settings, store).await?;
+    let mut rows = all(app, store).await?;
     rows.retain(|row| names.contains(&row.domain));
     let issuers: BTreeSet<String> = rows.iter().map(|row| row.issuer.clone()).collect();
     rows.retain(|row| issuer.is_none_or(|issuer| row.issuer == issuer));
@@ -181,24 +181,24 @@ async fn concerned(
 
 /// The rows of these domains that have a record of ours, or are wanted.
 pub(in crate::commands) async fn concerned_if_any(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     names: &[DomainName],
 ) -> Result<Vec<PersistentRow>, Failed> {
-    let mut rows = all(settings, store).await?;
+    let mut rows = all(app, store).await?;
     rows.retain(|row| names.contains(&row.domain));
     Ok(rows)
 }
 
 /// Marks the rows as withdrawn and removes their records; the records that are still in DNS.
 pub(in crate::commands) async fn withdraw_all(
-    settings: &Settings,
+    app: &App,
     store: &Arc<dyn Store>,
     rows: &[PersistentRow],
     wait: SignedDuration,
 ) -> Result<Vec<String>, Failed> {
-    let now = wire::clock().now();
-    mark(&**store, rows, "withdrawn", |kept| {
+    let now = app.now();
+    mark(&**store, rows, "withdrawn", now, |kept| {
         kept.withdrawn_at = Some(now);
         kept.hold = None;
         // A canary that comes back begins its time again.
@@ -211,7 +211,7 @@ pub(in crate::commands) async fn withdraw_all(
     })
     .await?;
     let run = format!("withdraw-{}", now.strftime("%Y%m%dT%H%M%SZ"));
-    let ports = wire::ports(settings, Arc::clone(store))?;
+    let ports = app.ports(Arc::clone(store))?;
     let only = rows.iter().map(|row| row.domain.clone()).collect();
     let pass = Pass {
         run: &run,
@@ -222,7 +222,7 @@ pub(in crate::commands) async fn withdraw_all(
         tell: Arc::new(|_| {}),
     };
     let deadline = now.saturating_add(wait).unwrap_or(now);
-    keeper(settings, &ports, pass).run(deadline).await?;
+    app.keeper(&ports, pass).run(deadline).await?;
     let is_one = |row: &PersistentRow| {
         let mut rows = rows.iter();
         rows.any(|one| one.domain == row.domain && one.issuer == row.issuer)
@@ -239,18 +239,18 @@ pub(in crate::commands) async fn resume(
     args: ResumeArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
-    must_manage(&settings)?;
-    let (store, _) = wire::open(&settings, false).await?;
-    let rows = concerned(&settings, &*store, &names, args.issuer.as_deref()).await?;
-    mark(&*store, &rows, "resumed", |kept| {
+    let app = App::read(global, output)?;
+    let names = asked::names(&app, &args.domains, output)?;
+    must_manage(&app.settings)?;
+    let (store, _) = app.open().await?;
+    let rows = concerned(&app, &*store, &names, args.issuer.as_deref()).await?;
+    let now = app.now();
+    mark(&*store, &rows, "resumed", now, |kept| {
         kept.withdrawn_at = None;
         kept.wake();
     })
     .await?;
-    let now = wire::clock().now();
-    let mut views = super::views(&settings, &*store, now).await?;
+    let mut views = super::views(&app, &*store, now).await?;
     views.retain(|view| names.contains(&view.domain));
     output.json(&json!({ "persistent": views }));
     listing(&views, now, output);
@@ -276,9 +276,9 @@ async fn mark(
     store: &dyn Store,
     rows: &[PersistentRow],
     word: &str,
+    now: Timestamp,
     change: impl Fn(&mut Kept),
 ) -> Result<(), Failed> {
-    let now = wire::clock().now();
     let run = format!("{word}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
     let holder = format!("{run}/{}", std::process::id());
     for row in rows {

@@ -7,7 +7,8 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::commands::{Exit, Failed, Global, asked, wire};
+use crate::commands::app::App;
+use crate::commands::{Exit, Failed, Global, asked};
 use crate::config::Settings;
 use crate::output::{Output, counted, escape};
 use crate::persistent::lint::{Fault, accepted, allows, lint, lint_together};
@@ -80,17 +81,15 @@ pub(in crate::commands) async fn scan(
     args: ScanArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let settings = wire::settings(global, output)?;
-    let names = asked::names(Some(&settings), &args.domains, asked::LOOKUP, output)?;
-    let store = wire::store_read_only(&settings).await?;
+    let app = App::read(global, output)?;
+    let names = asked::names(&app, &args.domains, output)?;
+    let store = app.store_read_only().await?;
     let domains = match names.is_empty() {
-        true => wanted(&settings, &*store).await?,
+        true => wanted(&app, &*store).await?,
         false => names.into_iter().collect(),
     };
     let ours = ours(&*store).await?;
-    let clock = wire::clock();
-    let now = clock.now();
-    let gate = Arc::new(wire::gate(&settings, clock)?);
+    let (now, gate) = (app.now(), app.gate()?);
     let read: BTreeMap<DomainName, Read> = futures::stream::iter(domains)
         .map(|domain| read(Arc::clone(&gate), domain))
         .buffer_unordered(LANES)
@@ -111,7 +110,7 @@ pub(in crate::commands) async fn scan(
                     report.together.insert(domain.clone(), together);
                 }
                 let found = records.iter().map(|record| {
-                    let whose = whose(&settings, &ours, &domain, record);
+                    let whose = whose(&app.settings, &ours, &domain, record);
                     found(&domain, record, whose, now)
                 });
                 report.records.extend(found);
@@ -127,15 +126,16 @@ pub(in crate::commands) async fn scan(
 }
 
 /// All domains that are wanted for anything.
-async fn wanted(settings: &Settings, store: &dyn Store) -> Result<BTreeSet<DomainName>, Failed> {
-    let rows = asked::inventory(store.domains().await?, settings);
+async fn wanted(app: &App, store: &dyn Store) -> Result<BTreeSet<DomainName>, Failed> {
+    let rows = app.rows(store).await?;
     let mut domains: BTreeSet<DomainName> = rows
         .into_iter()
         .filter(|row| !row.origins.is_empty())
         .map(|row| row.domain)
         .collect();
-    domains.extend(wire::wanted(settings).into_iter().map(|one| one.domain));
-    domains.extend(wire::persistent(settings).into_iter().map(|one| one.domain));
+    let configured = app.settings.clients.iter().flat_map(|one| &one.domains);
+    domains.extend(configured.map(|one| one.name.clone()));
+    domains.extend(app.persistent().iter().map(|one| one.domain.clone()));
     let rows = store.persistent_rows().await?;
     domains.extend(rows.into_iter().map(|row| row.domain));
     Ok(domains)

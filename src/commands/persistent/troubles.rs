@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 
 use super::views;
+use crate::commands::app::App;
 use crate::commands::{Exit, Failed};
-use crate::config::Settings;
 use crate::store::{Store, StoreError};
 use crate::text::hint;
 use crate::worker::persist::RECORDS;
@@ -13,7 +13,7 @@ use crate::worker::refusal_fact;
 
 /// By domain, or for all of them, what is wrong and what to do.
 pub(in crate::commands) async fn troubles(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Vec<(Option<String>, Failed)>, Failed> {
@@ -27,7 +27,7 @@ pub(in crate::commands) async fn troubles(
             );
         found.push((None, failed));
     }
-    let views = views(settings, store, now).await?;
+    let views = views(app, store, now).await?;
     let open = views.iter().filter(|view| view.needs_attention());
     // What the guard says is shown once, for all of them.
     let open = open.filter(|view| !view.is_guarded || found.is_empty());
@@ -49,11 +49,11 @@ pub(in crate::commands) async fn troubles(
 /// The records that not every name server has yet, which is no trouble in their first hour: which
 /// one, and since when.
 pub(in crate::commands) async fn on_their_way(
-    settings: &Settings,
+    app: &App,
     store: &dyn Store,
     now: Timestamp,
 ) -> Result<Option<(String, String)>, StoreError> {
-    let views = views(settings, store, now).await?;
+    let views = views(app, store, now).await?;
     let way = views.iter().filter(|view| !view.needs_attention());
     let way = way.filter_map(|view| Some((view.on_its_way_since?, view)));
     let way: Vec<_> = way.collect();

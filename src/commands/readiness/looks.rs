@@ -8,8 +8,9 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use prevalidate_providers::{Provider, RecordKind};
 
+use super::AT_ONCE;
 use super::judge::{Judged, Seen, judge};
-use super::{AT_ONCE, Providers};
+use crate::commands::app::Providers;
 use crate::commands::persistent::{ours, whose, withdrawn};
 use crate::config::Settings;
 use crate::overview::DomainView;

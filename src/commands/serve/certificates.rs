@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 
-use crate::commands::{Failed, wire};
-use crate::config::Settings;
+use crate::commands::Failed;
+use crate::commands::app::App;
 use crate::metrics::Metrics;
 use crate::output::escape;
 use crate::server::shared::Shared;
@@ -37,19 +37,14 @@ const TROUBLE: [&str; 8] = [
 
 /// The job for these settings, which ends when the process does. One that cannot be made does nothing,
 /// and is tried again: then the second value is true.
-pub(super) fn issuer(
-    settings: &Settings,
-    ports: &Ports,
-    run: &str,
-    shared: &Shared,
-) -> (Arc<Issuer>, bool) {
-    match made(settings, ports, run, shared) {
+pub(super) fn issuer(app: &App, ports: &Ports, run: &str, shared: &Shared) -> (Arc<Issuer>, bool) {
+    match made(app, ports, run, shared) {
         Ok(issuer) => (Arc::new(issuer), false),
         Err(failed) => {
             // The domains continue.
             let hint = failed.hint.unwrap_or_default();
             tracing::error!(hint, "no certificate is kept: {}", failed.message);
-            let looking = wire::looking_issuer(settings, &ports.store);
+            let looking = app.looking_issuer(&ports.store);
             (Arc::new(looking), true)
         }
     }
@@ -57,23 +52,22 @@ pub(super) fn issuer(
 
 /// The same once more, where it could not be made; `None`: it still cannot.
 pub(super) fn issuer_again(
-    settings: &Settings,
+    app: &App,
     ports: &Ports,
     run: &str,
     shared: &Shared,
 ) -> Option<Arc<Issuer>> {
-    let issuer = made(settings, ports, run, shared).ok()?;
+    let issuer = made(app, ports, run, shared).ok()?;
     tracing::info!("certificates are kept again");
     Some(Arc::new(issuer))
 }
 
-fn made(settings: &Settings, ports: &Ports, run: &str, shared: &Shared) -> Result<Issuer, Failed> {
+fn made(app: &App, ports: &Ports, run: &str, shared: &Shared) -> Result<Issuer, Failed> {
     let metrics = Arc::clone(&shared.metrics);
     let tell = Arc::new(move |event: &CertificateEvent| say(event, &metrics));
-    wire::issuer(
-        settings,
+    app.issuer(
         ports,
-        wire::certificates(settings),
+        app.certificates(),
         run,
         None,
         shared.draining.clone(),

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use jiff::SignedDuration;
-
 use super::voice;
-use crate::commands::{Exit, Failed, wire};
+use crate::commands::app::{App, span};
+use crate::commands::{Exit, Failed};
 use crate::config::Settings;
 use crate::server::metered::metered;
 use crate::server::shared::{Live, Shared};
@@ -24,29 +23,22 @@ impl Parts {
     /// Everything that can be wrong with the settings is wrong here. `run` names the process: what
     /// it holds, it holds on to.
     pub(super) fn new(
-        settings: &Settings,
+        app: &App,
         store: &Arc<dyn Store>,
         run: &str,
         intake: &Intake,
     ) -> Result<Self, Failed> {
-        let ports = wire::ports(settings, Arc::clone(store))?;
-        let span = |time| SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
-        let concurrency = usize::try_from(settings.worker.concurrency).unwrap_or(usize::MAX);
+        let ports = app.ports(Arc::clone(store))?;
+        let options = app.options(run);
         let options = Options {
-            lease: span(settings.worker.lease),
-            concurrency,
-            // Not more than a round is soon through with: what is claimed is not available to other
-            // processes.
-            batch: (2 * concurrency).clamp(8, 100),
-            look_every: Some(span(settings.worker.look_every)),
+            // Not more than a round is soon through with: what is claimed is not for others,
+            // however idle they are.
+            batch: (2 * options.concurrency).clamp(8, 100),
+            look_every: Some(span(app.settings.worker.look_every)),
             intake: intake.clone(),
-            ..Options::new(format!("{run}/{}", std::process::id()), run)
+            ..options
         };
-        let (access, hook_keys, tls) = (
-            wire::access(settings),
-            wire::hook_keys(settings),
-            wire::tls(settings),
-        );
+        let (access, hook_keys, tls) = (app.access(), app.hook_keys(), app.tls());
         let mut faults = access.as_ref().err().cloned().unwrap_or_default();
         faults.extend(hook_keys.as_ref().err().into_iter().flatten().cloned());
         faults.extend(tls.as_ref().err().cloned());
@@ -54,17 +46,18 @@ impl Parts {
             return Err(Failed::new(Exit::Usage, faults.join("\n")));
         };
         let live = Live {
-            policy: wire::policy(settings),
-            targets: wire::targets(settings),
-            providers: settings.providers.keys().cloned().collect(),
+            policy: app.policy.clone(),
+            targets: app.targets.clone(),
+            providers: app.settings.providers.keys().cloned().collect(),
             access,
             hook_keys,
             tls,
-            domain_labels: settings
+            domain_labels: app
+                .settings
                 .server
                 .as_ref()
                 .map_or(0, |server| server.domain_labels as usize),
-            persistent: wire::persistent(settings),
+            persistent: app.persistent().to_vec(),
         };
         Ok(Self {
             live,

@@ -7,8 +7,7 @@ use jiff::SignedDuration;
 use tokio::sync::watch;
 
 use super::voice;
-use crate::commands::wire::persistent::{NOTED_BY_DAEMON, Pass, keeper as wired};
-use crate::config::Settings;
+use crate::commands::app::{App, NOTED_BY_DAEMON, Pass};
 use crate::server::shared::Shared;
 use crate::store::Event;
 use crate::worker::Ports;
@@ -22,7 +21,7 @@ const LATE: Duration = Duration::from_secs(900);
 const AGAIN: Duration = Duration::from_secs(10);
 
 /// The job for these settings, which ends when the process does.
-pub(super) fn keeper(settings: &Settings, ports: &Ports, run: &str, shared: &Shared) -> Keeper {
+pub(super) fn keeper(app: &App, ports: &Ports, run: &str, shared: &Shared) -> Keeper {
     let metrics = Arc::clone(&shared.metrics);
     let pass = Pass {
         run,
@@ -32,7 +31,7 @@ pub(super) fn keeper(settings: &Settings, ports: &Ports, run: &str, shared: &Sha
         stop: shared.draining.clone(),
         tell: Arc::new(move |event: &Event| voice::event(event, &metrics)),
     };
-    wired(settings, ports, pass)
+    app.keeper(ports, pass)
 }
 
 /// Keeps persistent records until the process ends, by the job of the moment.

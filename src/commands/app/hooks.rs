@@ -1,48 +1,58 @@
 //! From `[[server.hook_key]]` to the senders of hooks.
 
-use crate::config::{HookKind, Settings};
+use super::App;
+use crate::config::HookKind;
 use crate::server::hooks::key::Key;
 use crate::server::hooks::signature::Scheme;
 
-/// The keys of the configuration with their secrets, read now. The error lists every one that
-/// cannot be used, and shows none.
-pub(in crate::commands) fn hook_keys(settings: &Settings) -> Result<Vec<Key>, Vec<String>> {
-    let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
-    for from in settings.server.iter().flat_map(|server| &server.hook_keys) {
-        let scheme = match from.kind {
-            HookKind::Standard => Scheme::Standard,
-            HookKind::Hub => Scheme::Hub,
-        };
-        let mut secrets = Vec::new();
-        for (word, source) in [
-            ("secret", Some(&from.secret)),
-            ("second_secret", from.second_secret.as_ref()),
-        ] {
-            let read = source
-                .map(|source| source.read().map_err(|error| error.to_string()))
-                .transpose();
-            let usable =
-                read.and_then(|secret| secret.map(|secret| scheme.secret(&secret)).transpose());
-            match usable {
-                Ok(secret) => secrets.extend(secret),
-                Err(fault) => {
-                    let key = format!("server.hook_key.{word} of {}", from.name);
-                    faults.push(format!("{}: {fault}", settings.place(&key)))
+impl App {
+    /// The keys of the configuration with their secrets, read now. The error lists every one that
+    /// cannot be used, and shows none.
+    pub fn hook_keys(&self) -> Result<Vec<Key>, Vec<String>> {
+        let (mut keys, mut faults): (Vec<Key>, Vec<String>) = Default::default();
+        for from in self
+            .settings
+            .server
+            .iter()
+            .flat_map(|server| &server.hook_keys)
+        {
+            let scheme = match from.kind {
+                HookKind::Standard => Scheme::Standard,
+                HookKind::Hub => Scheme::Hub,
+            };
+            let mut secrets = Vec::new();
+            for (word, source) in [
+                ("secret", Some(&from.secret)),
+                ("second_secret", from.second_secret.as_ref()),
+            ] {
+                let read = source
+                    .map(|source| source.read().map_err(|error| error.to_string()))
+                    .transpose();
+                let usable =
+                    read.and_then(|secret| secret.map(|secret| scheme.secret(&secret)).transpose());
+                match usable {
+                    Ok(secret) => secrets.extend(secret),
+                    Err(fault) => {
+                        let key = format!("server.hook_key.{word} of {}", from.name);
+                        faults.push(format!("{}: {fault}", self.settings.place(&key)))
+                    }
                 }
             }
+            let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
+            // Nobody could tell who of them it was, and what it may name.
+            if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
+                let place = self
+                    .settings
+                    .place(&format!("server.hook_key.secret of {}", key.name()));
+                faults.push(format!("{place}: is the same as that of {}", known.name()));
+            }
+            keys.push(key);
         }
-        let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
-        // It would not be known which of them it was, and what it may name.
-        if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
-            let place = settings.place(&format!("server.hook_key.secret of {}", key.name()));
-            faults.push(format!("{place}: is the same as that of {}", known.name()));
+        if faults.is_empty() {
+            Ok(keys)
+        } else {
+            Err(faults)
         }
-        keys.push(key);
-    }
-    if faults.is_empty() {
-        Ok(keys)
-    } else {
-        Err(faults)
     }
 }
 
@@ -70,7 +80,8 @@ mod tests {
         );
         let path = folder.join("prevalidate.toml");
         std::fs::write(&path, text).unwrap();
-        hook_keys(&crate::config::load(&path).unwrap())
+        let settings = crate::config::load(&path).unwrap();
+        App::new(settings, crate::commands::app::clock()).hook_keys()
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::App;
 use crate::clock::Clock;
-use crate::config::{NotifyBy, NotifySettings, Settings};
+use crate::config::{NotifyBy, NotifySettings};
 use crate::metrics::Metrics;
 use crate::notify::carrier::door::Door;
 use crate::notify::carrier::mail::Mail;
@@ -11,21 +12,18 @@ use crate::notify::carrier::web::Web;
 use crate::notify::{Carrier, Notifier, Pace, Sink};
 use crate::store::Store;
 
-/// What tells the sinks of the configuration, over this store.
-pub(in crate::commands) fn notifier(
-    settings: &Settings,
-    store: Arc<dyn Store>,
-    metrics: Arc<Metrics>,
-    pace: Pace,
-) -> Notifier {
-    let clock = super::clock();
-    let sinks = settings.notify.iter().map(|sink| Sink {
-        name: sink.name.clone(),
-        wants: sink.wants.clone(),
-        carrier: carrier(sink, Arc::clone(&clock)),
-    });
-    let sinks = sinks.collect();
-    Notifier::new(store, clock, metrics, super::policy(settings), pace, sinks)
+impl App {
+    /// What tells the sinks of the configuration, over this store.
+    pub fn notifier(&self, store: Arc<dyn Store>, metrics: Arc<Metrics>, pace: Pace) -> Notifier {
+        let sinks = self.settings.notify.iter().map(|sink| Sink {
+            name: sink.name.clone(),
+            wants: sink.wants.clone(),
+            carrier: carrier(sink, Arc::clone(&self.clock)),
+        });
+        let sinks = sinks.collect();
+        let (clock, policy) = (Arc::clone(&self.clock), self.policy.clone());
+        Notifier::new(store, clock, metrics, policy, pace, sinks)
+    }
 }
 
 fn carrier(sink: &NotifySettings, clock: Arc<dyn Clock>) -> Box<dyn Carrier> {
