@@ -8,6 +8,7 @@
 
 mod beside;
 mod budget;
+pub mod by_hand;
 mod covering;
 pub mod crashpoint;
 mod hold;

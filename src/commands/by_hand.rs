@@ -1,15 +1,13 @@
-//! What a person orders for some domains, written into their attempts under their leases: for all
-//! of them, or for none.
+//! What a person orders on the command line: the question before it, and whose order it was.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
+use super::app::App;
 use super::{Exit, Failed};
 use crate::output::Output;
 use crate::prevalidation::RowKey;
-use crate::store::{Claim, Event, Lease, Store, Write};
-
-/// How long the order may take to be written down.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
+use crate::store::{Lease, Store};
+use crate::worker::by_hand::Orderer;
 
 /// What was ordered, with the name of the person.
 pub(super) fn signed(detail: &str) -> String {
@@ -55,76 +53,29 @@ fn is_name(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.chars().all(letter)
 }
 
-/// Has `change` write the order of `command` into each lease and say it, by its kind and its
-/// detail; wakes the domains.
+/// Has `change` write the order of `command` into each row and say it, by its kind and its detail;
+/// wakes the domains.
 pub(super) async fn order(
+    app: &App,
     store: &dyn Store,
     command: &str,
     keys: &[RowKey],
-    now: Timestamp,
     change: impl Fn(&mut Lease, Timestamp) -> (&'static str, String),
 ) -> Result<(), Failed> {
-    let holder = format!("{command}/{}", std::process::id());
-    store.wake(keys, now).await?;
-    let mut leases = Vec::with_capacity(keys.len());
-    while leases.len() < keys.len() {
-        let claim = Claim {
-            holder: &holder,
-            now,
-            lease: LEASE,
-            limit: keys.len(),
-            only: Some(keys),
-            except_clients: &[],
-        };
-        // One claim leases domains of one client.
-        let more = store.claim(&claim).await?;
-        if more.is_empty() {
-            break;
-        }
-        leases.extend(more);
-    }
-    let missed: Vec<_> = keys
-        .iter()
-        .filter(|key| leases.iter().all(|lease| lease.fence.key != **key))
-        .collect();
-    let writes: Vec<_> = leases
-        .into_iter()
-        .map(|mut lease| {
-            // When not all could be leased, the lease just ends.
-            let told = missed.is_empty().then(|| change(&mut lease, now));
-            let events = told.map(|(kind, detail)| Event {
-                at: now,
-                run: command.to_owned(),
-                domain: Some(lease.fence.domain.clone()),
-                client: Some(lease.row.client.clone()),
-                kind: kind.to_owned(),
-                detail: signed(&detail),
-            });
-            Write {
-                fence: lease.fence,
-                sighting: None,
-                attempt: lease.row.attempt,
-                due_at: Some(now),
-                at_risk: None,
-                ledger: lease.ledger,
-                events: events.into_iter().collect(),
-                effect: None,
-                release: true,
-            }
-        })
-        .collect();
-    store
-        .commit(&writes)
-        .await?
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    if missed.is_empty() {
+    let by = Orderer {
+        holder: &format!("{command}/{}", std::process::id()),
+        run: command,
+        now: app.now(),
+    };
+    let change = |lease: &mut Lease| {
+        let (kind, detail) = change(lease, by.now);
+        Some((kind, signed(&detail)))
+    };
+    let busy = by.order(store, keys, change).await?;
+    if busy.is_empty() {
         return Ok(());
     }
-    let shown: Vec<_> = missed
-        .into_iter()
-        .map(|key| key.domain().both_forms())
-        .collect();
+    let shown: Vec<_> = busy.iter().map(|key| key.domain().both_forms()).collect();
     Err(Failed::new(
         Exit::Temporary,
         format!(

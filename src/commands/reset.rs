@@ -62,7 +62,7 @@ pub(super) async fn reset(
     targets.retain(|target| rows.iter().any(|row| row.client == target.key));
     let (store, intake) = app.open().await?;
     let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
-    by_hand::order(&*store, "reset", &keys, app.now(), |lease, now| {
+    by_hand::order(&app, &*store, "reset", &keys, |lease, now| {
         let proof = lease
             .row
             .sighting

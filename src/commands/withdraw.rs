@@ -7,7 +7,7 @@ mod ordered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -99,7 +99,7 @@ pub(super) async fn withdraw(
 
     let (store, _) = app.open().await?;
     let keys = keys_with_records(rows, &ours, &of_orders);
-    order(&*store, &keys, app.now()).await?;
+    order(&app, &*store, &keys).await?;
     remove(&app, &store, &keys, args.wait).await?;
     let exit = report(&app, &*store, &keys, (ours, of_orders), output).await?;
     if kept.is_empty() {
@@ -234,8 +234,8 @@ fn ask(
     by_hand::agreed(&question, yes, "nothing was withdrawn", hint, output)
 }
 
-async fn order(store: &dyn Store, keys: &[RowKey], now: Timestamp) -> Result<(), Failed> {
-    by_hand::order(store, "withdraw", keys, now, |lease, now| {
+async fn order(app: &App, store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {
+    by_hand::order(app, store, "withdraw", keys, |lease, now| {
         let attempt = &mut lease.row.attempt;
         attempt.withdrawn_at = Some(now);
         let reason = "withdrawn by hand".to_owned();

@@ -77,7 +77,6 @@ const LONG: &[(&str, &[(&str, &str)])] = &[
         &[
             ("providers/src/records/open.rs", "plan"),
             ("providers/src/route53/plan.rs", "of"),
-            ("src/commands/by_hand.rs", "order"),
             ("src/commands/certificate/ad_hoc.rs", "order"),
             ("src/commands/certificate/pass.rs", "rehearse"),
             ("src/commands/certificate/revoke.rs", "revoke"),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{event, let_go, say_what_stays};
@@ -13,8 +13,9 @@ use crate::commands::{Exit, Failed, by_hand};
 use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::prevalidation::{Attempt, DomainName, Mode, Registration, RowKey, Sighting};
-use crate::store::{Claim, DomainRow, Lease, Store, Write};
+use crate::store::{DomainRow, Lease, Store, Write};
 use crate::worker::Target;
+use crate::worker::by_hand::Orderer;
 
 /// How long a deletion may take.
 const LEASE: SignedDuration = SignedDuration::from_mins(5);
@@ -299,8 +300,14 @@ fn warn(app: &App, doomed: &[Doomed], rows: &[DomainRow], output: &Output) {
 /// Deletes one registration. A domain that the store knows is leased meanwhile, so that no run
 /// works on it.
 async fn delete(app: &App, store: &dyn Store, doomed: &Doomed) -> Result<(), Failed> {
+    let holder = format!("remove/{}", std::process::id());
+    let by = |now| Orderer {
+        holder: &holder,
+        run: "remove",
+        now,
+    };
     let lease = match &doomed.key {
-        Some(key) => claim(store, key, app.now()).await?,
+        Some(key) => lease(&by(app.now()), store, key).await?,
         None => None,
     };
     let of = (&doomed.domain, &doomed.client);
@@ -314,43 +321,33 @@ async fn delete(app: &App, store: &dyn Store, doomed: &Doomed) -> Result<(), Fai
         },
         outcome => outcome,
     };
-    let now = app.now();
-    let event = match &outcome {
-        Ok(()) => event(
-            now,
-            "remove",
-            Some(of),
-            "deleted",
-            format!("the registration {reference}, by hand"),
-        ),
-        Err(error) => event(now, "remove", Some(of), "failed", error.to_string()),
+    let by = by(app.now());
+    let (kind, detail) = match &outcome {
+        Ok(()) => ("deleted", format!("the registration {reference}, by hand")),
+        Err(error) => ("failed", error.to_string()),
     };
-    match lease {
-        Some(lease) => {
-            let write = release(lease, outcome.is_ok(), event, now);
-            store
-                .commit(&[write])
-                .await?
-                .into_iter()
-                .collect::<Result<Vec<_>, _>>()?;
-        }
-        None => store.note(&[event]).await?,
+    let event = event(by.now, by.run, Some(of), kind, detail);
+    let Some(lease) = lease else {
+        store.note(&[event]).await?;
+        return Ok(outcome?);
+    };
+    // The values that stand in DNS are removed by the next run.
+    let mut write = Write {
+        events: vec![event],
+        ..by.back(lease)
+    };
+    if outcome.is_ok() {
+        write.sighting = Some((Sighting::Absent, by.now));
+        (write.attempt, write.at_risk) = (Attempt::default(), Some(false));
     }
+    let stored = store.commit(&[write]).await?;
+    stored.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(outcome?)
 }
 
-async fn claim(store: &dyn Store, key: &RowKey, now: Timestamp) -> Result<Option<Lease>, Failed> {
-    let only = [key.clone()];
-    let claim = Claim {
-        holder: &format!("remove/{}", std::process::id()),
-        now,
-        lease: LEASE,
-        limit: 1,
-        only: Some(&only),
-        except_clients: &[],
-    };
-    store.wake(&only, now).await?;
-    if let Some(lease) = store.claim(&claim).await?.pop() {
+async fn lease(by: &Orderer<'_>, store: &dyn Store, key: &RowKey) -> Result<Option<Lease>, Failed> {
+    let (mut leases, _) = by.take(store, std::slice::from_ref(key), LEASE).await?;
+    if let Some(lease) = leases.pop() {
         return Ok(Some(lease));
     }
     // Without a first listing there is no due date, and no worker works on it.
@@ -360,23 +357,4 @@ async fn claim(store: &dyn Store, key: &RowKey, now: Timestamp) -> Result<Option
             .with_hint("try again in a few minutes"));
     }
     Ok(None)
-}
-
-fn release(lease: Lease, deleted: bool, event: crate::store::Event, now: Timestamp) -> Write {
-    Write {
-        fence: lease.fence,
-        sighting: deleted.then_some((Sighting::Absent, now)),
-        attempt: if deleted {
-            Attempt::default()
-        } else {
-            lease.row.attempt
-        },
-        // The values that are in DNS are removed by the next run.
-        due_at: Some(now),
-        at_risk: deleted.then_some(false),
-        ledger: Vec::new(),
-        events: vec![event],
-        effect: None,
-        release: true,
-    }
 }

@@ -15,8 +15,9 @@ use crate::config::Settings;
 use crate::output::{Output, counted};
 use crate::persistent::Kept;
 use crate::prevalidation::{DomainName, Mode};
-use crate::store::persistent::{PersistentClaim, PersistentRow, PersistentWrite};
-use crate::store::{Event, Store};
+use crate::store::Store;
+use crate::store::persistent::PersistentRow;
+use crate::worker::by_hand::Orderer;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -198,7 +199,7 @@ pub(in crate::commands) async fn withdraw_all(
     wait: SignedDuration,
 ) -> Result<Vec<String>, Failed> {
     let now = app.now();
-    mark(&**store, rows, "withdrawn", now, |kept| {
+    mark(app, &**store, rows, "withdrawn", |kept, now| {
         kept.withdrawn_at = Some(now);
         kept.hold = None;
         // A canary that comes back begins its time again.
@@ -245,7 +246,7 @@ pub(in crate::commands) async fn resume(
     let (store, _) = app.open().await?;
     let rows = concerned(&app, &*store, &names, args.issuer.as_deref()).await?;
     let now = app.now();
-    mark(&*store, &rows, "resumed", now, |kept| {
+    mark(&app, &*store, &rows, "resumed", |kept, _| {
         kept.withdrawn_at = None;
         kept.wake();
     })
@@ -271,52 +272,31 @@ pub(in crate::commands) async fn resume(
     Ok(Exit::Done)
 }
 
-/// Changes what is remembered, by order of a person.
+/// Changes what is remembered, by order of a person: of all of them, or of none.
 async fn mark(
+    app: &App,
     store: &dyn Store,
     rows: &[PersistentRow],
-    word: &str,
-    now: Timestamp,
-    change: impl Fn(&mut Kept),
+    word: &'static str,
+    change: impl Fn(&mut Kept, Timestamp),
 ) -> Result<(), Failed> {
+    let now = app.now();
     let run = format!("{word}-{}", now.strftime("%Y%m%dT%H%M%SZ"));
-    let holder = format!("{run}/{}", std::process::id());
-    for row in rows {
-        let claim = PersistentClaim {
-            domain: &row.domain,
-            issuer: &row.issuer,
-            holder: &holder,
-            now,
-            lease: SignedDuration::from_mins(1),
-        };
-        let Some(lease) = store.claim_persistent(&claim).await? else {
-            let shown = row.domain.both_forms();
-            return Err(Failed::new(
-                Exit::Temporary,
-                format!(
-                    "a run is working on the persistent record of {shown}; nothing was changed"
-                ),
-            )
-            .with_hint("try again when it has ended"));
-        };
-        let mut kept = lease.row.kept;
-        change(&mut kept);
-        let event = Event {
-            at: now,
-            run: run.clone(),
-            domain: Some(row.domain.clone()),
-            client: None,
-            kind: word.to_owned(),
-            detail: signed(&format!("persistent record of {}: by hand", row.issuer)),
-        };
-        let write = PersistentWrite {
-            fence: lease.fence,
-            kept,
-            events: vec![event],
-            release: true,
-            forget: false,
-        };
-        store.commit_persistent(&write).await?;
-    }
-    Ok(())
+    let by = Orderer {
+        holder: &format!("{run}/{}", std::process::id()),
+        run: &run,
+        now,
+    };
+    let change = |row: &mut PersistentRow| {
+        change(&mut row.kept, now);
+        let detail = format!("persistent record of {}: by hand", row.issuer);
+        (word, signed(&detail))
+    };
+    let Some(busy) = by.order_records(store, rows, change).await? else {
+        return Ok(());
+    };
+    let shown = busy.domain.both_forms();
+    let message =
+        format!("a run is working on the persistent record of {shown}; nothing was changed");
+    Err(Failed::new(Exit::Temporary, message).with_hint("try again when it has ended"))
 }

@@ -7,7 +7,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use maud::{Markup, html};
 use serde::Deserialize;
 use url::form_urlencoded;
@@ -16,10 +16,8 @@ use super::Pages;
 use super::session::{Word, is_from_elsewhere, see_other};
 use super::visitor::Visitor;
 use crate::prevalidation::{DomainName, Sighting};
-use crate::store::{Claim, DomainRow, Event, Store, StoreError, Write};
-
-/// How long it may take to write an order down.
-const LEASE: SignedDuration = SignedDuration::from_secs(30);
+use crate::store::{DomainRow, Event, Lease, Store, StoreError};
+use crate::worker::by_hand::Orderer;
 
 /// How an order went, as the address of the next page says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,49 +184,27 @@ async fn order(
     if row.attempt.withdrawn_at.is_some() {
         return Ok(Some(Outcome::Withdrawn));
     }
-    let only = std::slice::from_ref(&row.key);
-    // The worker that has it now takes it up again afterwards.
-    store.wake(only, now).await?;
-    let claim = Claim {
+    let by = Orderer {
         holder: run,
+        run,
         now,
-        lease: LEASE,
-        limit: 1,
-        only: Some(only),
-        except_clients: &[],
     };
-    let Some(mut lease) = store.claim(&claim).await?.pop() else {
-        return Ok(Some(Outcome::Busy));
+    // A run that works on it now looks at it again afterwards.
+    let mut outcome = Outcome::Busy;
+    let change = |lease: &mut Lease| {
+        let attempt = &mut lease.row.attempt;
+        if attempt.withdrawn_at.is_some() {
+            outcome = Outcome::Withdrawn;
+            return None;
+        }
+        outcome = Outcome::Tried;
+        (attempt.hold, attempt.not_before) = (None, None);
+        Some(("ordered", "a try at once, by hand".to_owned()))
     };
-    let is_withdrawn = lease.row.attempt.withdrawn_at.is_some();
-    let mut events = Vec::new();
-    if !is_withdrawn {
-        (lease.row.attempt.hold, lease.row.attempt.not_before) = (None, None);
-        events.push(Event {
-            at: now,
-            run: run.to_owned(),
-            domain: Some(row.domain.clone()),
-            client: Some(row.client.clone()),
-            kind: "ordered".to_owned(),
-            detail: "a try at once, by hand".to_owned(),
-        });
-    }
-    let write = Write {
-        fence: lease.fence,
-        sighting: None,
-        attempt: lease.row.attempt,
-        due_at: Some(now),
-        at_risk: None,
-        ledger: Vec::new(),
-        events,
-        effect: None,
-        release: true,
-    };
-    match store.commit(&[write]).await?.pop() {
-        Some(Ok(())) if is_withdrawn => Ok(Some(Outcome::Withdrawn)),
-        Some(Ok(())) => Ok(Some(Outcome::Tried)),
-        Some(Err(StoreError::LeaseLost(_))) | None => Ok(Some(Outcome::Busy)),
-        Some(Err(error)) => Err(error),
+    match by.order(store, &[row.key], change).await {
+        Ok(_) => Ok(Some(outcome)),
+        Err(StoreError::LeaseLost(_)) => Ok(Some(Outcome::Busy)),
+        Err(error) => Err(error),
     }
 }
 
