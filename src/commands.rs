@@ -167,7 +167,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::stdio(cli.global.output());
-    // Nobody watches a daemon: what it does stands in its log.
+    // What a daemon does is in its log.
     let least = u8::from(matches!(cli.command, Command::Serve(_)) && !cli.global.quiet);
     let in_json = matches!(&cli.command, Command::Serve(args) if args.logs_json(&cli.global));
     if let Some(fault) = output::log::start(cli.global.verbose.max(least), in_json) {

@@ -66,7 +66,7 @@ fn check(app: &App, read_secrets: bool, output: &Output) -> Result<Exit, Failed>
         output.warn(&format!("store.url: {doubt}"), None);
     }
     if !app.settings.left_out.is_empty() {
-        // Each line was told when the configuration was read.
+        // Each line was reported when the configuration was read.
         return Err(Failed::new(
             Exit::Usage,
             "a list holds lines that name no domain; `run` and `serve` keep the domains of the others",

@@ -26,7 +26,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The graver of two: what a person must mend counts before what passes by itself.
+    /// The more severe of two: what a person must repair counts before what passes by itself.
     pub(super) fn graver(self, other: Self) -> Self {
         let rank = |exit: Self| match exit {
             Self::Done => 0,
@@ -102,7 +102,7 @@ impl From<StoreError> for Failed {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unfit { message, hint } => Self::new(Exit::Usage, message).with_hint(hint),
-            // The same again ends the same: a person must mend it.
+            // The same again ends the same: a person must repair it.
             StoreError::Corrupt(_) => Self::new(Exit::Usage, error.to_string()),
             other => Self::new(Exit::Temporary, other.to_string()),
         }

@@ -52,7 +52,7 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     }
     let mut only: Vec<DomainName> = concerned.iter().map(|row| row.domain.clone()).collect();
     only.dedup();
-    output.notice(&format!("looks after {}", several(&only)));
+    output.notice(&format!("checks {}", several(&only)));
     let mut targets = app.targets.clone();
     targets.retain(|target| concerned.iter().any(|row| row.client == target.key));
     let (store, intake) = app.open().await?;

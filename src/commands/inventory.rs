@@ -382,7 +382,7 @@ fn refuse_strangers(
     })
 }
 
-/// Takes the wish back; returns the domains that were wanted until now.
+/// Withdraws the domains; returns the domains that were wanted until now.
 async fn let_go(
     store: &dyn Store,
     meant: &[&DomainRow],

@@ -166,8 +166,8 @@ fn row(known: &Open) -> Vec<Cell> {
     ]
 }
 
-/// Tells the sinks how things stand at the end of a run. That it could not be done is said, and
-/// changes nothing else.
+/// Tells the sinks the states at the end of a run. That it could not be done is said, and changes
+/// nothing else.
 pub(super) async fn tell(app: &App, store: Arc<dyn Store>, output: &Output) {
     if app.settings.notify.is_empty() {
         return;

@@ -61,7 +61,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
     let mut plan = worker.plan().await?;
     plan.alarms.extend(shrunk);
     held::tell_plan(&app, &mut plan).await?;
-    // Nobody's domain that is at rest is no news.
+    // A domain at rest that is not wanted is no news.
     plan.steps
         .retain(|step| step.state != State::Unmanaged || step.decision.step != Step::Rest);
 

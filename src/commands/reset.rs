@@ -141,7 +141,7 @@ fn refuse_unregistered(rows: &[DomainRow]) -> Result<(), Failed> {
         .with_hint("`prevalidate run` registers it, and gets its first token"))
 }
 
-/// A proof whose renewal is not due yet is nobody's to risk without a word.
+/// A proof whose renewal is not due yet is not risked without an order.
 fn ask(app: &App, rows: &[DomainRow], yes: bool, output: &Output) -> Result<(), Failed> {
     let (policy, now) = (&app.policy, app.now());
     let mut risked = Vec::new();

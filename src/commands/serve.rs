@@ -103,8 +103,8 @@ pub(super) async fn serve(
     }
 }
 
-/// Opens the store; while it does not answer, for as long as it takes. `None`: somebody wants the
-/// process to end.
+/// Opens the store; while it does not answer, for as long as it takes. `None`: the process was told
+/// to end.
 async fn reach(app: &App, signals: &mut Signals) -> Result<Option<Arc<dyn Store>>, Failed> {
     let mut told = false;
     loop {
@@ -453,7 +453,7 @@ impl Daemon {
             self.unsynced = true;
         }
         for key in parts::fixed(&self.app.settings, &app.settings) {
-            tracing::warn!("{key} has changed; it takes effect when the process is started anew");
+            tracing::warn!("{key} has changed; it takes effect when the process is started again");
         }
         let (issuer, unkept) = certificates::issuer(&app, &parts.ports, &self.run, &self.shared);
         let unkept = unkept.then(|| parts.ports.clone());

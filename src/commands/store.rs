@@ -146,7 +146,7 @@ async fn copy_all(global: &Global, args: CopyArgs, output: &Output) -> Result<Ex
     Ok(Exit::Done)
 }
 
-/// What stands on the command line, else what the configuration says.
+/// The value of the command line, else of the configuration.
 fn named<'a>(url: Option<&'a str>, app: Option<&'a App>) -> Result<Named<'a>, Failed> {
     match (url, app) {
         (Some(url), _) => Ok(Named {

@@ -60,7 +60,7 @@ impl Writers {
 }
 
 impl Scope {
-    /// Reads the inventory page by page: nobody holds the rows of 100,000 domains.
+    /// Reads the inventory page by page: the rows of 100,000 domains are never in memory at once.
     pub(super) async fn read(app: &App, store: &dyn Store, order: &Order) -> Result<Self, Failed> {
         let key = |target: &Target| target.key.clone();
         let known: BTreeSet<String> = app.targets.iter().map(key).collect();

@@ -134,7 +134,7 @@ impl App {
                     Failed::new(Exit::Temporary, message).with_hint("make room on this file system")
                 }
                 _ => Failed::new(Exit::Usage, message)
-                    .with_hint("make it, writable for the user of prevalidate and nobody else"),
+                    .with_hint("make it, writable for the user of prevalidate only"),
             }
         })?;
         self.home().ok_or_else(|| {
@@ -195,7 +195,7 @@ impl App {
         }
     }
 
-    /// The job for who only looks: it has no account, and needs no secret.
+    /// The job for commands that only read: it has no account, and needs no secret.
     pub fn looking_issuer(&self, store: &Arc<dyn Store>) -> Issuer {
         let ports = IssuePorts {
             cas: Default::default(),

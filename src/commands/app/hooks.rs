@@ -39,7 +39,7 @@ impl App {
                 }
             }
             let key = Key::new(&from.name, scheme, secrets, from.zones.clone());
-            // Nobody could tell who of them it was, and what it may name.
+            // It would not be known which of them it was, and what it may name.
             if let Some(known) = keys.iter().find(|known| known.shares_a_secret_with(&key)) {
                 let place = self
                     .settings

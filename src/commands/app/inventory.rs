@@ -67,7 +67,7 @@ impl App {
         Ok(alarm)
     }
 
-    /// The same in a store that nobody else sees: there every client counts as found.
+    /// The same in a store that no other process sees: there every client counts as found.
     pub async fn pretend(&self, store: &dyn Store) -> Result<Option<Alarm>, Failed> {
         let mut stored = self.wanted();
         let known = self.known(store, &stored).await?;
@@ -134,8 +134,8 @@ struct Known {
     gone: Vec<DomainName>,
     /// Those of them that it wants at another client.
     moved: usize,
-    /// The wishes in force for domains that are now wanted at a client which was never found, and
-    /// for those that a bad line of a list may have meant.
+    /// What is wanted for domains that are now wanted at a client which was never found, and for
+    /// those that a bad line of a list may have meant.
     kept: Vec<Wanted>,
     /// The rows of `kept` that go once the other client is found.
     leaving: Vec<RowKey>,
@@ -214,7 +214,7 @@ impl Known {
     }
 }
 
-/// Those wishes for a domain that none of its rows is for.
+/// The wanted places of a domain for which it has no row.
 fn new_places<'a>(rows: &[DomainRow], wishes: &[&'a Wanted]) -> Vec<&'a Wanted> {
     let is_there = |wish: &Wanted| {
         let mut rows = rows.iter();

@@ -75,7 +75,7 @@ pub struct Pass<'a> {
     pub only: Option<Vec<DomainName>>,
     /// Acts although many records vanished.
     pub force: bool,
-    /// A look that found everything well is stored so often.
+    /// A listing that found everything well is stored this often.
     pub noted_every: SignedDuration,
     /// Ends it.
     pub stop: CancellationToken,

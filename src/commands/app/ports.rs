@@ -1,5 +1,5 @@
-//! What a worker touches, made of the settings: accounts at CAs, providers, the gate. What cannot be
-//! made is told with all the rest that cannot.
+//! What a worker touches, made of the settings: accounts at CAs, providers, the gate. What cannot
+//! be made is reported with all the rest that cannot.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -283,7 +283,7 @@ fn live(gate: &Arc<Gate>) -> LiveNameServers {
     Arc::new(move |apex| {
         let gate = Arc::clone(&gate);
         Box::pin(async move {
-            // A label such as `_acme` may be a zone, and is no domain name.
+            // A label such as `_acme` may be a zone, and is not a domain name.
             let name = RecordName::parse(&apex).map_err(|why| format!("{apex}: {why}"))?;
             let found = gate
                 .responsible_for(&name)

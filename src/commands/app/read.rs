@@ -11,7 +11,7 @@ use crate::config::{self, Fault, Settings};
 use crate::output::Output;
 
 impl App {
-    /// Finds and reads the configuration; all its faults become one error, its notices are told.
+    /// Finds and reads the configuration; all its faults become one error, its notices are reported.
     pub fn read(global: &Global, output: &Output) -> Result<Self, Failed> {
         let settings = settings(config::load, global, output)?;
         Ok(Self::new(settings, clock()))
@@ -54,7 +54,7 @@ fn env(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// Whether nobody named a configuration and none lies at the usual places.
+/// Whether no configuration was named and none is at the usual places.
 pub fn names_no_configuration(global: &Global) -> bool {
     let named = global.config.is_some() || env(config::ENV).is_some_and(|path| !path.is_empty());
     !named && config::find(None, &env).is_err()
@@ -97,7 +97,7 @@ fn settings(
         output.warn(&words, None);
     }
     for one in &settings.certificates.unusable {
-        let hint = format!("everything goes on but the certificate {}", one.name);
+        let hint = format!("everything continues but the certificate {}", one.name);
         for fault in &one.faults {
             output.warn(&fault.to_string(), Some(&hint));
         }
@@ -105,7 +105,7 @@ fn settings(
     Ok(settings)
 }
 
-/// After so many notices or bad lines more of them help nobody.
+/// More notices or bad lines than this do not help.
 const MOST_TOLD: usize = 20;
 
 fn beyond(faults: &[Fault]) -> Option<usize> {
@@ -120,7 +120,7 @@ fn left_out(settings: &Settings) -> Option<String> {
     };
     Some(format!(
         "{lines} of the lists {verb} no domain, first {}:{}; all other domains are kept, and none \
-         leaves the inventory until this is mended",
+         leaves the inventory until this is repaired",
         first.file.display(),
         first.line.unwrap_or_default()
     ))

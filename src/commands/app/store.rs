@@ -202,7 +202,7 @@ impl App {
         Ok(filled)
     }
 
-    /// The store for a process that goes on for long: it compares the clocks itself, and brings the
+    /// The store for a process that continues for long: it compares the clocks itself, and brings the
     /// inventory in when they agree.
     pub async fn open_to_serve(&self) -> Result<Arc<dyn Store>, Failed> {
         let named = self.named();
@@ -227,7 +227,7 @@ impl App {
         .with_hint("`prevalidate run` makes one; if it did already, correct `url` of [store]"))
     }
 
-    /// The store for a look at the CA that changes no inventory, and whether it is the one of the
+    /// The store for a listing of the CA that changes no inventory, and whether it is the one of the
     /// configuration. Where the store's inventory is another one, a copy with the configuration's;
     /// while there is no store, one in memory.
     pub async fn open_to_look(&self) -> Result<(Arc<dyn Store>, Option<TempDir>, bool), Failed> {
@@ -247,7 +247,7 @@ impl App {
         Ok((copy, folder, false))
     }
 
-    /// The store as somebody left it.
+    /// The store as a test left it.
     pub async fn open_as_it_is(&self) -> Result<Arc<dyn Store>, Failed> {
         self.named().open(Some(&self.fingerprint())).await
     }

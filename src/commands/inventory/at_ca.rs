@@ -130,7 +130,7 @@ pub(super) async fn remove(
         by_hand::agreed(&question, yes, "nothing was deleted", hint, output)?;
     }
     let (store, _) = app.open().await?;
-    // First the wish, or the next run would register again what is deleted here.
+    // First the store, or the next run would register again what is deleted here.
     let dropped = let_go(&*store, asked.meant, app.now()).await?;
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
     for one in &doomed {
@@ -162,8 +162,7 @@ pub(super) async fn remove(
         .unwrap_or(Exit::Done))
 }
 
-/// The registrations as the CA shows them now; a name that nobody here knows is looked for at every
-/// client.
+/// The registrations as the CA shows them now; an unknown name is searched for at every client.
 async fn find(app: &App, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
     let mut doomed = Vec::new();
     for target in &asked.targets {
