@@ -307,6 +307,8 @@ impl Attempt {
 }
 
 #[cfg(test)]
+mod stored_form;
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
