@@ -277,20 +277,22 @@ async fn open_entries(store: &dyn Store, key: Option<&RowKey>) -> Result<Ledger,
 impl AttemptView {
     /// `None` where nothing is under way and nothing went wrong.
     fn of(observed: &Observed) -> Option<Self> {
-        let attempt = &observed.attempt;
-        let is_one =
-            attempt.since.is_some() || attempt.last_error.is_some() || attempt.hold.is_some();
+        let upkeep = &observed.upkeep;
+        let is_one = upkeep.attempt.since.is_some()
+            || upkeep.setback.last_error.is_some()
+            || upkeep.setback.hold.is_some();
         is_one.then(|| Self {
             stage: observed.stage(),
-            since: attempt.since,
-            tries: attempt.tries,
-            next_at: attempt
+            since: upkeep.attempt.since,
+            tries: upkeep.attempt.submission.tries,
+            next_at: upkeep
+                .setback
                 .hold
                 .as_ref()
                 .map(|hold| hold.again_at)
-                .or(attempt.not_before),
-            last_error: attempt.last_error.clone(),
-            withdrawn_at: attempt.withdrawn_at,
+                .or(upkeep.setback.not_before),
+            last_error: upkeep.setback.last_error.clone(),
+            withdrawn_at: upkeep.withdrawn_at,
         })
     }
 }
@@ -318,17 +320,17 @@ fn view(
         domain: row.domain,
         sighting: row.sighting,
         read_at: row.read_at,
-        attempt: row.attempt,
+        upkeep: row.upkeep,
         ledger,
     }
     .believed(now);
     let decision = next_step(&observed, policy, now);
     let end = observed.usable_until(&policy.reuse, now);
     let made = observed.last_proof().and_then(|proof| proof.validated_at);
-    let attempt = &observed.attempt;
+    let upkeep = &observed.upkeep;
     let rests = !observed.desired || covered_by.is_some();
     let waiting = Waiting::of(&observed, &decision, now).filter(|_| !rests);
-    let reason = match (&attempt.hold, &waiting, &attempt.last_error) {
+    let reason = match (&upkeep.setback.hold, &waiting, &upkeep.setback.last_error) {
         _ if rests => decision.why.clone(),
         (Some(hold), ..) => hold.reason.clone(),
         (None, Some(waiting), _) => waiting.said(now),
@@ -342,8 +344,8 @@ fn view(
         }
         _ => reason,
     };
-    let bogus = attempt.bogus.clone().filter(|_| !rests);
-    let is_dns_step = attempt.dns_failed || finding::is_dns(&decision.step);
+    let bogus = upkeep.wait.bogus.clone().filter(|_| !rests);
+    let is_dns_step = upkeep.setback.dns_failed || finding::is_dns(&decision.step);
     let registration = observed.sighting.registration();
     Some(DomainView {
         unicode: observed.domain.unicode(),
@@ -386,13 +388,13 @@ fn view(
         due_at: row
             .due_at
             .or(Some(decision.at).filter(|&at| at < Timestamp::MAX)),
-        is_dns: bogus.is_some() || is_dns_step && attempt.last_error.is_some(),
+        is_dns: bogus.is_some() || is_dns_step && upkeep.setback.last_error.is_some(),
         failures: observed
             .ledger
             .iter()
             .map(|entry| entry.removal_tries)
-            .fold(attempt.failures, u32::max),
-        others_changed: attempt.others_changed.clone(),
+            .fold(upkeep.setback.failures, u32::max),
+        others_changed: upkeep.foreign.changed.clone(),
         waiting,
         bogus,
         ca_read_at: observed

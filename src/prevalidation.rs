@@ -5,7 +5,6 @@
 //! [`observed`] (all that is known about a domain when a decision is due), [`planner`] (the
 //! decision) and [`guard`] (when not to act at all).
 
-pub mod attempt;
 pub mod belief;
 pub mod challenge;
 pub mod forecast;
@@ -25,10 +24,10 @@ mod purpose;
 pub mod registration;
 pub mod reuse;
 mod row_key;
+pub mod upkeep;
 pub mod waiting;
 pub mod words;
 
-pub use attempt::{Attempt, Bogus, Effect, Hold, OthersChanged, Stage};
 pub use challenge::{Challenge, ChallengeData, ChallengeError, Counts, RecordName};
 pub use guard::Alarm;
 pub use lateness::Lateness;
@@ -45,4 +44,5 @@ pub use purpose::Purpose;
 pub use registration::{Registration, Status, Token};
 pub use reuse::{ReuseRow, ReuseTable};
 pub use row_key::RowKey;
+pub use upkeep::{Bogus, Effect, Hold, OthersChanged, Stage, Upkeep};
 pub use waiting::Waiting;

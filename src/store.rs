@@ -31,7 +31,7 @@ pub use self::endpoint::endpoint_fact;
 pub use self::pages::Pages;
 pub use self::record::{Content, Kind, Page};
 pub use self::tidy::tidy;
-use crate::prevalidation::{Attempt, DomainName, LedgerEntry, RowKey, Sighting};
+use crate::prevalidation::{DomainName, LedgerEntry, RowKey, Sighting, Upkeep};
 
 /// Durable state. Times are integers, microseconds of UTC, in every back end.
 #[async_trait]
@@ -344,8 +344,8 @@ pub struct DomainRow {
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// Where the way to the next proof is.
-    pub attempt: Attempt,
+    /// What is remembered about the way to its proofs.
+    pub upkeep: Upkeep,
     /// When the planner must be asked again; `None` until the first listing.
     pub due_at: Option<Timestamp>,
     /// Whether a renewal of its valid proof is under way.
@@ -426,8 +426,8 @@ pub struct Write {
     pub fence: Fence,
     /// The new sighting with the moment it was read, when there is one.
     pub sighting: Option<(Sighting, Timestamp)>,
-    /// The new attempt.
-    pub attempt: Attempt,
+    /// What is remembered from now on.
+    pub upkeep: Upkeep,
     /// When to ask the planner again.
     pub due_at: Option<Timestamp>,
     /// `Some(false)` gives the risk slot back.

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use super::{Exit, Failed, Global, asked};
 use crate::config::names;
 use crate::output::Output;
-use crate::prevalidation::{Attempt, ChallengeData, DomainName, NameError, RecordName};
+use crate::prevalidation::{ChallengeData, DomainName, NameError, RecordName, Upkeep};
 use crate::propagation::Wanted;
 use crate::propagation::finding::Code;
 use crate::propagation::resolver::Resolver;
@@ -149,11 +149,11 @@ impl Given {
 
     /// The record of the attempt that is under way, where no other one was named and it is more
     /// than a value at the domain.
-    fn of_attempt(&self, attempt: Option<&Attempt>) -> Option<Self> {
+    fn of_attempt(&self, upkeep: Option<&Upkeep>) -> Option<Self> {
         if self.value.is_some() || self.owner.is_some() || self.cname.is_some() {
             return None;
         }
-        let challenge = attempt?.challenge.as_ref()?;
+        let challenge = upkeep?.attempt.challenge.as_ref()?;
         let (value, cname) = match &challenge.data {
             ChallengeData::Txt(value) => (Some(value.clone()), None),
             ChallengeData::Cname(target) => (None, Some(target.clone())),

@@ -19,7 +19,7 @@ use super::{Exit, Failed, Global, persistent};
 use crate::config::{Settings, names};
 use crate::output::Output;
 use crate::overview::walk::Rows;
-use crate::prevalidation::{Attempt, LedgerEntry, LedgerState, RecordType, RowKey};
+use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, RowKey, Upkeep};
 use crate::store::{Store, StoreError};
 use crate::text::decode;
 pub(super) use format::Format;
@@ -141,14 +141,14 @@ async fn wanted(
     store: &dyn Store,
     app: &App,
     entries: &[LedgerEntry],
-) -> Result<BTreeMap<RowKey, Attempt>, StoreError> {
+) -> Result<BTreeMap<RowKey, Upkeep>, StoreError> {
     let of: BTreeSet<&RowKey> = entries.iter().map(|entry| &entry.key).collect();
     let (mut rows, mut wanted) = (Rows::new(store, app.wishes()), BTreeMap::new());
     while let Some(page) = rows.next().await? {
         let asked = page
             .into_iter()
             .filter(|row| !row.origins.is_empty() && of.contains(&row.key));
-        wanted.extend(asked.map(|row| (row.key, row.attempt)));
+        wanted.extend(asked.map(|row| (row.key, row.upkeep)));
     }
     Ok(wanted)
 }
@@ -156,7 +156,7 @@ async fn wanted(
 impl Records {
     fn new(
         entries: Vec<LedgerEntry>,
-        wanted: &BTreeMap<RowKey, Attempt>,
+        wanted: &BTreeMap<RowKey, Upkeep>,
         settings: &Settings,
     ) -> Self {
         let mut records = Self {
@@ -164,11 +164,11 @@ impl Records {
             may_go: Vec::new(),
         };
         for entry in entries {
-            let attempt = wanted.get(&entry.key);
-            let challenge = attempt.and_then(|attempt| attempt.challenge.as_ref());
-            let is_current = attempt.is_some_and(|attempt| match challenge {
+            let upkeep = wanted.get(&entry.key);
+            let challenge = upkeep.and_then(|upkeep| upkeep.attempt.challenge.as_ref());
+            let is_current = upkeep.is_some_and(|upkeep| match challenge {
                 Some(challenge) => entry.carries(challenge),
-                None => attempt.value.as_ref() == Some(&entry.value),
+                None => upkeep.attempt.value.as_ref() == Some(&entry.value),
             });
             let asked = challenge.map_or_else(|| entry.key.text(), |it| it.owner.as_str());
             let asked = asked.to_owned();

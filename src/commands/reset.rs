@@ -68,9 +68,7 @@ pub(super) async fn reset(
             .sighting
             .registration()
             .and_then(|registration| registration.shown_proof().cloned());
-        let attempt = &mut lease.row.attempt;
-        attempt.restart(None, now, proof);
-        (attempt.ordered, attempt.withdrawn_at) = (true, None);
+        lease.row.upkeep.order(now, proof);
         ("ordered", "a new token, by hand".to_owned())
     })
     .await?;

@@ -18,7 +18,7 @@ use super::summary::{Standing, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, persistent};
 use crate::config::Settings;
 use crate::output::{Output, counted};
-use crate::prevalidation::{DomainName, Hold, LedgerEntry, LedgerState, Mode, RowKey};
+use crate::prevalidation::{DomainName, LedgerEntry, LedgerState, Mode, RowKey};
 use crate::store::persistent::PersistentRow;
 use crate::store::{DomainRow, Store};
 use crate::worker::{Options, Worker};
@@ -236,14 +236,7 @@ fn ask(
 
 async fn order(app: &App, store: &dyn Store, keys: &[RowKey]) -> Result<(), Failed> {
     by_hand::order(app, store, "withdraw", keys, |lease, now| {
-        let attempt = &mut lease.row.attempt;
-        attempt.withdrawn_at = Some(now);
-        let reason = "withdrawn by hand".to_owned();
-        attempt.hold = Some(Hold {
-            since: now,
-            reason,
-            again_at: now,
-        });
+        lease.row.upkeep.withdraw(now);
         // What could not be removed before is tried at once.
         lease
             .ledger
@@ -318,7 +311,12 @@ async fn report(
         .into_iter()
         .filter(|row| keys.contains(&row.key))
     {
-        errors.extend(row.attempt.last_error.map(|error| (row.key.clone(), error)));
+        errors.extend(
+            row.upkeep
+                .setback
+                .last_error
+                .map(|error| (row.key.clone(), error)),
+        );
     }
     let report = Report {
         dry_run: false,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 
 use super::{At, Basis, Beside, Covered, DomainView, Ledger, open_entries, stranger, told, view};
-use crate::prevalidation::{Attempt, DomainName, RowKey, Sighting};
+use crate::prevalidation::{DomainName, RowKey, Sighting, Upkeep};
 use crate::store::{DomainRow, Origin, Pages, Store, StoreError, Wanted};
 use crate::worker::{Cover, Target};
 
@@ -306,7 +306,7 @@ fn unread(wish: &Wanted, key: RowKey) -> DomainRow {
         origins: vec![Origin::Config],
         sighting: Sighting::Unread,
         read_at: None,
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         due_at: None,
         at_risk: false,
     }

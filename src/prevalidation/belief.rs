@@ -4,10 +4,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::attempt::Attempt;
 use super::ledger::LedgerEntry;
 use super::observed::{Observed, Sighting};
 use super::registration::{Registration, Status};
+use super::upkeep::Upkeep;
 
 /// So far ahead may a moment of the past be: the clocks of several machines differ a little.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -24,7 +24,7 @@ impl Observed {
             believe_sighting(found, self.read_at, now);
         }
         self.read_at = self.read_at.filter(|&at| !is_ahead(at, now, SKEW));
-        believe(&mut self.attempt, now);
+        believe(&mut self.upkeep, now);
         self.ledger
             .iter_mut()
             .for_each(|entry| believe_entry(entry, now));
@@ -47,42 +47,42 @@ fn believe_sighting(found: &mut Registration, read_at: Option<Timestamp>, now: T
     }
 }
 
-fn believe(attempt: &mut Attempt, now: Timestamp) {
-    attempt.false_lapse = attempt.lapsed_at.filter(|&at| is_ahead(at, now, SKEW));
-    let proofs = [&mut attempt.last_proof, &mut attempt.renews];
+fn believe(upkeep: &mut Upkeep, now: Timestamp) {
+    upkeep.past.false_lapse = upkeep.past.lapsed_at.filter(|&at| is_ahead(at, now, SKEW));
+    let proofs = [&mut upkeep.past.last_proof, &mut upkeep.attempt.renews];
     for proof in proofs.into_iter().flatten() {
         clamp(&mut proof.first_seen, now, SKEW);
     }
     for past in [
-        &mut attempt.since,
-        &mut attempt.waits_since,
-        &mut attempt.submitted_at,
-        &mut attempt.visible_at,
-        &mut attempt.withdrawn_at,
-        &mut attempt.proved_at,
+        &mut upkeep.attempt.since,
+        &mut upkeep.wait.since,
+        &mut upkeep.attempt.submission.submitted_at,
+        &mut upkeep.attempt.visibility.visible_at,
+        &mut upkeep.withdrawn_at,
+        &mut upkeep.past.proved_at,
     ] {
         clamp(past, now, SKEW);
     }
     // These prove something only while they are young; a lapse that is still to come has not been
     // noted.
     for proof in [
-        &mut attempt.lapsed_at,
-        &mut attempt.seen_at,
-        &mut attempt.preflight_at,
-        &mut attempt.taken_up_at,
+        &mut upkeep.past.lapsed_at,
+        &mut upkeep.attempt.visibility.seen_at,
+        &mut upkeep.preflight_at,
+        &mut upkeep.wake.taken_up_at,
     ] {
         *proof = proof.filter(|&at| !is_ahead(at, now, SKEW));
     }
-    for effect in &mut attempt.effects {
+    for effect in &mut upkeep.calls.made {
         if is_ahead(*effect, now, SKEW) {
             *effect = now;
         }
     }
-    clamp(&mut attempt.not_before, now, PAUSE);
-    clamp(&mut attempt.look_at, now, PAUSE);
-    clamp(&mut attempt.horizon_at, now, MEMORY);
-    clamp(&mut attempt.cached_until, now, MEMORY);
-    if let Some(hold) = &mut attempt.hold {
+    clamp(&mut upkeep.setback.not_before, now, PAUSE);
+    clamp(&mut upkeep.attempt.submission.look_at, now, PAUSE);
+    clamp(&mut upkeep.attempt.visibility.horizon_at, now, MEMORY);
+    clamp(&mut upkeep.attempt.visibility.cached_until, now, MEMORY);
+    if let Some(hold) = &mut upkeep.setback.hold {
         if is_ahead(hold.since, now, SKEW) {
             hold.since = now;
         }
@@ -111,7 +111,61 @@ fn is_ahead(at: Timestamp, now: Timestamp, most: SignedDuration) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::prevalidation::upkeep::{
+        Attempt, Calls, Past, Setback, Submission, Visibility, Wait, Wake,
+    };
     use crate::prevalidation::{DomainName, Hold, LedgerState, Proof, RecordType, ReuseTable};
+
+    fn upkeep(at: Timestamp) -> Upkeep {
+        let some = Some(at);
+        Upkeep {
+            attempt: Attempt {
+                since: some,
+                visibility: Visibility {
+                    visible_at: some,
+                    seen_at: some,
+                    horizon_at: some,
+                    cached_until: some,
+                    ..Visibility::default()
+                },
+                submission: Submission {
+                    submitted_at: some,
+                    look_at: some,
+                    ..Submission::default()
+                },
+                ..Attempt::default()
+            },
+            wait: Wait {
+                since: some,
+                ..Wait::default()
+            },
+            withdrawn_at: some,
+            preflight_at: some,
+            setback: Setback {
+                not_before: some,
+                hold: Some(Hold {
+                    since: at,
+                    reason: String::new(),
+                    again_at: at,
+                }),
+                ..Setback::default()
+            },
+            wake: Wake {
+                taken_up_at: some,
+                ..Wake::default()
+            },
+            past: Past {
+                proved_at: some,
+                lapsed_at: some,
+                ..Past::default()
+            },
+            calls: Calls {
+                made: vec![at, at],
+                ..Calls::default()
+            },
+            ..Upkeep::default()
+        }
+    }
 
     fn observed(at: Timestamp) -> Observed {
         let some = Some(at);
@@ -138,29 +192,7 @@ mod tests {
             has_provider: true,
             sighting: Sighting::Unread,
             read_at: some,
-            attempt: Attempt {
-                since: some,
-                visible_at: some,
-                seen_at: some,
-                horizon_at: some,
-                cached_until: some,
-                waits_since: some,
-                withdrawn_at: some,
-                submitted_at: some,
-                preflight_at: some,
-                not_before: some,
-                look_at: some,
-                taken_up_at: some,
-                proved_at: some,
-                lapsed_at: some,
-                effects: vec![at, at],
-                hold: Some(Hold {
-                    since: at,
-                    reason: String::new(),
-                    again_at: at,
-                }),
-                ..Attempt::default()
-            },
+            upkeep: upkeep(at),
             ledger: vec![entry],
         }
     }
@@ -205,11 +237,17 @@ mod tests {
     fn a_lapse_that_a_clock_noted_which_was_ahead_is_known_to_be_none() {
         let now: Timestamp = "2026-11-29T12:00:00Z".parse().unwrap();
         let noted = now + SignedDuration::from_hours(24 * 400);
-        let seen = observed(noted).believed(now).attempt;
-        assert_eq!((seen.lapsed_at, seen.false_lapse), (None, Some(noted)));
+        let seen = observed(noted).believed(now).upkeep;
+        assert_eq!(
+            (seen.past.lapsed_at, seen.past.false_lapse),
+            (None, Some(noted))
+        );
         let right = now - SignedDuration::from_mins(1);
-        let seen = observed(right).believed(now).attempt;
-        assert_eq!((seen.lapsed_at, seen.false_lapse), (Some(right), None));
+        let seen = observed(right).believed(now).upkeep;
+        assert_eq!(
+            (seen.past.lapsed_at, seen.past.false_lapse),
+            (Some(right), None)
+        );
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::attempt::Effect;
 use super::name::DomainName;
 use super::observed::{Observed, Sighting};
 use super::policy::Policy;
 use super::registration::Registration;
+use super::upkeep::Effect;
 use super::words::share;
 
 /// Something unexpected and large enough that a person must decide first. `--force` overrides it.
@@ -174,7 +174,7 @@ impl Comparison {
         self.proved += 1;
         // A reset of our own may have cost the proof; that is the canary's business, not the
         // guard's.
-        let by_own_hand = before.attempt.unanswered == Some(Effect::ResetToken);
+        let by_own_hand = before.upkeep.calls.unanswered == Some(Effect::ResetToken);
         match new.usable_until(&policy.reuse, now) {
             None if !by_own_hand => {
                 self.lost += 1;
@@ -275,7 +275,7 @@ pub fn examine_clock(
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::prevalidation::{Attempt, Mode, Proof, Status};
+    use crate::prevalidation::{Mode, Proof, Status, Upkeep};
 
     #[test]
     fn a_mass_is_a_third_of_many_or_all_of_few() {
@@ -322,7 +322,7 @@ mod tests {
                 has_provider: true,
                 sighting: Sighting::Present(found),
                 read_at: None,
-                attempt: Attempt::default(),
+                upkeep: Upkeep::default(),
                 ledger: Vec::new(),
             };
             let mut comparison = Comparison::default();
@@ -363,7 +363,7 @@ mod tests {
                 has_provider: true,
                 sighting: old,
                 read_at: None,
-                attempt: Attempt::default(),
+                upkeep: Upkeep::default(),
                 ledger: Vec::new(),
             };
             new.keep_first_seen(&before.sighting);

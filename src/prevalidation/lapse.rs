@@ -48,7 +48,7 @@ impl Observed {
         self.sighting
             .registration()
             .and_then(|found| found.proof.as_deref())
-            .or(self.attempt.last_proof.as_ref())
+            .or(self.upkeep.past.last_proof.as_ref())
     }
 
     /// Whether the domain was proven once, is wanted, and no proof of it counts at `now`.
@@ -73,7 +73,7 @@ impl Observed {
             .and_then(|proof| reuse.usable_until(proof));
         match (
             end,
-            self.attempt.lapsed_at.filter(|_| self.lapse_is_noted()),
+            self.upkeep.past.lapsed_at.filter(|_| self.lapse_is_noted()),
         ) {
             (Some(end), Some(noticed)) => Some(end.min(noticed)),
             (one, other) => one.or(other),
@@ -84,7 +84,8 @@ impl Observed {
     /// for an earlier lapse.
     fn lapse_is_noted(&self) -> bool {
         let made = self.last_proof().and_then(Proof::made_at);
-        self.attempt
+        self.upkeep
+            .past
             .lapsed_at
             .is_some_and(|at| made.is_none_or(|made| made <= at))
     }
@@ -96,7 +97,7 @@ impl Observed {
 
     /// Whether the history has an entry about a lapse that was none, and does not say so yet.
     pub fn has_false_lapse(&self) -> bool {
-        self.attempt.false_lapse.is_some() && self.desired && self.covered_by.is_none()
+        self.upkeep.past.false_lapse.is_some() && self.desired && self.covered_by.is_none()
     }
 
     /// When the history needs an entry about a lapse: now, or at the end of the proof that counts.

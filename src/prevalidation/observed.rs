@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::attempt::{Attempt, Stage};
 use super::ledger::{LedgerEntry, LedgerState};
 use super::name::DomainName;
 use super::registration::Registration;
 use super::reuse::ReuseTable;
+use super::upkeep::{Stage, Upkeep};
 
 /// What is known of a domain at the CA.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -58,8 +58,9 @@ pub struct Observed {
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// Where the way to the next proof is.
-    pub attempt: Attempt,
+    /// What is remembered about the way to its proofs.
+    #[serde(rename = "attempt")]
+    pub upkeep: Upkeep,
     /// Its open ledger entries.
     pub ledger: Vec<LedgerEntry>,
 }
@@ -129,11 +130,11 @@ impl Observed {
         if !self.desired {
             return State::Unmanaged;
         }
-        if self.attempt.hold.is_some() {
+        if self.upkeep.setback.hold.is_some() {
             return State::Held;
         }
         if self.usable_until(reuse, now).is_some() {
-            return if self.attempt.since.is_some() {
+            return if self.upkeep.attempt.since.is_some() {
                 State::Renewing
             } else {
                 State::Valid
@@ -148,16 +149,16 @@ impl Observed {
 
     /// How far the attempt has come, while there is one.
     pub fn stage(&self) -> Option<Stage> {
-        let attempt = &self.attempt;
-        attempt.since?;
+        let upkeep = &self.upkeep;
+        upkeep.attempt.since?;
         let published = self.ledger.iter().any(|entry| {
-            attempt.value.as_deref() == Some(entry.value.as_str())
+            upkeep.attempt.value.as_deref() == Some(entry.value.as_str())
                 && matches!(entry.state, LedgerState::Published | LedgerState::Foreign)
                 && !entry.is_awaited()
         });
         Some(match () {
-            () if attempt.submitted_at.is_some() => Stage::Submitted,
-            () if attempt.visible_at.is_some() => Stage::Visible,
+            () if upkeep.attempt.submission.submitted_at.is_some() => Stage::Submitted,
+            () if upkeep.attempt.visibility.visible_at.is_some() => Stage::Visible,
             () if published => Stage::Published,
             () => Stage::Registered,
         })

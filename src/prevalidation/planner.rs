@@ -11,13 +11,13 @@ mod wanted;
 pub(super) use self::asking::ASKED_AGAIN;
 use self::asking::submission;
 use self::wanted::{challenge, proof_may_still_count};
-use super::attempt::{Attempt, Effect};
 use super::challenge::Challenge;
 use super::ledger::{LedgerEntry, LedgerState, RecordType};
 use super::observed::{Observed, Sighting};
 use super::policy::{Mode, Policy};
 use super::registration::Registration;
 use super::reuse::after;
+use super::upkeep::{Attempt, Effect};
 
 /// What to do next for a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,20 +140,20 @@ const VANISHED_TOO_OFTEN: u32 = 3;
 /// The next step for one domain. The same `seen` gives the same step, next week too.
 pub fn next_step(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
     let mut decision = decide(seen, policy, now);
-    let attempt = &seen.attempt;
+    let upkeep = &seen.upkeep;
     // Rest and cleanup have their own times; a hold and a waiting time concern the way to a proof.
     if matches!(decision.step, Step::Rest | Step::Remove { .. }) {
         return decision;
     }
-    if let Some(hold) = &attempt.hold {
+    if let Some(hold) = &upkeep.setback.hold {
         decision.at = decision.at.max(hold.again_at);
         decision.why.clone_from(&hold.reason);
     }
-    if let Some(not_before) = attempt.not_before {
+    if let Some(not_before) = upkeep.setback.not_before {
         decision.at = decision.at.max(not_before);
     }
     if decision.step.effect().is_some() {
-        let allowed_at = policy.next_effect_at(&attempt.effects, now);
+        let allowed_at = policy.next_effect_at(&upkeep.calls.made, now);
         if allowed_at > decision.at.max(now) {
             decision.at = allowed_at;
             decision.why.push_str(" (waits for its budget of CA calls)");
@@ -174,11 +174,11 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         return cleanup(&seen.ledger, |_| true, now, "covered by a domain above it")
             .unwrap_or_else(|| Decision::rest(format!("covered by {}", parent.both_forms())));
     }
-    if let Some(at) = seen.attempt.withdrawn_at {
+    if let Some(at) = seen.upkeep.withdrawn_at {
         return cleanup(&seen.ledger, |_| true, now, "withdrawn by hand")
             .unwrap_or_else(|| Decision::now(Step::Hold, withdrawn(seen, at), now));
     }
-    if let Some(effect) = seen.attempt.unanswered {
+    if let Some(effect) = seen.upkeep.calls.unanswered {
         return Decision::now(
             Step::Read,
             format!("the answer to `{effect}` was lost: read before anything else"),
@@ -205,7 +205,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         );
         return Decision::now(Step::Hold, why, now);
     }
-    if let Some(look_at) = over::outlives_its_value(&seen.attempt, now) {
+    if let Some(look_at) = over::outlives_its_value(&seen.upkeep.attempt, now) {
         return Decision {
             step: Step::Read,
             at: look_at,
@@ -215,7 +215,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
         return valid(seen, registration, end, policy, now);
     }
-    match challenge(registration, &seen.attempt, policy, now) {
+    match challenge(registration, &seen.upkeep.attempt, policy, now) {
         Some(challenge) => towards_proof(seen, challenge, policy, now),
         None if policy.start_keeps_proof == Some(true) => {
             start(seen, "no proof counts and no validation is under way", now)
@@ -258,7 +258,7 @@ fn valid(
     policy: &Policy,
     now: Timestamp,
 ) -> Decision {
-    let attempt = &seen.attempt;
+    let (upkeep, attempt) = (&seen.upkeep, &seen.upkeep.attempt);
     let renew_at = registration
         .proof
         .as_ref()
@@ -266,7 +266,7 @@ fn valid(
         .unwrap_or(end);
     // Never a new cycle within a day of a success, also where the CA shows no date for it; of a proof
     // that ends sooner, half of what is left.
-    let renew_at = attempt.proved_at.map_or(renew_at, |won| {
+    let renew_at = upkeep.past.proved_at.map_or(renew_at, |won| {
         let half = end.duration_since(won) / 2;
         renew_at.max(after(won, half.min(SignedDuration::from_hours(24))))
     });
@@ -301,7 +301,7 @@ fn valid(
     if policy.start_keeps_proof == Some(true) {
         return start(seen, why, now);
     }
-    let proven = attempt
+    let proven = upkeep
         .preflight_at
         .is_some_and(|at| at <= now && now <= after(at, PREFLIGHT_COUNTS));
     let step = if proven {
@@ -327,7 +327,8 @@ fn towards_proof(
     policy: &Policy,
     now: Timestamp,
 ) -> Decision {
-    let attempt = &seen.attempt;
+    let (upkeep, attempt) = (&seen.upkeep, &seen.upkeep.attempt);
+    let visibility = &attempt.visibility;
     if !seen.has_provider {
         return no_provider(now);
     }
@@ -360,10 +361,10 @@ fn towards_proof(
         return removal;
     }
     if !stands {
-        if attempt.vanished >= VANISHED_TOO_OFTEN && attempt.hold.is_none() {
+        if visibility.vanished >= VANISHED_TOO_OFTEN && upkeep.setback.hold.is_none() {
             let why = format!(
                 "the value vanished {} times after it had been visible: another writer removes it",
-                attempt.vanished
+                visibility.vanished
             );
             return Decision::now(Step::Hold, why, now);
         }
@@ -378,15 +379,19 @@ fn towards_proof(
     let look = Step::Look {
         challenge: Box::new(challenge),
     };
-    let (Some(visible_at), Some(seen_at)) = (attempt.visible_at, attempt.seen_at) else {
-        let why = match &attempt.waits_for {
+    let (Some(visible_at), Some(seen_at)) = (visibility.visible_at, visibility.seen_at) else {
+        let why = match &upkeep.wait.subject {
             Some(subject) => format!("waits for {subject}"),
             None => "waits until every name server has the value".to_owned(),
         };
         return Decision::now(look, why, now);
     };
     // An order that is only taken up again is submitted once, which shows what has come of it.
-    if let Some(look_at) = attempt.look_at.filter(|_| attempt.tries > 0) {
+    if let Some(look_at) = attempt
+        .submission
+        .look_at
+        .filter(|_| attempt.submission.tries > 0)
+    {
         return taken(attempt, look_at, seen_at, look, now);
     }
     let (submit_at, why) = submission(attempt, visible_at, policy);
@@ -415,7 +420,7 @@ fn taken(
     now: Timestamp,
 ) -> Decision {
     let was_seen = now <= after(seen_at, STANDS_COUNTS);
-    let (step, why) = if was_seen || now < look_at || attempt.order_reads < 3 {
+    let (step, why) = if was_seen || now < look_at || attempt.submission.reads < 3 {
         (
             Step::Read,
             "the CA has taken the order and checks by itself",

@@ -3,11 +3,11 @@
 
 use jiff::Timestamp;
 
-use super::attempt::Attempt;
 use super::order::{Order, OrderState};
 use super::proof::Proof;
 use super::registration::Registration;
 use super::reuse::ReuseTable;
+use super::upkeep::{Attempt, Upkeep};
 
 /// What the CA's word changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,90 +29,73 @@ pub enum Progress {
 /// "VALID" alone proves nothing about a renewal, it is true before it begins: success is a later
 /// `timeValidated`. Where the CA names days only, a second proof of one day is told by its order.
 pub fn absorb(
-    attempt: &mut Attempt,
+    upkeep: &mut Upkeep,
     registration: &Registration,
     reuse: &ReuseTable,
     now: Timestamp,
 ) -> Progress {
-    if attempt.since.is_none() {
+    if upkeep.attempt.since.is_none() {
         return Progress::None;
     }
-    let is_new = is_newer(registration.proof.as_deref(), attempt.renews.as_ref())
-        || is_fulfilled_on_its_day(attempt, registration);
+    let is_new = is_newer(
+        registration.proof.as_deref(),
+        upkeep.attempt.renews.as_ref(),
+    ) || is_fulfilled_on_its_day(&upkeep.attempt, registration);
     if is_new && registration.usable_until(reuse, now).is_some() {
-        *attempt = Attempt {
-            proved_at: Some(now),
-            effects: std::mem::take(&mut attempt.effects),
-            // A proof changes nothing about what a person wants.
-            hold: attempt
-                .hold
-                .take()
-                .filter(|_| attempt.withdrawn_at.is_some()),
-            withdrawn_at: attempt.withdrawn_at,
-            // The value is still beside them.
-            others: attempt.others.take(),
-            others_changed: attempt.others_changed.take(),
-            ..Attempt::default()
-        };
+        upkeep.prove(now);
         return Progress::Won;
     }
     let token = registration.token.as_ref().map(|token| &token.value);
-    if attempt.challenge.is_none()
-        && attempt.value.is_some()
+    if upkeep.attempt.challenge.is_none()
+        && upkeep.attempt.value.is_some()
         && token.is_some()
-        && attempt.value.as_ref() != token
+        && upkeep.attempt.value.as_ref() != token
     {
         let token = token.cloned();
-        replace(attempt, now);
-        attempt.value = token;
+        upkeep.replace();
+        upkeep.attempt.value = token;
         return Progress::TokenReplaced;
     }
-    absorb_order(attempt, registration, now)
+    absorb_order(upkeep, registration)
 }
 
-fn absorb_order(attempt: &mut Attempt, registration: &Registration, now: Timestamp) -> Progress {
-    let Some(ours) = &attempt.challenge else {
+fn absorb_order(upkeep: &mut Upkeep, registration: &Registration) -> Progress {
+    let Some(ours) = &upkeep.attempt.challenge else {
         return Progress::None;
     };
-    let is_submitted = attempt.tries > 0 || attempt.look_at.is_some();
+    let is_submitted =
+        upkeep.attempt.submission.tries > 0 || upkeep.attempt.submission.look_at.is_some();
     if registration.is_summary || !is_submitted && registration.order.is_none() {
         return Progress::None;
     }
     let shown = registration.open_challenge();
     if let Some(other) = shown.filter(|other| !other.is_same_record(ours)).cloned() {
-        replace(attempt, now);
-        attempt.take(&other, None);
+        upkeep.replace();
+        upkeep.attempt.take(&other, None);
         return Progress::TokenReplaced;
     }
     let order = registration.order.as_ref();
     if is_submitted && shown.is_some() {
-        attempt.order = order.and_then(|order| order.id.clone());
+        upkeep.attempt.submission.order = order.and_then(|order| order.id.clone());
     }
-    if let Some(order) = order.filter(|order| is_submitted && is_ours(attempt, order)) {
-        attempt.order = attempt.order.take().or(order.id.clone());
+    if let Some(order) = order.filter(|order| is_submitted && is_ours(&upkeep.attempt, order)) {
+        let submission = &mut upkeep.attempt.submission;
+        submission.order = submission.order.take().or(order.id.clone());
         if order.state == OrderState::Rejected {
             let words = registration.last_words.clone().unwrap_or_default();
-            attempt.end_order();
+            upkeep.attempt.end_order();
             return Progress::Rejected(words);
         }
     }
-    if order.is_none() && attempt.order.is_some() {
-        attempt.end_order();
+    if order.is_none() && upkeep.attempt.submission.order.is_some() {
+        upkeep.attempt.end_order();
         return Progress::OrderGone;
     }
     Progress::None
 }
 
-/// Another hand has begun again: what is known of the old record counts no more.
-fn replace(attempt: &mut Attempt, now: Timestamp) {
-    let (since, renews, ordered) = (attempt.since, attempt.renews.take(), attempt.ordered);
-    attempt.restart(None, now, renews);
-    attempt.since = since;
-    attempt.ordered = ordered;
-}
-
 fn is_ours(attempt: &Attempt, order: &Order) -> bool {
-    match (&attempt.order, &order.id) {
+    match (&attempt.submission.order, &order.id) {
         (Some(ours), Some(shown)) => ours == shown,
         _ => true,
     }
@@ -121,7 +104,11 @@ fn is_ours(attempt: &Attempt, order: &Order) -> bool {
 /// Whether a proof of the very day of the one that it renews is new: their days cannot tell. The CA
 /// has checked for this order since it was submitted, and the order is over and was not rejected.
 fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bool {
-    let Some(submitted) = attempt.submitted_at.filter(|_| attempt.challenge.is_some()) else {
+    let Some(submitted) = attempt
+        .submission
+        .submitted_at
+        .filter(|_| attempt.challenge.is_some())
+    else {
         return false;
     };
     let day = |at: Timestamp| at.as_second().div_euclid(86_400);
@@ -138,9 +125,9 @@ fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bo
                 && order.next_check.is_none()
                 && order
                     .last_check
-                    .is_some_and(|looked| attempt.order.is_some() || looked >= submitted)
+                    .is_some_and(|looked| attempt.submission.order.is_some() || looked >= submitted)
         }
-        None => attempt.order.is_some(),
+        None => attempt.submission.order.is_some(),
     }
 }
 

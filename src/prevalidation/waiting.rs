@@ -2,38 +2,15 @@
 //! too long (rule 7). Nothing is given up and no record is removed because of a
 //! time-out.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::attempt::Attempt;
 use super::lateness::Lateness;
 use super::observed::Observed;
 use super::planner::{ASKED_AGAIN, Decision, Step};
 use super::reuse::after;
+use super::upkeep::{LATE_AFTER, OVERDUE_AFTER};
 use super::words::moment;
-
-/// A value that is not proven this long after it was written is late.
-pub const LATE_AFTER: SignedDuration = SignedDuration::from_hours(1);
-
-/// It is not expected any more to succeed by itself.
-pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
-
-impl Attempt {
-    /// How late it is.
-    pub fn lateness(&self, now: Timestamp) -> Lateness {
-        match self.waits_since.map(|since| now.duration_since(since)) {
-            Some(waited) if waited >= OVERDUE_AFTER => Lateness::Overdue,
-            Some(waited) if waited >= LATE_AFTER => Lateness::Late,
-            _ => Lateness::InTime,
-        }
-    }
-
-    /// Nothing of ours is there to be seen any more, so nothing is waited for.
-    pub fn stop_waiting(&mut self) {
-        (self.waits_since, self.waits_for, self.told, self.bogus) =
-            (None, None, Lateness::InTime, None);
-    }
-}
 
 /// For what a domain waits, as programs read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,26 +40,28 @@ impl Waiting {
     /// What `seen` waits for, while its next step is to check, to ask the CA again or to read an
     /// order that the CA has taken, and no person is waited for.
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
-        let attempt = &seen.attempt;
+        let upkeep = &seen.upkeep;
         let waits = match decision.step {
             Step::Look { .. } | Step::Validate => true,
-            Step::Read => attempt.look_at.is_some() && attempt.unanswered.is_none(),
+            Step::Read => {
+                upkeep.attempt.submission.look_at.is_some() && upkeep.calls.unanswered.is_none()
+            }
             _ => false,
         };
-        if attempt.hold.is_some() || !waits {
+        if upkeep.setback.hold.is_some() || !waits {
             return None;
         }
-        let since = attempt.waits_since?;
+        let since = upkeep.wait.since?;
         Some(Self {
-            subject: attempt.waits_for.clone()?,
+            subject: upkeep.wait.subject.clone()?,
             since,
-            lateness: attempt.lateness(now),
+            lateness: upkeep.wait.lateness(now),
             late_at: after(since, LATE_AFTER),
             overdue_at: after(since, OVERDUE_AFTER),
             next_at: decision.at,
             next: decision.step.as_str(),
             why: decision.why.clone(),
-            token_until: match &attempt.challenge {
+            token_until: match &upkeep.attempt.challenge {
                 Some(challenge) => challenge.until,
                 None => seen
                     .sighting
@@ -133,7 +112,10 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use jiff::SignedDuration;
+
     use super::*;
+    use crate::prevalidation::upkeep::{Upkeep, Wait};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -180,11 +162,14 @@ mod tests {
     #[test]
     fn an_hour_is_late_and_a_day_is_overdue_and_a_new_token_is_no_excuse() {
         let since = at("2026-11-22T12:00:00Z");
-        let mut attempt = Attempt {
-            waits_since: Some(since),
-            ..Attempt::default()
+        let mut upkeep = Upkeep {
+            wait: Wait {
+                since: Some(since),
+                ..Wait::default()
+            },
+            ..Upkeep::default()
         };
-        attempt.restart(None, since, None);
+        upkeep.restart(since, None);
         for (minutes, lateness) in [
             (0, Lateness::InTime),
             (59, Lateness::InTime),
@@ -193,11 +178,13 @@ mod tests {
             (1_440, Lateness::Overdue),
         ] {
             assert_eq!(
-                attempt.lateness(after(since, SignedDuration::from_mins(minutes))),
+                upkeep
+                    .wait
+                    .lateness(after(since, SignedDuration::from_mins(minutes))),
                 lateness,
                 "{minutes} min"
             );
         }
-        assert_eq!(Attempt::default().lateness(since), Lateness::InTime);
+        assert_eq!(Upkeep::default().wait.lateness(since), Lateness::InTime);
     }
 }

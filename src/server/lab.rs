@@ -16,9 +16,10 @@ use super::access::{Access, Role};
 use super::shared::{Live, Shared};
 use crate::ca::ClientSelector;
 use crate::clock::{Clock as _, SimulatedClock};
+use crate::prevalidation::upkeep::{Attempt, Setback, Wait};
 use crate::prevalidation::{
-    Attempt, Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, RecordType,
-    Registration, RowKey, Sighting, Status, Token,
+    Bogus, DomainName, Hold, LedgerEntry, LedgerState, Mode, Policy, Proof, RecordType,
+    Registration, RowKey, Sighting, Status, Token, Upkeep,
 };
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
@@ -223,7 +224,7 @@ impl Lab {
                 };
                 Write {
                     sighting: None,
-                    attempt: if is_held { held(now) } else { busy(now) },
+                    upkeep: if is_held { held(now) } else { busy(now) },
                     due_at: Some(now + days(1)),
                     at_risk: None,
                     ledger: if is_held {
@@ -303,29 +304,41 @@ fn registration(text: &str, proved_at: Option<Timestamp>) -> Registration {
     }
 }
 
-fn held(now: Timestamp) -> Attempt {
-    Attempt {
-        since: Some(now),
-        last_error: Some(EVIL.to_owned()),
-        hold: Some(Hold {
-            since: now,
-            reason: EVIL.to_owned(),
-            again_at: now + days(1),
-        }),
-        ..Attempt::default()
+fn held(now: Timestamp) -> Upkeep {
+    Upkeep {
+        attempt: Attempt {
+            since: Some(now),
+            ..Attempt::default()
+        },
+        setback: Setback {
+            last_error: Some(EVIL.to_owned()),
+            hold: Some(Hold {
+                since: now,
+                reason: EVIL.to_owned(),
+                again_at: now + days(1),
+            }),
+            ..Setback::default()
+        },
+        ..Upkeep::default()
     }
 }
 
-fn busy(now: Timestamp) -> Attempt {
-    Attempt {
-        since: Some(now - days(3)),
-        value: Some("swiss-pki=canary".to_owned()),
-        waits_since: Some(now - days(3)),
-        bogus: Some(Bogus {
-            since: now,
-            fault: "the signatures have ended".to_owned(),
-        }),
-        ..Attempt::default()
+fn busy(now: Timestamp) -> Upkeep {
+    Upkeep {
+        attempt: Attempt {
+            since: Some(now - days(3)),
+            value: Some("swiss-pki=canary".to_owned()),
+            ..Attempt::default()
+        },
+        wait: Wait {
+            since: Some(now - days(3)),
+            bogus: Some(Bogus {
+                since: now,
+                fault: "the signatures have ended".to_owned(),
+            }),
+            ..Wait::default()
+        },
+        ..Upkeep::default()
     }
 }
 

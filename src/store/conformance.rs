@@ -26,9 +26,10 @@ use super::{
     Claim, EffectCount, EffectMark, Event, Fence, KEPT_DAYS, Lease, MESSAGE_DAYS, Origin, Received,
     Seen, Store, StoreError, Wanted, Write,
 };
+use crate::prevalidation::upkeep::{Attempt, Setback, Visibility};
 use crate::prevalidation::{
-    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Proof, RecordType, Registration, RowKey,
-    Sighting, Status, Token,
+    DomainName, Effect, LedgerEntry, LedgerState, Proof, RecordType, Registration, RowKey,
+    Sighting, Status, Token, Upkeep,
 };
 
 /// One `#[tokio::test]` per case; `$fresh` is an async expression that gives what keeps an empty
@@ -230,9 +231,15 @@ fn write(fence: &Fence) -> Write {
     Write {
         fence: fence.clone(),
         sighting: None,
-        attempt: Attempt {
-            looks: 7,
-            ..Attempt::default()
+        upkeep: Upkeep {
+            attempt: Attempt {
+                visibility: Visibility {
+                    looks: 7,
+                    ..Visibility::default()
+                },
+                ..Attempt::default()
+            },
+            ..Upkeep::default()
         },
         due_at: Some(at(600)),
         at_risk: None,
@@ -380,8 +387,8 @@ pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
         .unwrap();
     assert!(is_lost(&outcomes[0]) && outcomes[1].is_ok());
     assert_eq!(
-        store.domain(&key("a.ch")).await.unwrap().unwrap().attempt,
-        Attempt::default()
+        store.domain(&key("a.ch")).await.unwrap().unwrap().upkeep,
+        Upkeep::default()
     );
     assert_eq!(
         store
@@ -389,7 +396,9 @@ pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
             .await
             .unwrap()
             .unwrap()
+            .upkeep
             .attempt
+            .visibility
             .looks,
         7
     );
@@ -876,10 +885,7 @@ pub async fn a_ledger_entry_of_another_domain_spoils_the_commit(store: Subject) 
         assert!(store.commit(&[write]).await.is_err());
     }
     assert!(store.open_entries(None).await.unwrap().is_empty());
-    assert_eq!(
-        store.domains().await.unwrap()[0].attempt,
-        Attempt::default()
-    );
+    assert_eq!(store.domains().await.unwrap()[0].upkeep, Upkeep::default());
 }
 
 pub async fn two_origins_want_independently(store: Subject) {
@@ -1045,7 +1051,17 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
     };
     assert!(store.commit(&[done]).await.unwrap()[0].is_ok());
     assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event]);
-    let looks = async |key: &RowKey| store.domain(key).await.unwrap().unwrap().attempt.looks;
+    let looks = async |key: &RowKey| {
+        store
+            .domain(key)
+            .await
+            .unwrap()
+            .unwrap()
+            .upkeep
+            .attempt
+            .visibility
+            .looks
+    };
     assert_eq!(
         (looks(&one.fence.key).await, looks(&two.fence.key).await),
         (0, 7),
@@ -1135,12 +1151,18 @@ pub async fn everything_written_comes_back(store: Subject) {
     due(&store, &["a.ch"]).await;
     let lease = claim_one(&store, 10).await;
     assert_eq!(lease.row, store.domains().await.unwrap()[0]);
-    let mut attempt = Attempt {
-        value: Some("v=\u{1f512}".to_owned()),
-        not_before: Some(at(7)),
-        ..Attempt::default()
+    let mut upkeep = Upkeep {
+        attempt: Attempt {
+            value: Some("v=\u{1f512}".to_owned()),
+            ..Attempt::default()
+        },
+        setback: Setback {
+            not_before: Some(at(7)),
+            ..Setback::default()
+        },
+        ..Upkeep::default()
     };
-    attempt.begin(Effect::Validate, at(8));
+    upkeep.calls.begin(Effect::Validate, at(8));
     let Sighting::Present(registration) = registered("a.ch") else {
         unreachable!()
     };
@@ -1150,7 +1172,7 @@ pub async fn everything_written_comes_back(store: Subject) {
     });
     let write = Write {
         sighting: Some((missing.clone(), at(9))),
-        attempt: attempt.clone(),
+        upkeep: upkeep.clone(),
         due_at: None,
         at_risk: Some(true),
         ..write(&lease.fence)
@@ -1158,8 +1180,8 @@ pub async fn everything_written_comes_back(store: Subject) {
     assert!(store.commit(&[write]).await.unwrap()[0].is_ok());
     let row = store.domain(&key("a.ch")).await.unwrap().unwrap();
     assert_eq!(
-        (row.sighting, row.read_at, row.attempt),
-        (missing, Some(at(9)), attempt)
+        (row.sighting, row.read_at, row.upkeep),
+        (missing, Some(at(9)), upkeep)
     );
     assert_eq!(
         (row.due_at, row.at_risk, row.provider.as_deref()),

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::issuance::Progress;
 use crate::persistent::Kept;
 use crate::prevalidation::{
-    Attempt, DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting,
+    DomainName, LedgerEntry, LedgerState, RecordType, RowKey, Sighting, Upkeep,
 };
 use crate::store::orders::{CertificateEvent, CertificateRow};
 use crate::store::persistent::PersistentRow;
@@ -41,8 +41,8 @@ impl TryFrom<RawDomain> for DomainRow {
             } else {
                 decode(&raw.sighting, "sighting", &raw.name)?
             },
-            attempt: if raw.attempt == NO_ATTEMPT {
-                Attempt::default()
+            upkeep: if raw.attempt == NO_ATTEMPT {
+                Upkeep::default()
             } else {
                 decode(&raw.attempt, "attempt", &raw.name)?
             },
@@ -263,11 +263,11 @@ const UNREAD: &str = "\"unread\"";
 /// As the schema's default has it: most domains have no attempt, and a night reads them all.
 const NO_ATTEMPT: &str = "{}";
 
-pub(in crate::store) fn attempt(attempt: &Attempt) -> Result<String, StoreError> {
-    if *attempt == Attempt::default() {
+pub(in crate::store) fn attempt(upkeep: &Upkeep) -> Result<String, StoreError> {
+    if *upkeep == Upkeep::default() {
         Ok(NO_ATTEMPT.to_owned())
     } else {
-        encode(attempt)
+        encode(upkeep)
     }
 }
 

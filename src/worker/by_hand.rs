@@ -150,7 +150,7 @@ impl Orderer<'_> {
         Write {
             fence: lease.fence,
             sighting: None,
-            attempt: lease.row.attempt,
+            upkeep: lease.row.upkeep,
             due_at: Some(self.now),
             at_risk: None,
             ledger: lease.ledger,

@@ -303,7 +303,7 @@ impl Worker {
             },
             sighting: row.sighting,
             read_at: row.read_at,
-            attempt: row.attempt,
+            upkeep: row.upkeep,
             ledger,
         }
         .believed(self.ports.clock.now())

@@ -87,7 +87,7 @@ impl Worker {
         let now = self.ports.clock.now();
         for task in &mut tasks {
             let mut fresh = task.observed.clone();
-            fresh.attempt.hold = None;
+            fresh.upkeep.setback.hold = None;
             // Why it is held now, not why it was held when it last was.
             let why = crate::prevalidation::next_step(&fresh, task.policy(self), now).why;
             task.hold(self, why, now);

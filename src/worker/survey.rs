@@ -12,8 +12,8 @@ use super::{Target, Worker};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{Comparison, examine_clock};
 use crate::prevalidation::{
-    Alarm, Attempt, Decision, DomainName, Effect, LedgerEntry, Observed, Progress, Registration,
-    ReuseTable, RowKey, Sighting, absorb, next_step,
+    Alarm, Decision, DomainName, Effect, LedgerEntry, Observed, Progress, Registration, ReuseTable,
+    RowKey, Sighting, Upkeep, absorb, next_step,
 };
 use crate::store::{DomainRow, Pages, Seen, StoreError};
 
@@ -208,7 +208,7 @@ impl Worker {
                 let lapse = observed.lapse_due_at(&policy.reuse, now);
                 // What another program has made ends an attempt and a hold at once.
                 let is_over = progress == Progress::Won || observed.hold_is_over(policy, now);
-                let planned = due_at(&decision, &observed.attempt, lapse);
+                let planned = due_at(&decision, &observed.upkeep, lapse);
                 keep(Sight {
                     key,
                     due_at: if is_over { Some(now) } else { planned },
@@ -247,7 +247,7 @@ fn sighting_of(found: Option<Registration>, row: &DomainRow) -> Sighting {
 /// lapse.
 pub(super) fn due_at(
     decision: &Decision,
-    attempt: &Attempt,
+    upkeep: &Upkeep,
     lapse: Option<Timestamp>,
 ) -> Option<Timestamp> {
     // A listing of the CA always asks again; a moment further away than any proof lives needs no
@@ -255,7 +255,7 @@ pub(super) fn due_at(
     let planned = Some(decision.at).filter(|&at| at < Timestamp::MAX);
     planned
         .into_iter()
-        .chain(attempt.hears_at())
+        .chain(upkeep.wake.hears_at())
         .chain(lapse)
         .min()
 }
@@ -267,23 +267,23 @@ pub(super) fn reconcile_attempt(
     reuse: &ReuseTable,
     now: Timestamp,
 ) -> Progress {
-    let began = observed.attempt.effects.last().copied();
+    let began = observed.upkeep.calls.made.last().copied();
     // A read that began after the effect is its answer. A row that leaves out what the CA wants to
     // find, and whether it was submitted, answers a registration only.
     let is_summary = matches!(&observed.sighting, Sighting::Present(found) if found.is_summary);
-    let is_answer = !is_summary || observed.attempt.unanswered == Some(Effect::Register);
+    let is_answer = !is_summary || observed.upkeep.calls.unanswered == Some(Effect::Register);
     if is_answer
-        && observed.attempt.unanswered.is_some()
+        && observed.upkeep.calls.unanswered.is_some()
         && observed
             .read_at
             .zip(began)
             .is_some_and(|(read, began)| read > began)
         && !matches!(observed.sighting, Sighting::Missing(_))
     {
-        observed.attempt.unanswered = None;
+        observed.upkeep.calls.answer();
     }
     match &observed.sighting {
-        Sighting::Present(registration) => absorb(&mut observed.attempt, registration, reuse, now),
+        Sighting::Present(registration) => absorb(&mut observed.upkeep, registration, reuse, now),
         _ => Progress::None,
     }
 }

@@ -14,10 +14,9 @@ use super::beside::Beside;
 use super::covering::Covering;
 use super::survey::{due_at, reconcile_attempt};
 use crate::ca::{CaError, Failure};
-use crate::prevalidation::policy::backoff;
 use crate::prevalidation::{
-    Bogus, Decision, Effect, Hold, Observed, Policy, Progress, Proof, Registration, Sighting,
-    Status, Step, Waiting, next_step,
+    Decision, Effect, Hold, Observed, Policy, Progress, Proof, Registration, Sighting, Status,
+    Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
 
@@ -61,20 +60,18 @@ impl Task {
         let mut observed = worker.observed(lease.row.clone(), lease.ledger, covering);
         if worker.is_asked_afresh(&lease.fence.key) {
             // A person or a hook says that something changed: what was waited for may be there.
-            (observed.attempt.hold, observed.attempt.not_before) = (None, None);
-            observed.attempt.look_at = observed.attempt.look_at.map(|at| at.min(now));
-            observed.attempt.withdrawn_at = None;
+            observed.upkeep.take_up(now);
         }
         let policy = worker.policy.of(&lease.row.ca);
         let mut decision = next_step(&observed, policy, now);
-        let listens = worker.options.look_every.is_some() || observed.attempt.word_waits;
+        let listens = worker.options.look_every.is_some() || observed.upkeep.wake.waits;
         // Due for the entry about a lapse, and by no hook and no person.
         let is_due_for_lapse =
             observed.has_unnoted_lapse(&policy.reuse, now) || observed.has_false_lapse();
         if listens && !is_due_for_lapse && !decision.is_due(now) {
             // Due because a person or a hook said so, and not by the plan: what it waited for, or
             // was held for, may be there.
-            observed.attempt.hear(now);
+            observed.upkeep.hear(now);
             decision = next_step(&observed, policy, now);
         }
         let mut task = Self {
@@ -94,7 +91,7 @@ impl Task {
         };
         task.withdraw_lapse(worker);
         task.reconcile(worker, now);
-        if lease.claims > CLAIMS_TOO_MANY && task.observed.attempt.hold.is_none() {
+        if lease.claims > CLAIMS_TOO_MANY && task.observed.upkeep.setback.hold.is_none() {
             task.hold(
                 worker,
                 "workers died on it, or lost it, several times in a row; see the log",
@@ -103,10 +100,7 @@ impl Task {
         }
         task.decision = task.next_step(worker, now);
         if task.decision.is_due(now) {
-            (
-                task.observed.attempt.taken_up_at,
-                task.observed.attempt.word_waits,
-            ) = (Some(now), false);
+            task.observed.upkeep.wake.take_up(now);
         }
         task
     }
@@ -141,15 +135,18 @@ impl Task {
         let mut sighting = sighting;
         sighting.heed(worker.purpose_of(&self.row.client));
         self.observed.sighting = sighting.with_memory_of(&self.observed, now);
-        self.observed.attempt.last_proof = known;
+        self.observed.upkeep.past.last_proof = known;
         self.observed.read_at = Some(now);
-        self.observed.attempt.unanswered = None;
+        if !matches!(self.observed.sighting, Sighting::Missing(_)) {
+            // Missing proves nothing: what was unanswered stays so until the reference is read.
+            self.observed.upkeep.calls.answer();
+        }
         self.read = true;
         self.reconcile(worker, now);
     }
 
     fn reconcile(&mut self, worker: &Worker, now: Timestamp) {
-        let tries = self.observed.attempt.tries;
+        let tries = self.observed.upkeep.attempt.submission.tries;
         let reuse = &self.policy(worker).reuse;
         match reconcile_attempt(&mut self.observed, reuse, now) {
             Progress::Won => {
@@ -206,30 +203,20 @@ impl Task {
     /// Waits for a person, and says so; tried again after six hours all the same.
     pub(super) fn hold(&mut self, worker: &Worker, reason: impl Into<String>, now: Timestamp) {
         let reason = reason.into();
-        let known = self.observed.attempt.hold.as_ref();
+        let known = self.observed.upkeep.setback.hold.as_ref();
         let known = known.or(self.held_before.as_ref());
         let since = known.map_or(now, |hold| hold.since);
         if known.is_none_or(|hold| hold.reason != reason) {
             self.say(worker, "held", reason.clone());
         }
         let again_at = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
-        self.observed.attempt.last_error = Some(reason.clone());
-        self.observed.attempt.hold = Some(Hold {
-            since,
-            reason,
-            again_at,
-        });
+        self.observed.upkeep.setback.hold(since, reason, again_at);
     }
 
     /// A step went well: nothing is held, nothing waits.
     pub(super) fn went_well(&mut self) {
-        let attempt = &mut self.observed.attempt;
-        attempt.failures = 0;
-        attempt.lost = 0;
-        self.held_before = attempt.hold.take().or(self.held_before.take());
-        attempt.not_before = None;
-        attempt.last_error = None;
-        attempt.dns_failed = false;
+        let ended = self.observed.upkeep.went_well();
+        self.held_before = ended.or(self.held_before.take());
     }
 
     /// It waits for `subject`: told when that is another one than before, and when it is late.
@@ -240,11 +227,9 @@ impl Task {
         words: &str,
         now: Timestamp,
     ) {
-        let attempt = &mut self.observed.attempt;
-        let is_news = attempt.waits_for.as_ref() != Some(&subject);
-        attempt.waits_for = Some(subject);
-        let (told, lateness) = (attempt.told, attempt.lateness(now));
-        attempt.told = lateness;
+        let wait = &mut self.observed.upkeep.wait;
+        let is_news = wait.turn_to(subject);
+        let (told, lateness) = wait.tell(now);
         let decision = self.next_step(worker, now);
         let Some(waiting) = Waiting::of(&self.observed, &decision, now) else {
             return;
@@ -277,24 +262,21 @@ impl Task {
         if let Some(doubt) = found.and_then(|found| found.doubt.as_ref()) {
             words = format!("{words}; its answer is in doubt: {doubt}");
         }
-        self.say(worker, "not-yet", format!("the CA {verdict}: {words}"));
-        self.observed.attempt.last_error = Some(format!("the CA {verdict}: {words}"));
+        let text = format!("the CA {verdict}: {words}");
+        self.say(worker, "not-yet", text.clone());
+        self.observed.upkeep.setback.note(text);
         self.waits_for(worker, format!("the CA ({verdict}: {words})"), &words, now);
     }
 
     /// The CA says that its random value does not count any more, whatever it showed before: a new
     /// one is asked for. Once an attempt, so that an answer that never changes brings no series.
-    pub(super) fn order_new_value(&mut self, worker: &Worker, now: Timestamp) {
+    pub(super) fn order_new_value(&mut self, worker: &Worker) {
         let token = self.registration().and_then(|found| found.token.as_ref());
-        let attempt = &self.observed.attempt;
+        let attempt = &self.observed.upkeep.attempt;
         if token.is_none_or(|token| !token.expired) || attempt.replaces.is_some() {
             return;
         }
-        let renews = attempt.renews.clone();
-        let (since, tries) = (attempt.since, attempt.tries);
-        self.observed.attempt.restart(None, now, renews);
-        let attempt = &mut self.observed.attempt;
-        (attempt.since, attempt.tries, attempt.ordered) = (since, tries, true);
+        self.observed.upkeep.order_new_value();
         self.say(
             worker,
             "ordered",
@@ -304,7 +286,8 @@ impl Task {
 
     /// What a check said about the zone's signatures: told when it changed.
     pub(super) fn saw_bogus(&mut self, worker: &Worker, fault: Option<String>, now: Timestamp) {
-        let known = self.observed.attempt.bogus.take();
+        let wait = &mut self.observed.upkeep.wait;
+        let known = wait.saw_bogus(fault.clone(), now);
         let Some(fault) = fault else {
             if known.is_some() {
                 self.say(
@@ -322,10 +305,6 @@ impl Task {
                 format!("validating resolvers refuse the zone: {fault}"),
             );
         }
-        self.observed.attempt.bogus = Some(Bogus {
-            since: known.map_or(now, |known| known.since),
-            fault,
-        });
     }
 
     /// A step failed and may go better later.
@@ -336,16 +315,12 @@ impl Task {
         retry_after: Option<std::time::Duration>,
         now: Timestamp,
     ) {
-        let attempt = &mut self.observed.attempt;
-        attempt.failures += 1;
         let asked = retry_after
             .and_then(|wait| SignedDuration::try_from(wait).ok())
             .unwrap_or_default();
-        attempt.not_before = now
-            .saturating_add(backoff(attempt.failures).max(asked))
-            .ok();
-        if attempt.last_error.as_deref() != Some(&error) {
-            attempt.last_error = Some(error.clone());
+        let setback = &mut self.observed.upkeep.setback;
+        setback.fail(asked, now);
+        if setback.note(error.clone()) {
             self.say(worker, "failed", error);
         }
     }
@@ -376,18 +351,20 @@ impl Task {
         let text = with_hint(&error.message, error.hint.as_deref());
         if error.outcome_unknown() && effect.is_some() {
             // Stays unanswered: the next step reads.
-            self.observed.attempt.last_error = Some(text.clone());
+            self.observed.upkeep.setback.note(text.clone());
             self.say(worker, "answer-lost", text);
             return;
         }
-        self.observed.attempt.unanswered = None;
-        self.observed.attempt.dns_failed = false;
+        if effect.is_some() {
+            // A read that failed answers nothing.
+            self.observed.upkeep.calls.answer();
+        }
+        self.observed.upkeep.setback.dns_failed = false;
         if effect == Some(Effect::Validate) && error.is_retryable() {
             // It never checked: the schedule counts its checks. The budget counts calls and keeps
             // this one.
-            let attempt = &mut self.observed.attempt;
-            attempt.tries = attempt.tries.saturating_sub(1);
-            attempt.submitted_at = self.looked_before;
+            let submission = &mut self.observed.upkeep.attempt.submission;
+            submission.take_back(self.looked_before);
         }
         match error.failure {
             Failure::NotFound => {
@@ -428,7 +405,7 @@ impl Task {
         }
         let reuse = &self.policy(worker).reuse;
         let lapse = self.observed.lapse_due_at(reuse, now);
-        let due = due_at(&decision, &self.observed.attempt, lapse);
+        let due = due_at(&decision, &self.observed.upkeep, lapse);
         self.decision = decision;
         self.write(due, true)
     }
@@ -436,7 +413,7 @@ impl Task {
     /// Whether an attempt continues, so that its turn is kept.
     fn is_on_its_way(&self, decision: &Decision, now: Timestamp) -> bool {
         let soon = now.saturating_add(HOLD_AGAIN).unwrap_or(Timestamp::MAX);
-        self.observed.attempt.since.is_some()
+        self.observed.upkeep.attempt.since.is_some()
             && !matches!(decision.step, Step::Rest | Step::Remove { .. })
             && (decision.at <= soon || !matches!(decision.step, Step::ResetToken { .. }))
     }
@@ -451,7 +428,7 @@ impl Task {
                     self.observed.read_at.unwrap_or(Timestamp::MIN),
                 )
             }),
-            attempt: self.observed.attempt.clone(),
+            upkeep: self.observed.upkeep.clone(),
             due_at: if release { due_at } else { self.row.due_at },
             at_risk: self.at_risk.take(),
             ledger: self

@@ -101,8 +101,6 @@ const LONG: &[(&str, &[(&str, &str)])] = &[
             ("src/store/sqlite/lease.rs", "claim"),
             ("src/worker/issue/perform/files.rs", "begin_order"),
             ("src/worker/issue/perform/files.rs", "fetch"),
-            ("src/worker/perform/ca.rs", "begin_validation"),
-            ("src/worker/perform/ca.rs", "read_by_list"),
         ],
     ),
     (

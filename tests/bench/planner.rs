@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::prevalidation::policy::Terms;
 use prevalidate::prevalidation::{
-    Attempt, DomainName, Mode, Observed, Policy, Proof, Registration, ReuseTable, Sighting, Status,
-    Token, next_step,
+    DomainName, Mode, Observed, Policy, Proof, Registration, ReuseTable, Sighting, Status, Token,
+    Upkeep, next_step,
 };
 
 use crate::Row;
@@ -69,7 +69,7 @@ fn observed(number: usize, name: &str) -> Observed {
             Sighting::Present(registration)
         },
         read_at: Some(NOW),
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         ledger: Vec::new(),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
-use prevalidate::prevalidation::Attempt;
+use prevalidate::prevalidation::Upkeep;
 use prevalidate::store::conformance::{at, registered, wanted};
 use prevalidate::store::postgres::PostgresStore;
 use prevalidate::store::sqlite::SqliteStore;
@@ -153,7 +153,7 @@ fn released(lease: &Lease) -> Write {
     Write {
         fence: lease.fence.clone(),
         sighting: Some((lease.row.sighting.clone(), at(3))),
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         due_at: Some(at(700_000)),
         at_risk: None,
         ledger: Vec::new(),

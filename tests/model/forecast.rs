@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use prevalidate::clock::Clock;
 use prevalidate::prevalidation::forecast::{Forecast, Question, Rhythm, Start, forecast};
 use prevalidate::prevalidation::policy::Terms;
+use prevalidate::prevalidation::upkeep::Past;
 use prevalidate::prevalidation::{
-    Attempt, DomainName, Effect, LedgerEntry, LedgerState, Mode, Observed, Policy, Proof,
-    RecordType, Registration, ReuseRow, ReuseTable, Sighting, Status, Step, Token, next_step,
+    DomainName, Effect, LedgerEntry, LedgerState, Mode, Observed, Policy, Proof, RecordType,
+    Registration, ReuseRow, ReuseTable, Sighting, Status, Step, Token, Upkeep, next_step,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -246,7 +247,7 @@ impl Walker {
                 has_provider: true,
                 sighting: Sighting::Present(registration),
                 read_at: None,
-                attempt: Attempt::default(),
+                upkeep: Upkeep::default(),
                 ledger: Vec::new(),
             },
             serial: 0,
@@ -271,14 +272,14 @@ impl Walker {
         let Sighting::Present(registration) = &mut self.seen.sighting else {
             panic!("it is registered");
         };
-        let attempt = &mut self.seen.attempt;
+        let upkeep = &mut self.seen.upkeep;
         match step {
-            Step::Preflight => attempt.preflight_at = Some(now),
+            Step::Preflight => upkeep.preflight_at = Some(now),
             Step::ResetToken { .. } => {
                 self.serial += 1;
                 let token = token(self.serial, now);
-                attempt.since = Some(now);
-                attempt.value = Some(token.value.clone());
+                upkeep.attempt.since = Some(now);
+                upkeep.attempt.value = Some(token.value.clone());
                 registration.token = Some(Box::new(token));
             }
             Step::Publish { challenge } => {
@@ -286,14 +287,17 @@ impl Walker {
                 self.seen.ledger.push(entry(&self.seen.domain, value, now));
             }
             Step::Look { .. } => {
-                attempt.visible_at.get_or_insert(now);
-                attempt.seen_at = Some(now);
+                upkeep.attempt.visibility.visible_at.get_or_insert(now);
+                upkeep.attempt.visibility.seen_at = Some(now);
             }
             Step::Validate => {
                 registration.proof = Some(Box::new(proof(now)));
-                *attempt = Attempt {
-                    proved_at: Some(now),
-                    ..Attempt::default()
+                *upkeep = Upkeep {
+                    past: Past {
+                        proved_at: Some(now),
+                        ..Past::default()
+                    },
+                    ..Upkeep::default()
                 };
                 return Some(now);
             }

@@ -5,7 +5,8 @@ use jiff::SignedDuration;
 use prevalidate::clock::Clock;
 use prevalidate::overview::danger::Danger;
 use prevalidate::overview::{Basis, views_of};
-use prevalidate::prevalidation::{Attempt, DomainName, Mode, State};
+use prevalidate::prevalidation::upkeep::Past;
+use prevalidate::prevalidation::{DomainName, Mode, State, Upkeep};
 use prevalidate::store::{Claim, Event, Store, Write};
 
 use super::ca::Entry;
@@ -171,9 +172,12 @@ async fn a_lapse_that_a_wrong_clock_noted_is_withdrawn_once_and_counts_nowhere()
     let write = Write {
         fence: lease.fence,
         sighting: None,
-        attempt: Attempt {
-            lapsed_at: Some(wrong),
-            ..lease.row.attempt
+        upkeep: Upkeep {
+            past: Past {
+                lapsed_at: Some(wrong),
+                ..lease.row.upkeep.past
+            },
+            ..lease.row.upkeep
         },
         due_at: Some(wrong),
         at_risk: None,

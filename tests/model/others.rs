@@ -68,7 +68,7 @@ async fn what_a_pipeline_writes_is_waited_for_submitted_and_let_go_without_a_per
         .collect();
     assert_eq!(now, serials, "nothing was written");
     for row in world.rows().await {
-        assert_eq!(row.attempt.hold, None, "nobody is needed: {row:?}");
+        assert_eq!(row.upkeep.setback.hold, None, "nobody is needed: {row:?}");
     }
     let history = world.store_history(0).await;
     assert_eq!(
@@ -197,7 +197,14 @@ async fn of_two_providers_with_the_zone_the_one_that_is_live_writes_and_removes(
     world.witness.lock().unwrap().live = BTreeSet::from(["ns1.new".to_owned()]);
     world.clock.advance(SignedDuration::from_hours(24 * 180));
     world.nights(1).await;
-    let hold = world.rows().await.remove(0).attempt.hold.expect("held");
+    let hold = world
+        .rows()
+        .await
+        .remove(0)
+        .upkeep
+        .setback
+        .hold
+        .expect("held");
     for words in [
         "stale has d0.ch on ns1.stale",
         "memory has d0.ch on ns1.live",

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::clock::Clock;
-use prevalidate::prevalidation::{Attempt, Effect, Lateness};
+use prevalidate::prevalidation::{Effect, Lateness, Upkeep};
 use prevalidate::propagation::GateMode;
 use prevalidate::store::{Claim, Store, Write};
 use prevalidate::worker::Outcome;
@@ -43,8 +43,17 @@ async fn one_stale() -> World {
     world
 }
 
-async fn attempt(world: &World) -> Attempt {
-    world.rows().await.remove(0).attempt
+async fn upkeep(world: &World) -> Upkeep {
+    world.rows().await.remove(0).upkeep
+}
+
+/// The seconds from the first pass of the gate until no cache can remember the time before.
+fn horizon(seen: &Upkeep) -> i64 {
+    let visibility = &seen.attempt.visibility;
+    let horizon = visibility.horizon_at.unwrap();
+    horizon
+        .duration_since(visibility.visible_at.unwrap())
+        .as_secs()
 }
 
 async fn told(world: &World, kind: &str) -> Vec<String> {
@@ -66,7 +75,7 @@ fn has_value(world: &World) -> bool {
 
 /// Minutes from the first sight of the value to each `validate`.
 async fn submissions(world: &World) -> Vec<i64> {
-    let visible = attempt(world).await.visible_at.unwrap();
+    let visible = upkeep(world).await.attempt.visibility.visible_at.unwrap();
     let state = world.ca.state.lock().unwrap();
     let validates = state
         .calls
@@ -88,7 +97,8 @@ async fn a_run_does_not_wait_for_what_only_another_configuration_can_mend() {
     let waited = world.clock.now().duration_since(begun);
     assert!(waited < SignedDuration::from_secs(30), "{waited}");
     let rows = world.rows().await;
-    let hold = rows[0].attempt.hold.as_ref().expect("a person is asked");
+    let setback = &rows[0].upkeep.setback;
+    let hold = setback.hold.as_ref().expect("a person is asked");
     assert!(hold.reason.contains("redirected"), "{}", hold.reason);
 
     world.witness.lock().unwrap().lasting = false;
@@ -102,9 +112,9 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     let mut world = one_stale().await;
     let published: Timestamp = world.clock.now();
     work(&mut world, SignedDuration::from_mins(59)).await;
-    let seen = attempt(&world).await;
+    let seen = upkeep(&world).await;
     assert_eq!(
-        (seen.waits_since, seen.waits_for.as_deref()),
+        (seen.wait.since, seen.wait.subject.as_deref()),
         (Some(published), Some("ns2 (stale)"))
     );
     let waiting = told(&world, "waiting").await;
@@ -120,7 +130,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     ] {
         assert!(waiting[0].contains(words), "{words}: {waiting:?}");
     }
-    assert_eq!(seen.told, Lateness::InTime);
+    assert_eq!(seen.wait.told, Lateness::InTime);
     work(&mut world, SignedDuration::from_hours(25)).await;
     for kind in ["late", "overdue"] {
         assert_eq!(told(&world, kind).await.len(), 1, "{kind}");
@@ -141,7 +151,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
         .filter(|c| c.effect == Effect::ResetToken)
         .count();
     assert_eq!(
-        (state, attempt(&world).await.waits_since, has_value(&world)),
+        (state, upkeep(&world).await.wait.since, has_value(&world)),
         (1, Some(published), true)
     );
     assert_eq!(told(&world, "overdue").await.len(), 1);
@@ -149,7 +159,7 @@ async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that
     world.witness.lock().unwrap().stale.clear();
     work(&mut world, SignedDuration::from_hours(1)).await;
     assert!(world.all_valid());
-    assert_eq!(attempt(&world).await.waits_since, None);
+    assert_eq!(upkeep(&world).await.wait.since, None);
     let visible = told(&world, "visible").await;
     assert!(
         visible[0].contains("ns3 gave no answer"),
@@ -168,18 +178,11 @@ async fn the_ca_is_asked_by_the_schedule_until_no_cache_can_remember_and_on_afte
         submissions(&world).await,
         [1, 6, 16, 61, 121, 481, 841, 1_201]
     );
-    let seen = attempt(&world).await;
-    assert!(
-        seen.waits_for
-            .unwrap()
-            .starts_with("the CA (does not see it yet"),
-        "the CA is named"
-    );
-    let horizon = seen
-        .horizon_at
-        .unwrap()
-        .duration_since(seen.visible_at.unwrap());
-    assert_eq!(horizon.as_secs(), 3_600, "the old RRset's TTL");
+    let seen = upkeep(&world).await;
+    let subject = seen.wait.subject.as_deref().unwrap();
+    let is_named = subject.starts_with("the CA (does not see it yet");
+    assert!(is_named, "the CA is named");
+    assert_eq!(horizon(&seen), 3_600, "the old RRset's TTL");
     world.ca.set(|state| state.behaviour.sees_nothing = false);
     work(&mut world, SignedDuration::from_hours(6)).await;
     assert!(world.all_valid());
@@ -218,14 +221,8 @@ async fn a_lost_answer_to_the_write_loses_no_horizon() {
     world.zones.fail_next(MemoryFault::LoseAnswer);
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     work(&mut world, SignedDuration::from_mins(10)).await;
-    let seen = attempt(&world).await;
-    assert_eq!(
-        seen.horizon_at
-            .unwrap()
-            .duration_since(seen.visible_at.unwrap())
-            .as_secs(),
-        3_600
-    );
+    let seen = upkeep(&world).await;
+    assert_eq!(horizon(&seen), 3_600);
 }
 
 #[tokio::test]
@@ -272,7 +269,7 @@ async fn a_call_that_the_ca_never_looked_at_does_not_use_up_the_schedule() {
         "the budget of an hour counts all, and the registration"
     );
     assert_eq!(
-        attempt(&world).await.tries,
+        upkeep(&world).await.attempt.submission.tries,
         2,
         "the schedule counts those that it answered"
     );
@@ -289,10 +286,10 @@ async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
         .bogus
         .insert("d0.ch".to_owned(), fault.to_owned());
     work(&mut world, SignedDuration::from_mins(30)).await;
-    let seen = attempt(&world).await;
-    assert_eq!(seen.bogus.unwrap().fault, fault);
+    let seen = upkeep(&world).await;
+    assert_eq!(seen.wait.bogus.unwrap().fault, fault);
     assert_eq!(told(&world, "bogus").await.len(), 1);
-    assert!(seen.waits_for.unwrap().contains(fault));
+    assert!(seen.wait.subject.unwrap().contains(fault));
     assert!(
         world
             .ca
@@ -310,7 +307,7 @@ async fn a_zone_that_turns_bogus_is_told_and_the_ca_is_not_asked() {
         told(&world, "signed-well").await.is_empty(),
         "a check that reaches no server knows nothing of signatures"
     );
-    assert!(attempt(&world).await.bogus.is_some());
+    assert!(upkeep(&world).await.wait.bogus.is_some());
     world.witness.lock().unwrap().deaf = false;
     world.witness.lock().unwrap().bogus.clear();
     work(&mut world, SignedDuration::from_mins(30)).await;
@@ -339,9 +336,9 @@ async fn withdraw(world: &World) {
     };
     for lease in world.store.claim(&claim).await.unwrap() {
         let write = Write {
-            attempt: Attempt {
+            upkeep: Upkeep {
                 withdrawn_at: Some(now),
-                ..lease.row.attempt
+                ..lease.row.upkeep
             },
             fence: lease.fence,
             sighting: None,
@@ -377,9 +374,10 @@ async fn a_withdrawn_value_stays_out_until_a_person_resumes_the_domain() {
     world.nights(32).await;
     world.nobody_is_forgotten().await;
     assert!(!has_value(&world));
-    let seen = attempt(&world).await;
-    assert!(seen.hold.unwrap().reason.contains("withdrawn by hand"));
-    assert_eq!(seen.waits_since, None, "nothing is there to be seen");
+    let seen = upkeep(&world).await;
+    let reason = seen.setback.hold.unwrap().reason;
+    assert!(reason.contains("withdrawn by hand"));
+    assert_eq!(seen.wait.since, None, "nothing is there to be seen");
     let effects: Vec<_> = world
         .ca
         .state
@@ -411,11 +409,11 @@ async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_t
         (witness.mode, witness.in_sync) = (GateMode::Provider, Some(BTreeSet::new()));
     }
     work(&mut world, SignedDuration::from_secs(1)).await;
-    let seen = attempt(&world).await;
-    let change = seen.change_id.clone().unwrap();
-    assert!(seen.visible_at.is_none());
+    let seen = upkeep(&world).await;
+    let change = seen.attempt.visibility.change_id.clone().unwrap();
+    assert!(seen.attempt.visibility.visible_at.is_none());
     assert_eq!(
-        seen.waits_for.as_deref(),
+        seen.wait.subject.as_deref(),
         Some("the provider's name servers to be in sync")
     );
     let asked = world.witness.lock().unwrap().asked.clone();
@@ -427,13 +425,14 @@ async fn in_mode_provider_the_providers_word_opens_the_gate_and_its_silence_is_t
 
     world.witness.lock().unwrap().in_sync = None;
     work(&mut world, SignedDuration::from_secs(30)).await;
-    let seen = attempt(&world).await;
+    let seen = upkeep(&world).await;
     assert!(
-        seen.visible_at.is_none(),
+        seen.attempt.visibility.visible_at.is_none(),
         "a person who cannot be asked has not said yes"
     );
     assert!(
-        seen.last_error
+        seen.setback
+            .last_error
             .unwrap()
             .contains("the provider could not be asked: no answer")
     );
@@ -480,8 +479,9 @@ async fn a_withdrawn_domain_that_the_ca_proves_all_the_same_is_not_taken_up_at_i
         !has_value(&world),
         "the renewal is due, and only a person takes the domain up"
     );
-    let seen = attempt(&world).await;
-    assert!(seen.withdrawn_at.is_some() && seen.hold.unwrap().reason.contains("withdrawn by hand"));
+    let seen = upkeep(&world).await;
+    let reason = seen.setback.hold.unwrap().reason;
+    assert!(seen.withdrawn_at.is_some() && reason.contains("withdrawn by hand"));
 }
 
 #[tokio::test]

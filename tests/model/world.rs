@@ -562,7 +562,7 @@ impl World {
                     has_provider: true,
                     sighting: row.sighting.clone(),
                     read_at: row.read_at,
-                    attempt: row.attempt.clone(),
+                    upkeep: row.upkeep.clone(),
                     ledger: Vec::new(),
                 };
                 assert!(observed.is_lapsed(reuse, now), "I20: {observed:?}");
@@ -591,7 +591,7 @@ impl World {
             }
             let moving = row.due_at.is_some_and(|at| at <= soon);
             assert!(
-                valid || moving || row.attempt.hold.is_some(),
+                valid || moving || row.upkeep.setback.hold.is_some(),
                 "I15: {row:?}"
             );
         }
@@ -823,8 +823,9 @@ impl Provider for Watched {
                     let found = row.sighting.registration();
                     let token = found.and_then(|it| it.token.as_ref().map(|t| it.challenge_of(t)));
                     let shown = found.and_then(|found| found.challenge.as_deref().cloned());
-                    let known = [token, shown, row.attempt.challenge.clone()];
-                    let waits = row.attempt.hold.is_some() || row.attempt.unanswered.is_some();
+                    let known = [token, shown, row.upkeep.attempt.challenge.clone()];
+                    let waits =
+                        row.upkeep.setback.hold.is_some() || row.upkeep.calls.unanswered.is_some();
                     !waits && known.iter().flatten().any(is_it)
                 });
                 has_entry || is_shown

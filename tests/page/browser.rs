@@ -146,7 +146,7 @@ async fn a_person_walks_from_the_overview_to_a_try() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(row.attempt.hold, None);
+    assert_eq!(row.upkeep.setback.hold, None);
 
     browser.link("Overview").await;
     browser.click("form[action='/clients/look'] button").await;

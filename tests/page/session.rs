@@ -423,10 +423,13 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         .await
         .unwrap()
         .unwrap();
-    assert_eq!((row.attempt.hold, row.attempt.not_before), (None, None));
+    assert_eq!(
+        (row.upkeep.setback.hold, row.upkeep.setback.not_before),
+        (None, None)
+    );
     assert_eq!(row.due_at, Some("2026-11-22T12:00:00Z".parse().unwrap()));
     assert!(
-        row.attempt.since.is_some() && matches!(row.sighting, Sighting::Present(_)),
+        row.upkeep.attempt.since.is_some() && matches!(row.sighting, Sighting::Present(_)),
         "nothing else is forgotten"
     );
     let page = site
@@ -480,7 +483,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         .await
         .unwrap()
         .unwrap();
-    assert!(withdrawn.attempt.withdrawn_at.is_some() && withdrawn.attempt.hold.is_some());
+    assert!(withdrawn.upkeep.withdrawn_at.is_some() && withdrawn.upkeep.setback.hold.is_some());
     for nobody in ["nobody.example", "stranger.example", "%3Cb%3E"] {
         let page = site
             .post(

@@ -101,7 +101,7 @@ async fn write(store: &SqliteStore, table: &str, hour: i64) -> Result<(), StoreE
             let lease = store.claim(&late).await?.remove(0);
             let write = Write {
                 sighting: None,
-                attempt: lease.row.attempt.clone(),
+                upkeep: lease.row.upkeep.clone(),
                 due_at: None,
                 at_risk: None,
                 ledger: vec![entry()],

@@ -128,7 +128,11 @@ fn statements(back_end: &str) -> Vec<(usize, String)> {
 async fn has_taken(store: &dyn Store) {
     let row = store.domain(&name("old.ch").into()).await.unwrap().unwrap();
     assert_eq!(
-        (row.client.as_str(), row.attempt.looks, row.origins),
+        (
+            row.client.as_str(),
+            row.upkeep.attempt.visibility.looks,
+            row.origins
+        ),
         ("swisssign/a", 7, vec![Origin::Config])
     );
     assert_eq!(row.due_at.unwrap().as_microsecond(), 600);

@@ -174,17 +174,18 @@ impl Inventory {
             })
         };
         self.change("held.example", now, |write| {
-            write.attempt.since = Some(now - hour * 30);
-            write.attempt.hold = hold(
+            write.upkeep.attempt.since = Some(now - hour * 30);
+            write.upkeep.setback.hold = hold(
                 "the key `acme` may not write this zone (REFUSED by ns1.example.net); allow it in the zone's policy",
             );
-            write.attempt.last_error = Some("ns1.example.net refused the update: REFUSED".to_owned());
+            let refused = "ns1.example.net refused the update: REFUSED";
+            write.upkeep.setback.last_error = Some(refused.to_owned());
         })
         .await;
         self.change("evil.example", now, |write| {
-            write.attempt.since = Some(now - hour);
-            write.attempt.hold = hold(EVIL);
-            write.attempt.last_error = Some(EVIL.to_owned());
+            write.upkeep.attempt.since = Some(now - hour);
+            write.upkeep.setback.hold = hold(EVIL);
+            write.upkeep.setback.last_error = Some(EVIL.to_owned());
             write.sighting = Some((
                 Sighting::Present(Registration {
                     last_words: Some(EVIL.to_owned()),
@@ -202,8 +203,8 @@ impl Inventory {
         })
         .await;
         self.change("withdrawn.example", now, |write| {
-            write.attempt.withdrawn_at = Some(now - hour);
-            write.attempt.hold = hold("withdrawn by hand");
+            write.upkeep.withdrawn_at = Some(now - hour);
+            write.upkeep.setback.hold = hold("withdrawn by hand");
         })
         .await;
         for (domain, waited, bogus) in [
@@ -214,13 +215,13 @@ impl Inventory {
             let value = format!("swiss-pki={domain}");
             self.change(domain, now, |write| {
                 let since = now - hour * waited;
-                write.attempt.since = Some(since);
-                write.attempt.value = Some(value.clone());
-                write.attempt.waits_since = Some(since);
-                write.attempt.waits_for = Some("ns3.example.net (stale)".to_owned());
-                write.attempt.not_before = Some(now + SignedDuration::from_mins(4));
-                write.attempt.looks = 12;
-                write.attempt.bogus = bogus.then(|| Bogus {
+                write.upkeep.attempt.since = Some(since);
+                write.upkeep.attempt.value = Some(value.clone());
+                write.upkeep.wait.since = Some(since);
+                write.upkeep.wait.subject = Some("ns3.example.net (stale)".to_owned());
+                write.upkeep.setback.not_before = Some(now + SignedDuration::from_mins(4));
+                write.upkeep.attempt.visibility.looks = 12;
+                write.upkeep.wait.bogus = bogus.then(|| Bogus {
                     since,
                     fault: "the signature of the DNSKEY set of bogus.example. ended on 2026-11-20"
                         .to_owned(),
@@ -256,7 +257,7 @@ impl Inventory {
         let mut write = Write {
             fence: lease.fence,
             sighting: None,
-            attempt: lease.row.attempt,
+            upkeep: lease.row.upkeep,
             due_at: Some(now + SignedDuration::from_mins(4)),
             at_risk: None,
             ledger: Vec::new(),

@@ -63,8 +63,8 @@ impl Report {
         now: Timestamp,
     ) -> Result<Self, Failed> {
         let known = around.known(domain, client).await?;
-        let attempt = known.row.as_ref().map(|row| &row.attempt);
-        let of_attempt = given.of_attempt(attempt);
+        let upkeep = known.row.as_ref().map(|row| &row.upkeep);
+        let of_attempt = given.of_attempt(upkeep);
         let given = of_attempt.as_ref().unwrap_or(given);
         let value = given.value.as_deref();
         let (ca, registration) = around.ask_ca(&known).await.unzip();
@@ -207,7 +207,7 @@ impl Wanted {
         registration: Option<&Registration>,
         now: Timestamp,
     ) -> Self {
-        let attempt = known.row.as_ref().map(|row| &row.attempt);
+        let upkeep = known.row.as_ref().map(|row| &row.upkeep);
         let on_its_way = |entry: &&LedgerEntry| entry.state != LedgerState::Removing;
         let entry = known.ledger.iter().rev().find(on_its_way);
         let token = registration.and_then(|registration| {
@@ -217,7 +217,7 @@ impl Wanted {
         let found = [
             (given.map(str::to_owned), "the command line"),
             (
-                attempt.and_then(|attempt| attempt.value.clone()),
+                upkeep.and_then(|upkeep| upkeep.attempt.value.clone()),
                 "the attempt that is under way",
             ),
             (entry.map(|entry| entry.value.clone()), "the ledger"),
@@ -231,7 +231,7 @@ impl Wanted {
         };
         let entry = known.ledger.iter().find(|entry| entry.value == value);
         let published_at = entry.and_then(|entry| entry.published_at);
-        let by_attempt = attempt.filter(|attempt| attempt.value.as_ref() == Some(&value));
+        let by_attempt = upkeep.filter(|upkeep| upkeep.attempt.value.as_ref() == Some(&value));
         let by_ledger = || {
             Some(horizon(
                 published_at?,
@@ -241,7 +241,7 @@ impl Wanted {
         };
         Self {
             horizon: by_attempt
-                .and_then(|attempt| attempt.horizon_at)
+                .and_then(|upkeep| upkeep.attempt.visibility.horizon_at)
                 .or_else(by_ledger),
             published_at,
             value: Some(value),
@@ -329,13 +329,13 @@ impl Advice<'_> {
             );
             found.push(Finding::new(Code::CaOtherValue, Severity::Warns, text).with_next(next));
         }
-        let attempt = self.known.row.as_ref().map(|row| &row.attempt);
-        let asked = attempt.is_some_and(|attempt| attempt.tries > 0);
+        let upkeep = self.known.row.as_ref().map(|row| &row.upkeep);
+        let asked = upkeep.is_some_and(|upkeep| upkeep.attempt.submission.tries > 0);
         // Words of a listing that made a proof are no objection; they are never parsed.
         let objects = asked || registration.proof.is_none();
         if let Some(words) = registration.last_words.as_ref().filter(|_| objects) {
-            let when = attempt
-                .and_then(|attempt| attempt.submitted_at)
+            let when = upkeep
+                .and_then(|upkeep| upkeep.attempt.submission.submitted_at)
                 .map(|at| format!(" at {}", moment(at)))
                 .unwrap_or_default();
             let text = format!("the CA checked{when} and did not accept the value: {words}");
@@ -391,7 +391,7 @@ impl Advice<'_> {
             .known
             .row
             .as_ref()
-            .and_then(|row| row.attempt.hold.as_ref())
+            .and_then(|row| row.upkeep.setback.hold.as_ref())
         {
             let text = format!("the domain waits for a person: {}", hold.reason);
             found.push(

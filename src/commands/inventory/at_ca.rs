@@ -12,7 +12,7 @@ use crate::commands::app::App;
 use crate::commands::{Exit, Failed, by_hand};
 use crate::config::Settings;
 use crate::output::{Output, counted};
-use crate::prevalidation::{Attempt, DomainName, Mode, Registration, RowKey, Sighting};
+use crate::prevalidation::{DomainName, Mode, Registration, RowKey, Sighting, Upkeep};
 use crate::store::{DomainRow, Lease, Store, Write};
 use crate::worker::Target;
 use crate::worker::by_hand::Orderer;
@@ -337,7 +337,7 @@ async fn delete(app: &App, store: &dyn Store, doomed: &Doomed) -> Result<(), Fai
     };
     if outcome.is_ok() {
         write.sighting = Some((Sighting::Absent, by.now));
-        (write.attempt, write.at_risk) = (Attempt::default(), Some(false));
+        (write.upkeep, write.at_risk) = (Upkeep::default(), Some(false));
     }
     let stored = store.commit(&[write]).await?;
     stored.into_iter().collect::<Result<Vec<_>, _>>()?;

@@ -7,7 +7,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::tally::{Event, Tally};
 use super::{CALLS_PER_RENEWAL, CaForecast, Forecast, Lapse, Question, Start};
-use crate::prevalidation::attempt::Attempt;
 use crate::prevalidation::name::DomainName;
 use crate::prevalidation::observed::{Observed, Sighting};
 use crate::prevalidation::planner::next_step;
@@ -15,6 +14,7 @@ use crate::prevalidation::policy::{Mode, Policy};
 use crate::prevalidation::proof::Proof;
 use crate::prevalidation::registration::{Registration, Status};
 use crate::prevalidation::reuse::{after, before};
+use crate::prevalidation::upkeep::Upkeep;
 
 /// A domain on its way, in a few words: there may be 100,000.
 struct Course<'a> {
@@ -372,7 +372,7 @@ fn see(seen: &mut Observed, start: &Start, proved_at: Option<Timestamp>) {
         None => Status::Pending,
     };
     seen.domain = start.domain.clone();
-    seen.attempt.proved_at = proved_at;
+    seen.upkeep.past.proved_at = proved_at;
     if let Sighting::Present(registration) = &mut seen.sighting {
         registration.domain = start.domain.clone();
         registration.status = status;
@@ -392,7 +392,7 @@ fn unseen(domain: &DomainName) -> Observed {
         has_provider: true,
         sighting: Sighting::Present(Registration::bare("", domain.clone(), Status::Pending)),
         read_at: None,
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         ledger: Vec::new(),
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::prevalidation::{Attempt, DomainName, State};
+use crate::prevalidation::{DomainName, State, Upkeep};
 
 fn at(text: &str) -> Timestamp {
     format!("{text}T00:00:00Z").parse().unwrap()
@@ -35,7 +35,7 @@ fn observed(sighting: Sighting) -> Observed {
         has_provider: true,
         sighting,
         read_at: None,
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         ledger: Vec::new(),
     }
 }
@@ -46,7 +46,7 @@ fn after(answers: &[(&str, Sighting)]) -> Observed {
     for (day, answer) in answers {
         let last = known.last_proof().cloned();
         known.sighting = answer.clone().with_memory_of(&known, at(day));
-        known.attempt.last_proof = last;
+        known.upkeep.past.last_proof = last;
     }
     known
 }
@@ -133,9 +133,9 @@ fn a_lapse_is_noted_once_and_the_next_one_again() {
             .lapse_in_words(&reuse, end)
             .contains(&format!("ended on {end}"))
     );
-    known.attempt.lapsed_at = Some(end);
+    known.upkeep.past.lapsed_at = Some(end);
     assert_eq!(known.lapse_due_at(&reuse, end), None);
-    known.attempt.restart(None, end, None);
+    known.upkeep.restart(end, None);
     assert_eq!(
         known.lapse_due_at(&reuse, end),
         None,
@@ -148,7 +148,7 @@ fn a_lapse_is_noted_once_and_the_next_one_again() {
     assert_eq!(known.lapse_due_at(&reuse, later), Some(later));
     let said = known.lapse_in_words(&reuse, later);
     assert!(said.contains("does not count it any longer"), "{said}");
-    known.attempt.lapsed_at = Some(later);
+    known.upkeep.past.lapsed_at = Some(later);
     assert_eq!(
         known.proven_until(&reuse),
         Some(later),
@@ -183,7 +183,7 @@ fn a_lapse_that_a_wrong_clock_has_noted_for_the_future_is_noted_when_it_comes() 
     let proven = answer(Status::Valid, Some((Some(at("2026-01-10")), None)));
     let gone = answer(Status::Pending, None);
     let mut known = after(&[("2026-01-10", proven), ("2026-02-01", gone)]);
-    known.attempt.lapsed_at = Some(at("2028-01-04"));
+    known.upkeep.past.lapsed_at = Some(at("2028-01-04"));
     let now = at("2026-11-29");
     assert!(known.is_lapsed(&reuse, now));
     assert!(known.believed(now).has_unnoted_lapse(&reuse, now));
@@ -210,7 +210,7 @@ fn a_proof_that_has_ended_keeps_its_age_and_its_lapse_is_noted_once() {
         ended("2026-11-21"),
     ]);
     assert!(known.has_unnoted_lapse(&reuse, at("2026-11-21")));
-    known.attempt.lapsed_at = Some(at("2026-11-21"));
+    known.upkeep.past.lapsed_at = Some(at("2026-11-21"));
     for day in ["2026-11-22", "2026-11-23"] {
         known.sighting = ended(day).1.with_memory_of(&known, at(day));
         assert!(!known.has_unnoted_lapse(&reuse, at(day)), "{day}");

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::attempt::Attempt;
 use super::super::policy::Policy;
 use super::super::reuse::after;
+use super::super::upkeep::Attempt;
 
 /// How a reason to ask the CA once more begins; the rest says what the moment is.
 pub(in super::super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
@@ -19,8 +19,12 @@ pub(super) fn submission(
 ) -> (Timestamp, String) {
     let settled = after(visible_at, policy.settle);
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
-    let horizon = attempt.horizon_at.unwrap_or(visible_at);
-    let Some(last) = attempt.submitted_at.filter(|_| attempt.tries > 0) else {
+    let horizon = attempt.visibility.horizon_at.unwrap_or(visible_at);
+    let Some(last) = attempt
+        .submission
+        .submitted_at
+        .filter(|_| attempt.submission.tries > 0)
+    else {
         let why = "every name server has the value; the CA is asked after `settle`";
         return (settled, why.to_owned());
     };
@@ -36,7 +40,7 @@ pub(super) fn submission(
     ];
     // What a resolver still remembers is a better guess at the CA's memory than any step of the
     // schedule, and is no longer one when the horizon has passed.
-    let remembered = attempt.cached_until.map(|until| {
+    let remembered = attempt.visibility.cached_until.map(|until| {
         (
             until.min(horizon),
             "when a resolver has forgotten the time before",

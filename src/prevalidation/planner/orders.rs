@@ -6,6 +6,7 @@
 mod ended;
 
 use super::*;
+use crate::prevalidation::upkeep::{Submission, Upkeep, Visibility};
 use crate::prevalidation::{
     Counts, DomainName, Order, OrderState, Progress, Proof, RecordType, Status, absorb,
 };
@@ -87,7 +88,7 @@ fn registration(validated_days_ago: Option<i64>) -> Registration {
     }
 }
 
-fn observed(registration: Registration, attempt: Attempt) -> Observed {
+fn observed(registration: Registration, upkeep: Upkeep) -> Observed {
     Observed {
         domain: name(),
         desired: true,
@@ -95,29 +96,33 @@ fn observed(registration: Registration, attempt: Attempt) -> Observed {
         has_provider: true,
         sighting: Sighting::Present(registration),
         read_at: Some(now()),
-        attempt,
+        upkeep,
         ledger: Vec::new(),
     }
 }
 
-fn begun(challenge: &Challenge, renews: Option<Proof>) -> Attempt {
-    let mut attempt = Attempt::default();
-    attempt.restart(None, ago(10), renews);
-    attempt.take(challenge, None);
-    attempt
+fn begun(challenge: &Challenge, renews: Option<Proof>) -> Upkeep {
+    let mut upkeep = Upkeep::default();
+    upkeep.restart(ago(10), renews);
+    upkeep.attempt.take(challenge, None);
+    upkeep
 }
 
-fn submitted(challenge: &Challenge, renews: Option<Proof>) -> Attempt {
-    Attempt {
+fn submitted(challenge: &Challenge, renews: Option<Proof>) -> Upkeep {
+    let mut upkeep = begun(challenge, renews);
+    upkeep.attempt.visibility = Visibility {
         visible_at: Some(ago(3)),
         seen_at: Some(ago(1)),
+        ..Visibility::default()
+    };
+    upkeep.attempt.submission = Submission {
         tries: 1,
         submitted_at: Some(ago(1)),
         order: Some("77".to_owned()),
         look_at: Some(after(now(), SignedDuration::from_mins(30))),
-        order_reads: 1,
-        ..begun(challenge, renews)
-    }
+        reads: 1,
+    };
+    upkeep
 }
 
 fn step(seen: &Observed) -> &'static str {
@@ -131,14 +136,14 @@ fn step(seen: &Observed) -> &'static str {
 
 #[test]
 fn a_start_gives_the_record_and_the_order_is_submitted_once() {
-    let mut seen = observed(registration(None), Attempt::default());
+    let mut seen = observed(registration(None), Upkeep::default());
     assert_eq!(
         step(&seen),
         "start",
         "no challenge came with the registration"
     );
     let wanted = cname("_a1");
-    seen.attempt = begun(&wanted, None);
+    seen.upkeep = begun(&wanted, None);
     let decision = next_step(&seen, &policy(), now());
     let Step::Publish { challenge } = decision.step else {
         panic!("{decision:?}");
@@ -146,21 +151,24 @@ fn a_start_gives_the_record_and_the_order_is_submitted_once() {
     assert_eq!(*challenge, wanted, "the CA's list need not show it");
     seen.ledger = vec![entry(&wanted, LedgerState::Published)];
     assert_eq!(step(&seen), "look");
-    (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(ago(3)), Some(now()));
+    (
+        seen.upkeep.attempt.visibility.visible_at,
+        seen.upkeep.attempt.visibility.seen_at,
+    ) = (Some(ago(3)), Some(now()));
     assert_eq!(step(&seen), "validate");
-    seen.attempt = submitted(&wanted, None);
+    seen.upkeep = submitted(&wanted, None);
     let decision = next_step(&seen, &policy(), now());
     assert_eq!(
         (decision.step.as_str(), decision.at),
-        ("read", seen.attempt.look_at.unwrap())
+        ("read", seen.upkeep.attempt.submission.look_at.unwrap())
     );
 }
 
 #[test]
 fn a_renewal_begins_without_a_preflight_and_leaves_the_proof_alone() {
-    let seen = observed(registration(Some(195)), Attempt::default());
+    let seen = observed(registration(Some(195)), Upkeep::default());
     assert_eq!(step(&seen), "start");
-    let resting = observed(registration(Some(10)), Attempt::default());
+    let resting = observed(registration(Some(10)), Upkeep::default());
     let decision = next_step(&resting, &policy(), now());
     assert!(decision.step == Step::Start && decision.at > now());
 }
@@ -199,7 +207,7 @@ fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
     assert_eq!(step(&seen), "start");
     let old = cname("_a1").dated(Some(ago(29 * DAY)), Some(ago(-DAY)));
     let mut seen = observed(registration(None), begun(&old, None));
-    seen.attempt.since = Some(ago(29 * DAY));
+    seen.upkeep.attempt.since = Some(ago(29 * DAY));
     assert_eq!(step(&seen), "start");
     let mut taken = observed(registration(None), submitted(&old, None));
     taken.ledger = vec![entry(&old, LedgerState::Published)];
@@ -210,7 +218,7 @@ fn a_challenge_that_lies_outside_the_domain_or_is_too_old_is_not_published() {
 fn valid_and_submitted_right_after_the_submission_is_no_success() {
     let wanted = cname("_a1");
     let proof = proof(195);
-    let mut attempt = submitted(&wanted, proof.clone());
+    let mut upkeep = submitted(&wanted, proof.clone());
     let mut found = registration(Some(195));
     (found.challenge, found.order) = (
         Some(Box::new(wanted.clone())),
@@ -220,17 +228,21 @@ fn valid_and_submitted_right_after_the_submission_is_no_success() {
     for age in [0, 60, DAY] {
         let later = after(now(), SignedDuration::from_mins(age));
         assert_eq!(
-            absorb(&mut attempt, &found, &reuse, later),
+            absorb(&mut upkeep, &found, &reuse, later),
             Progress::None,
             "{age}"
         );
     }
     let mut row = registration(Some(195));
     (row.is_summary, row.order) = (true, Some(boxed(OrderState::Submitted, "77")));
-    assert_eq!(absorb(&mut attempt, &row, &reuse, now()), Progress::None);
-    assert_eq!(attempt.challenge, Some(wanted), "a list takes nothing away");
+    assert_eq!(absorb(&mut upkeep, &row, &reuse, now()), Progress::None);
     assert_eq!(
-        absorb(&mut attempt, &registration(Some(0)), &reuse, now()),
+        upkeep.attempt.challenge,
+        Some(wanted),
+        "a list takes nothing away"
+    );
+    assert_eq!(
+        absorb(&mut upkeep, &registration(Some(0)), &reuse, now()),
         Progress::Won
     );
 }
@@ -242,7 +254,7 @@ fn a_second_proof_of_one_day_is_told_by_its_order() {
     let mut found = registration(Some(0));
     found.proof.as_mut().unwrap().validated_at = Some(day);
     let reuse = policy().reuse;
-    let attempt = submitted(&wanted, found.proof.as_deref().cloned());
+    let upkeep = submitted(&wanted, found.proof.as_deref().cloned());
     for (id, last_check, next_check, won) in [
         ("77", None, None, false),
         ("77", Some(ago(2)), None, true),
@@ -255,11 +267,11 @@ fn a_second_proof_of_one_day_is_told_by_its_order() {
             next_check,
             ..order(OrderState::Submitted, id)
         }));
-        let progress = absorb(&mut attempt.clone(), &found, &reuse, now());
+        let progress = absorb(&mut upkeep.clone(), &found, &reuse, now());
         assert_eq!(progress == Progress::Won, won, "{:?}", found.order);
     }
     found.order = None;
-    let progress = absorb(&mut attempt.clone(), &found, &reuse, now());
+    let progress = absorb(&mut upkeep.clone(), &found, &reuse, now());
     assert_eq!(progress, Progress::Won, "the order is over");
 }
 
@@ -277,9 +289,9 @@ fn a_rejected_order_or_one_that_is_gone_is_begun_anew_and_its_record_goes_first(
         (rejected, Progress::Rejected("CAA forbids it".to_owned())),
         (registration(Some(195)), Progress::OrderGone),
     ] {
-        let mut attempt = submitted(&wanted, proof(195));
-        assert_eq!(absorb(&mut attempt, &found, &reuse, now()), progress);
-        let mut seen = observed(found, attempt);
+        let mut upkeep = submitted(&wanted, proof(195));
+        assert_eq!(absorb(&mut upkeep, &found, &reuse, now()), progress);
+        let mut seen = observed(found, upkeep);
         seen.ledger = vec![entry(&wanted, LedgerState::Published)];
         assert_eq!(step(&seen), "remove");
         seen.ledger.clear();
@@ -295,33 +307,36 @@ fn an_order_that_another_hand_began_is_gone_on_with_and_a_leftover_is_not() {
         Some(Box::new(wanted.clone())),
         Some(boxed(OrderState::Submitted, "12")),
     );
-    assert_eq!(
-        step(&observed(found.clone(), Attempt::default())),
-        "publish"
-    );
+    assert_eq!(step(&observed(found.clone(), Upkeep::default())), "publish");
     found.order.as_mut().unwrap().state = OrderState::Begun;
-    assert_eq!(step(&observed(found, Attempt::default())), "publish");
+    assert_eq!(step(&observed(found, Upkeep::default())), "publish");
     let mut leftover = registration(Some(195));
     (leftover.challenge, leftover.order) = (
         Some(Box::new(wanted)),
         Some(boxed(OrderState::Submitted, "12")),
     );
     leftover.order.as_mut().unwrap().submitted_at = Some(ago(196 * DAY));
-    assert_eq!(step(&observed(leftover, Attempt::default())), "start");
+    assert_eq!(step(&observed(leftover, Upkeep::default())), "start");
 }
 
 #[test]
 fn a_record_that_a_colleague_had_replaced_is_taken_over() {
-    let mut attempt = submitted(&cname("_a1"), None);
+    let mut upkeep = submitted(&cname("_a1"), None);
     let mut found = registration(None);
     (found.challenge, found.order) = (
         Some(Box::new(cname("_a2"))),
         Some(boxed(OrderState::Submitted, "78")),
     );
-    let progress = absorb(&mut attempt, &found, &policy().reuse, now());
+    let progress = absorb(&mut upkeep, &found, &policy().reuse, now());
     assert_eq!(progress, Progress::TokenReplaced);
-    assert_eq!(attempt.challenge, Some(cname("_a2")));
-    assert_eq!((attempt.look_at, attempt.tries), (None, 0));
+    assert_eq!(upkeep.attempt.challenge, Some(cname("_a2")));
+    assert_eq!(
+        (
+            upkeep.attempt.submission.look_at,
+            upkeep.attempt.submission.tries
+        ),
+        (None, 0)
+    );
 }
 
 #[test]
@@ -330,11 +345,14 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
     let mut seen = observed(registration(Some(195)), submitted(&wanted, None));
     seen.ledger = vec![entry(&wanted, LedgerState::Published)];
     let mut at = now();
-    seen.attempt.look_at = None;
+    seen.upkeep.attempt.submission.look_at = None;
     let mut waits = Vec::new();
     for _ in 0..14 {
-        seen.attempt.wait_for_ca(None, policy().poll, at);
-        seen.attempt.seen_at = Some(at);
+        seen.upkeep
+            .attempt
+            .submission
+            .wait_for_ca(None, policy().poll, at);
+        seen.upkeep.attempt.visibility.seen_at = Some(at);
         for minutes in [0, 1, 5, 61, 12 * 60] {
             let later = after(at, SignedDuration::from_mins(minutes));
             let step = next_step(&seen, &policy(), later).step;
@@ -343,7 +361,7 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
                 "{minutes}: {step:?}"
             );
         }
-        let look_at = seen.attempt.look_at.unwrap();
+        let look_at = seen.upkeep.attempt.submission.look_at.unwrap();
         waits.push(look_at.duration_since(at));
         at = look_at;
     }
@@ -351,8 +369,15 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
     assert_eq!(waits[0], SignedDuration::from_secs(10));
     assert!(*waits.last().unwrap() <= SignedDuration::from_hours(6));
     let named = after(at, SignedDuration::from_hours(2));
-    seen.attempt.wait_for_ca(Some(named), policy().poll, at);
-    assert_eq!(seen.attempt.look_at, Some(named), "the CA's own moment");
+    seen.upkeep
+        .attempt
+        .submission
+        .wait_for_ca(Some(named), policy().poll, at);
+    assert_eq!(
+        seen.upkeep.attempt.submission.look_at,
+        Some(named),
+        "the CA's own moment"
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod harm;
 
 use super::*;
+use crate::prevalidation::upkeep::{Attempt, Submission, Upkeep, Visibility};
 use crate::prevalidation::{DomainName, Hold, Proof, RecordType, Status, Token};
 
 const VALUE: &str = "swiss-pki=AAAAAAAAAAAAAAAAAAAA";
@@ -69,7 +70,7 @@ fn observed(sighting: Sighting) -> Observed {
         has_provider: true,
         sighting,
         read_at: Some(now()),
-        attempt: Attempt::default(),
+        upkeep: Upkeep::default(),
         ledger: Vec::new(),
     }
 }
@@ -99,11 +100,17 @@ fn a_life_goes_one_step_at_a_time() {
     assert_eq!(step_of(&seen), "publish", "an intent proves nothing");
     seen.ledger = vec![entry(VALUE, LedgerState::Published)];
     assert_eq!(step_of(&seen), "look");
-    (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(now()), Some(now()));
+    (
+        seen.upkeep.attempt.visibility.visible_at,
+        seen.upkeep.attempt.visibility.seen_at,
+    ) = (Some(now()), Some(now()));
     assert_eq!(step_of(&seen), "wait", "it settles");
-    (seen.attempt.visible_at, seen.attempt.seen_at) = (Some(ago(2)), Some(ago(2)));
+    (
+        seen.upkeep.attempt.visibility.visible_at,
+        seen.upkeep.attempt.visibility.seen_at,
+    ) = (Some(ago(2)), Some(ago(2)));
     assert_eq!(step_of(&seen), "look", "seen too long ago");
-    seen.attempt.seen_at = Some(now());
+    seen.upkeep.attempt.visibility.seen_at = Some(now());
     assert_eq!(step_of(&seen), "validate");
     seen.sighting = Sighting::Present(registration(Some(now()), ago(10)));
     assert_eq!(step_of(&seen), "remove");
@@ -117,7 +124,7 @@ fn a_proof_that_ends_within_a_day_of_a_success_is_renewed_while_it_counts() {
     let mut found = registration(Some(ago(10 * DAY)), ago(20 * DAY));
     found.proof.as_mut().unwrap().expires_at = Some(end);
     let mut seen = observed(Sighting::Present(found));
-    seen.attempt.proved_at = Some(now());
+    seen.upkeep.past.proved_at = Some(now());
     let policy = Policy::new(Mode::Manage);
     let decision = next_step(&seen, &policy, now());
     assert_eq!(decision.at, after(now(), SignedDuration::from_hours(8)));
@@ -127,10 +134,10 @@ fn a_proof_that_ends_within_a_day_of_a_success_is_renewed_while_it_counts() {
 #[test]
 fn a_lost_answer_is_read_before_anything_else() {
     let mut seen = pending();
-    seen.attempt.unanswered = Some(Effect::Validate);
+    seen.upkeep.calls.unanswered = Some(Effect::Validate);
     assert_eq!(step_of(&seen), "read");
     seen.sighting = Sighting::Missing(registration(None, ago(10)));
-    seen.attempt.unanswered = None;
+    seen.upkeep.calls.unanswered = None;
     assert_eq!(
         step_of(&seen),
         "read",
@@ -145,9 +152,9 @@ fn a_renewal_proves_write_access_before_it_risks_the_proof() {
         ago(196 * DAY),
     )));
     assert_eq!(step_of(&seen), "preflight");
-    seen.attempt.preflight_at = Some(ago(11));
+    seen.upkeep.preflight_at = Some(ago(11));
     assert_eq!(step_of(&seen), "preflight", "that was too long ago");
-    seen.attempt.preflight_at = Some(ago(9));
+    seen.upkeep.preflight_at = Some(ago(9));
     assert_eq!(step_of(&seen), "renew");
     seen.has_provider = false;
     assert_eq!(
@@ -173,16 +180,26 @@ fn the_ca_is_asked_after_5_15_and_60_minutes_at_the_horizon_and_every_6_hours() 
     seen.ledger = vec![entry(VALUE, LedgerState::Published)];
     let visible = ago(0);
     let minutes = |tries: u32, submitted: i64| {
-        let attempt = Attempt {
-            visible_at: Some(visible),
-            seen_at: Some(visible),
-            horizon_at: Some(after(visible, SignedDuration::from_hours(4))),
-            submitted_at: (tries > 0).then(|| after(visible, SignedDuration::from_mins(submitted))),
-            tries,
-            ..Attempt::default()
+        let upkeep = Upkeep {
+            attempt: Attempt {
+                visibility: Visibility {
+                    visible_at: Some(visible),
+                    seen_at: Some(visible),
+                    horizon_at: Some(after(visible, SignedDuration::from_hours(4))),
+                    ..Visibility::default()
+                },
+                submission: Submission {
+                    submitted_at: (tries > 0)
+                        .then(|| after(visible, SignedDuration::from_mins(submitted))),
+                    tries,
+                    ..Submission::default()
+                },
+                ..Attempt::default()
+            },
+            ..Upkeep::default()
         };
         let seen = Observed {
-            attempt,
+            upkeep,
             ..seen.clone()
         };
         next_step(&seen, &policy, now())
@@ -209,14 +226,23 @@ fn what_a_resolver_remembers_moves_the_next_try_within_the_horizon_and_the_budge
         let at = |minutes| after(visible, SignedDuration::from_mins(minutes));
         let mut seen = pending();
         seen.ledger = vec![entry(VALUE, LedgerState::Published)];
-        seen.attempt = Attempt {
-            visible_at: Some(visible),
-            seen_at: Some(visible),
-            horizon_at: Some(at(120)),
-            submitted_at: (tries > 0).then(|| at(submitted)),
-            cached_until: Some(at(cached)),
-            tries,
-            ..Attempt::default()
+        seen.upkeep = Upkeep {
+            attempt: Attempt {
+                visibility: Visibility {
+                    visible_at: Some(visible),
+                    seen_at: Some(visible),
+                    horizon_at: Some(at(120)),
+                    cached_until: Some(at(cached)),
+                    ..Visibility::default()
+                },
+                submission: Submission {
+                    submitted_at: (tries > 0).then(|| at(submitted)),
+                    tries,
+                    ..Submission::default()
+                },
+                ..Attempt::default()
+            },
+            ..Upkeep::default()
         };
         let decision = next_step(&seen, &policy, now());
         (
@@ -264,11 +290,11 @@ fn what_a_resolver_remembers_moves_the_next_try_within_the_horizon_and_the_budge
 #[test]
 fn a_person_who_withdraws_a_value_is_obeyed_until_a_person_says_otherwise() {
     let mut seen = pending();
-    seen.attempt.withdrawn_at = Some(ago(60));
-    seen.attempt.unanswered = Some(Effect::Validate);
+    seen.upkeep.withdrawn_at = Some(ago(60));
+    seen.upkeep.calls.unanswered = Some(Effect::Validate);
     seen.ledger = vec![entry(VALUE, LedgerState::Published)];
     assert_eq!(step_of(&seen), "remove");
-    seen.attempt.hold = Some(Hold {
+    seen.upkeep.setback.hold = Some(Hold {
         since: ago(60),
         reason: "by hand".to_owned(),
         again_at: ago(-300),
@@ -279,7 +305,7 @@ fn a_person_who_withdraws_a_value_is_obeyed_until_a_person_says_otherwise() {
         "a hold does not keep the value in DNS"
     );
     seen.ledger = vec![entry(VALUE, LedgerState::Foreign)];
-    seen.attempt.hold = None;
+    seen.upkeep.setback.hold = None;
     let held = next_step(&seen, &Policy::new(Mode::Manage), now());
     assert_eq!(held.step, Step::Hold);
     assert!(
@@ -291,9 +317,9 @@ fn a_person_who_withdraws_a_value_is_obeyed_until_a_person_says_otherwise() {
         seen.sighting = Sighting::Present(registration(None, token_made));
         assert_eq!(step_of(&seen), "hold", "its token is left alone, too");
     }
-    seen.attempt.restart(None, now(), None);
+    seen.upkeep.restart(now(), None);
     assert_eq!(
-        seen.attempt.withdrawn_at,
+        seen.upkeep.withdrawn_at,
         Some(ago(60)),
         "a new token changes nothing about it"
     );
@@ -371,11 +397,11 @@ fn a_held_domain_is_tried_again_and_its_cleanup_does_not_wait() {
             again_at,
         })
     };
-    seen.attempt.hold = hold(after(now(), SignedDuration::from_hours(1)));
+    seen.upkeep.setback.hold = hold(after(now(), SignedDuration::from_hours(1)));
     assert_eq!(step_of(&seen), "wait");
-    seen.attempt.hold = hold(now());
+    seen.upkeep.setback.hold = hold(now());
     assert_eq!(step_of(&seen), "publish");
-    seen.attempt.hold = hold(after(now(), SignedDuration::from_hours(1)));
+    seen.upkeep.setback.hold = hold(after(now(), SignedDuration::from_hours(1)));
     seen.desired = false;
     seen.ledger = vec![entry(VALUE, LedgerState::Published)];
     assert_eq!(step_of(&seen), "remove");
@@ -410,7 +436,7 @@ fn observing_covered_and_unwanted_domains_do_nothing_at_the_ca() {
 #[test]
 fn the_budget_of_ca_calls_is_waited_for() {
     let mut seen = observed(Sighting::Absent);
-    seen.attempt.effects = (1..=5).map(|n| ago(n * 10)).collect();
+    seen.upkeep.calls.made = (1..=5).map(|n| ago(n * 10)).collect();
     let decision = next_step(&seen, &Policy::new(Mode::Manage), now());
     assert_eq!(decision.at, after(now(), SignedDuration::from_mins(10)));
     assert!(decision.why.contains("budget"));

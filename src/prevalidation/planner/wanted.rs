@@ -2,10 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::super::attempt::Attempt;
 use super::super::challenge::Challenge;
 use super::super::policy::Policy;
 use super::super::registration::{Registration, Status, Token};
+use super::super::upkeep::Attempt;
 
 /// What the CA wants to find now: the token that it shows, the record that a start gave to this
 /// attempt, or that of a validation that is under way and was started by another program.
@@ -24,7 +24,7 @@ pub(super) fn challenge(
         // The CA may check at any moment once it has taken the order: its record stays to its end.
         // A start that gave no younger one gives none the next time either.
         let is_old = |since: Timestamp| !ours.is_live(margin, since);
-        let margin = match attempt.look_at {
+        let margin = match attempt.submission.look_at {
             Some(_) => SignedDuration::ZERO,
             None if attempt.since.is_some_and(is_old) => SignedDuration::ZERO,
             None => margin,

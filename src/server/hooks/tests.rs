@@ -171,7 +171,7 @@ impl World {
             let write = crate::store::Write {
                 fence: lease.fence,
                 sighting: None,
-                attempt: lease.row.attempt,
+                upkeep: lease.row.upkeep,
                 due_at,
                 at_risk: None,
                 ledger: Vec::new(),

@@ -181,7 +181,7 @@ async fn order(
     if row.sighting == Sighting::Unread {
         return Ok(Some(Outcome::Unread));
     }
-    if row.attempt.withdrawn_at.is_some() {
+    if row.upkeep.withdrawn_at.is_some() {
         return Ok(Some(Outcome::Withdrawn));
     }
     let by = Orderer {
@@ -192,13 +192,13 @@ async fn order(
     // A run that works on it now looks at it again afterwards.
     let mut outcome = Outcome::Busy;
     let change = |lease: &mut Lease| {
-        let attempt = &mut lease.row.attempt;
-        if attempt.withdrawn_at.is_some() {
+        let upkeep = &mut lease.row.upkeep;
+        if upkeep.withdrawn_at.is_some() {
             outcome = Outcome::Withdrawn;
             return None;
         }
         outcome = Outcome::Tried;
-        (attempt.hold, attempt.not_before) = (None, None);
+        upkeep.try_at_once();
         Some(("ordered", "a try at once, by hand".to_owned()))
     };
     match by.order(store, &[row.key], change).await {

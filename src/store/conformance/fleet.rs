@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::prevalidation::upkeep::{Attempt, Calls};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Bucket, Kind, record};
 
@@ -98,13 +99,16 @@ async fn fill(store: &Subject) {
         state: LedgerState::Removed,
         ..entry("a.ch", "v=8")
     };
-    let mut attempt = Attempt {
-        value: Some("v=\"\u{1f512}\\".to_owned()),
-        ..Attempt::default()
+    let mut upkeep = Upkeep {
+        attempt: Attempt {
+            value: Some("v=\"\u{1f512}\\".to_owned()),
+            ..Attempt::default()
+        },
+        ..Upkeep::default()
     };
-    attempt.begin(Effect::Validate, at(8));
+    upkeep.calls.begin(Effect::Validate, at(8));
     let kept = Write {
-        attempt,
+        upkeep,
         at_risk: Some(true),
         ledger: vec![
             entry("a.ch", "v=7"),
@@ -291,17 +295,13 @@ pub async fn a_zero_byte_in_foreign_text_spoils_nothing(store: Subject) {
             .ends_with("behind")
     );
     let lease = store.claim(&claim_of(9, 1)).await.unwrap().remove(0);
-    let attempt = Attempt {
-        others: Some(vec![said.clone()]),
-        last_error: Some(said),
-        ..lease.row.attempt
-    };
+    let mut upkeep = lease.row.upkeep;
+    upkeep.foreign.values = Some(vec![said.clone()]);
+    upkeep.setback.last_error = Some(said);
     let effects = vec![at(1)];
+    upkeep.calls.made.clone_from(&effects);
     let told = Write {
-        attempt: Attempt {
-            effects: effects.clone(),
-            ..attempt
-        },
+        upkeep,
         ..write(&lease.fence)
     };
     assert!(store.commit(&[told]).await.unwrap()[0].is_ok());
@@ -315,10 +315,13 @@ pub async fn a_zero_byte_in_foreign_text_spoils_nothing(store: Subject) {
         .await
         .unwrap();
     assert_eq!(
-        store.domains().await.unwrap()[0].attempt,
-        Attempt {
-            effects,
-            ..Attempt::default()
+        store.domains().await.unwrap()[0].upkeep,
+        Upkeep {
+            calls: Calls {
+                made: effects,
+                ..Calls::default()
+            },
+            ..Upkeep::default()
         }
     );
 }

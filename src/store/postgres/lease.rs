@@ -262,7 +262,7 @@ async fn put(db: &mut PgConnection, round: &[(usize, &Write)]) -> Result<HashSet
     .bind(writes().map(|w| w.fence.epoch).collect::<Vec<_>>())
     .bind(sightings.collect::<Result<Vec<_>, _>>()?)
     .bind(writes().map(|w| w.sighting.as_ref().map(|(_, at)| at.as_microsecond())).collect::<Vec<_>>())
-    .bind(writes().map(|w| row::attempt(&w.attempt)).collect::<Result<Vec<_>, _>>()?)
+    .bind(writes().map(|w| row::attempt(&w.upkeep)).collect::<Result<Vec<_>, _>>()?)
     .bind(writes().map(|w| w.due_at.map(Timestamp::as_microsecond)).collect::<Vec<_>>())
     .bind(writes().map(|w| w.at_risk).collect::<Vec<_>>())
     .bind(writes().map(|w| w.release).collect::<Vec<_>>())

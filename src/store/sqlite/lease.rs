@@ -260,7 +260,7 @@ async fn put(db: &mut SqliteConnection, write: &Write) -> Result<bool, Fault> {
     .bind(write.fence.epoch)
     .bind(sighting)
     .bind(write.sighting.as_ref().map(|(_, read_at)| read_at.as_microsecond()))
-    .bind(row::attempt(&write.attempt)?)
+    .bind(row::attempt(&write.upkeep)?)
     .bind(write.due_at.map(Timestamp::as_microsecond))
     .bind(write.at_risk)
     .bind(write.release)

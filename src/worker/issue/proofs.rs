@@ -129,7 +129,7 @@ impl Issuer {
         let domain = row.domain.both_forms();
         let registration = row.sighting.registration();
         let until = registration.and_then(|one| one.usable_until(&self.policy.reuse, now));
-        let held = row.attempt.hold.is_some();
+        let held = row.upkeep.setback.hold.is_some();
         let Some(until) = until else {
             return Some(match held {
                 true => format!(

@@ -42,15 +42,15 @@ impl Worker {
                 let stood = entry.published_at.take().is_some();
                 let value = in_words(entry);
                 task.went_well();
-                let attempt = &mut task.observed.attempt;
-                (attempt.visible_at, attempt.seen_at) = (None, None);
+                let visibility = &mut task.observed.upkeep.attempt.visibility;
+                visibility.unsee();
                 if stood {
                     task.say(
                         self,
                         "vanished",
                         format!("{value} was removed; the zone's own writer must write it again"),
                     );
-                } else if attempt.looks == 0 {
+                } else if visibility.looks == 0 {
                     let text = format!(
                         "{value} is for the zone's own writer to write: `prevalidate records` prints it"
                     );

@@ -47,7 +47,7 @@ impl Worker {
     fn must_be_read_singly(&self, task: &Task) -> bool {
         let is_missing = matches!(task.observed.sighting, Sighting::Missing(_));
         let is_order = task.policy(self).looks_by_itself;
-        is_missing || is_order && task.observed.attempt.unanswered.is_some()
+        is_missing || is_order && task.observed.upkeep.calls.unanswered.is_some()
     }
 
     async fn read_singly(&self, target: &Target, tasks: Vec<Task>) -> Result<(), StoreError> {
@@ -69,7 +69,7 @@ impl Worker {
             match answer {
                 Ok(registration) => {
                     self.pauses.answered(&target.ca);
-                    let unanswered = task.observed.attempt.unanswered;
+                    let unanswered = task.observed.upkeep.calls.unanswered;
                     let lost = task.lost_call();
                     task.went_well();
                     task.saw(self, Sighting::Present(registration), now);
@@ -90,9 +90,7 @@ impl Worker {
                 Err(error) if self.gave_up(&error) => {}
                 Err(error) => {
                     self.ca_stumbled(&target.ca, &error, now);
-                    let unanswered = task.observed.attempt.unanswered;
                     task.ca_failed(self, None, &error, now);
-                    task.observed.attempt.unanswered = unanswered;
                 }
             }
             done.push(task);
@@ -139,20 +137,14 @@ impl Worker {
                             }
                             (None, _) => Sighting::Absent,
                         };
-                    // Missing proves nothing: what was unanswered stays so until the reference is
-                    // read.
-                    let unanswered = task.observed.attempt.unanswered;
+                    let unanswered = task.observed.upkeep.calls.unanswered;
                     let lost = task.lost_call();
-                    let missing = matches!(sighting, Sighting::Missing(_));
                     let unregistered =
                         sighting == Sighting::Absent && unanswered == Some(Effect::Register);
                     if !unregistered {
                         task.went_well();
                     }
                     task.saw(self, sighting, now);
-                    if missing {
-                        task.observed.attempt.unanswered = unanswered;
-                    }
                     if unregistered {
                         task.not_registered(self, &unreadable, now);
                     }
@@ -169,9 +161,7 @@ impl Worker {
             Err(error) => {
                 self.ca_stumbled(&target.ca, &error, now);
                 for task in &mut tasks {
-                    let unanswered = task.observed.attempt.unanswered;
                     task.ca_failed(self, None, &error, now);
-                    task.observed.attempt.unanswered = unanswered;
                 }
             }
         }
@@ -327,7 +317,7 @@ impl Worker {
                 if !granted {
                     // A turn lasts longer than it takes to settle.
                     let wait = self.policy.poll.max(self.policy.settle / 2);
-                    task.observed.attempt.not_before = now.saturating_add(wait).ok();
+                    task.observed.upkeep.setback.pause(wait, now);
                 }
                 Ok(granted)
             }
@@ -357,12 +347,7 @@ impl Worker {
             .registration()
             .and_then(|found| found.token.as_ref())
             .map(|token| token.value.clone());
-        let ordered = task.observed.attempt.ordered;
-        task.observed.attempt.restart(None, now, renews);
-        (
-            task.observed.attempt.ordered,
-            task.observed.attempt.replaces,
-        ) = (ordered, replaces);
+        task.observed.upkeep.start_over(now, renews, replaces);
         let Some(mut task) = self.begin(effect, vec![task], hold).await?.pop() else {
             return Ok(());
         };
@@ -381,7 +366,7 @@ impl Worker {
             if effect == Effect::Start {
                 return task.started(worker, look_at, now);
             }
-            task.observed.attempt.value = task
+            task.observed.upkeep.attempt.value = task
                 .registration()
                 .and_then(|found| found.token.as_ref())
                 .map(|token| token.value.clone());
@@ -407,8 +392,8 @@ impl Worker {
                 self.ports.store.set_fact(&key, fact).await?;
             }
         }
-        let failed = task.observed.attempt.unanswered.is_none()
-            && task.observed.attempt.last_error.is_some();
+        let failed = task.observed.upkeep.calls.unanswered.is_none()
+            && task.observed.upkeep.setback.last_error.is_some();
         if failed && task.row.at_risk {
             task.take_risk(false);
         }
@@ -498,8 +483,8 @@ impl Worker {
             .unwrap_or(usize::MAX);
         let mut late = again.split_off(again.len().min(left));
         for task in &mut late {
-            task.observed.attempt.not_before =
-                now.saturating_add(SignedDuration::from_mins(10)).ok();
+            let setback = &mut task.observed.upkeep.setback;
+            setback.pause(SignedDuration::from_mins(10), now);
         }
         self.finish(late).await?;
         again.extend(first);
@@ -520,11 +505,10 @@ impl Worker {
             .map(|task| task.fence.key.clone())
             .collect();
         for task in &mut tasks {
-            let attempt = &mut task.observed.attempt;
-            attempt.begin(effect, now);
+            let upkeep = &mut task.observed.upkeep;
+            upkeep.calls.begin(effect, now);
             if effect == Effect::Validate {
-                task.looked_before = attempt.submitted_at.replace(now);
-                attempt.tries += 1;
+                task.looked_before = upkeep.attempt.submission.submit(now);
             }
         }
         self.intend(tasks, hold, |task| {
@@ -594,7 +578,13 @@ fn after_skew(now: Timestamp) -> Timestamp {
 /// Whether the CA was asked before to look for the value of this attempt, or something else was
 /// tried again and again.
 fn was_submitted(task: &Task) -> bool {
-    task.observed.attempt.submitted_at.is_some() || task.observed.attempt.failures > 0
+    task.observed
+        .upkeep
+        .attempt
+        .submission
+        .submitted_at
+        .is_some()
+        || task.observed.upkeep.setback.failures > 0
 }
 
 /// What a reset does to a proof, as observed at a client.

@@ -28,12 +28,7 @@ impl Worker {
         for mut task in waiting {
             if self.may_risk(&mut task, now).await? {
                 let renews = task.shown_proof();
-                let before = task.observed.attempt.clone();
-                let attempt = &mut task.observed.attempt;
-                attempt.restart(None, now, renews);
-                // What failed before counts on until it went well.
-                (attempt.ordered, attempt.hold) = (before.ordered, before.hold);
-                (attempt.failures, attempt.last_error) = (before.failures, before.last_error);
+                task.observed.upkeep.start_with_preflight(now, renews);
                 tasks.push(task);
             } else {
                 later.push(task);
@@ -55,11 +50,11 @@ impl Worker {
             match answer {
                 Ok(_) => {
                     task.went_well();
-                    task.observed.attempt.preflight_at = Some(now);
+                    task.observed.upkeep.preflight_at = Some(now);
                 }
                 Err(error) => {
                     // Nothing was risked, and another domain may take the turn.
-                    task.observed.attempt.since = None;
+                    task.observed.upkeep.attempt.put_off();
                     self.dns_failed(&mut task, &error, now);
                 }
             }
@@ -201,12 +196,12 @@ impl Worker {
             )
         };
         task.went_well();
-        let attempt = &mut task.observed.attempt;
-        attempt.waits_since = attempt.waits_since.or(Some(now));
-        attempt.change_id = receipt.change_id.clone().or(attempt.change_id.take());
+        let upkeep = &mut task.observed.upkeep;
+        upkeep.wait.begin(Some(now));
+        let visibility = &mut upkeep.attempt.visibility;
+        visibility.written_by(receipt.change_id.clone());
         if vanished {
-            attempt.vanished += 1;
-            (attempt.looks, attempt.visible_at, attempt.seen_at) = (0, None, None);
+            visibility.vanish();
             task.say(
                 self,
                 "vanished",
@@ -303,7 +298,7 @@ impl Worker {
                     .iter()
                     .any(|entry| entry.state.is_open())
                 {
-                    task.observed.attempt.stop_waiting();
+                    task.observed.upkeep.stop_waiting();
                 }
             }
             Err(error) => {
@@ -312,10 +307,9 @@ impl Worker {
                 let zone = entry.zone.clone().unwrap_or_else(|| "its zone".to_owned());
                 let text = with_hint(&error.message, error.hint.as_deref());
                 let text = format!("cannot remove {value} from {zone}: {text}");
-                if task.observed.attempt.last_error.as_deref() != Some(&text) {
-                    task.say(self, "removal-failed", text.clone());
+                if task.observed.upkeep.setback.note(text.clone()) {
+                    task.say(self, "removal-failed", text);
                 }
-                task.observed.attempt.last_error = Some(text);
             }
         }
     }
@@ -387,7 +381,7 @@ impl Worker {
         now: Timestamp,
     ) {
         let text = with_hint(&error.message, error.hint.as_deref());
-        task.observed.attempt.dns_failed = true;
+        task.observed.upkeep.setback.dns_failed = true;
         if error.is_retryable() {
             task.wait(self, text, error.retry_after, now);
         } else {
@@ -396,8 +390,8 @@ impl Worker {
             let sooner = error
                 .retry_after
                 .and_then(|wait| now.checked_add(wait).ok());
-            if let (Some(sooner), Some(hold)) = (sooner, &mut task.observed.attempt.hold) {
-                hold.again_at = hold.again_at.min(sooner);
+            if let Some(sooner) = sooner {
+                task.observed.upkeep.setback.try_hold_by(sooner);
             }
         }
     }
@@ -425,16 +419,16 @@ fn meant(routed: &mut [Routed], now: Timestamp) -> BTreeSet<i64> {
     for routed in routed {
         let (task, challenge) = (&mut routed.task, &routed.challenge);
         let renews = task.shown_proof();
-        let attempt = &mut task.observed.attempt;
-        if attempt.since.is_none() {
-            attempt.restart(None, now, renews);
+        let upkeep = &mut task.observed.upkeep;
+        if upkeep.attempt.since.is_none() {
+            upkeep.restart(now, renews);
         }
-        if !attempt.is_about(challenge) {
-            attempt.change_id = None;
+        if !upkeep.attempt.is_about(challenge) {
+            upkeep.attempt.visibility.change_id = None;
         }
         let found = task.observed.sighting.registration();
         let token = found.and_then(|found| found.token.as_deref());
-        attempt.take(challenge, token);
+        upkeep.attempt.take(challenge, token);
         let known = task.observed.ledger.len();
         let entry = task.entry(&routed.owner, &challenge.data, &routed.provider, now);
         entry.state = LedgerState::Intended;

@@ -125,7 +125,7 @@ impl Worker {
         let entry = entry_of(task, wanted(task)?)?;
         Some((
             entry.provider.clone(),
-            task.observed.attempt.change_id.clone()?,
+            task.observed.upkeep.attempt.visibility.change_id.clone()?,
         ))
     }
 
@@ -133,12 +133,12 @@ impl Worker {
         let Some(challenge) = wanted(task).cloned() else {
             return;
         };
-        if task.observed.attempt.since.is_none() {
+        if task.observed.upkeep.attempt.since.is_none() {
             let renews = task.shown_proof();
-            task.observed.attempt.restart(None, now, renews);
+            task.observed.upkeep.restart(now, renews);
             let found = task.observed.sighting.registration();
             let token = found.and_then(|found| found.token.as_deref());
-            task.observed.attempt.take(&challenge, token);
+            task.observed.upkeep.attempt.take(&challenge, token);
         }
         if verdict.go {
             task.stands(&challenge, now);
@@ -147,12 +147,11 @@ impl Worker {
         let published_at = entry.and_then(|entry| entry.published_at);
         // Nothing is late as long as the foreign writer has not written it: it may take any time.
         let is_awaited = entry.is_some_and(LedgerEntry::is_awaited);
-        let attempt = &mut task.observed.attempt;
-        attempt.waits_since = attempt
-            .waits_since
-            .or(published_at)
-            .or((!is_awaited).then_some(now));
-        attempt.cached_until = verdict.cached_until;
+        let upkeep = &mut task.observed.upkeep;
+        upkeep
+            .wait
+            .begin(published_at.or((!is_awaited).then_some(now)));
+        upkeep.attempt.visibility.cached_until = verdict.cached_until;
         // A check that reached no server says nothing about signatures.
         let somebody = verdict
             .servers
@@ -175,14 +174,12 @@ impl Worker {
         let (ttl, negative) = entry.map_or((None, 0), |entry| {
             (entry.ttl_before, entry.negative_ttl.unwrap_or(0))
         });
-        let attempt = &mut task.observed.attempt;
-        attempt.seen_at = Some(now);
-        if attempt.tries == 0 {
-            attempt.waits_for = None;
+        let upkeep = &mut task.observed.upkeep;
+        if upkeep.attempt.submission.tries == 0 {
+            upkeep.wait.subject = None;
         }
-        if attempt.visible_at.is_none() {
-            attempt.visible_at = Some(now);
-            attempt.horizon_at = Some(horizon(now, ttl, negative));
+        let horizon = horizon(now, ttl, negative);
+        if upkeep.attempt.visibility.pass(now, horizon) {
             let settles = self.settles_in_words(now);
             let told = [vec![verdict.cause], verdict.warnings, settles].concat();
             task.say(self, "visible", told.join("; "));
@@ -211,9 +208,9 @@ impl Worker {
         now: Timestamp,
     ) {
         let subject = verdict.waits_for();
-        let attempt = &mut task.observed.attempt;
-        attempt.looks += 1;
-        attempt.seen_at = None;
+        let upkeep = &mut task.observed.upkeep;
+        let visibility = &mut upkeep.attempt.visibility;
+        visibility.miss();
         if verdict.lasting {
             // Only a person can help: `run` does not wait for it, and says so.
             return task.hold(self, verdict.cause, now);
@@ -221,18 +218,11 @@ impl Worker {
         // Gone after it was visible, or not to be seen anywhere for long: a person may have removed
         // it. The provider knows, and putting it there again is harmless.
         let look_closer = verdict.gone
-            && (attempt.visible_at.is_some() || attempt.looks.is_multiple_of(LOOK_CLOSER));
-        if verdict.lasting {
-            // More checks would only make a run last longer.
-            attempt.not_before = None;
-            task.hold(self, verdict.cause, now);
-            return;
-        }
+            && (visibility.visible_at.is_some() || visibility.looks.is_multiple_of(LOOK_CLOSER));
         let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
-        attempt.not_before = now
-            .saturating_add(polling_interval(poll, attempt.looks))
-            .ok();
-        attempt.last_error = Some(verdict.cause.clone());
+        let interval = polling_interval(poll, visibility.looks);
+        upkeep.setback.pause(interval, now);
+        upkeep.setback.note(verdict.cause.clone());
         task.waits_for(self, subject, &verdict.cause, now);
         if look_closer {
             task.publish_again(challenge);

@@ -43,8 +43,8 @@ impl Task {
             .filter(|record| !ours(&record.joined()));
         let found: BTreeSet<String> = found.map(|record| record.display()).collect();
         let stands = ledger.iter().any(|entry| entry.state.is_open());
-        let known = self.observed.attempt.others.take();
-        self.observed.attempt.others = stands.then(|| found.iter().cloned().collect());
+        let known = self.observed.upkeep.foreign.values.take();
+        self.observed.upkeep.foreign.values = stands.then(|| found.iter().cloned().collect());
         let Some(known) = known
             .map(BTreeSet::from_iter)
             .filter(|known| *known != found)
@@ -65,7 +65,7 @@ impl Task {
             "others-changed",
             format!("foreign TXT values at the name changed; {what}"),
         );
-        self.observed.attempt.others_changed = Some(OthersChanged { at: now, what });
+        self.observed.upkeep.foreign.changed = Some(OthersChanged { at: now, what });
     }
 }
 
@@ -77,7 +77,8 @@ impl Task {
     /// program's configuration names and this one's does not.
     pub(super) fn leave_to_others(&mut self, now: Timestamp) {
         let again = now.saturating_add(OTHERS_AGAIN).ok();
-        self.observed.attempt.not_before = self.observed.attempt.not_before.max(again);
+        self.observed.upkeep.setback.not_before =
+            self.observed.upkeep.setback.not_before.max(again);
         self.decision.step = Step::Rest;
     }
 }

@@ -85,7 +85,7 @@ impl Worker {
         let (kind, is_exact) = (policy.record.kind, policy.record.is_exact());
         let named = self.provider_of(task, &name).await?;
         let (provider, now) = (self.provider(&named)?, self.ports.clock.now());
-        if is_fresh(task.observed.attempt.preflight_at, now) {
+        if is_fresh(task.observed.upkeep.preflight_at, now) {
             return Ok(());
         }
         if provider.rehearses() {
@@ -100,7 +100,7 @@ impl Worker {
         }
         provider.preflight(name.as_str(), kind.into()).await?;
         if is_exact {
-            task.observed.attempt.preflight_at = Some(now);
+            task.observed.upkeep.preflight_at = Some(now);
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl Worker {
     async fn rehearse_record(&self, routed: &mut Routed) -> Result<(), ProviderError> {
         let provider = self.provider(&routed.provider)?;
         let now = self.ports.clock.now();
-        let proven_at = routed.task.observed.attempt.preflight_at;
+        let proven_at = routed.task.observed.upkeep.preflight_at;
         if !provider.writes() || provider.rehearses() || is_fresh(proven_at, now) {
             return Ok(());
         }
@@ -124,7 +124,7 @@ impl Worker {
         };
         provider.preflight(owner, kind).await?;
         if owner == routed.task.fence.domain.as_str() {
-            routed.task.observed.attempt.preflight_at = Some(now);
+            routed.task.observed.upkeep.preflight_at = Some(now);
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Worker {
             let covering = covering.get(&row.client);
             self.observed(row, ledger, covering)
         };
-        if observed.attempt.hold.is_some() {
+        if observed.upkeep.setback.hold.is_some() {
             return None;
         }
         match next_step(&observed, policy, self.ports.clock.now()).step {
@@ -132,10 +132,9 @@ impl Worker {
                 able.push(task);
                 continue;
             };
-            let attempt = &mut task.observed.attempt;
-            attempt.not_before = now.saturating_add(pause).ok();
-            if let Some(text) = text.filter(|text| attempt.last_error.as_ref() != Some(text)) {
-                attempt.last_error = Some(text.clone());
+            let setback = &mut task.observed.upkeep.setback;
+            setback.pause(pause, now);
+            if let Some(text) = text.filter(|text| setback.note(text.clone())) {
                 task.say(self, "waiting", text);
             }
             waiting.push(task);
@@ -191,7 +190,7 @@ impl Task {
             .iter()
             .any(|entry| entry.state.is_open())
         {
-            self.observed.attempt.stop_waiting();
+            self.observed.upkeep.stop_waiting();
         }
     }
 }

@@ -71,6 +71,6 @@ impl Task {
             };
             self.touched.push(entry.id);
         }
-        self.observed.attempt.not_before = None;
+        self.observed.upkeep.setback.end_pause();
     }
 }

@@ -17,7 +17,7 @@ impl Task {
     ) {
         // Without an error it was a process that died before it asked: nothing speaks against
         // asking.
-        let Some(mut last) = self.observed.attempt.last_error.clone() else {
+        let Some(mut last) = self.observed.upkeep.setback.last_error.clone() else {
             return self.went_well();
         };
         if let Some(entry) = entry_of(&self.fence.domain, unreadable) {
@@ -28,12 +28,12 @@ impl Task {
             };
         }
         let text = format!("not in the CA's list after `register`: {last}");
-        if self.observed.attempt.failures >= 2 {
-            self.observed.attempt.failures = 0;
+        if self.observed.upkeep.setback.failures >= 2 {
+            self.observed.upkeep.setback.failures = 0;
             self.hold(worker, text, now);
         } else {
             self.wait(worker, text, None, now);
-            self.observed.attempt.last_error = Some(last);
+            self.observed.upkeep.setback.note(last);
         }
     }
 }

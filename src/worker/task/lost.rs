@@ -19,11 +19,11 @@ pub(in crate::worker) struct LostCall {
 impl Task {
     /// The call whose answer is open, before a read answers it.
     pub(in crate::worker) fn lost_call(&self) -> Option<LostCall> {
-        let attempt = &self.observed.attempt;
+        let upkeep = &self.observed.upkeep;
         Some(LostCall {
-            effect: attempt.unanswered?,
-            words: attempt.last_error.clone(),
-            before: attempt.lost,
+            effect: upkeep.calls.unanswered?,
+            words: upkeep.setback.last_error.clone(),
+            before: upkeep.calls.lost,
         })
     }
 
@@ -38,14 +38,14 @@ impl Task {
     ) {
         let Some(lost) = lost else { return };
         let next = self.next_step(worker, now);
-        let attempt = &mut self.observed.attempt;
-        if next.step.effect() != Some(lost.effect) || attempt.unanswered.is_some() {
+        let upkeep = &mut self.observed.upkeep;
+        if next.step.effect() != Some(lost.effect) || upkeep.calls.unanswered.is_some() {
             return;
         }
-        attempt.last_error = attempt.last_error.take().or(lost.words);
-        attempt.lost = lost.before + 1;
-        if lost.before > 0 && attempt.not_before.is_none_or(|at| at <= now) {
-            attempt.not_before = now.saturating_add(backoff(lost.before)).ok();
+        upkeep.setback.last_error = upkeep.setback.last_error.take().or(lost.words);
+        upkeep.calls.lost = lost.before + 1;
+        if lost.before > 0 && upkeep.setback.not_before.is_none_or(|at| at <= now) {
+            upkeep.setback.pause(backoff(lost.before), now);
         }
     }
 }

@@ -15,7 +15,7 @@ impl Task {
         look_at: Option<Timestamp>,
         now: Timestamp,
     ) {
-        if self.observed.attempt.since.is_none() {
+        if self.observed.upkeep.attempt.since.is_none() {
             // The answer showed a new proof.
             return;
         }
@@ -28,7 +28,10 @@ impl Task {
             Some(challenge) if challenge.is_for(&self.fence.domain) => {
                 self.say(worker, "started", format!("the CA wants {challenge}"));
                 let token = self.registration().and_then(|found| found.token.clone());
-                self.observed.attempt.take(&challenge, token.as_deref());
+                self.observed
+                    .upkeep
+                    .attempt
+                    .take(&challenge, token.as_deref());
                 if look_at.is_some() {
                     self.taken(worker, look_at, now);
                 }
@@ -52,19 +55,17 @@ impl Task {
         verdict: Option<Verdict>,
         now: Timestamp,
     ) {
-        let attempt = &self.observed.attempt;
-        let is_over = attempt.since.is_none() || attempt.value.is_none();
-        if is_over || attempt.hold.is_some() {
+        let upkeep = &self.observed.upkeep;
+        let is_over = upkeep.attempt.since.is_none() || upkeep.attempt.value.is_none();
+        if is_over || upkeep.setback.hold.is_some() {
             return;
         }
         let by_itself = self.policy(worker).looks_by_itself;
         match verdict {
             Some(Verdict::Taken { look_at }) => {
-                let attempt = &mut self.observed.attempt;
-                if attempt.tries == 0 {
-                    // The answer names another record: that order was submitted by this call.
-                    (attempt.tries, attempt.submitted_at) = (1, Some(now));
-                }
+                // If the answer names another record, that order was submitted by this call.
+                let submission = &mut self.observed.upkeep.attempt.submission;
+                submission.is_submitted_since(Some(now));
                 self.taken(worker, Some(look_at), now);
             }
             // The word was true before; the date has not moved, so the CA has not checked yet.
@@ -75,7 +76,7 @@ impl Task {
             _ => {
                 let words = self.words().unwrap_or("no reason given").to_owned();
                 self.not_seen(worker, words, now);
-                self.order_new_value(worker, now);
+                self.order_new_value(worker);
             }
         }
     }
@@ -83,20 +84,23 @@ impl Task {
     /// Whether the CA shows nothing any more of an order that it had taken, or of a challenge that
     /// it gave: another program has ended it.
     fn has_lost_its_order(&self, by_itself: bool) -> bool {
-        let attempt = &self.observed.attempt;
+        let upkeep = &self.observed.upkeep;
         let shows_nothing = self.registration().is_some_and(|found| {
             !found.is_summary && found.order.is_none() && found.challenge.is_none()
         });
-        let had_order = attempt.look_at.is_some() || attempt.order.is_some();
-        let is_sure = by_itself && attempt.tries > 1 && shows_nothing;
-        had_order || is_sure && attempt.challenge.is_some()
+        let had_order = upkeep.attempt.submission.look_at.is_some()
+            || upkeep.attempt.submission.order.is_some();
+        let is_sure = by_itself && upkeep.attempt.submission.tries > 1 && shows_nothing;
+        had_order || is_sure && upkeep.attempt.challenge.is_some()
     }
 
     /// Whether a submission was refused twice where the CA carries out orders: it may know nothing of
     /// the challenge any more. An order that is open all the same is gone on with by the start.
     pub(super) fn is_refused_again(&self, worker: &Worker) -> bool {
-        let attempt = &self.observed.attempt;
-        self.policy(worker).looks_by_itself && attempt.challenge.is_some() && attempt.tries > 1
+        let upkeep = &self.observed.upkeep;
+        self.policy(worker).looks_by_itself
+            && upkeep.attempt.challenge.is_some()
+            && upkeep.attempt.submission.tries > 1
     }
 
     /// A registration that is gone, or another one in its place, has nothing to do with the challenge
@@ -108,14 +112,14 @@ impl Task {
             Sighting::Present(found) => known.is_none_or(|known| known == found.reference),
             Sighting::Unread | Sighting::Missing(_) => true,
         };
-        if !is_same && self.observed.attempt.challenge.is_some() {
-            self.observed.attempt.end_order();
+        if !is_same && self.observed.upkeep.attempt.challenge.is_some() {
+            self.observed.upkeep.attempt.end_order();
         }
     }
 
     /// Whether a row of the list leaves open what has come of an order that the CA has taken.
     pub(in crate::worker) fn is_unclear(&self) -> bool {
-        let has_taken = self.observed.attempt.look_at.is_some();
+        let has_taken = self.observed.upkeep.attempt.submission.look_at.is_some();
         let Some(found) = self.registration().filter(|_| has_taken) else {
             return false;
         };
@@ -134,18 +138,19 @@ impl Task {
         let order = self.registration().and_then(|found| found.open_order());
         let id = order.and_then(|order| order.id.clone());
         let word = order.and_then(|order| order.unknown_word().map(str::to_owned));
-        let attempt = &mut self.observed.attempt;
-        let is_news = attempt.order_reads == 0;
-        attempt.order = id.or(attempt.order.take());
-        attempt.wait_for_ca(named, worker.policy.poll, now);
+        let attempt = &mut self.observed.upkeep.attempt;
+        let is_news = attempt.submission.reads == 0;
+        attempt.submission.name(id);
+        let poll = worker.policy.poll;
+        attempt.submission.wait_for_ca(named, poll, now);
         if attempt.outlives_its_value(now) {
             return self.value_has_ended(worker, now);
         }
-        if attempt.tries == 0 {
+        if attempt.submission.tries == 0 {
             // It was started by its submission: the record comes first.
             return;
         }
-        let order = match &attempt.order {
+        let order = match &attempt.submission.order {
             Some(id) => format!("order {id}"),
             None => "the order".to_owned(),
         };
@@ -168,7 +173,7 @@ impl Task {
 
     /// The CA continues with the order, and no longer accepts the value that it has made for it.
     fn value_has_ended(&mut self, worker: &Worker, now: Timestamp) {
-        let order = match &self.observed.attempt.order {
+        let order = match &self.observed.upkeep.attempt.submission.order {
             Some(id) => format!("order {id}"),
             None => "the order".to_owned(),
         };
@@ -187,36 +192,36 @@ impl Task {
             order.is_some_and(|order| order.awaits_submission()),
             order.is_some_and(|order| order.is_submitted()),
         );
-        let attempt = &mut self.observed.attempt;
+        let attempt = &mut self.observed.upkeep.attempt;
         if unanswered != Some(Effect::Validate) || attempt.challenge.is_none() {
             return;
         }
+        let submission = &mut attempt.submission;
         if waits {
-            attempt.tries = attempt.tries.saturating_sub(1);
-            attempt.submitted_at = self.looked_before.filter(|_| attempt.tries > 0);
-        } else if is_taken && attempt.tries == 0 {
-            // It was about an order that another program has begun meanwhile: that one is
+            let was_before = submission.tries > 1;
+            submission.take_back(self.looked_before.filter(|_| was_before));
+        } else if is_taken {
+            // It may have been about an order that another hand has begun meanwhile: that one is
             // submitted.
-            attempt.tries = 1;
-            attempt.submitted_at = self.observed.read_at;
+            submission.is_submitted_since(self.observed.read_at);
         }
     }
 
     /// What a read of an order that the CA has taken has brought, where it did not end the order:
     /// it continues.
     pub(in crate::worker) fn goes_on(&mut self, worker: &Worker, now: Timestamp) {
-        let attempt = &self.observed.attempt;
+        let upkeep = &self.observed.upkeep;
         let order = self.registration().and_then(|found| found.open_order());
         let named = order.and_then(|order| order.next_check);
         // The answer to the submission was lost, and it had reached the CA.
         let was_submitted = order.is_some_and(Order::is_submitted)
-            && attempt.challenge.is_some()
-            && attempt.tries > 0;
-        let is_due = match attempt.look_at {
+            && upkeep.attempt.challenge.is_some()
+            && upkeep.attempt.submission.tries > 0;
+        let is_due = match upkeep.attempt.submission.look_at {
             Some(at) => at <= now,
             None => was_submitted,
         };
-        if attempt.since.is_some() && is_due {
+        if upkeep.attempt.since.is_some() && is_due {
             self.taken(worker, named, now);
         }
     }
@@ -237,7 +242,7 @@ impl Task {
 
     /// Another hand has ended the order.
     pub(in crate::worker) fn order_gone(&mut self, worker: &Worker, now: Timestamp) {
-        self.observed.attempt.end_order();
+        self.observed.upkeep.attempt.end_order();
         let text = "the CA no longer has the validation order, and shows no new proof".to_owned();
         self.wait(worker, text, None, now);
     }

@@ -38,7 +38,7 @@ pub(super) fn kept(lease: &Lease) -> Write {
     Write {
         fence: lease.fence.clone(),
         sighting: None,
-        attempt: lease.row.attempt.clone(),
+        upkeep: lease.row.upkeep.clone(),
         due_at: lease.row.due_at,
         at_risk: None,
         ledger: Vec::new(),

@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::prevalidation::Hold;
+use crate::prevalidation::upkeep::{Setback, Upkeep};
 
 fn txt(made: i64, until: i64) -> Challenge {
     let owner = "_pki-validation.example.ch";
@@ -17,13 +18,13 @@ fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
         let renews = registration(proven).proof.map(|proof| *proof);
         for tries in [0, 1] {
             let mut seen = observed(registration(proven), submitted(&ended, renews.clone()));
-            seen.attempt.tries = tries;
-            seen.attempt.seen_at = Some(ago(5 * DAY));
-            seen.attempt.order_reads = 90;
+            seen.upkeep.attempt.submission.tries = tries;
+            seen.upkeep.attempt.visibility.seen_at = Some(ago(5 * DAY));
+            seen.upkeep.attempt.submission.reads = 90;
             for ledger in [vec![], vec![entry(&ended, LedgerState::Published)]] {
                 seen.ledger = ledger;
                 for (look_at, expected) in [(ago(1), "read"), (ago(-30), "wait")] {
-                    seen.attempt.look_at = Some(look_at);
+                    seen.upkeep.attempt.submission.look_at = Some(look_at);
                     assert_eq!(step(&seen), expected);
                 }
             }
@@ -32,7 +33,7 @@ fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
     // The order is gone: the record goes, and a new one is started.
     let mut seen = observed(registration(None), submitted(&ended, None));
     seen.ledger = vec![entry(&ended, LedgerState::Published)];
-    seen.attempt.end_order();
+    seen.upkeep.attempt.end_order();
     assert_eq!(step(&seen), "remove");
     seen.ledger.clear();
     assert_eq!(step(&seen), "start");
@@ -45,7 +46,7 @@ fn a_start_that_gives_the_value_that_is_there_already_is_not_repeated() {
     assert_eq!(step(&seen), "publish", "it is what the CA has");
     seen.ledger = vec![entry(&old, LedgerState::Published)];
     assert_eq!(step(&seen), "look");
-    seen.attempt.since = Some(ago(20 * DAY));
+    seen.upkeep.attempt.since = Some(ago(20 * DAY));
     assert_eq!(step(&seen), "remove", "a younger one is asked for in time");
 }
 
@@ -58,30 +59,30 @@ fn an_order_in_an_unknown_state_is_under_way_and_a_leftover_of_one_is_not() {
         Some(Box::new(wanted.clone())),
         Some(boxed(unknown.clone(), "77")),
     );
-    let mut attempt = submitted(&wanted, proof(195));
-    let progress = absorb(&mut attempt, &found, &policy().reuse, now());
+    let mut upkeep = submitted(&wanted, proof(195));
+    let progress = absorb(&mut upkeep, &found, &policy().reuse, now());
     assert_eq!(progress, Progress::None);
-    assert_eq!(attempt.challenge, Some(wanted.clone()));
-    let mut seen = observed(found.clone(), attempt);
+    assert_eq!(upkeep.attempt.challenge, Some(wanted.clone()));
+    let mut seen = observed(found.clone(), upkeep);
     seen.ledger = vec![entry(&wanted, LedgerState::Published)];
     assert_eq!(step(&seen), "wait");
-    assert_eq!(
-        step(&observed(found.clone(), Attempt::default())),
-        "publish"
-    );
+    assert_eq!(step(&observed(found.clone(), Upkeep::default())), "publish");
     found.order.as_mut().unwrap().submitted_at = Some(ago(196 * DAY));
-    assert_eq!(step(&observed(found, Attempt::default())), "start");
+    assert_eq!(step(&observed(found, Upkeep::default())), "start");
 }
 
 #[test]
 fn a_hold_is_over_when_a_proof_counts_and_nothing_is_under_way() {
-    let held = Attempt {
-        hold: Some(Hold {
-            since: ago(DAY),
-            reason: "the provider refused it".to_owned(),
-            again_at: ago(-60),
-        }),
-        ..Attempt::default()
+    let held = Upkeep {
+        setback: Setback {
+            hold: Some(Hold {
+                since: ago(DAY),
+                reason: "the provider refused it".to_owned(),
+                again_at: ago(-60),
+            }),
+            ..Setback::default()
+        },
+        ..Upkeep::default()
     };
     let over = |seen: &Observed| seen.hold_is_over(&policy(), now());
     let mut seen = observed(registration(Some(1)), held.clone());
@@ -91,12 +92,12 @@ fn a_hold_is_over_when_a_proof_counts_and_nothing_is_under_way() {
     seen.sighting = Sighting::Present(registration(None));
     assert!(!over(&seen), "no proof counts");
     seen = observed(registration(Some(1)), held);
-    seen.attempt.withdrawn_at = Some(ago(DAY));
+    seen.upkeep.withdrawn_at = Some(ago(DAY));
     assert!(!over(&seen), "a person wants it so");
-    seen.attempt.withdrawn_at = None;
-    seen.attempt.since = Some(ago(DAY));
-    seen.attempt.renews = proof(1);
+    seen.upkeep.withdrawn_at = None;
+    seen.upkeep.attempt.since = Some(ago(DAY));
+    seen.upkeep.attempt.renews = proof(1);
     assert!(!over(&seen), "an attempt continues, and brought no proof");
-    seen.attempt = Attempt::default();
+    seen.upkeep = Upkeep::default();
     assert!(!over(&seen), "there is none");
 }

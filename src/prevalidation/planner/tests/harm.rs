@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::prevalidation::upkeep::{Submission, Upkeep, Visibility};
 
 prop_compose! {
     fn moment()(minutes in -20_000i64..320_000) -> Timestamp { ago(minutes) }
@@ -51,8 +52,24 @@ prop_compose! {
             1 => Sighting::Missing(registration),
             _ => Sighting::Present(registration),
         };
-        let attempt = Attempt { visible_at: visible, seen_at: seen, preflight_at: preflight, tries, ordered, ..Attempt::default() };
-        Observed { desired, has_provider, ledger: states, attempt, ..observed(sighting) }
+        let upkeep = Upkeep {
+attempt: Attempt {
+visibility: Visibility {
+visible_at: visible,
+seen_at: seen,
+..Visibility::default()
+},
+submission: Submission {
+tries,
+..Submission::default()
+},
+ordered,
+..Attempt::default()
+},
+preflight_at: preflight,
+..Upkeep::default()
+};
+        Observed { desired, has_provider, ledger: states, upkeep, ..observed(sighting) }
     }
 }
 
@@ -70,13 +87,13 @@ proptest! {
                 prop_assert_eq!(*risks_proof, end.is_some(), "what is risked is known");
                 if let Some(proof) = registration.and_then(|r| r.proof.as_ref()).filter(|_| end.is_some()) {
                     let renew_at = policy.renew_at(&seen.domain, proof).unwrap();
-                    prop_assert!(now() >= renew_at || seen.attempt.ordered);
-                    let proven = seen.attempt.preflight_at.unwrap();
+                    prop_assert!(now() >= renew_at || seen.upkeep.attempt.ordered);
+                    let proven = seen.upkeep.preflight_at.unwrap();
                     prop_assert!(proven <= now() && now().duration_since(proven) <= SignedDuration::from_mins(10));
                 }
             }
             Step::Validate if due => {
-                let seen_at = seen.attempt.seen_at.unwrap();
+                let seen_at = seen.upkeep.attempt.visibility.seen_at.unwrap();
                 prop_assert!(seen_at <= now() && now().duration_since(seen_at) <= SEEN_COUNTS);
             }
             Step::Remove { entries } => {

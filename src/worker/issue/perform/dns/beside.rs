@@ -20,7 +20,7 @@ impl Issuer {
         let above: Vec<_> = above.collect();
         let rows = self.ports.store.rows_of(&above).await?;
         let mut rows = rows.into_iter();
-        let found = rows.find(|row| row.attempt.withdrawn_at.is_some());
+        let found = rows.find(|row| row.upkeep.withdrawn_at.is_some());
         Ok(found.map(|row| {
             format!(
                 "{} was withdrawn by hand, and nothing is written there: `prevalidate run --domain {}` takes it up again",

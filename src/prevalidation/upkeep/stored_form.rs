@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::prevalidation::DomainName;
+use crate::prevalidation::{Challenge, Counts, DomainName, Lateness};
 
 /// Each key with a value of its own, so that two of them cannot be exchanged unseen.
 const FULL: [&str; 24] = [
@@ -72,58 +72,80 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn full() -> Attempt {
+fn attempt() -> Attempt {
     Attempt {
         since: at(1),
         renews: proof(2),
         replaces: some("replaces"),
         value: some("value"),
         challenge: Some(challenge()),
-        order: some("order"),
-        look_at: at(3),
-        order_reads: 4,
-        change_id: some("change"),
-        visible_at: at(5),
-        seen_at: at(6),
-        horizon_at: at(7),
-        cached_until: at(8),
-        waits_since: at(9),
-        waits_for: some("waits"),
-        told: Lateness::Late,
-        bogus: Some(Bogus {
-            since: moment(10),
-            fault: "fault".to_owned(),
-        }),
-        withdrawn_at: at(11),
-        others: Some(vec!["other".to_owned()]),
-        others_changed: Some(OthersChanged {
-            at: moment(12),
-            what: "what".to_owned(),
-        }),
-        looks: 13,
-        tries: 14,
-        submitted_at: at(15),
-        vanished: 16,
-        preflight_at: at(17),
-        unanswered: Some(Effect::ResetToken),
-        lost: 18,
-        failures: 19,
-        last_error: some("error"),
-        dns_failed: true,
-        not_before: at(20),
-        hold: Some(Hold {
-            since: moment(21),
-            reason: "reason".to_owned(),
-            again_at: moment(22),
-        }),
-        taken_up_at: at(23),
-        word_waits: true,
-        effects: vec![moment(24), moment(25)],
+        submission: Submission {
+            order: some("order"),
+            look_at: at(3),
+            reads: 4,
+            tries: 14,
+            submitted_at: at(15),
+        },
+        visibility: Visibility {
+            change_id: some("change"),
+            visible_at: at(5),
+            seen_at: at(6),
+            horizon_at: at(7),
+            cached_until: at(8),
+            looks: 13,
+            vanished: 16,
+        },
         ordered: true,
-        proved_at: at(26),
-        last_proof: proof(27),
-        lapsed_at: at(28),
-        false_lapse: None,
+    }
+}
+
+pub(super) fn full() -> Upkeep {
+    Upkeep {
+        attempt: attempt(),
+        wait: Wait {
+            since: at(9),
+            subject: some("waits"),
+            told: Lateness::Late,
+            bogus: Some(Bogus {
+                since: moment(10),
+                fault: "fault".to_owned(),
+            }),
+        },
+        withdrawn_at: at(11),
+        foreign: Foreign {
+            values: Some(vec!["other".to_owned()]),
+            changed: Some(OthersChanged {
+                at: moment(12),
+                what: "what".to_owned(),
+            }),
+        },
+        preflight_at: at(17),
+        calls: Calls {
+            unanswered: Some(Effect::ResetToken),
+            lost: 18,
+            made: vec![moment(24), moment(25)],
+        },
+        setback: Setback {
+            failures: 19,
+            last_error: some("error"),
+            dns_failed: true,
+            not_before: at(20),
+            hold: Some(Hold {
+                since: moment(21),
+                reason: "reason".to_owned(),
+                again_at: moment(22),
+            }),
+        },
+        wake: Wake {
+            taken_up_at: at(23),
+            waits: true,
+        },
+        past: Past {
+            proved_at: at(26),
+            last_proof: proof(27),
+            lapsed_at: at(28),
+            false_lapse: None,
+        },
     }
 }
 
@@ -131,16 +153,16 @@ fn full() -> Attempt {
 fn all_that_is_known_is_stored_as_ever_and_found_again() {
     let stored = FULL.concat();
     assert_eq!(serde_json::to_string(&full()).unwrap(), stored);
-    assert_eq!(serde_json::from_str::<Attempt>(&stored).unwrap(), full());
+    assert_eq!(serde_json::from_str::<Upkeep>(&stored).unwrap(), full());
 }
 
 #[test]
 fn where_nothing_is_known_the_same_keys_are_stored_as_ever() {
     let stored = EMPTY.concat();
-    assert_eq!(serde_json::to_string(&Attempt::default()).unwrap(), stored);
+    assert_eq!(serde_json::to_string(&Upkeep::default()).unwrap(), stored);
     for text in [&*stored, "{}"] {
-        let read: Attempt = serde_json::from_str(text).unwrap();
-        assert_eq!(read, Attempt::default(), "{text}");
+        let read: Upkeep = serde_json::from_str(text).unwrap();
+        assert_eq!(read, Upkeep::default(), "{text}");
     }
 }
 
@@ -150,7 +172,7 @@ fn unknown_keys_are_ignored_and_missing_ones_are_empty() {
     let serde_json::Value::Object(all) = all else {
         unreachable!()
     };
-    let empty = serde_json::to_value(Attempt::default()).unwrap();
+    let empty = serde_json::to_value(Upkeep::default()).unwrap();
     for key in all.keys() {
         let mut other = all.clone();
         other.remove(key);
@@ -158,7 +180,7 @@ fn unknown_keys_are_ignored_and_missing_ones_are_empty() {
             "of_another_version".to_owned(),
             serde_json::json!({"a": [1]}),
         );
-        let read: Attempt = serde_json::from_value(other.into()).unwrap();
+        let read: Upkeep = serde_json::from_value(other.into()).unwrap();
         let again = serde_json::to_value(&read).unwrap();
         for (other, value) in &all {
             let wanted = if other == key {
@@ -174,8 +196,11 @@ fn unknown_keys_are_ignored_and_missing_ones_are_empty() {
 
 #[test]
 fn a_lapse_that_was_none_is_not_stored() {
-    let found = Attempt {
-        false_lapse: at(29),
+    let found = Upkeep {
+        past: Past {
+            false_lapse: at(29),
+            ..full().past
+        },
         ..full()
     };
     assert_eq!(serde_json::to_string(&found).unwrap(), FULL.concat());
