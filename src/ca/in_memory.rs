@@ -388,7 +388,8 @@ impl Issuing for InMemory {
             let found = tagged.next().map(|(reference, _)| reference.clone());
             (found, state.behaviour.clone())
         };
-        if intent.tag_is_lost && behaviour.hides_keys {
+        let is_listed = found.is_some() && behaviour.lacks_details;
+        if is_listed || intent.tag_is_lost && behaviour.hides_keys {
             let look_at = now + SignedDuration::from_secs(60);
             return Ok(Found::NotYet { look_at });
         }
@@ -400,6 +401,10 @@ impl Issuing for InMemory {
 
     async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
         self.come(Verb::Look, &key.reference)?;
+        match self.state().behaviour.lacks_details {
+            true => Err(gone(&key.reference)),
+            false => Ok(()),
+        }?;
         self.order(&key.reference)
     }
 

@@ -187,7 +187,7 @@ pub struct Order {
     /// When it answered last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<Timestamp>,
-    /// Since when the CA says that it does not know it, in every answer.
+    /// Since when no answer of the CA shows it; without a reference: the CA does not tell for long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<Timestamp>,
     /// The certificate came, was checked, and is in its version.

@@ -44,6 +44,8 @@ pub struct Behaviour {
     pub goes_on_after: Option<SignedDuration>,
     /// Whether it takes the name of a product in any letters.
     pub takes_any_letters: bool,
+    /// Whether its list shows orders of which it says, each by itself, that they are not there.
+    pub lacks_details: bool,
 }
 
 impl Default for Behaviour {
@@ -67,6 +69,7 @@ impl Default for Behaviour {
             garbles_keys: false,
             goes_on_after: None,
             takes_any_letters: false,
+            lacks_details: false,
         }
     }
 }

@@ -239,8 +239,9 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
             if let Some(open) = progress.order.as_ref() {
                 let is_open = open.submitted_at.is_some() && !open.is_fetched;
                 let is_open = is_open && !open.is_fetched_again;
-                // Whether there is such an order is not known at all.
-                let is_doubtful = open.is_recovered && open.reference.is_none();
+                // Whether there is such an order is not known at all, and people were told.
+                let is_unclear = open.is_recovered || open.gone_since.is_some();
+                let is_doubtful = is_unclear && open.reference.is_none();
                 if !is_doubtful && (is_unanswered(open) || is_open && !is_held) {
                     let reference = open.reference.as_deref().unwrap_or("without an answer yet");
                     return Err(format!(

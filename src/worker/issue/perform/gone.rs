@@ -2,11 +2,11 @@
 //! nowhere while it moves to the history, a new order may not be listed yet, and the key that came with
 //! the answer may be wrong. The order is paid, so it is kept and looked for in every way for a while.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
-use crate::ca::issuing::{Found, OrderKey};
+use crate::ca::issuing::{Found, Order as Shown, OrderKey};
 use crate::ca::{CaError, Failure};
 use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Order};
@@ -14,6 +14,18 @@ use crate::issuance::progress::{HoldKind, Order};
 /// A person hears of an order that the CA has shown neither by its key nor by its tag for this
 /// time.
 const GONE: SignedDuration = SignedDuration::from_mins(10);
+
+/// What looking for an order in every other way came to.
+enum Sought {
+    /// The list has it.
+    Listed(Box<Shown>),
+    /// The CA does not tell; when to look again, where it says so.
+    Unclear(Option<Timestamp>),
+    /// The CA refuses to tell, in these words.
+    Refused(String),
+    /// It is nowhere.
+    Nowhere,
+}
 
 impl Task<'_> {
     /// The CA said that it does not know the order by its key: it is looked for by its tag and its
@@ -30,8 +42,11 @@ impl Task<'_> {
         let passed = now.duration_since(since);
         let pause = (passed / 2).clamp(FIRST_SEARCH, GONE);
         let mut look_at = now.saturating_add(pause).ok();
-        let is_gone = match self.looked_for().await {
-            Some(Found::Order(shown)) => {
+        let Some(sought) = self.looked_for().await else {
+            return;
+        };
+        let besides = match sought {
+            Sought::Listed(shown) => {
                 let is_same = shown.key.reference == key.reference;
                 self.say("found", format!("{}: by what it says of itself", shown.key));
                 self.saw(&shown);
@@ -40,26 +55,31 @@ impl Task<'_> {
                 };
                 order.gone_since = Some(since);
                 look_at = look_at.max(order.look_at);
-                false
+                format!("its list has it: {}", shown.state)
             }
-            Some(Found::NotYet { look_at: named }) => {
-                look_at = look_at.max(Some(named));
-                false
+            Sought::Unclear(named) => {
+                look_at = look_at.max(named);
+                format!("nor does it tell whether it has `{}`", self.tag())
             }
-            Some(Found::No) => true,
-            None => return,
+            Sought::Refused(why) => format!("nor can it be looked for: {why}"),
+            Sought::Nowhere => format!("nor does it find it by `{}`", self.tag()),
         };
         if let Some(order) = self.order() {
             (order.look_at, order.look_at_is_the_cas) = (look_at, false);
         }
         self.progress().trouble = Some(words.clone());
-        if is_gone && passed >= GONE {
-            self.given_up(words);
+        if passed >= GONE {
+            self.given_up(format!("{words}; {besides}"));
         }
     }
 
+    fn tag(&self) -> &str {
+        let order = self.row.progress.order.as_ref();
+        order.map_or("", |order| &order.tag)
+    }
+
     /// What the CA says of the order by its tag and its key; `None`: nothing now.
-    async fn looked_for(&mut self) -> Option<Found> {
+    async fn looked_for(&mut self) -> Option<Sought> {
         let (ca, intent) = match self.call().await {
             Ok(call) => call?,
             Err(error) => {
@@ -68,22 +88,25 @@ impl Task<'_> {
             }
         };
         let name = self.ca_of_order();
-        let found = match ca.find(&intent).await {
+        let sought = match ca.find(&intent).await {
             Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => return None,
-            Ok(found) => found,
+            Ok(Found::No) => Sought::Nowhere,
+            Ok(Found::NotYet { look_at }) => Sought::Unclear(Some(look_at)),
+            Ok(Found::Order(shown)) => Sought::Listed(shown),
             // The order that this one comes after, or replaces, is not there either.
-            Err(error) if error.failure == Failure::NotFound => Found::No,
+            Err(error) if error.failure == Failure::NotFound => Sought::Nowhere,
             Err(error) => {
                 self.unread(&name, &error);
-                return None;
+                let may_pass = error.is_account_wide() || error.is_retryable();
+                return (!may_pass).then(|| Sought::Refused(error.message));
             }
         };
         self.answered(&name);
-        Some(found)
+        Some(sought)
     }
 
-    /// Neither its key nor its tag finds it. The order is kept: it may be paid, and a person may have
-    /// it looked for once more.
+    /// The CA does not show it in any way that leads to its certificate. The order is kept: it may be
+    /// paid, and a person may have it looked for once more.
     fn given_up(&mut self, words: String) {
         let progress = self.progress();
         if let Some(records) = progress.order.as_mut().map(Order::give_up_records) {
@@ -93,14 +116,9 @@ impl Task<'_> {
             // It continues to be looked for, and told as trouble.
             return;
         }
-        let tag = self.order().map(|order| order.tag.clone());
-        let words = format!(
-            "{words}; nor does it find it by `{}`",
-            tag.unwrap_or_default()
-        );
         let name = &self.row.name;
         let hint = format!(
-            "ask the CA for it; `prevalidate certificate issue {name}` looks for it again; {} orders a new one",
+            "it may be paid, and come back: ask the CA for it; `prevalidate certificate issue {name}` looks for it again; {} orders a new one",
             again(name)
         );
         self.hold(HoldKind::Refused, words, Some(hint));

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
 use crate::ca::issuing::{Found, Intent};
+use crate::issuance::again;
 
 /// How often an order is sent at most while no answer comes.
 const ORDERS: u32 = 2;
@@ -62,14 +63,18 @@ impl Task<'_> {
                 let Some(order) = self.order() else { return };
                 order.look_at = Some(look_at.max(least));
                 let since = order.ended_at.unwrap_or(now);
+                if now.duration_since(since) > UNCLEAR {
+                    order.gone_since.get_or_insert(since);
+                }
                 let order = order.clone();
                 if order.is_recovered {
                     let words = self.doubt(&order);
                     self.progress().trouble = Some(words);
-                } else if now.duration_since(since) > UNCLEAR {
+                } else if let Some(since) = order.gone_since {
                     let words = format!(
-                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}",
-                        order.tag
+                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}, and it is looked for; if the CA says that it has none, {} orders a new one",
+                        order.tag,
+                        again(&self.row.name)
                     );
                     self.progress().trouble = Some(words);
                 }
@@ -97,6 +102,7 @@ impl Task<'_> {
         order.not_found += 1;
         if order.not_found < ORDERS {
             (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
+            order.gone_since = None;
             return self.say(
                 "not-found",
                 "the CA does not have the order: it is made again",

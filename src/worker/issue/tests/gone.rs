@@ -133,3 +133,116 @@ async fn records_of_an_order_stay_while_the_ca_does_not_show_it() {
         assert!(zones.values("_dnsauth.example.ch").is_empty(), "{in_order}");
     }
 }
+
+#[tokio::test]
+async fn an_order_that_is_listed_and_never_shown_is_held_and_comes_back() {
+    for is_told_by_the_list in [true, false] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
+        world.run(&wanted, 0).await;
+        match is_told_by_the_list {
+            true => world.shows_nothing(Verb::Look, 200),
+            false => world.ca.change(|ca| ca.lacks_details = true),
+        }
+        world.run(&wanted, 500).await;
+        let progress = world.row("joe").await.progress;
+        assert_eq!(progress.hold, None, "{is_told_by_the_list}");
+        world.run(&wanted, 2400).await;
+        let progress = world.row("joe").await.progress;
+        let hold = progress.hold.expect("held");
+        assert!(hold.words.contains("does not show"), "{}", hold.words);
+        let hint = hold.hint.unwrap();
+        for part in ["issue joe` looks for it again", "issue joe --again", "paid"] {
+            assert!(hint.contains(part), "{hint}");
+        }
+        let looks = world.ca.count(Verb::Look);
+        world.run(&wanted, 2400).await;
+        assert_eq!(world.ca.count(Verb::Look), looks, "it waits for a person");
+        // It is kept: it may come back.
+        world.ca.forgive();
+        world.ca.change(|ca| {
+            ca.lacks_details = false;
+            ca.becomes = OrderState::Issued;
+        });
+        world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert!(world.live("joe").is_some(), "{is_told_by_the_list}");
+        assert_eq!(world.ca.count(Verb::Submit), 1);
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_is_listed_and_never_shown_is_made_again_by_a_person() {
+    // With and without an answer to the order.
+    for is_lost in [false, true] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.ca.change(|ca| {
+            ca.becomes = OrderState::AwaitsPerson;
+            ca.lacks_details = true;
+        });
+        if is_lost {
+            world.ca.next(Verb::Submit, Way::AnswerLost);
+        }
+        world.run(&wanted, 60).await;
+        let why = world.by_hand(&wanted, ByHand::Again).await.unwrap_err();
+        assert!(why.contains("an order is under way"), "{why}");
+        world.run(&wanted, 2400).await;
+        let progress = world.row("joe").await.progress;
+        let hint = progress
+            .hold
+            .and_then(|hold| hold.hint)
+            .or(progress.trouble);
+        let hint = hint.unwrap();
+        assert!(hint.contains("issue joe --again"), "{is_lost}: {hint}");
+        assert!(progress.order.is_some(), "{is_lost}: it may come back");
+        world.run(&wanted, 2400).await;
+        assert_eq!(world.ca.count(Verb::Submit), 1, "never by itself");
+        world.ca.change(|ca| {
+            ca.lacks_details = false;
+            ca.becomes = OrderState::Issued;
+        });
+        world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        world.run(&wanted, 60).await;
+        assert!(world.live("joe").is_some(), "{is_lost}");
+        assert_eq!(world.ca.count(Verb::Submit), 2);
+    }
+}
+
+#[tokio::test]
+async fn an_order_without_an_answer_that_a_ca_is_unsure_of_for_long_still_comes_back() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.change(|ca| ca.lacks_details = true);
+    world.ca.next(Verb::Submit, Way::AnswerLost);
+    world.run(&wanted, 2400).await;
+    world.ca.change(|ca| ca.lacks_details = false);
+    world.run(&wanted, 120).await;
+    assert!(world.live("joe").is_some(), "nobody had to say anything");
+    let progress = world.row("joe").await.progress;
+    assert_eq!((progress.hold, progress.trouble), (None, None));
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_cannot_even_be_looked_for_is_held() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
+    world.run(&wanted, 0).await;
+    world.shows_nothing(Verb::Look, 200);
+    for _ in 0..200 {
+        let words = "this user may not list orders".to_owned();
+        world
+            .ca
+            .next(Verb::Find, Way::Refused(Failure::Refused, words));
+    }
+    for _ in 0..4 {
+        world.run(&wanted, 60).await;
+        world.clock.advance(SignedDuration::from_mins(5));
+    }
+    let hold = world.row("joe").await.progress.hold.expect("held");
+    assert!(hold.words.contains("may not list"), "{}", hold.words);
+    assert_eq!(world.ca.count(Verb::Submit), 1);
+}
