@@ -1,7 +1,9 @@
-//! An open order that the configuration calls otherwise now: it continues with its key, wherever a
-//! person has moved the folder.
+//! What the configuration calls otherwise now, wherever a person has moved its folder: an open order
+//! goes on with its key, and a pair that lacks a file is fetched once more.
 
 use super::super::certificate::Certificate;
+use super::super::live::known;
+use super::super::lying::read_note;
 use super::super::task::Task;
 use super::alone::is_installed;
 use super::lost::{begun_words, noted};
@@ -9,7 +11,7 @@ use super::spelled::respelled;
 use crate::certificates::folder::Known;
 use crate::certificates::{Folder, PrivateKey, Trouble};
 use crate::issuance::again;
-use crate::issuance::progress::{HoldKind, Order};
+use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::store::StoreError;
 
 impl Task<'_> {
@@ -109,6 +111,89 @@ impl Task<'_> {
         }
         Ok(None)
     }
+}
+
+/// Where a pair lies that the store has under a name of before.
+pub(super) struct Place {
+    pub(super) folder: Folder,
+    pub(super) version: u32,
+    /// Whether that is not the folder of its name.
+    is_moved: bool,
+}
+
+impl Task<'_> {
+    /// Where the files of a pair of before lie: in the folder of its name, or where that was moved. Its
+    /// key tells, or what is left of the files.
+    pub(super) fn place_of(
+        &self,
+        certificate: &Certificate,
+        folder: &Folder,
+        name: &str,
+        pair: &Installed,
+    ) -> Place {
+        let directory = &self.issuer.options.directory;
+        let at = |name: &str| Folder::at(directory, name, certificate.access);
+        let (there, known) = (at(name), known(pair, certificate));
+        let with_key = |one: &Folder| match known.has_key {
+            true => one.version_of_key(known),
+            false => None,
+        };
+        let with_files = |one: &Folder| version_of_pair(one, pair);
+        let mut places = vec![there.clone(), folder.clone()];
+        let others = Folder::all_in(directory).into_iter();
+        places.extend(others.filter(|one| one != name).map(|one| at(&one)));
+        let found = |version: &dyn Fn(&Folder) -> Option<u32>| {
+            let mut found = places.iter().filter_map(|one| Some((one, version(one)?)));
+            found.next().map(|(one, version)| (one.clone(), version))
+        };
+        let found = found(&with_key).or_else(|| found(&with_files));
+        match found.filter(|(one, _)| one.path() != there.path()) {
+            Some((folder, version)) => Place {
+                folder,
+                version,
+                is_moved: true,
+            },
+            None => Place {
+                folder: there,
+                version: pair.version,
+                is_moved: false,
+            },
+        }
+    }
+
+    /// Has what lies in a folder that was moved, and lacks a file there, fetched from the CA with its
+    /// key. False: it is whole, or cannot be fetched.
+    pub(super) fn fetches_what_was_moved(
+        &mut self,
+        certificate: &Certificate,
+        place: &Place,
+        name: &str,
+        pair: &Installed,
+    ) -> bool {
+        let pair = Installed {
+            version: place.version,
+            ..pair.clone()
+        };
+        let whole = place.folder.pair(known(&pair, certificate), self.now());
+        if !place.is_moved || whole.is_ok_and(|whole| whole.is_ok()) {
+            return false;
+        }
+        let begun = self.begin_to_fetch(certificate, (&place.folder, name), pair);
+        if begun.is_ok() {
+            self.stepped();
+        }
+        begun.is_ok()
+    }
+}
+
+/// The version of a folder that has what is left of a pair: its certificate, or the note of its order.
+fn version_of_pair(folder: &Folder, pair: &Installed) -> Option<u32> {
+    let is_its = |&(version, ref note, _): &(u32, String, bool)| match folder.facts_of(version) {
+        Some(facts) => facts.serial == pair.serial,
+        None => read_note(note).is_some_and(|order| order.fingerprint == pair.fingerprint),
+    };
+    let noted = folder.noted_versions();
+    noted.iter().rev().find(|one| is_its(one)).map(|one| one.0)
 }
 
 fn with_version(order: &Order, version: u32) -> Order {

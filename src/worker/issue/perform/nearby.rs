@@ -323,6 +323,11 @@ impl Task<'_> {
         let Some((name, serial, is_revoked)) = found else {
             return Ok(false);
         };
+        self.hold_for_revoked(&name, &serial, is_revoked);
+        Ok(true)
+    }
+
+    fn hold_for_revoked(&mut self, name: &str, serial: &str, is_revoked: bool) {
         let how = match is_revoked {
             true => "which is revoked",
             false => "whose revocation a person has asked for",
@@ -331,7 +336,28 @@ impl Task<'_> {
             format!("{name} had a certificate for the same (serial number {serial}), {how}");
         let hint = format!("{} orders a new one", again(&self.row.name));
         self.hold(HoldKind::Ended, words, Some(hint));
-        Ok(true)
+    }
+
+    /// Whether a note beside the certificate of a version says that it is revoked, or is to be. True: it
+    /// is held.
+    pub(super) fn is_revoked_at(
+        &mut self,
+        folder: &Folder,
+        version: u32,
+        name: &str,
+        serial: &str,
+    ) -> bool {
+        let is_its = || {
+            folder
+                .facts_of(version)
+                .is_none_or(|one| one.serial == serial)
+        };
+        let may_be = folder.may_be_revoked(version) && is_its();
+        if may_be {
+            let is_revoked = folder.revoked(version).is_some();
+            self.hold_for_revoked(name, serial, is_revoked);
+        }
+        may_be
     }
 
     /// Whether another section of the configuration wants the certificate of a version of this folder,

@@ -79,7 +79,7 @@ impl Task<'_> {
         Ok(left.into_iter().find(|(_, pair)| is_meant(pair)))
     }
 
-    fn begin_to_fetch(
+    pub(super) fn begin_to_fetch(
         &mut self,
         certificate: &Certificate,
         (there, name): (&Folder, &str),
@@ -90,7 +90,7 @@ impl Task<'_> {
             return Err(self.lacks_key(there, pair.version));
         };
         let has_key = known.has_key;
-        let note = there.noted(pair.version).ok().flatten();
+        let note = there.noted(version).ok().flatten();
         let noted = note.as_deref().and_then(read_note);
         let tag = noted.map_or_else(|| format!("installed:{}", pair.serial), |one| one.tag);
         let print = respelled(&certificate.wanted, &pair.print);

@@ -186,10 +186,19 @@ impl<'a> Task<'a> {
         pair: Installed,
     ) -> Result<(), StoreError> {
         let name = before.row.name.clone();
-        let there = Folder::at(&self.issuer.options.directory, &name, certificate.access);
         let told = format!("serial number {}, until {}", pair.serial, pair.not_after);
+        let place = self.place_of(certificate, folder, &name, &pair);
+        if self.is_revoked_at(&place.folder, place.version, &name, &pair.serial)
+            || self.fetches_what_was_moved(certificate, &place, &name, &pair)
+        {
+            return Ok(());
+        }
+        let pair = Installed {
+            version: place.version,
+            ..pair
+        };
         if !self
-            .take_files(certificate, folder, (&there, &name), pair)
+            .take_files(certificate, folder, (&place.folder, &name), pair)
             .await?
         {
             return Ok(());

@@ -21,7 +21,7 @@ impl World {
     }
 
     /// A certificate whose key is elsewhere.
-    fn by_request(&self, file: &str) -> Certificate {
+    pub(super) fn by_request(&self, file: &str) -> Certificate {
         let path = self.folder.path().join(file);
         if !path.exists() {
             let key = crate::certificates::PrivateKey::generate(KeyKind::EcdsaP256).unwrap();

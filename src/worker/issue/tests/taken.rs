@@ -6,8 +6,8 @@ use super::*;
 use crate::store::orders::{CertificateClaim, CertificateLease};
 
 impl World {
-    /// Another worker has this certificate in hand for a number of seconds.
-    async fn in_hand(&self, name: &str, seconds: i64) -> CertificateLease {
+    /// Another worker has this certificate in hand for so many seconds.
+    pub(super) async fn in_hand(&self, name: &str, seconds: i64) -> CertificateLease {
         let (orders, now) = (self.store.orders(), self.clock.now());
         let names = [name.to_owned()];
         orders.wake_certificates(&names, now).await.unwrap();
