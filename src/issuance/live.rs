@@ -45,7 +45,13 @@ pub enum Live {
         /// The reason in words.
         why: String,
     },
-    /// Other files than those that were installed.
+    /// A later one, which this program has installed and the store does not know: it was brought back
+    /// from an older copy, or another store was at work.
+    Newer {
+        /// Which, in words.
+        why: String,
+    },
+    /// Something else than what was installed.
     Foreign {
         /// The reason in words.
         why: String,

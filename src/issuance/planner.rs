@@ -169,6 +169,13 @@ fn own_step(observed: Observed<'_>, now: Timestamp) -> Decision {
     };
     let hold = holds(wanted, progress);
     let is_tried_again = hold.is_some_and(|hold| observed.is_fresh && hold.kind.is_local());
+    let is_local = hold.is_some_and(|hold| hold.kind.is_local() && !is_tried_again);
+    if let Live::Newer { why } = observed.live
+        && !is_local
+    {
+        // Whatever is under way or held, it came before that.
+        return Decision::new(Step::Key, progress.not_before.unwrap_or(now), why.clone());
+    }
     if let Some(hold) = hold.filter(|_| !is_tried_again) {
         return Decision::new(Step::Held, Timestamp::MAX, hold.words.clone());
     }

@@ -15,6 +15,7 @@ mod perform;
 mod proofs;
 mod survey;
 mod task;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -145,12 +146,21 @@ impl Issuer {
     /// # Errors
     /// What the store says.
     pub async fn rows(&self) -> Result<Vec<CertificateRow>, StoreError> {
+        Ok(self.told_rows().await?.0)
+    }
+
+    /// All rows of the store, and the names of those of which their files tell more.
+    async fn told_rows(&self) -> Result<(Vec<CertificateRow>, BTreeSet<String>), StoreError> {
         let mut rows = self.ports.store.orders().certificates().await?;
         let now = self.ports.clock.now();
+        let mut told = BTreeSet::new();
         for row in &mut rows {
             row.progress = std::mem::take(&mut row.progress).believed(now);
+            if self.heed(row, now).is_some() {
+                told.insert(row.name.clone());
+            }
         }
-        Ok(rows)
+        Ok((rows, told))
     }
 
     /// The certificates of the configuration, by name.

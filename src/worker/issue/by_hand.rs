@@ -10,7 +10,7 @@ use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
 use crate::certificates::{KeyKind, PrivateKey};
 use crate::issuance::progress::{HoldKind, Order, Progress, Revocation};
-use crate::issuance::{OrderState, Proofs, RevocationReason, again};
+use crate::issuance::{Live, OrderState, Proofs, RevocationReason, again};
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::reference_fact;
@@ -98,6 +98,16 @@ impl Issuer {
         task: &mut Task<'_>,
         order: &ByHand,
     ) -> Result<Result<(), String>, StoreError> {
+        if let ByHand::Revoke { .. } = order
+            && let Live::Newer { why } = self.live(&task.row, self.ports.clock.now()).await?
+        {
+            // The person means another one.
+            return Ok(Err(format!(
+                "{why}: `prevalidate certificate issue {}` takes it over",
+                task.row.name
+            )));
+        }
+        task.accept_newer().await?;
         if *order == ByHand::Afresh {
             task.accept().await?;
         }

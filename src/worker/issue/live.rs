@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::lying::moved_here;
+use super::lying::{is_ours_for, is_wanted_there, moved_here};
 use super::{Certificate, Issuer, Keeper};
-use crate::certificates::folder::{Known, Standing};
+use crate::certificates::folder::{Known, Live as Lying, Standing};
 use crate::certificates::{Checked, Folder};
 use crate::issuance::Live;
 use crate::issuance::progress::{Installed, Order};
@@ -66,6 +66,14 @@ impl Issuer {
                 key => Live::Damaged { why, key },
             },
             Ok(Standing::Foreign(why)) => {
+                if let Some(live) = self.newer(row, certificate, &folder, now) {
+                    return Live::Newer {
+                        why: format!(
+                            "version {:04} (serial number {}) was installed later than what this store knows",
+                            live.version, live.facts.serial
+                        ),
+                    };
+                }
                 let order = row.progress.order.as_ref();
                 // It was switched, and that is not stored yet.
                 let is_next = order.is_some_and(|order| is_of(order, &folder));
@@ -80,6 +88,29 @@ impl Issuer {
 }
 
 impl Issuer {
+    /// What this program has put there for what is wanted, later than all that the store knows of.
+    pub(super) fn newer(
+        &self,
+        row: &CertificateRow,
+        certificate: &Certificate,
+        folder: &Folder,
+        now: Timestamp,
+    ) -> Option<Lying> {
+        let (installed, order) = (row.progress.installed.as_ref()?, &row.progress.order);
+        let made = order.as_ref().filter(|order| order.submitted_at.is_some());
+        let known = made.map_or(0, |order| order.version).max(installed.version);
+        if folder.current()? <= known {
+            return None;
+        }
+        let live = is_wanted_there(certificate, folder, now)?;
+        let owner = folder.owner().ok()?;
+        let is_here = owner.is_none_or(|host| self.knows(&host));
+        let is_later = live.facts.not_after >= installed.not_after && live.version > known;
+        let is_ours =
+            is_ours_for(certificate, folder, &live) && !self.is_of_a_rehearsal(certificate, &live);
+        (is_here && is_later && is_ours).then_some(live)
+    }
+
     /// Why the bundle of a certificate could not be written; `None`: it can, none is wanted, or this user
     /// may not read secrets.
     pub fn lost_password(&self, name: &str) -> Option<String> {

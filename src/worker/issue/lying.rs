@@ -66,8 +66,17 @@ fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool
     })
 }
 
-/// What is wanted, where it is in the place of what was installed for something else: its folder
-/// was moved to a name of before.
+/// Whether the note of what lies there says that this program installed it for what is wanted.
+pub(super) fn is_ours_for(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
+    let note = folder.noted(live.version).ok().flatten();
+    note.as_deref().and_then(read_note).is_some_and(|noted| {
+        let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
+        is_its && noted.submitted_at.is_some() && certificate.wanted.is_met_by(&noted.print)
+    })
+}
+
+/// What is wanted, where it lies in the place of what was installed for something else: its folder was
+/// moved to a name of before.
 pub(super) fn moved_here(
     certificate: &Certificate,
     folder: &Folder,

@@ -26,6 +26,7 @@ mod unnoted;
 pub use self::dns::Against;
 pub use self::repair::way_out;
 pub(super) use self::rest::with_orders;
+pub(super) use self::revocation::noted_wish;
 use super::task::Task;
 use crate::issuance::Step;
 use crate::store::StoreError;

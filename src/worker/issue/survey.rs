@@ -18,7 +18,7 @@ impl Issuer {
         let now = self.ports.clock.now();
         self.note_home(now).await?;
         let mut due = Vec::new();
-        let rows = self.rows().await?;
+        let (rows, told) = self.told_rows().await?;
         let open: Vec<_> = with_orders(&rows).collect();
         for row in &rows {
             if !self.concerns(&row.name) || !self.keeps(row, now).await? {
@@ -34,7 +34,8 @@ impl Issuer {
                     .waiting
                     .insert(row.name.clone(), decision.why.clone());
             }
-            let acts = decision.is_due(now) || waits || self.is_unquiet(row, &open).await?;
+            let acts = decision.is_due(now) || waits || told.contains(&row.name);
+            let acts = acts || self.is_unquiet(row, &open).await?;
             if acts && !is_due_in_store {
                 due.push(row.name.clone());
             } else if decision.is_due(decision.at) && is_later(row, is_fresh, &decision) {

@@ -45,14 +45,16 @@ pub(super) struct Task<'a> {
 
 impl<'a> Task<'a> {
     pub(super) fn new(issuer: &'a Issuer, lease: CertificateLease) -> Self {
-        let mut row = lease.row;
-        row.progress = row.progress.believed(issuer.ports.clock.now());
+        let (mut row, now) = (lease.row, issuer.ports.clock.now());
+        row.progress = row.progress.believed(now);
+        let told = issuer.heed(&mut row, now);
+        let events = told.map(|(kind, words)| issuer.event(&row.name, kind, words));
         Self {
             issuer,
             fence: lease.fence,
             row,
             claims: lease.claims,
-            events: Vec::new(),
+            events: events.into_iter().collect(),
             is_given_up: false,
             was_held: None,
             held: None,

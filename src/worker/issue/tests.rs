@@ -25,6 +25,7 @@ mod predecessors;
 mod records;
 mod renamed;
 mod renewals;
+mod restored;
 mod returned;
 mod revocations;
 mod stands;

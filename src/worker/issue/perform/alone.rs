@@ -74,17 +74,19 @@ impl Task<'_> {
         else {
             return Ok(false);
         };
-        if order.is_again {
-            return Ok(false);
-        }
         let folder = self.issuer.folder(certificate);
+        if order.is_again {
+            return Ok(self.was_made_since(certificate, &folder, order.version));
+        }
         if self.row.progress.installed.is_none() {
             if self.takes_what_lies_there(certificate, &folder).await? {
                 self.drop_begun(certificate, &order);
                 return Ok(true);
             }
-        } else if let Live::Foreign { .. } = self.issuer.live(&self.row, self.now()).await? {
-            // A person decides what is to count there.
+        } else if let Live::Foreign { .. } | Live::Newer { .. } =
+            self.issuer.live(&self.row, self.now()).await?
+        {
+            // A person decides what is to count there; what is newer is taken over.
             self.drop_begun(certificate, &order);
             return Ok(true);
         }
@@ -124,11 +126,15 @@ impl Task<'_> {
         self.discard_unless_in_hand(&self.issuer.folder(certificate), order.version);
     }
 
-    /// Removes a version that was started for an order which is not made, unless the order in hand
-    /// is still the one of this version: it is tried again, or waits for a person.
+    /// Removes a version that was begun for an order which is not made, unless the order in hand is
+    /// still the one of this version: it is tried again, or waits for a person.
+    ///
+    /// One whose order was made is never removed: an older copy of the store does not know that it was.
     pub(super) fn discard_unless_in_hand(&self, folder: &Folder, version: u32) {
         let order = self.row.progress.order.as_ref();
-        if order.is_none_or(|order| order.version != version) {
+        let note = folder.noted(version).ok().flatten();
+        let is_made = note.is_some_and(|note| may_be_open(&note, self.now()));
+        if !is_made && order.is_none_or(|order| order.version != version) {
             folder.discard(version);
         }
     }

@@ -300,11 +300,12 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// The order certainly did not reach the CA, or had no effect there.
-    fn not_submitted(&mut self) {
+    /// The order certainly did not reach the CA, or had no effect there. Its version says so too.
+    pub(super) fn not_submitted(&mut self) {
         if let Some(order) = self.order() {
             (order.submitted_at, order.look_at) = (None, None);
         }
+        self.note_not_submitted();
     }
 
     pub(super) async fn look(&mut self) -> Result<(), StoreError> {

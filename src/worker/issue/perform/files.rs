@@ -109,6 +109,7 @@ impl Task<'_> {
             return Ok(());
         };
         let has_one = self.is_of_another(&folder).await?
+            || self.takes_what_is_newer(certificate, &folder).await?
             || self.has_found(certificate, &folder).await?
             || self.has_one_of_before(certificate, &folder).await?;
         if !has_one && self.has_password() && self.has_place_for_link(&folder) {

@@ -15,6 +15,7 @@ use crate::issuance::again;
 use crate::issuance::progress::{HoldKind, Installed, Order};
 use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
+use crate::worker::issue::Issuer;
 
 /// What the files of a version say of its certificate. Its CA and its order are for the caller to
 /// add.
@@ -66,7 +67,28 @@ impl Task<'_> {
         Ok(has_one)
     }
 
-    /// The same, whatever was started here. True: it is taken over, or held.
+    /// Takes over what was installed later than all that this store knows: it was brought back from an
+    /// older copy, or another store was at work. What it has in hand came before that.
+    pub(super) async fn takes_what_is_newer(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+    ) -> Result<bool, StoreError> {
+        let newer = self
+            .issuer
+            .newer(&self.row, certificate, folder, self.now());
+        let Some(live) = newer else { return Ok(false) };
+        let progress = self.progress();
+        if let Some(before) = progress.order.take() {
+            progress.leave_behind(before.records);
+        }
+        (progress.again, progress.forgets_predecessor) = (false, false);
+        let has_key = certificate.makes_key();
+        self.take_over(certificate, live, has_key).await?;
+        Ok(true)
+    }
+
+    /// Looks at what servers read, whatever was begun here. True: it is taken over, or held.
     pub(super) async fn takes_what_lies_there(
         &mut self,
         certificate: &Certificate,
@@ -99,10 +121,8 @@ impl Task<'_> {
         }
     }
 
-    /// Whether a sandbox issued it and the configuration is for a real CA, or the other way round.
     pub(super) fn is_of_a_rehearsal(&self, certificate: &Certificate, live: &Live) -> bool {
-        let host = self.issuer.options.hosts.get(&certificate.ca);
-        host.is_some_and(|host| is_loopback(host) != is_of_a_sandbox(&live.facts.issuer))
+        self.issuer.is_of_a_rehearsal(certificate, live)
     }
 
     fn is_unfit(&mut self, folder: &Folder, why: String) -> bool {
@@ -218,7 +238,19 @@ impl Task<'_> {
     }
 }
 
-/// The order that a certificate belongs to.
+impl Issuer {
+    /// Whether a sandbox issued it and the configuration is for a real CA, or the other way round.
+    pub(in crate::worker::issue) fn is_of_a_rehearsal(
+        &self,
+        certificate: &Certificate,
+        live: &Live,
+    ) -> bool {
+        let host = self.options.hosts.get(&certificate.ca);
+        host.is_some_and(|host| is_loopback(host) != is_of_a_sandbox(&live.facts.issuer))
+    }
+}
+
+/// The order that a certificate came of.
 struct Paid {
     reference: String,
     certificate: Option<String>,

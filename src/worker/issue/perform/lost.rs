@@ -15,6 +15,17 @@ use crate::issuance::{OrderState, again};
 use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
 
+/// What a version is to the order in hand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kinship {
+    /// It is the version of the order in hand.
+    InHand,
+    /// It is, and the order was made since: the store is an older copy, or the process died meanwhile.
+    MadeSince,
+    /// It is that of another order.
+    Other,
+}
+
 /// What is not known is looked for among all orders: none whose certificate lives is older.
 pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
 
@@ -79,8 +90,24 @@ impl Task<'_> {
         folder.note(order.version, &noted(order))
     }
 
-    /// Searches the folder for an order that this store has never begun. True: it is looked for at
-    /// its CA now, or held.
+    /// Notes beside the key of the order in hand that it is not submitted. Where that fails, it is looked
+    /// for before it is submitted again.
+    pub(super) fn note_not_submitted(&self) {
+        let (Some(certificate), Some(order)) = (self.certificate(), &self.row.progress.order)
+        else {
+            return;
+        };
+        let note = self.issuer.folder(certificate).noted(order.version);
+        let noted = note.ok().flatten().as_deref().and_then(read_note);
+        if noted.is_some_and(|noted| noted.tag == order.tag)
+            && let Err(trouble) = self.note_order()
+        {
+            tracing::warn!(%trouble, "the note of an order could not be written");
+        }
+    }
+
+    /// Looks in the folder for an order that this store has never begun. True: it is looked for at its
+    /// CA now, or held.
     pub(super) async fn has_one_in_folder(
         &mut self,
         certificate: &Certificate,
@@ -101,27 +128,23 @@ impl Task<'_> {
         }
         let history = self.issuer.ports.store.orders();
         let history = history.certificate_history(&self.row.name).await?;
-        let own = self.row.progress.order.as_ref().map(|one| one.version);
-        for one in begun.into_iter().filter(|one| Some(one.version) != own) {
+        for one in begun {
             let words = format!("version {:04}", one.version);
             let noted = one.note.as_deref().and_then(read_note);
+            let kinship = self.kinship(one.version, noted.as_ref());
+            if kinship == Kinship::InHand {
+                continue;
+            }
             let tag = noted.map(|order| order.tag);
             let is_known =
                 |event: &CertificateEvent| is_beginning(event, one.version, tag.as_deref());
-            if history.iter().any(is_known) {
+            if kinship == Kinship::Other && history.iter().any(is_known) {
                 continue;
             }
             match self.order_of(certificate, folder, &one) {
                 Ok(None) => {}
                 Ok(Some(order)) => {
-                    let ca = order.ca.clone();
-                    self.say("key", begun_words(one.version, &order.tag));
-                    self.say(
-                        "lost",
-                        format!("{words} was started for an order that this store does not know; it is looked for at {ca}"),
-                    );
-                    self.stepped();
-                    self.begin_with(order);
+                    self.goes_on_with(order, kinship);
                     return Ok(true);
                 }
                 Err(why) => {
@@ -141,7 +164,66 @@ impl Task<'_> {
         Ok(false)
     }
 
-    /// The order that a version was started for; `None`: it was certainly not submitted.
+    /// Whether the version of an order in hand says that it was made, or that it is another's now. True:
+    /// that one goes on.
+    pub(super) fn was_made_since(
+        &mut self,
+        certificate: &Certificate,
+        folder: &Folder,
+        version: u32,
+    ) -> bool {
+        let note = folder.noted(version).ok().flatten();
+        let noted = note.as_deref().and_then(read_note);
+        let kinship = self.kinship(version, noted.as_ref());
+        if kinship == Kinship::InHand {
+            return false;
+        }
+        match self.order_of(certificate, folder, &Begun { version, note }) {
+            Ok(Some(order)) => self.goes_on_with(order, kinship),
+            Ok(None) | Err(_) => return false,
+        }
+        true
+    }
+
+    /// Goes on with an order that a version was begun for: it is looked for at its CA.
+    fn goes_on_with(&mut self, mut order: Order, kinship: Kinship) {
+        if kinship == Kinship::MadeSince
+            && let Some(own) = self.order()
+        {
+            // They are wanted by the one that goes on.
+            let records = std::mem::take(&mut own.records);
+            if order.records.is_empty() {
+                order.records = records;
+            }
+        }
+        self.say("key", begun_words(order.version, &order.tag));
+        self.say(
+            "lost",
+            format!(
+                "version {:04} was begun for an order that this store does not know; it is looked for at {}",
+                order.version, order.ca
+            ),
+        );
+        self.stepped();
+        self.begin_with(order);
+    }
+
+    /// What the note of a version is to the order in hand.
+    fn kinship(&self, version: u32, noted: Option<&Order>) -> Kinship {
+        let own = self.row.progress.order.as_ref();
+        let Some(own) = own.filter(|own| own.version == version) else {
+            return Kinship::Other;
+        };
+        match noted {
+            Some(noted) if noted.tag != own.tag => Kinship::Other,
+            Some(noted) if noted.submitted_at.is_some() && own.submitted_at.is_none() => {
+                Kinship::MadeSince
+            }
+            _ => Kinship::InHand,
+        }
+    }
+
+    /// The order that a version was begun for; `None`: it was certainly not submitted.
     fn order_of(
         &self,
         certificate: &Certificate,

@@ -51,7 +51,7 @@ impl Task<'_> {
 
 impl Issuer {
     /// Whether this is the host of a CA of the configuration. Without any nothing is compared.
-    pub(super) fn knows(&self, host: &str) -> bool {
+    pub(in crate::worker::issue) fn knows(&self, host: &str) -> bool {
         let hosts = &self.options.hosts;
         hosts.is_empty() || hosts.values().any(|own| own == host)
     }

@@ -55,7 +55,9 @@ impl Issuer {
     ) -> Option<&'a Installed> {
         let installed = row.progress.installed.as_ref();
         let installed = installed.filter(|one| self.is_left(row, &one.print))?;
-        let is_revoked = installed.revoked_at.is_some() || row.progress.revocation.is_some();
+        let is_revoked = installed.revoked_at.is_some()
+            || row.progress.revocation.is_some()
+            || self.is_told_revoked(&row.name, installed);
         (!is_revoked && installed.not_after > now).then_some(installed)
     }
 }

@@ -177,7 +177,17 @@ impl Task<'_> {
         true
     }
 
-    /// A person says that what is in the place of the installed certificate is right: it is taken
+    /// Before a person orders something: what was installed later than this store knows is what counts.
+    pub(in crate::worker::issue) async fn accept_newer(&mut self) -> Result<(), StoreError> {
+        let Some(certificate) = self.certificate() else {
+            return Ok(());
+        };
+        let folder = self.issuer.folder(certificate);
+        self.takes_what_is_newer(certificate, &folder).await?;
+        Ok(())
+    }
+
+    /// A person says that what lies in the place of the installed certificate is right: it is taken
     /// over where it is what is wanted.
     pub(in crate::worker::issue) async fn accept(&mut self) -> Result<(), StoreError> {
         self.accept_unnoted().await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
@@ -20,6 +20,25 @@ const REVOKE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
 /// Whether what the CA shows may be about the certificate: it shows its serial number, or none.
 fn is_of(shown: Option<&str>, serial: &str) -> bool {
     shown.is_none_or(|shown| shown == serial)
+}
+
+/// The revocation that a note tells of, to be gone on with: the CA says how it stands.
+pub(in crate::worker::issue) fn noted_wish(
+    noted: &str,
+    serial: &str,
+    now: Timestamp,
+) -> Option<Wish> {
+    let wish = serde_json::from_str::<Wish>(noted).ok();
+    let wish = wish.filter(|wish| wish.serial == serial)?;
+    // Where its order is not known, it is looked for first.
+    let is_known = !wish.reference.is_empty();
+    Some(Wish {
+        asked_at: is_known.then_some(now),
+        look_at: Some(now),
+        looks: 0,
+        refused: None,
+        ..wish
+    })
 }
 
 impl Task<'_> {
@@ -133,9 +152,7 @@ impl Task<'_> {
         let Some(noted) = noted.filter(|_| self.row.progress.revocation.is_none()) else {
             return;
         };
-        let now = self.now();
-        let wish = serde_json::from_str::<Wish>(noted).ok();
-        let Some(wish) = wish.filter(|wish| wish.serial == serial) else {
+        let Some(wish) = noted_wish(noted, serial, self.now()) else {
             tracing::warn!("the note of a revocation cannot be read");
             return;
         };
@@ -143,15 +160,7 @@ impl Task<'_> {
             "revoking",
             format!("serial number {serial}: this store did not know of it"),
         );
-        // Where its order is not known, it is looked for first.
-        let is_known = !wish.reference.is_empty();
-        self.progress().revocation = Some(Box::new(Wish {
-            asked_at: is_known.then_some(now),
-            look_at: Some(now),
-            looks: 0,
-            refused: None,
-            ..wish
-        }));
+        self.progress().revocation = Some(Box::new(wish));
     }
 
     fn ca_of(&self, revocation: &Wish) -> String {

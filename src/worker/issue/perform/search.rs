@@ -103,6 +103,7 @@ impl Task<'_> {
         if order.not_found < ORDERS {
             (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
             order.gone_since = None;
+            self.note_not_submitted();
             return self.say(
                 "not-found",
                 "the CA does not have the order: it is made again",

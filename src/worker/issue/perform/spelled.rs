@@ -45,7 +45,7 @@ impl Task<'_> {
             if let Some(installed) = progress.installed.as_mut() {
                 installed.print = respelled(wanted, &installed.print);
             }
-            folder.discard(version);
+            self.discard_unless_in_hand(&folder, version);
             return Ok(true);
         }
         // A renewal wants no pair that is there, but may be ordered already.
