@@ -124,20 +124,31 @@ pub fn is_not_sent(error: &reqwest::Error) -> bool {
     error.is_connect() || error.is_builder()
 }
 
+/// Reads a regular file: a pipe would wait for a writer, and a device has no end.
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    match std::fs::metadata(file)?.is_file() {
+        true => std::fs::read(file),
+        false => Err(std::io::Error::new(
+            ErrorKind::InvalidInput,
+            "it is not a regular file",
+        )),
+    }
+}
+
 /// The certificate and the key that this client shows. Both files are read as any file in PEM form
 /// is, whatever wrote them.
 ///
 /// # Errors
 /// Which of the two files cannot be used, and why. Never anything of the key.
 fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String> {
-    let read = |what: &str, file: &Path| {
-        std::fs::read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
+    let bytes_of = |what: &str, file: &Path| {
+        read(file).map_err(|error| format!("`{what}` {}: {error}", file.display()))
     };
     let said = |what: &str, file: &Path, why: String| format!("`{what}` {}: {why}", file.display());
-    let chain = pem::certificates(&read("certificate", certificate)?)
+    let chain = pem::certificates(&bytes_of("certificate", certificate)?)
         .map_err(|why| said("certificate", certificate, why))?;
     let own_key = SecretString::from(
-        pem::private_key(&read("key", key)?).map_err(|why| said("key", key, why))?,
+        pem::private_key(&bytes_of("key", key)?).map_err(|why| said("key", key, why))?,
     );
     let chain = chain.iter().map(|one| pem::write("CERTIFICATE", one));
     let both = SecretString::from(chain.collect::<String>() + own_key.expose_secret());
@@ -154,6 +165,10 @@ fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String>
 /// keys are for the service alone: that is no fault of the configuration, and the process that
 /// needs the file says that it cannot read it.
 pub fn is_forbidden(file: &Path) -> bool {
+    // Opening a pipe would wait for a writer; what it is tells whoever reads it.
+    if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return false;
+    }
     let opened = std::fs::File::open(file);
     opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
@@ -205,7 +220,7 @@ pub fn check_trusted(file: &Path) -> Result<(), String> {
 /// # Errors
 /// Why the file cannot be used.
 pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+    let bytes = read(file).map_err(|error| format!("cannot be read: {error}"))?;
     let roots = pem::certificates(&bytes)?;
     for (index, found) in roots.iter().enumerate() {
         let mut store = RootCertStore::empty();
@@ -251,6 +266,26 @@ impl Resolve for Found {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_told_and_not_waited_for() {
+        let own = format!("prevalidate-pipe-{}", std::process::id());
+        let folder = std::env::temp_dir().join(own);
+        std::fs::create_dir_all(&folder).unwrap();
+        let pipe = folder.join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for place in [&pipe, &folder] {
+            assert!(!is_forbidden(place));
+            for why in [
+                check_trusted(place).unwrap_err(),
+                check_identity(place, place).unwrap_err(),
+            ] {
+                assert!(why.contains("it is not a regular file"), "{why}");
+            }
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
     use crate::dial::tests::Silent;
 
     fn way<'a>(pinned: Option<(&'a str, &'a [SocketAddr])>, connect: Duration) -> Way<'a> {

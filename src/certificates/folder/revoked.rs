@@ -80,7 +80,7 @@ impl Folder {
 
     /// How the CA was asked to revoke the certificate of a version; `None`: it was not noted here.
     pub fn revoking(&self, version: u32) -> Option<String> {
-        fs::read_to_string(self.version(version).join(REVOKING)).ok()
+        file::read_text(&self.version(version).join(REVOKING)).ok()
     }
 
     /// Whether the certificate of a version was revoked, or may have been.

@@ -2,7 +2,10 @@
 //! would not mean here what it means there.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::str::FromStr as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -229,10 +232,14 @@ fn given(url: &Url, key: &str, variable: &str) -> Option<String> {
         .filter(|value| !value.is_empty())
 }
 
+/// As much is read of a file of certificates or of a key.
+const LARGEST: u64 = 1024 * 1024;
+
 /// Certificates that are not there: the library would say no name, and wait for them as for a
 /// server that restarts.
 fn check_files(url: &Url) -> Result<(), StoreError> {
-    if given(url, "sslmode", "PGSSLMODE").is_none_or(|mode| mode == "disable") {
+    let mode = given(url, "sslmode", "PGSSLMODE");
+    if mode.as_deref() == Some("disable") {
         return Ok(());
     }
     for (key, variable) in [
@@ -247,7 +254,21 @@ fn check_files(url: &Url) -> Result<(), StoreError> {
             "{key} (of the store's URL or {variable}): {}",
             path.escape_debug()
         );
-        let text = std::fs::read(&path);
+        // The library would wait for a writer of a pipe, whatever the mode.
+        let kind = std::fs::metadata(&path).map(|found| found.file_type());
+        // `/dev/null` is how the tools of PostgreSQL name no file.
+        if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_char_device()) {
+            return Err(unfit(
+                format!("{what} is not a regular file"),
+                "name a file in PEM form",
+            ));
+        }
+        if mode.is_none() {
+            continue;
+        }
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(LARGEST).read_to_end(&mut text));
+        let text = read.map(|_| text);
         let text = text.map_err(|error| {
             unfit(
                 format!("{what} cannot be read: {error}"),
@@ -364,6 +385,19 @@ mod tests {
         );
         let empty = connecting("postgres://db/pv?sslmode=verify-full&sslrootcert=/dev/null");
         assert!(empty.contains("/dev/null holds nothing"), "{empty}");
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let pipe = pipe.display();
+        for place in [
+            format!("sslmode=verify-full&sslrootcert={pipe}"),
+            format!("sslmode=verify-full&sslcert={pipe}"),
+            format!("sslkey={pipe}"),
+        ] {
+            let told = connecting(&format!("postgres://db/pv?{place}"));
+            assert!(told.contains("pipe is not a regular file"), "{told}");
+        }
         for mode in [
             "disable&allow_plaintext=yes",
             "prefer&allow_plaintext=yes",
