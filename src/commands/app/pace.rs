@@ -18,6 +18,10 @@ const FETCHES_PER_SECOND: f64 = 20.0;
 /// Permits that were not asked for are kept this long, and an answer that there are none.
 const KEPT: SignedDuration = SignedDuration::from_secs(1);
 
+/// How far apart the calls are of a process that cannot take turns with others at one address: what they
+/// leave of three calls in a second is one in two seconds.
+const ALONE: SignedDuration = SignedDuration::from_secs(2);
+
 /// Permits from the store's buckets.
 pub(super) struct FleetPace {
     store: Arc<dyn Store>,
@@ -75,7 +79,7 @@ impl FleetPace {
     }
 
     /// For all processes that call one address, whose calls keep a distance. A command that may not write
-    /// the store keeps its own.
+    /// the store cannot take turns with them: it makes few calls, each [`ALONE`] after the one before.
     pub(super) fn turns(self: &Arc<Self>, address: &str, per_second: f64) -> Permit {
         let fleet = Arc::clone(self);
         let allowance = Arc::new(Allowance {
@@ -88,6 +92,11 @@ impl FleetPace {
             Box::pin(async move {
                 if let Err(why) = fleet.turn(&allowance).await {
                     tracing::debug!(why, "other processes are not waited for");
+                    let next = fleet.clock.now().saturating_add(ALONE);
+                    fleet
+                        .clock
+                        .sleep_until(next.unwrap_or(Timestamp::MAX))
+                        .await;
                 }
                 Ok(())
             })
@@ -206,6 +215,18 @@ mod tests {
         for (first, fourth) in at.iter().zip(&at[3..]) {
             let span = fourth.duration_since(*first);
             assert!(span > SignedDuration::from_secs(1), "{span}: {at:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_process_that_cannot_take_turns_at_an_address_calls_seldom() {
+        let (clock, store, machines) = machines(1).await;
+        store.close().await;
+        let turn = machines[0].turns("ca.test", 2.5);
+        let begun = clock.now();
+        for calls in 1..=5 {
+            turn().await.unwrap();
+            assert!(clock.now() >= begun + ALONE * calls, "{calls}");
         }
     }
 
