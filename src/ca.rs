@@ -83,7 +83,8 @@ pub struct CaError {
     pub hint: Option<String>,
     /// How long the CA asked us to wait, clamped to 1 s..6 h.
     pub retry_after: Option<Duration>,
-    /// Whether the call changes nothing at the CA, such as a read before an effect.
+    /// Whether the call changes nothing at the CA, such as a read before an effect. What has an effect
+    /// never fails with the error of a read after it.
     pub is_of_a_read: bool,
     /// Whether the CA refuses an order because of the one that it was to come after.
     pub is_about_predecessor: bool,

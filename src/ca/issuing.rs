@@ -20,6 +20,12 @@ use crate::prevalidation::Challenge;
 /// call is never repeated before [`Issuing::find`] (or [`Issuing::look`], after `revoke` and
 /// `withdraw`). The implementation repeats only reads by itself, and it remembers nothing but its
 /// login: what it says is as fresh as the call that brought it.
+///
+/// After a call with an effect was answered, nothing that is read turns the outcome into a failure:
+/// where a read after it fails, what the answer said stands, and `look` tells the rest. An error with
+/// [`CaError::is_of_a_read`] is one of a read *before* the effect: then the effect was not tried, and the
+/// call is made again. Where the effect has no clear answer, a read may only make it clear; if that read
+/// fails, the error is still that of the effect.
 #[async_trait]
 pub trait Issuing: Send + Sync + fmt::Debug {
     /// What is fixed for this kind of CA.
