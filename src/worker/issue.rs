@@ -29,6 +29,7 @@ pub use self::by_hand::ByHand;
 pub use self::certificate::{Certificate, KeySource};
 pub use self::home::{Keeper, Other};
 pub use self::options::{IssueOptions, IssuePorts};
+use self::perform::Notes;
 pub use self::perform::{Against, way_out};
 use self::task::Task;
 use super::budget::Pauses;
@@ -84,6 +85,8 @@ struct State {
     /// What machines noted of the directories that they keep, by the name of the directory, and when it
     /// was read.
     homes: BTreeMap<String, (Timestamp, Option<home::Noted>)>,
+    /// What the folders keep of orders, and when it was read.
+    notes: Option<(Timestamp, Arc<Notes>)>,
 }
 
 impl fmt::Debug for Issuer {

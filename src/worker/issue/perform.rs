@@ -11,6 +11,7 @@ mod lost;
 mod moved;
 mod nearby;
 mod newest;
+mod noted;
 mod owner;
 mod predecessor;
 mod ready;
@@ -24,6 +25,7 @@ mod spelled;
 mod unnoted;
 
 pub use self::dns::Against;
+pub(super) use self::noted::Notes;
 pub use self::repair::way_out;
 pub(super) use self::rest::with_orders;
 pub(super) use self::revocation::noted_wish;

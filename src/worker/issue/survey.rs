@@ -17,6 +17,7 @@ impl Issuer {
     pub async fn survey(&self) -> Result<(), StoreError> {
         let now = self.ports.clock.now();
         self.note_home(now).await?;
+        self.state().notes = None;
         let mut due = Vec::new();
         let (rows, told) = self.told_rows().await?;
         let open: Vec<_> = with_orders(&rows).collect();

@@ -37,35 +37,32 @@ impl Task<'_> {
     /// that no other section of the configuration wants.
     fn fitting(&self, certificate: &Certificate, fits: &impl Fn(&str) -> bool) -> Vec<Version> {
         let issuer = self.issuer;
-        let directory = &issuer.options.directory;
         let mut found = Vec::new();
-        for name in Folder::all_in(directory) {
-            let is_own = name == self.row.name;
-            let is_unknown = issuer.options.faults.contains_key(&name);
+        for (name, noted) in &*issuer.notes(self.now()) {
+            let is_own = *name == self.row.name;
+            let is_unknown = issuer.options.faults.contains_key(name);
             if !is_own && (is_unknown || name.starts_with(BY_HAND)) {
                 continue;
             }
-            let folder = Folder::at(directory, &name, certificate.access);
-            let owner = folder.owner().ok().flatten();
-            if owner.is_some_and(|host| !issuer.knows(&host)) {
+            let owner = noted.owner.as_ref();
+            if owner.is_some_and(|host| !issuer.knows(host)) {
                 continue;
             }
-            let other = issuer.certificate(&name).filter(|_| !is_own);
-            for (number, note, has_certificate) in folder.noted_versions() {
-                let order = read_note(&note).filter(|order| order.submitted_at.is_some());
-                let order = order.filter(|order| order.ca == certificate.ca && fits(&order.print));
-                let Some(order) = order.filter(|order| is_for(order, certificate)) else {
+            let other = issuer.certificate(name).filter(|_| !is_own);
+            for (number, order, has_certificate) in &noted.versions {
+                let is_wanted = order.ca == certificate.ca && fits(&order.print);
+                if !is_wanted || !is_for(order, certificate) {
                     continue;
-                };
+                }
                 if other.is_some_and(|other| other.wanted.is_met_by(&order.print)) {
                     continue;
                 }
                 found.push(Version {
                     name: name.clone(),
-                    folder: folder.clone(),
-                    number,
-                    order,
-                    has_certificate,
+                    folder: Folder::at(&issuer.options.directory, name, certificate.access),
+                    number: *number,
+                    order: order.clone(),
+                    has_certificate: *has_certificate,
                 });
             }
         }
@@ -218,8 +215,35 @@ impl Task<'_> {
         Ok(versions)
     }
 
-    /// Searches the folders of other names for an order that this store does not know, before one
-    /// is made. True: it is looked for at its CA now, or held.
+    /// Those of them that no history of this store tells of.
+    async fn unknown_nearby(
+        &self,
+        certificate: &Certificate,
+        fits: &impl Fn(&str) -> bool,
+    ) -> Result<Vec<Version>, StoreError> {
+        let versions = self.open_nearby(certificate, fits).await?;
+        if versions.is_empty() {
+            return Ok(versions);
+        }
+        let orders = self.issuer.ports.store.orders();
+        let own = orders.certificate_history(&self.row.name).await?;
+        let mut unknown = Vec::new();
+        for version in versions {
+            let tag = version.order.tag.as_str();
+            let theirs = orders.certificate_history(&version.name).await?;
+            let is_known =
+                |event: &CertificateEvent| is_beginning(event, version.number, Some(tag));
+            let is_mine =
+                |event: &CertificateEvent| event.kind == "key" && event.detail.ends_with(tag);
+            if !theirs.iter().any(is_known) && !own.iter().any(is_mine) {
+                unknown.push(version);
+            }
+        }
+        Ok(unknown)
+    }
+
+    /// Looks in the folders of other names for an order that this store does not know, before one is
+    /// made. True: it is looked for at its CA now, or held.
     pub(super) async fn has_an_order_nearby(
         &mut self,
         certificate: &Certificate,
@@ -229,23 +253,8 @@ impl Task<'_> {
         if self.row.name.starts_with(BY_HAND) {
             return Ok(false);
         }
-        let versions = self.open_nearby(certificate, &fits).await?;
-        if versions.is_empty() {
-            return Ok(false);
-        }
         let now = self.now();
-        let orders = self.issuer.ports.store.orders();
-        let own = orders.certificate_history(&self.row.name).await?;
-        for version in versions {
-            let tag = version.order.tag.as_str();
-            let theirs = orders.certificate_history(&version.name).await?;
-            let is_known =
-                |event: &CertificateEvent| is_beginning(event, version.number, Some(tag));
-            let is_mine =
-                |event: &CertificateEvent| event.kind == "key" && event.detail.ends_with(tag);
-            if theirs.iter().any(is_known) || own.iter().any(is_mine) {
-                continue;
-            }
+        for version in self.unknown_nearby(certificate, &fits).await? {
             let made_here = matches!(certificate.key, KeySource::Made(_));
             let has_key = version.order.has_key.unwrap_or(made_here);
             let order = Order {

@@ -62,7 +62,7 @@ impl Task<'_> {
         }
         let directory = &issuer.options.directory;
         let mut found = Vec::new();
-        for name in Folder::all_in(directory) {
+        for name in issuer.notes(self.now()).keys().cloned() {
             let is_named = issuer.certificate(&name).is_some()
                 || issuer.options.faults.contains_key(&name)
                 || name.starts_with(BY_HAND)

@@ -1,6 +1,7 @@
 //! Two stores on one directory: each certificate is bought once, and no version of the other one's
 //! order is removed or used.
 
+use super::renamed::{BY_NAME, OLD};
 use super::*;
 
 impl World {
@@ -162,4 +163,21 @@ async fn a_process_that_works_in_a_folder_names_its_configuration() {
     let who = std::fs::read_to_string(world.at("joe/.lock")).unwrap();
     let own = "test/1 with /etc/prevalidate/prevalidate.toml on ";
     assert!(who.starts_with(own), "{who}");
+}
+
+#[tokio::test]
+async fn the_notes_of_all_folders_are_read_once_for_all_certificates() {
+    let world = World::new().await;
+    let wanted = [world.named("www", BY_NAME, OLD)];
+    world.run(&wanted, 60).await;
+    let issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, wanted.to_vec());
+    let now = world.clock.now();
+    let notes = issuer.notes(now);
+    assert_eq!(notes["www"].versions().count(), 1);
+    assert!(Arc::ptr_eq(&notes, &issuer.notes(now)));
+    issuer.survey().await.unwrap();
+    let again = issuer.notes(now);
+    assert!(!Arc::ptr_eq(&notes, &again), "a survey reads them again");
+    let later = now + SignedDuration::from_mins(2);
+    assert!(!Arc::ptr_eq(&again, &issuer.notes(later)));
 }
