@@ -97,8 +97,45 @@ impl Task<'_> {
         Ok(has_one)
     }
 
-    /// Leaves a renewal that was started and is not due: by a clock that was wrong, or by another
-    /// setting.
+    /// Whether another store on this directory, which calls the certificate otherwise, has ordered or
+    /// installed what is wanted since that was looked for. Each notes its order before it looks: one of
+    /// two sees the other. True: nothing is ordered now.
+    pub(super) async fn is_ordered_beside(&mut self) -> Result<bool, StoreError> {
+        let (Some(certificate), Some(order)) =
+            (self.certificate(), self.row.progress.order.clone())
+        else {
+            return Ok(false);
+        };
+        if order.is_again {
+            return Ok(false);
+        }
+        let (now, folder) = (self.now(), self.issuer.folder(certificate));
+        self.issuer.read_strangers_again(now);
+        let Some(other) = self.beside(certificate).await? else {
+            return Ok(false);
+        };
+        self.not_submitted();
+        self.drop_begun(certificate, &order);
+        if other < self.row.name {
+            let fits = |print: &str| print == certificate.wanted.print;
+            let installed = self.row.progress.installed.as_ref();
+            let than = installed.map(|one| one.not_after);
+            let _ = self
+                .has_a_pair_nearby(certificate, &folder, fits, than)
+                .await?
+                || self.has_an_order_nearby(certificate, &folder, fits).await?;
+        }
+        if self.row.progress.order.is_none() && self.row.progress.hold.is_none() {
+            // Both may have seen each other: one waits, and then looks for what the other has made.
+            let words = format!(
+                "{other} in the same directory has an order or a certificate for the same; nothing is ordered before that is followed"
+            );
+            self.failed(words, None);
+        }
+        Ok(true)
+    }
+
+    /// Leaves a renewal that was begun and is not due: by a clock that was wrong, or by another setting.
     pub(super) fn leave_what_is_early(&mut self) {
         let (Some(certificate), Some(order)) =
             (self.certificate(), self.row.progress.order.clone())

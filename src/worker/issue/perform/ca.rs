@@ -263,9 +263,7 @@ impl Task<'_> {
             (order.submitted_at, order.ended_at) = (Some(now), None);
             order.look_at = now.saturating_add(FIRST_SEARCH).ok();
         }
-        if let Err(trouble) = self.note_order() {
-            self.not_submitted();
-            self.trouble(trouble);
+        if !self.is_noted().await? {
             return Ok(());
         }
         self.commit().await?;
@@ -298,6 +296,17 @@ impl Task<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Notes beside its key that the order in hand is about to be made, for other stores on the directory.
+    /// False: it cannot be noted, or another store was first.
+    async fn is_noted(&mut self) -> Result<bool, StoreError> {
+        if let Err(trouble) = self.note_order() {
+            self.not_submitted();
+            self.trouble(trouble);
+            return Ok(false);
+        }
+        Ok(!self.is_ordered_beside().await?)
     }
 
     /// The order certainly did not reach the CA, or had no effect there. Its version says so too.

@@ -215,6 +215,46 @@ impl Task<'_> {
         Ok(versions)
     }
 
+    /// The name of a folder that has an order, or a newer pair, for what is wanted that this store does
+    /// not know; `None`: none has.
+    pub(super) async fn beside(
+        &self,
+        certificate: &Certificate,
+    ) -> Result<Option<String>, StoreError> {
+        if self.row.name.starts_with(BY_HAND) {
+            return Ok(None);
+        }
+        let fits = |print: &str| print == certificate.wanted.print;
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let barred = self.barred(&rows, self.now());
+        let installed = self.row.progress.installed.as_ref();
+        let than = installed.map(|one| one.not_after);
+        let is_unknown = |one: &Version| {
+            let is_other = one.name != self.row.name;
+            is_other && !rows.iter().any(|row| row.name == one.name)
+        };
+        let is_newer = |version: &Version| {
+            let pair = self.whole(certificate, version);
+            pair.is_some_and(|pair| {
+                let is_newer = than.is_none_or(|than| pair.not_after > than);
+                is_newer && !barred.contains(&pair.serial)
+            })
+        };
+        let mut versions = self.fitting(certificate, &fits);
+        versions.retain(|one| one.has_certificate && is_unknown(one));
+        let pair = versions.into_iter().find(is_newer);
+        let mut open = self.unknown_nearby(certificate, &fits).await?;
+        open.retain(is_unknown);
+        // Without its key it is of no use here.
+        let made_here = certificate.makes_key();
+        open.retain(|one| {
+            let needs_key = one.order.has_key.unwrap_or(made_here);
+            !needs_key || !matches!(one.folder.key(one.number), Ok(None))
+        });
+        let found = pair.or_else(|| open.into_iter().next());
+        Ok(found.map(|version| version.name))
+    }
+
     /// Those of them that no history of this store tells of.
     async fn unknown_nearby(
         &self,

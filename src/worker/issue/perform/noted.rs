@@ -61,6 +61,25 @@ impl Issuer {
         notes
     }
 
+    /// Reads again the folders that no section of this configuration names: another store may be at work
+    /// there at this moment.
+    pub(super) fn read_strangers_again(&self, now: Timestamp) {
+        let known = self.notes(now);
+        let is_stranger = |name: &String| {
+            self.certificate(name).is_none() && !self.options.faults.contains_key(name)
+        };
+        let names = Folder::all_in(&self.options.directory).into_iter();
+        let mut strangers = names.filter(is_stranger).peekable();
+        if strangers.peek().is_none() && !known.keys().any(is_stranger) {
+            return;
+        }
+        let own = known.iter().filter(|(name, _)| !is_stranger(name));
+        let own = own.map(|(name, noted)| (name.clone(), Arc::clone(noted)));
+        let fresh = strangers.map(|name| (name.clone(), read(&self.place(&name))));
+        let notes: Arc<Notes> = Arc::new(own.chain(fresh).collect());
+        self.state().notes = Some((now, notes));
+    }
+
     fn place(&self, name: &str) -> Folder {
         Folder::at(&self.options.directory, name, Access::default())
     }

@@ -165,6 +165,97 @@ async fn a_process_that_works_in_a_folder_names_its_configuration() {
     assert!(who.starts_with(own), "{who}");
 }
 
+/// Two sections with different names for the same, in two configurations.
+async fn two_names() -> (World, World, [Certificate; 1], [Certificate; 1]) {
+    let world = World::new().await;
+    let other = world.beside().await;
+    let www = [world.named("www", BY_NAME, OLD)];
+    let web = [world.named("web", BY_NAME, OLD)];
+    (world, other, www, web)
+}
+
+#[tokio::test]
+async fn two_stores_that_call_a_certificate_otherwise_buy_it_and_its_renewal_once() {
+    let (world, other, www, web) = two_names().await;
+    world
+        .ca
+        .change(|ca| ca.works_for = SignedDuration::from_secs(20));
+    for orders in [1, 2, 3] {
+        tokio::join!(world.run(&www, 300), world.run_of(&other, &web, 300));
+        for _ in 0..2 {
+            world.run_of(&other, &web, 300).await;
+            world.run(&www, 300).await;
+        }
+        assert_eq!(world.ca.held().len(), orders);
+        let [one, two] = ["www", "web"].map(|name| world.live(name).unwrap().facts.serial);
+        assert_eq!(one, two, "{orders}");
+        world.clock.advance(SignedDuration::from_hours(24 * 61));
+    }
+}
+
+#[tokio::test]
+async fn an_order_that_another_name_made_while_this_one_was_made_ready_is_followed() {
+    for is_installed in [true, false] {
+        let (world, mut other, www, web) = two_names().await;
+        other.store = Arc::new(SqliteStore::open("sqlite::memory:", None).await.unwrap());
+        // Its domain is not kept there yet.
+        world.run_of(&other, &web, 10).await;
+        assert!(other.row("web").await.progress.order.is_some());
+        if !is_installed {
+            world.ca.change(|ca| ca.becomes = OrderState::Working);
+        }
+        world.run(&www, 10).await;
+        let target = web[0].client.clone().unwrap();
+        let client = reference_fact(&target.key);
+        other.store.set_fact(&client, CLIENT).await.unwrap();
+        other.keep("example.ch", &target).await;
+        world.run_of(&other, &web, 60).await;
+        world.ca.change(|ca| ca.becomes = OrderState::Issued);
+        for _ in 0..2 {
+            world.run_of(&other, &web, 60).await;
+            world.run(&www, 60).await;
+            assert_eq!(world.ca.held().len(), 1, "{is_installed}");
+        }
+        let [one, two] = ["www", "web"].map(|name| world.live(name).unwrap().facts.serial);
+        assert_eq!(one, two, "{is_installed}");
+    }
+}
+
+/// Both have noted their orders before either of them looked.
+#[tokio::test]
+async fn two_orders_that_are_about_to_be_made_at_once_become_one() {
+    for (own, theirs) in [("www", "web"), ("web", "www")] {
+        let world = World::new().await;
+        let wanted = [world.named(own, BY_NAME, OLD)];
+        let later = || Way::Refused(Failure::Unavailable, "later".to_owned());
+        (0..3).for_each(|_| world.ca.next(Verb::Submit, later()));
+        world.run(&wanted, 0).await;
+        let begun = world.row(own).await.progress.order.unwrap();
+        assert_eq!(begun.submitted_at, None);
+        world.ca.forgive();
+        world.clock.advance(SignedDuration::from_mins(20));
+        // The other one has noted an order that never reaches the CA.
+        let place = world.at(theirs);
+        std::fs::create_dir_all(place.join("0001")).unwrap();
+        let note = crate::issuance::progress::Order {
+            tag: "prevalidate:of-the-other".to_owned(),
+            submitted_at: Some(world.clock.now()),
+            ..begun
+        };
+        let note = serde_json::to_string(&note).unwrap();
+        std::fs::write(place.join("0001/.order"), note).unwrap();
+        let key = world.at(own).join("0001/privkey.pem");
+        std::fs::copy(key, place.join("0001/privkey.pem")).unwrap();
+        world.run(&wanted, 5).await;
+        assert_eq!(world.ca.held().len(), 0, "{own}: the other one may order");
+        assert!(world.kinds(own).await.contains(&"failed".to_owned()));
+        // It has left it.
+        std::fs::remove_dir_all(&place).unwrap();
+        world.run(&wanted, 1200).await;
+        world.have(&wanted, 1).await;
+    }
+}
+
 #[tokio::test]
 async fn the_notes_of_all_folders_are_read_once_for_all_certificates() {
     let world = World::new().await;
