@@ -98,7 +98,7 @@ impl Task<'_> {
             Err(error) => {
                 self.unread(&name, &error);
                 let may_pass = error.is_account_wide() || error.is_retryable();
-                return (!may_pass).then(|| Sought::Refused(error.message));
+                return (!may_pass).then_some(Sought::Refused(error.message));
             }
         };
         self.answered(&name);
