@@ -18,6 +18,7 @@ pub mod internetx;
 pub mod issuing;
 pub mod issuing_conformance;
 mod json;
+pub mod registrations;
 pub mod registry;
 pub mod sectigo;
 mod selector;

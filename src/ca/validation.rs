@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::issuing::Issuing;
+use super::registrations::Registrations;
 use super::{CaError, Client, token};
 use crate::prevalidation::{
     Challenge, ChallengeError, Counts, DomainName, RecordName, Registration, ReuseTable,
@@ -226,7 +227,7 @@ impl fmt::Display for ClientSelector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
     /// All registrations that could be read.
-    pub registrations: Vec<Registration>,
+    pub registrations: Registrations,
     /// Entries that could not be understood, and all but one of several for one name, in words;
     /// they count as not seen.
     pub unreadable: Vec<String>,

@@ -211,7 +211,7 @@ impl fmt::Display for Status {
 }
 
 /// The random value to publish.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// The whole TXT value with its prefix, `swiss-pki=…`, checked to be harmless zone content
     /// (faults C08). Not a secret: it proves something only together with write access to the zone

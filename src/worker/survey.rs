@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::covering::{Above, Cover, Covering, covers_until};
 use super::{Target, Worker};
+use crate::ca::registrations::{ByName, Packed};
 use crate::ca::{CaError, Listing};
 use crate::prevalidation::guard::{Comparison, examine_clock};
 use crate::prevalidation::{
@@ -51,40 +52,6 @@ impl Sight {
     }
 }
 
-/// The entries of the list, by name: the vector that they came in, and no second one.
-struct Listed(Vec<Registration>);
-
-impl Listed {
-    /// Of several entries of one name the last one counts.
-    fn new(mut entries: Vec<Registration>) -> Self {
-        entries.sort_by(|a, b| a.domain.cmp(&b.domain));
-        entries.dedup_by(|later, kept| {
-            let is_same = later.domain == kept.domain;
-            if is_same {
-                std::mem::swap(later, kept);
-            }
-            is_same
-        });
-        Self(entries)
-    }
-
-    fn place(&self, domain: &DomainName) -> Option<usize> {
-        self.0.binary_search_by(|one| one.domain.cmp(domain)).ok()
-    }
-
-    fn get(&self, domain: &DomainName) -> Option<&Registration> {
-        self.place(domain).map(|place| &self.0[place])
-    }
-
-    /// The entry of a domain that is not asked for again. Its name stays, so that the others are
-    /// found.
-    fn take(&mut self, domain: &DomainName) -> Option<Registration> {
-        let place = self.place(domain)?;
-        let left = Registration::bare("", domain.clone(), self.0[place].status.clone());
-        Some(std::mem::replace(&mut self.0[place], left))
-    }
-}
-
 impl Worker {
     /// The list call and what it means; `keep` is given each domain. Stores nothing but the client's
     /// reference, once, and what waited for the client to be found.
@@ -122,14 +89,14 @@ impl Worker {
         let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
             .into_iter()
             .collect();
-        let mut listed = Listed::new(listing.registrations);
+        let listed = listing.registrations.by_name();
 
         let policy = self.policy.of(&target.ca);
         let (mut cover, mut managed) = (Cover::new(policy), BTreeSet::new());
         let mut pages = Pages::of(store);
         while let Some(page) = pages.next().await? {
             for row in page.into_iter().filter(|row| row.client == target.key) {
-                let mut sighting = sighting_of(listed.get(&row.domain).cloned(), &row);
+                let mut sighting = sighting_of(listed.get(&row.domain), &row);
                 sighting.heed(target.purpose);
                 cover.take(&row, &sighting, policy, now);
                 if !row.origins.is_empty() {
@@ -138,11 +105,11 @@ impl Worker {
             }
         }
         let unmanaged = || {
-            let all = listed.0.iter();
+            let all = listed.iter();
             all.filter(|found| !managed.contains(&found.domain))
         };
-        let covers = |found: &Registration| {
-            let until = covers_until(found, policy, now)?;
+        let covers = |found: &Packed| {
+            let until = covers_until(&found.unpack(), policy, now)?;
             Some((found.domain.clone(), until))
         };
         let above: Above = unmanaged().filter_map(covers).collect();
@@ -152,7 +119,7 @@ impl Worker {
         drop(cover);
 
         let comparison = self
-            .compare(target, &mut listed, &covering, listing.read_at, keep)
+            .compare(target, &listed, &covering, listing.read_at, keep)
             .await?;
         alarms.extend(comparison.alarms(&target.key, listing.unreadable.first()));
         Ok(Survey {
@@ -170,7 +137,7 @@ impl Worker {
     async fn compare(
         &self,
         target: &Target,
-        listed: &mut Listed,
+        listed: &ByName,
         covering: &Covering,
         read_at: Timestamp,
         keep: &mut (dyn FnMut(Sight) + Send),
@@ -184,7 +151,7 @@ impl Worker {
         while let Some(page) = pages.next().await? {
             let now = self.ports.clock.now();
             for row in page.into_iter().filter(|row| row.client == target.key) {
-                let mut sighting = sighting_of(listed.take(&row.domain), &row);
+                let mut sighting = sighting_of(listed.get(&row.domain), &row);
                 sighting.heed(target.purpose);
                 let entries = ledger.remove(&row.key).unwrap_or_default();
                 let key = row.key.clone();

@@ -10,6 +10,7 @@ use crate::ca::http::Sink;
 use crate::ca::http::answer::Answer;
 use crate::ca::http::redact::{Redactor, clean};
 use crate::ca::json::{self, Element, Elements};
+use crate::ca::registrations::{Packed, Registrations};
 use crate::prevalidation::Registration;
 
 /// No client has this many domains: a list that continues is answered wrongly.
@@ -50,7 +51,7 @@ pub(super) struct Reader<'a> {
     redactor: &'a Redactor,
     at: Timestamp,
     elements: Elements,
-    found: Vec<Found>,
+    found: Vec<(Option<Timestamp>, Packed)>,
     faults: Faults,
     entries: usize,
 }
@@ -146,7 +147,7 @@ impl Sink for Reader<'_> {
             let struck = |text| redactor.strike(String::from_utf8_lossy(text).into_owned());
             match element {
                 Element::Whole(text) => match read(struck(text).as_bytes(), prefix, *at) {
-                    Ok((one, None)) => found.push(one),
+                    Ok((one, None)) => found.push((one.0, one.1.into())),
                     Ok((one, Some(fault))) => {
                         faults.note(|| {
                             format!(
@@ -156,7 +157,7 @@ impl Sink for Reader<'_> {
                                 clean(&fault)
                             )
                         });
-                        found.push(one);
+                        found.push((one.0, one.1.into()));
                     }
                     Err(why) => faults.unreadable(why),
                 },
@@ -171,22 +172,25 @@ impl Sink for Reader<'_> {
 }
 
 /// One registration for each name; of several one is chosen, and the others are named.
-fn one_each(mut found: Vec<Found>, now: Timestamp, faults: &mut Faults) -> Vec<Registration> {
+fn one_each(
+    mut found: Vec<(Option<Timestamp>, Packed)>,
+    now: Timestamp,
+    faults: &mut Faults,
+) -> Registrations {
     found.sort_by(|(_, one), (_, other)| one.domain.cmp(&other.domain));
-    if found.is_sorted_by(|(_, one), (_, other)| one.domain < other.domain) {
-        // Each stays where it is.
-        return found.into_iter().map(|(_, one)| one).collect();
-    }
-    let mut registrations = Vec::with_capacity(found.len());
+    let is_next = |packed: &Packed, first: &Packed| packed.domain == first.domain;
     let mut found = found.into_iter().peekable();
-    while let Some(first) = found.next() {
-        let mut same_name = vec![first];
-        while let Some(next) = found.next_if(|(_, next)| next.domain == same_name[0].1.domain) {
-            same_name.push(next);
+    std::iter::from_fn(|| {
+        let (age_mark, first) = found.next()?;
+        let mut same_name = Vec::new();
+        while let Some((age_mark, next)) = found.next_if(|(_, next)| is_next(next, &first)) {
+            same_name.push((age_mark, next.unpack()));
         }
-        let Some((chosen, others)) = choose(same_name, now) else {
-            continue;
-        };
+        if same_name.is_empty() {
+            return Some(first);
+        }
+        same_name.insert(0, (age_mark, first.unpack()));
+        let (chosen, others) = choose(same_name, now)?;
         for other in others {
             faults.note(|| {
                 format!(
@@ -195,7 +199,7 @@ fn one_each(mut found: Vec<Found>, now: Timestamp, faults: &mut Faults) -> Vec<R
                 )
             });
         }
-        registrations.push(chosen);
-    }
-    registrations
+        Some(chosen.into())
+    })
+    .collect()
 }

@@ -37,8 +37,8 @@ pub(super) async fn registered(
     let names: Vec<_> = listing
         .registrations
         .iter()
-        .filter(|found| counts(found))
-        .map(|found| &found.domain)
+        .filter(counts)
+        .map(|found| found.domain)
         .collect();
     output.detail(&format!(
         "{}: {} of {} registrations",
@@ -46,7 +46,7 @@ pub(super) async fn registered(
         names.len(),
         listing.registrations.len()
     ));
-    Ok(names.into_iter().cloned().collect())
+    Ok(names)
 }
 
 async fn list(app: &App, target: &Target) -> Result<(Arc<dyn Validation>, Listing), Failed> {
@@ -182,11 +182,7 @@ async fn find(app: &App, asked: &Asked<'_>) -> Result<Vec<Doomed>, Failed> {
         let (ca, listing) = list(app, target).await?;
         for name in names {
             let row = row_of(name);
-            let listed = listing
-                .registrations
-                .iter()
-                .find(|found| found.domain == *name)
-                .cloned();
+            let listed = listing.registrations.find(name);
             let found = match (listed, row.and_then(|row| row.sighting.registration())) {
                 (Some(found), _) => Some(found),
                 // A list that does not show it proves nothing (faults C11).

@@ -123,20 +123,15 @@ impl Worker {
             Ok(listing) => {
                 self.pauses.answered(&target.ca);
                 let unreadable = listing.unreadable;
-                let mut listed: BTreeMap<_, _> = listing
-                    .registrations
-                    .into_iter()
-                    .map(|found| (found.domain.clone(), found))
-                    .collect();
+                let listed = listing.registrations.by_name();
                 for mut task in std::mem::take(&mut tasks) {
-                    let sighting =
-                        match (listed.remove(&task.fence.domain), &task.observed.sighting) {
-                            (Some(found), _) => Sighting::Present(found),
-                            (None, Sighting::Present(known) | Sighting::Missing(known)) => {
-                                Sighting::Missing(known.clone())
-                            }
-                            (None, _) => Sighting::Absent,
-                        };
+                    let sighting = match (listed.get(&task.fence.domain), &task.observed.sighting) {
+                        (Some(found), _) => Sighting::Present(found),
+                        (None, Sighting::Present(known) | Sighting::Missing(known)) => {
+                            Sighting::Missing(known.clone())
+                        }
+                        (None, _) => Sighting::Absent,
+                    };
                     let unanswered = task.observed.upkeep.calls.unanswered;
                     let lost = task.lost_call();
                     let unregistered =

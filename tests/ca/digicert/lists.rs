@@ -76,13 +76,9 @@ async fn the_list_has_no_values_and_only_the_domains_of_the_organisation() {
     lab.cc.add_domain("b.test", OTHER);
     lab.started(&id).await;
     let listing = lab.ca.list(&client()).await.unwrap();
-    let names: Vec<_> = listing
-        .registrations
-        .iter()
-        .map(|one| &one.domain)
-        .collect();
+    let names: Vec<_> = listing.registrations.domains().collect();
     assert_eq!(names, [&name("a.test")]);
-    assert_eq!(listing.registrations[0].challenge, None);
+    assert_eq!(listing.registrations.first().unwrap().challenge, None);
     assert!(lab.ca.get(&id).await.unwrap().challenge.is_some());
 }
 
@@ -103,7 +99,8 @@ async fn an_end_that_moves_earlier_is_read_as_it_is_and_is_no_fault() {
             .await
             .unwrap()
             .registrations
-            .remove(0);
+            .first()
+            .unwrap();
         let found = lab.ca.get(&id).await.unwrap();
         let (old, new) = (before.proof.unwrap(), found.proof.unwrap());
         assert!(new.expires_at < old.expires_at);

@@ -77,7 +77,7 @@ async fn a_row_without_date_and_method_counts_and_a_wildcard_entry_follows_its_d
         (listing.registrations.len(), listing.unreadable.len()),
         (1, 0)
     );
-    let found = &listing.registrations[0];
+    let found = listing.registrations.first().unwrap();
     assert_eq!(found.status, Status::Valid);
     let until = found.usable_until(
         &prevalidate::prevalidation::ReuseTable::sectigo(),

@@ -41,7 +41,14 @@ async fn validated_right_after_a_submission_is_no_success_until_the_date_moves()
         assert!(after.open_order().is_none(), "{after:?}");
         // A row at rest may read VALIDATED and SUBMITTED: nothing is under way.
         let listing = lab.ca.list(&ORGANISATION.to_string()).await.unwrap();
-        assert!(listing.registrations[0].open_order().is_none());
+        assert!(
+            listing
+                .registrations
+                .first()
+                .unwrap()
+                .open_order()
+                .is_none()
+        );
     }
 }
 

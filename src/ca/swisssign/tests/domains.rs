@@ -132,8 +132,8 @@ async fn an_entry_nobody_can_read_costs_the_list_only_itself() {
         .unwrap();
     let names: Vec<&str> = listing
         .registrations
-        .iter()
-        .map(|registration| registration.domain.as_str())
+        .domains()
+        .map(|domain| domain.as_str())
         .collect();
     assert_eq!(names, ["a.ch", "example.ch"]);
     assert_eq!(listing.unreadable.len(), 4);
@@ -168,7 +168,7 @@ async fn of_two_entries_for_one_name_the_valid_one_that_lasts_longest_counts_and
         let server = Server::always(json(200, format!("[{}]", entries.join(",")))).await;
         let listing = client(&server).list(CLIENT).await.unwrap();
         assert_eq!(listing.registrations.len(), 1);
-        assert_eq!(listing.registrations[0].reference, chosen);
+        assert_eq!(listing.registrations.first().unwrap().reference, chosen);
         assert_eq!(listing.unreadable.len(), 1);
         assert!(
             listing.unreadable[0].contains("more than once"),

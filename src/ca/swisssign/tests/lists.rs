@@ -32,7 +32,7 @@ async fn text_that_breaks_the_rules_costs_only_its_place_and_is_named() {
             "{:?}",
             listing.unreadable
         );
-        let doubt = listing.registrations[1].doubt.as_ref().unwrap();
+        let doubt = listing.registrations.iter().nth(1).unwrap().doubt.unwrap();
         assert!(doubt.contains("not JSON throughout"), "{doubt}");
     }
 }

@@ -85,7 +85,12 @@ async fn answers(entry: &Value) -> Vec<(&'static str, Registration)> {
     vec![
         (
             "list",
-            ca.list(CLIENT).await.unwrap().registrations.remove(0),
+            ca.list(CLIENT)
+                .await
+                .unwrap()
+                .registrations
+                .first()
+                .unwrap(),
         ),
         ("get", ca.get(DOMAIN).await.unwrap()),
         ("validate", ca.submit(DOMAIN).await.unwrap().registration),
