@@ -51,7 +51,7 @@ pub enum Live {
         /// Which, in words.
         why: String,
     },
-    /// Something else than what was installed.
+    /// Other files than those that were installed.
     Foreign {
         /// The reason in words.
         why: String,

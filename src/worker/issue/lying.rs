@@ -75,8 +75,8 @@ pub(super) fn is_ours_for(certificate: &Certificate, folder: &Folder, live: &Liv
     })
 }
 
-/// What is wanted, where it lies in the place of what was installed for something else: its folder was
-/// moved to a name of before.
+/// What is wanted, where it is in the place of what was installed for something else: its folder
+/// was moved to a name of before.
 pub(super) fn moved_here(
     certificate: &Certificate,
     folder: &Folder,

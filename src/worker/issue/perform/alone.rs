@@ -135,7 +135,8 @@ impl Task<'_> {
         Ok(true)
     }
 
-    /// Leaves a renewal that was begun and is not due: by a clock that was wrong, or by another setting.
+    /// Leaves a renewal that was started and is not due: by a clock that was wrong, or by another
+    /// setting.
     pub(super) fn leave_what_is_early(&mut self) {
         let (Some(certificate), Some(order)) =
             (self.certificate(), self.row.progress.order.clone())
@@ -163,8 +164,8 @@ impl Task<'_> {
         self.discard_unless_in_hand(&self.issuer.folder(certificate), order.version);
     }
 
-    /// Removes a version that was begun for an order which is not made, unless the order in hand is
-    /// still the one of this version: it is tried again, or waits for a person.
+    /// Removes a version that was started for an order which is not made, unless the order in hand
+    /// is still the one of this version: it is tried again, or waits for a person.
     ///
     /// One whose order was made is never removed: an older copy of the store does not know that it was.
     pub(super) fn discard_unless_in_hand(&self, folder: &Folder, version: u32) {

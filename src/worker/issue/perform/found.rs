@@ -250,7 +250,7 @@ impl Issuer {
     }
 }
 
-/// The order that a certificate came of.
+/// The order that a certificate belongs to.
 struct Paid {
     reference: String,
     certificate: Option<String>,

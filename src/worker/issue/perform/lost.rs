@@ -106,8 +106,8 @@ impl Task<'_> {
         }
     }
 
-    /// Looks in the folder for an order that this store has never begun. True: it is looked for at its
-    /// CA now, or held.
+    /// Searches the folder for an order that this store has never begun. True: it is looked for at
+    /// its CA now, or held.
     pub(super) async fn has_one_in_folder(
         &mut self,
         certificate: &Certificate,
@@ -223,7 +223,7 @@ impl Task<'_> {
         }
     }
 
-    /// The order that a version was begun for; `None`: it was certainly not submitted.
+    /// The order that a version was started for; `None`: it was certainly not submitted.
     fn order_of(
         &self,
         certificate: &Certificate,

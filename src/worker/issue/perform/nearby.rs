@@ -282,8 +282,8 @@ impl Task<'_> {
         Ok(unknown)
     }
 
-    /// Looks in the folders of other names for an order that this store does not know, before one is
-    /// made. True: it is looked for at its CA now, or held.
+    /// Searches the folders of other names for an order that this store does not know, before one
+    /// is made. True: it is looked for at its CA now, or held.
     pub(super) async fn has_an_order_nearby(
         &mut self,
         certificate: &Certificate,

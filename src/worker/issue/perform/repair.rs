@@ -187,7 +187,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// A person says that what lies in the place of the installed certificate is right: it is taken
+    /// A person says that what is in the place of the installed certificate is right: it is taken
     /// over where it is what is wanted.
     pub(in crate::worker::issue) async fn accept(&mut self) -> Result<(), StoreError> {
         self.accept_unnoted().await?;

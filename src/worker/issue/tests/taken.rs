@@ -6,7 +6,7 @@ use super::*;
 use crate::store::orders::{CertificateClaim, CertificateLease};
 
 impl World {
-    /// Another worker has this certificate in hand for so many seconds.
+    /// Another worker has this certificate in hand for a number of seconds.
     pub(super) async fn in_hand(&self, name: &str, seconds: i64) -> CertificateLease {
         let (orders, now) = (self.store.orders(), self.clock.now());
         let names = [name.to_owned()];
