@@ -4,6 +4,8 @@
 //! Status 0 means done. When the time is over, or the run ends that started it, its whole process
 //! group is killed.
 
+mod words;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::Stdio;
@@ -14,18 +16,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use prevalidate_kit::secret::SecretSource;
+
+use self::words::{Secrets, told};
 use super::folder::{self, Folder};
 
 /// Octets of what it says on standard error that are kept.
 const HEARD: u64 = 2_048;
 
-/// Characters of its last line that are shown.
-const TOLD: usize = 200;
-
-/// An argument of this many characters, or the value of one, is never told.
-const LONG: usize = 12;
-
-/// How long, after its end, what it left running may continue saying something.
+/// How long, after its end, what it left running may go on saying something.
 const ECHO: Duration = Duration::from_millis(200);
 
 /// One run of the program of a certificate.
@@ -43,6 +42,8 @@ pub struct Deployment<'a> {
     pub version: u32,
     /// The names of the certificate: DNS names, or the mail address.
     pub names: &'a [String],
+    /// Where the password of the bundle is; told to nobody.
+    pub password: Option<&'a SecretSource>,
 }
 
 impl Deployment<'_> {
@@ -111,12 +112,14 @@ impl Deployment<'_> {
         group.0 = None;
         match heard {
             Ok(Ok((status, _))) if status.success() => Ok(()),
-            Ok(Ok((status, words))) if words.is_empty() => {
-                Err(format!("{program} ended with {status}"))
-            }
             Ok(Ok((status, words))) => {
-                let words = told(&words, arguments);
-                Err(format!("{program} ended with {status}: {words}"))
+                let password = self.password.and_then(|source| source.read().ok());
+                let secrets = Secrets::of(self.folder, password);
+                let words = match told(&words, arguments, &secrets) {
+                    words if words.is_empty() => words,
+                    words => format!(": {words}"),
+                };
+                Err(format!("{program} ended with {status}{words}"))
             }
             Ok(Err(error)) => Err(format!("{program}: its end cannot be seen: {error}")),
             Err(_) => {
@@ -148,8 +151,8 @@ impl Drop for Group {
     }
 }
 
-/// Its end, and the last line of what it said.
-async fn hear(child: &mut Child) -> std::io::Result<(std::process::ExitStatus, String)> {
+/// Its end, and what it said.
+async fn hear(child: &mut Child) -> std::io::Result<(std::process::ExitStatus, Vec<u8>)> {
     let stderr = child.stderr.take();
     let mut words = Vec::new();
     let status = {
@@ -168,68 +171,14 @@ async fn hear(child: &mut Child) -> std::io::Result<(std::process::ExitStatus, S
             }
         }
     };
-    let text = String::from_utf8_lossy(&words);
-    let last = text.lines().rev().find(|line| !line.trim().is_empty());
-    Ok((status, last.unwrap_or_default().trim().to_owned()))
-}
-
-/// A line for logs and the history: one that shows the arguments of the program, or what looks like
-/// a secret, does not show it there.
-fn told(line: &str, arguments: &[String]) -> String {
-    const STRUCK: &str = "[…]";
-    let mut line: String = line
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let mut values: Vec<&str> = Vec::new();
-    for argument in arguments {
-        let value = argument.split_once('=').map(|(_, value)| value);
-        values.extend([Some(argument.as_str()), value].into_iter().flatten());
-    }
-    values.retain(|value| value.chars().count() >= LONG);
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    for value in values {
-        line = line.replace(value, STRUCK);
-    }
-    let mut is_next = false;
-    let words: Vec<String> = line
-        .split_whitespace()
-        .map(|word| {
-            let is_secret = std::mem::take(&mut is_next);
-            let lower = word.to_ascii_lowercase();
-            is_next = matches!(lower.trim_end_matches(':'), "bearer" | "basic" | "password");
-            if is_secret {
-                return STRUCK.to_owned();
-            }
-            let named = ["password", "passwd", "secret", "token", "key"];
-            match word.split_once('=') {
-                Some((name, _)) if named.iter().any(|one| lower.contains(one)) => {
-                    format!("{name}={STRUCK}")
-                }
-                _ if is_code(word) => STRUCK.to_owned(),
-                _ => word.to_owned(),
-            }
-        })
-        .collect();
-    let line = words.join(" ");
-    match line.char_indices().nth(TOLD) {
-        Some((at, _)) => format!("{}…", &line[..at]),
-        None => line,
-    }
-}
-
-/// Whether a word looks like a key or a token: long, and nothing but letters, digits and the signs
-/// of Base64.
-fn is_code(word: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "+=_-".contains(c);
-    word.len() >= 32 && word.chars().all(plain)
+    Ok((status, words))
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::certificates::Access;
+    use crate::certificates::{Access, KeyKind, PrivateKey};
 
     async fn run(script: &str, limit: Duration) -> Result<(), String> {
         let root = tempfile::tempdir().unwrap();
@@ -243,6 +192,7 @@ mod tests {
             folder: &folder,
             version: 3,
             names: &["www.example.ch".to_owned(), "example.ch".to_owned()],
+            password: None,
         }
         .run()
         .await?;
@@ -278,6 +228,7 @@ mod tests {
                 folder: &folder,
                 version: 1,
                 names: &[],
+                password: None,
             };
             let all = deployment.environment().into_iter();
             let files = ["PREVALIDATE_KEY", "PREVALIDATE_BUNDLE"];
@@ -304,28 +255,29 @@ mod tests {
         assert!(why.contains("exit status: 3: no such unit"), "{why}");
     }
 
-    #[test]
-    fn what_a_program_says_shows_neither_its_arguments_nor_a_secret() {
-        let arguments = ["--token=canary-4711-abcdef", "reload"].map(str::to_owned);
-        for (said, expected) in [
-            ("401 for canary-4711-abcdef at host", "401 for […] at host"),
-            ("usage: --token=canary-4711-abcdef", "usage: […]"),
-            ("password=x is wrong", "password=[…] is wrong"),
-            (
-                "sent Authorization: Bearer abc",
-                "sent Authorization: Bearer […]",
-            ),
-            ("MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQ", "[…]"),
-            (
-                "Failed to reload nginx.service: Unit not found.",
-                "Failed to reload nginx.service: Unit not found.",
-            ),
-            ("a\u{1b}[2Jb", "a [2Jb"),
-        ] {
-            assert_eq!(told(said, &arguments), expected);
+    #[tokio::test]
+    async fn no_line_of_the_key_that_a_program_says_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path(), "www", Access::default());
+        let key = PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
+        folder.prepare().unwrap();
+        folder.begin(1, Some(&key)).unwrap();
+        let current = folder.path().join(folder::CURRENT);
+        std::os::unix::fs::symlink("0001", &current).unwrap();
+        let script = "head -n 3 \"$PREVALIDATE_KEY\" >&2; exit 3";
+        let why = Deployment {
+            name: "www",
+            command: &["/bin/sh", "-c", script].map(str::to_owned),
+            limit: Duration::from_secs(20),
+            folder: &folder,
+            version: 1,
+            names: &[],
+            password: None,
         }
-        let long = told(&"word ".repeat(1000), &[]);
-        assert_eq!(long.chars().count(), TOLD + 1);
+        .run()
+        .await
+        .unwrap_err();
+        assert!(why.ends_with(words::WITHHELD), "{why}");
     }
 
     #[tokio::test]

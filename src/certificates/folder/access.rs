@@ -143,6 +143,12 @@ impl Folder {
         (!known.any(|one| one == uid)).then(|| format!("{shown} belongs to the user {uid}"))
     }
 
+    /// Keys, and bundles with a key, of all versions.
+    pub(in crate::certificates) fn key_files(&self) -> Vec<PathBuf> {
+        // No version has this number.
+        self.other_keys(0)
+    }
+
     /// Keys, and bundles with a key, of all versions but this one.
     fn other_keys(&self, version: u32) -> Vec<PathBuf> {
         let all = self.versions().unwrap_or_default().into_iter();

@@ -27,6 +27,7 @@ impl Task<'_> {
             folder: &folder,
             version: open.version,
             names: &names,
+            password: certificate.p12_password.as_ref(),
         };
         let outcome = run.run().await;
         reach("certificate-deployed");
