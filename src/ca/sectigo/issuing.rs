@@ -6,13 +6,13 @@
 
 mod find;
 mod products;
+mod revoke;
 mod wire;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use jiff::SignedDuration;
-use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::Sectigo;
@@ -51,8 +51,6 @@ const COMMENTS: usize = 1024;
 const REQUESTER: usize = 512;
 /// Codes of a certificate that is not ready yet, at `collect` only.
 const PENDING: [i64; 5] = [0, -103, -109, -183, -1400];
-/// Codes of a revocation that the state does not allow: often it is revoked already.
-const WRONG_STATE: [i64; 3] = [-102, -130, -159];
 /// Codes at the call that renews or replaces an order which are about that order: there is no such one,
 /// its certificate is revoked, or its state does not allow it.
 const NO_PREDECESSOR: [i64; 9] = [-102, -110, -124, -130, -159, -192, -1112, -1113, -5101];
@@ -205,53 +203,7 @@ impl Issuing for Sectigo {
     }
 
     async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        let known = match self.details("read the order", key).await {
-            Ok(details) => Some(self.seen(key, &details)),
-            // The number of the certificate names it too.
-            Err(error) if error.failure == Failure::NotFound => None,
-            Err(error) => return Err(error),
-        };
-        let wanted = csr::serial(&wish.serial);
-        // After a replacement the order has another certificate, and the old one goes by number.
-        // Where the order shows no number, only the number names the certificate.
-        let is_its = |one: &Order| one.serial.as_ref() == Some(&wanted);
-        let is_present = known.as_ref().is_some_and(is_its);
-        let is_beside = known.is_some() && !is_present;
-        if known.is_some_and(|one| one.state == OrderState::Revoked && is_its(&one)) {
-            return Ok(Revocation::Done);
-        }
-        let by_id = ["ssl", "v1", "revoke", &key.reference];
-        let number = wanted.to_uppercase();
-        let by_serial = ["ssl", "v1", "revoke", "serial", &number];
-        let path: &[&str] = if is_present { &by_id } else { &by_serial };
-        let verb = "revoke the certificate of";
-        let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), path);
-        let reason = wish
-            .comment
-            .clone()
-            .unwrap_or_else(|| wish.reason.to_string());
-        call.body = Body::Json(json!({
-            "reasonCode": wish.reason.code(),
-            "reason": reason.chars().take(512).collect::<String>(),
-        }));
-        let (answer, refused) = self.answer(Endpoint::Ssl, &call).await?;
-        let Some(error) = refused else {
-            // An older certificate is in no order that could be read. SCM says 204; anything else is no
-            // word of its own.
-            let is_done = is_beside && answer.status == StatusCode::NO_CONTENT;
-            return Ok(match is_done {
-                true => Revocation::Done,
-                false => Revocation::Taken(key.clone()),
-            });
-        };
-        let code = ApiError::read(&answer.body).and_then(|said| said.code);
-        if code.is_some_and(|code| WRONG_STATE.contains(&code)) {
-            let now = self.look(key).await?;
-            if now.state == OrderState::Revoked || is_beside {
-                return Ok(Revocation::Done);
-            }
-        }
-        Err(error)
+        self.revocation(key, wish).await
     }
 
     async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {

@@ -163,6 +163,8 @@ fn list(
     let wanted = asked.parameter("status");
     let name = asked.parameter("commonName");
     let organisation = asked.parameter("orgId");
+    let serial = asked.parameter("serialNumber");
+    let serial = serial.map(|serial| state.ssl.by_serial(&serial));
     let is_meant = |state: &str| wanted.as_deref().is_none_or(|wanted| wanted == state);
     let orders = states
         .iter()
@@ -171,6 +173,7 @@ fn list(
     let rows = orders.filter(|order| {
         let own = order.organisation.to_string();
         organisation.as_ref().is_none_or(|wanted| *wanted == own)
+            && serial.is_none_or(|wanted| wanted == Some(order.id))
             && name
                 .as_ref()
                 .is_none_or(|name| order.names.first() == Some(name))

@@ -335,6 +335,59 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
 }
 
 #[tokio::test]
+async fn a_refused_revocation_is_done_only_where_the_ca_shows_it() {
+    let lab = lab(|_| {}).await;
+    let ca = Stage::ca(&lab);
+    let mut orders = Vec::new();
+    for name in ["one.test", "two.test"] {
+        lab.make_ready(name);
+        let mut intent = suite::intent(&lab, name, &[name]);
+        let order = suite::submit(&lab, &mut intent).await.unwrap();
+        let order = suite::wait(&lab, order).await;
+        let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
+        orders.push((order.key, leaf.serial));
+    }
+    let (key, serial) = &orders[0];
+    // The order shows another certificate than this one, as after a replacement.
+    let beside = &orders[1].1;
+    let wish = |serial: &str| RevocationWish {
+        serial: serial.to_owned(),
+        reason: RevocationReason::KeyCompromise,
+        requestor: String::new(),
+        comment: None,
+    };
+    let by_number = |serial: &str| {
+        let serial = serial.to_uppercase();
+        format!("POST /ssl/v1/revoke/serial/{serial}")
+    };
+    let by_order = format!("POST /ssl/v1/revoke/{key}");
+    for code in [-102, -130, -159] {
+        for (serial, path) in [
+            ("abcdef", by_number("abcdef")),
+            (beside, by_number(beside)),
+            (serial, by_order.clone()),
+        ] {
+            lab.scm.fault(fault(&path, What::Says(code)));
+            let refused = ca.revoke(key, &wish(serial)).await.expect_err(&path);
+            assert_eq!(refused.failure, Failure::Refused, "{path}: {refused}");
+        }
+    }
+    // A success that the list does not show is none yet.
+    lab.scm.fault(fault(&by_number(beside), What::Gateway(204)));
+    let asked = ca.revoke(key, &wish(beside)).await.unwrap();
+    assert_eq!(asked, Revocation::Taken(key.clone()));
+    // A list that takes no notice of the state proves nothing.
+    lab.scm.fault(fault(&by_number(beside), What::DoneButLost));
+    ca.revoke(key, &wish(beside)).await.unwrap_err();
+    lab.scm.change(|behaviour| behaviour.ignores_status = true);
+    ca.revoke(key, &wish(beside)).await.unwrap_err();
+    lab.scm.change(|behaviour| behaviour.ignores_status = false);
+    let again = ca.revoke(key, &wish(beside)).await.unwrap();
+    assert_eq!(again, Revocation::Done);
+    assert_eq!(ca.look(key).await.unwrap().state, OrderState::Issued);
+}
+
+#[tokio::test]
 async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
     suite::finds_by_its_tag_what_a_wrong_clock_submitted(&lab(|_| {}).await).await;
 }
