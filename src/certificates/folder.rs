@@ -10,6 +10,7 @@
 //! A version is made whole beside the one that counts, and one rename of the link makes it count:
 //! at no moment does a server that starts find a key and a certificate that do not match.
 
+mod above;
 mod access;
 mod bundled;
 mod found;
@@ -422,14 +423,27 @@ impl Folder {
 }
 
 fn make(folder: &Path, mode: u32) -> Result<(), Trouble> {
+    make_directory(folder, mode).map_err(|error| Trouble::io("make", folder, &error))
+}
+
+/// Makes a folder, and those above it, where they are missing: with this mode, whatever the umask is.
+/// One that is there keeps its own.
+///
+/// # Errors
+/// What the system says.
+pub fn make_directory(folder: &Path, mode: u32) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(mode)
-        .create(folder)
-        .map_err(|error| Trouble::io("make", folder, &error))
+    if let Some(above) = folder.parent().filter(|one| !one.as_os_str().is_empty()) {
+        make_directory(above, mode)?;
+    }
+    match fs::DirBuilder::new().mode(mode).create(folder) {
+        Ok(()) => fs::set_permissions(folder, fs::Permissions::from_mode(mode)),
+        // Another process was faster.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes a new file that only its owner may read, down to the disk, or leaves none.

@@ -124,6 +124,7 @@ impl Folder {
             .chain(own)
             .chain(others)
             .next()
+            .or_else(|| self.closed_above())
     }
 
     /// Why other users may put files into the folder of all versions.

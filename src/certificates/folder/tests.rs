@@ -96,6 +96,44 @@ fn a_certificate_for_another_key_never_counts() {
 }
 
 #[test]
+fn a_folder_that_is_made_has_its_mode_whatever_the_umask_is() {
+    let root = tempfile::tempdir().unwrap();
+    let (above, folder) = (root.path().join("a"), root.path().join("a/b"));
+    let mode = |path: &Path| mode_of(&fs::metadata(path).unwrap());
+    // A umask takes the right to write away, usually.
+    make_directory(&folder, 0o777).unwrap();
+    assert_eq!((mode(&above), mode(&folder)), (0o777, 0o777));
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o700)).unwrap();
+    make_directory(&folder, 0o777).unwrap();
+    assert_eq!(mode(&folder), 0o700, "one of a person keeps its mode");
+}
+
+#[test]
+fn a_folder_above_that_keeps_the_group_out_is_told() {
+    let access = |mode| Access {
+        group: Some(rustix::process::getegid().as_raw()),
+        mode,
+        ..Access::default()
+    };
+    let Place { folder, _root } = place(access(0o640));
+    let version = installed(&folder, None);
+    let above = _root.path();
+    for (mode, is_told) in [(0o700, true), (0o710, false), (0o701, true), (0o711, false)] {
+        fs::set_permissions(above, fs::Permissions::from_mode(mode)).unwrap();
+        let why = folder.loose(version);
+        let words = format!("cannot enter {} (mode {mode:04o})", above.display());
+        // Another folder above may be closed, too.
+        let found = why.as_ref().is_some_and(|why| why.contains(&words));
+        assert_eq!(found, is_told, "{mode:o}: {why:?}");
+    }
+    fs::set_permissions(above, fs::Permissions::from_mode(0o700)).unwrap();
+    let directory = folder.path().parent().unwrap();
+    let alone = Folder::at(directory, "www", access(0o600));
+    alone.restore(version).unwrap();
+    assert_eq!(alone.loose(version), None, "no group is to read it");
+}
+
+#[test]
 fn only_the_owner_reads_a_key_until_the_settings_say_otherwise() {
     let Place { folder, _root } = place(Access::default());
     let version = installed(&folder, Some(&SecretString::from("a password".to_owned())));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, span};
 use crate::certificates::Folder;
+use crate::certificates::folder::make_directory;
 use crate::commands::{Exit, Failed};
 use crate::config::{CertificateSettings, KeySettings};
 use crate::issuance::Wanted;
@@ -238,10 +239,7 @@ impl App {
 }
 
 fn made(directory: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o711)
-        .create(directory)?;
+    make_directory(directory, 0o711)?;
     let path = directory.join(HOME);
     let tag = uuid::Uuid::new_v4().to_string();
     let before = directory.join(format!("{HOME}.{tag}"));
