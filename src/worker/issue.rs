@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-pub use self::by_hand::ByHand;
+pub use self::by_hand::{ByHand, Refused};
 pub use self::certificate::{Certificate, KeySource};
 pub use self::home::{Keeper, Other};
 pub use self::options::{IssueOptions, IssuePorts};

@@ -203,7 +203,7 @@ impl World {
             () = self.fuse.blown.notified() => None,
         };
         self.buried(outcome.is_some());
-        outcome
+        outcome.map(|done| done.map_err(|refused| refused.why))
     }
 
     fn buried(&self, lives: bool) -> bool {

@@ -202,8 +202,13 @@ pub(super) async fn by_hand(
     finish(app, &store, &issuer, names, output).await
 }
 
-fn refused(why: String) -> Failed {
-    Failed::new(Exit::Usage, why)
+/// Why nothing is done of what a person orders: what may pass is temporary.
+pub(super) fn refused(refused: crate::worker::issue::Refused) -> Failed {
+    let exit = match refused.may_pass {
+        true => Exit::Temporary,
+        false => Exit::Usage,
+    };
+    Failed::new(exit, refused.why)
 }
 
 /// The worker that proves the domains first; `None`: there are none.
@@ -433,4 +438,18 @@ pub(super) async fn rehearse(app: &App, names: &[String], output: &Output) -> Re
     }
     output.json(&documents);
     Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::issue::Refused;
+
+    #[test]
+    fn an_order_that_another_process_keeps_from_us_fails_for_the_moment() {
+        for (may_pass, exit) in [(true, Exit::Temporary), (false, Exit::Usage)] {
+            let why = "a reason".to_owned();
+            assert_eq!(refused(Refused { why, may_pass }).exit, exit);
+        }
+    }
 }

@@ -103,10 +103,7 @@ pub(super) async fn revoke(app: &App, args: RevokeArgs, output: &Output) -> Resu
         reason: args.reason,
         requestor,
     };
-    issuer
-        .by_hand(name, order)
-        .await?
-        .map_err(|why| Failed::new(Exit::Usage, why))?;
+    issuer.by_hand(name, order).await?.map_err(pass::refused)?;
     let deadline = now
         .saturating_add(args.wait)
         .unwrap_or(jiff::Timestamp::MAX);

@@ -33,6 +33,25 @@ pub enum ByHand {
     },
 }
 
+/// Why nothing is done of what a person orders.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Refused {
+    /// The reason in words.
+    pub why: String,
+    /// Whether the same may be taken in a moment, without a change.
+    pub may_pass: bool,
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            may_pass: false,
+        }
+    }
+}
+
 impl Issuer {
     /// Notes what a person orders, for the next steps. The inner error says why it cannot be.
     ///
@@ -42,10 +61,10 @@ impl Issuer {
         &self,
         name: &str,
         order: ByHand,
-    ) -> Result<Result<(), String>, StoreError> {
+    ) -> Result<Result<(), Refused>, StoreError> {
         if self.options.observes {
             let why = "the policy's mode is `observe`: nothing is done for certificates";
-            return Ok(Err(why.to_owned()));
+            return Ok(Err(why.to_owned().into()));
         }
         let orders = self.ports.store.orders();
         let now = self.ports.clock.now();
@@ -58,7 +77,7 @@ impl Issuer {
         let home = row.as_ref().and_then(foreign);
         let elsewhere = self.elsewhere(row.as_ref(), now).await?;
         if let Some(why) = elsewhere.clone().filter(|_| order != ByHand::Again) {
-            return Ok(Err(why));
+            return Ok(Err(why.into()));
         }
         orders.wake_certificates(&names, now).await?;
         let claim = CertificateClaim {
@@ -71,16 +90,17 @@ impl Issuer {
             lease: self.options.lease,
         };
         let Some(lease) = orders.claim_certificate(&claim).await? else {
-            return Ok(Err(format!(
-                "another process is working on {name}; try again in a moment"
-            )));
+            return Ok(Err(Refused {
+                why: format!("another process is working on {name}; try again in a moment"),
+                may_pass: true,
+            }));
         };
         let mut task = Task::new(self, lease);
         if foreign(&task.row).is_some() {
             // Under the lease: no process at the other directory is at work, or begins to be.
             if let Some(why) = elsewhere.filter(|_| task.row.progress.order.is_some()) {
                 task.let_go(now).await?;
-                return Ok(Err(why));
+                return Ok(Err(why.into()));
             }
             orders
                 .move_certificate(&task.fence, &self.options.home)
@@ -88,7 +108,7 @@ impl Issuer {
         }
         let outcome = self.begin_by_hand(&mut task, &order).await?;
         task.let_go(now).await?;
-        Ok(outcome)
+        Ok(outcome.map_err(Refused::from))
     }
 
     /// Changes what is stored of the certificate as a person wants it. What cannot be done changes

@@ -190,7 +190,8 @@ impl World {
         let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
         let issuer = self.issuer(ca, wanted.to_vec());
         let name = &wanted[0].wanted.name;
-        issuer.by_hand(name, order).await.unwrap()
+        let done = issuer.by_hand(name, order).await.unwrap();
+        done.map_err(|refused| refused.why)
     }
 
     async fn row(&self, name: &str) -> CertificateRow {

@@ -144,7 +144,7 @@ async fn what_a_living_machine_keeps_is_left_alone_and_its_place_named() {
     assert_eq!(other.place.as_deref(), Some(place));
     assert_eq!(other.silent_since, None);
     let why = issuer.by_hand("joe", ByHand::Fetch).await.unwrap();
-    assert!(why.unwrap_err().contains(place));
+    assert!(why.unwrap_err().why.contains(place));
     // No machine has seen it for days.
     world.clock.advance(SignedDuration::from_hours(24 * 4));
     let issuer = there(&world);
