@@ -31,7 +31,8 @@ pub(in crate::ca) struct Redactor {
     numbers: RwLock<Vec<SecretString>>,
 }
 
-const REDACTED: &str = "[REDACTED]";
+/// In the place of a secret.
+pub(in crate::ca) const REDACTED: &str = "[REDACTED]";
 
 /// A number of fewer digits would be found in much that is none.
 const LEAST_DIGITS: usize = 6;

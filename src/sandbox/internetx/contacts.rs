@@ -63,7 +63,9 @@ pub(super) fn search(shared: &Shared, body: &Value) -> Answer {
         .filter(|(_, contact)| filters.iter().all(|(key, value)| contact[*key] == **value));
     let rows = found.map(|(id, contact)| {
         json!({"id": id, "fname": contact["fname"], "lname": contact["lname"],
-            "organization": contact["organization"], "email": contact["email"]})
+            "organization": contact["organization"], "email": contact["email"],
+            "phone": contact["phone"], "address": contact["address"],
+            "pcode": contact["pcode"], "city": contact["city"], "country": contact["country"]})
     });
     Ok(rows.collect())
 }
