@@ -142,7 +142,12 @@ impl Issuer {
         }
         let text = serde_json::to_string(wish).unwrap_or_default();
         if let Err(trouble) = Folder::mark_revoking(directory, &wish.serial, &text) {
-            tracing::warn!(%trouble, "the revocation could not be noted beside the certificate");
+            // The store knows. For this note alone no revocation waits: a key may be stolen.
+            tracing::warn!(
+                %trouble,
+                "the revocation is asked for, and not noted beside the certificate: if the store is \
+                 lost now, the certificate counts as valid here; the next run notes it"
+            );
         }
     }
 
