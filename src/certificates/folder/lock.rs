@@ -19,7 +19,16 @@ const SHOWN: u64 = 500;
 /// The folder is this process's until it is dropped.
 #[derive(Debug)]
 pub struct Held {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Held {
+    /// A child that was forked for another program has the same open file until it runs that program: to
+    /// close it here would not be enough.
+    fn drop(&mut self) {
+        // A file system without locks has none to give back.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl Folder {
@@ -62,7 +71,7 @@ impl Folder {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{holder} on {host}"));
-        Ok(Ok(Held { _file: file }))
+        Ok(Ok(Held { file }))
     }
 }
 
@@ -90,5 +99,17 @@ mod tests {
         let who = folder.lock("run-1/4711").unwrap().unwrap_err();
         assert!(who.starts_with("run-2/4712 on "), "{who}");
         drop(held);
+    }
+
+    #[test]
+    fn a_folder_is_free_although_a_child_has_the_open_file_for_a_moment() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = Folder::at(root.path(), "www", Access::default());
+        folder.prepare().unwrap();
+        let held = folder.lock("run-1/4711").unwrap().unwrap();
+        let of_child = held.file.try_clone().unwrap();
+        drop(held);
+        folder.lock("run-2/4712").unwrap().unwrap();
+        drop(of_child);
     }
 }
