@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Certificate, IssuePorts, Issuer, Keeper, KeySource, Task};
+use super::{Certificate, IssuePorts, Issuer, Keeper, KeySource, Task, way_out};
 use crate::ca::csr::Csr;
 use crate::ca::issuing::{Intent, Preflight};
 use crate::ca::{CaError, Failure};
@@ -119,13 +119,9 @@ impl Issuer {
         order: &ByHand,
     ) -> Result<Result<(), String>, StoreError> {
         if let ByHand::Revoke { .. } = order
-            && let Live::Newer { why } = self.live(&task.row, self.ports.clock.now()).await?
+            && let Some(why) = self.means_another(&task.row).await?
         {
-            // The person means another one.
-            return Ok(Err(format!(
-                "{why}: `prevalidate certificate issue {}` takes it over",
-                task.row.name
-            )));
+            return Ok(Err(why));
         }
         task.accept_newer().await?;
         if *order == ByHand::Afresh {
@@ -150,6 +146,30 @@ impl Issuer {
             task.say("by-hand", format!("{}{person}", words(order)));
         }
         Ok(outcome)
+    }
+
+    /// Why nothing is revoked: what servers read is another certificate than the one that this store has
+    /// installed, and the person may mean either.
+    async fn means_another(&self, row: &CertificateRow) -> Result<Option<String>, StoreError> {
+        let Some(installed) = &row.progress.installed else {
+            return Ok(None);
+        };
+        let name = &row.name;
+        let (why, way) = match self.live(row, self.ports.clock.now()).await? {
+            Live::Newer { why } => {
+                let way = format!("`prevalidate certificate issue {name}` takes it over");
+                (why, way)
+            }
+            Live::Foreign { why } => {
+                let is_known = !installed.reference.is_empty();
+                (why, way_out(name, installed.version, is_known))
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(format!(
+            "{why}; this store has installed serial number {}, and nothing was revoked: {way}",
+            installed.serial
+        )))
     }
 
     /// What is said of a certificate that another machine keeps, or another directory. What no machine

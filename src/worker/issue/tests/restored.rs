@@ -107,6 +107,10 @@ async fn a_store_older_than_what_a_person_ordered_does_as_the_person_says_of_the
         let world = world.with(&copy).await;
         let why = world.by_hand(&wanted, revoke()).await.unwrap_err();
         assert!(why.contains("later than what this store knows"), "{why}");
+        let known = copy.row.progress.installed.as_ref().unwrap();
+        for serial in [&newest.serial, &known.serial] {
+            assert!(why.contains(serial), "{why}");
+        }
         world.by_hand(&wanted, order.clone()).await.unwrap();
         world.run(&wanted, 60).await;
         let is_again = order == ByHand::Again;
@@ -330,4 +334,22 @@ async fn what_is_newer_and_not_ours_waits_for_a_person() {
         assert_eq!(stands.decision.step, Step::Held, "{stands:?}");
         assert_eq!(world.ca.held().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn another_certificate_in_its_place_is_not_the_one_that_is_revoked() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.by_hand(&wanted, ByHand::Again).await.unwrap();
+    world.run(&wanted, 60).await;
+    let installed = world.live("joe").unwrap().facts.serial;
+    std::fs::remove_file(world.at("joe/current")).unwrap();
+    std::os::unix::fs::symlink("0001", world.at("joe/current")).unwrap();
+    let why = world.by_hand(&wanted, revoke()).await.unwrap_err();
+    for part in [installed.as_str(), "0002", "certificate fetch joe"] {
+        assert!(why.contains(part), "{why}");
+    }
+    world.run(&wanted, 60).await;
+    assert_eq!(world.ca.count(Verb::Revoke), 0);
 }
