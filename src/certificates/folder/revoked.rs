@@ -88,6 +88,22 @@ impl Folder {
         self.revoked(version).is_some() || self.revoking(version).is_some()
     }
 
+    /// Whether a certificate with this public key was revoked, or may have been: no other one may have its
+    /// key. A version without a certificate that can be read counts by its key.
+    pub fn has_revoked_key(&self, fingerprint: &str) -> bool {
+        let of_key = |version| {
+            self.key(version)
+                .ok()
+                .flatten()
+                .map(|key| key.fingerprint())
+        };
+        let versions = self.versions().unwrap_or_default().into_iter();
+        versions.filter(|&one| self.may_be_revoked(one)).any(|one| {
+            let facts = self.facts_of(one).map(|facts| facts.fingerprint);
+            facts.or_else(|| of_key(one)).as_deref() == Some(fingerprint)
+        })
+    }
+
     /// When the certificate of a version was revoked; `None`: it was not noted here.
     pub fn revoked(&self, version: u32) -> Option<Timestamp> {
         let path = self.version(version).join(REVOKED);

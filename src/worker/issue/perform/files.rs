@@ -99,7 +99,8 @@ impl Task<'_> {
             return Ok(None);
         };
         let key = folder.key(current)?;
-        Ok(key.filter(|key| key.kind() == Some(kind)))
+        let key = key.filter(|key| key.kind() == Some(kind));
+        Ok(key.filter(|key| !folder.has_revoked_key(&key.fingerprint())))
     }
 
     /// Begins an order, unless what is wanted is there or is ordered, or the place belongs to

@@ -336,6 +336,28 @@ async fn what_is_newer_and_not_ours_waits_for_a_person() {
     }
 }
 
+/// Two certificates have one key, and the older one was revoked.
+#[tokio::test]
+async fn the_key_of_a_revoked_certificate_is_not_used_again() {
+    let world = World::new().await;
+    let mut one = world.certificate("joe");
+    one.wanted.keeps_key = true;
+    let wanted = [one];
+    world.run(&wanted, 60).await;
+    let copy = world.copied("joe").await;
+    world.by_hand(&wanted, ByHand::Again).await.unwrap();
+    world.run(&wanted, 60).await;
+    let first = copy.row.progress.installed.as_ref().unwrap();
+    let key = world.live("joe").unwrap().facts.fingerprint;
+    assert_eq!(key, first.fingerprint);
+    Folder::mark_revoked(&world.at(""), &first.serial, world.clock.now()).unwrap();
+    world.clock.advance(DAY * 61);
+    world.run(&wanted, 60).await;
+    let live = world.live("joe").unwrap();
+    assert_eq!(live.version, 3);
+    assert_ne!(live.facts.fingerprint, key);
+}
+
 #[tokio::test]
 async fn another_certificate_in_its_place_is_not_the_one_that_is_revoked() {
     let world = World::new().await;
