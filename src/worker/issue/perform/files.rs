@@ -109,10 +109,13 @@ impl Task<'_> {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
             return Ok(());
         };
-        let has_one = self.is_of_another(&folder).await?
+        let mut has_one = self.is_of_another(&folder).await?
             || self.takes_what_is_newer(certificate, &folder).await?
-            || self.has_found(certificate, &folder).await?
-            || self.has_one_of_before(certificate, &folder).await?;
+            || self.has_found(certificate, &folder).await?;
+        if !has_one {
+            self.goes_on_revoking_nearby(certificate).await?;
+            has_one = self.has_one_of_before(certificate, &folder).await?;
+        }
         if !has_one && self.has_password() && self.has_place_for_link(&folder) {
             self.begin_order(certificate, &folder).await;
         }

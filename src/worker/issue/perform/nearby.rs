@@ -24,10 +24,10 @@ use crate::store::orders::{CertificateEvent, CertificateRow};
 use crate::worker::issue::Issuer;
 
 /// A version of a folder, and the order that it was started for.
-struct Version {
+pub(super) struct Version {
     name: String,
-    folder: Folder,
-    number: u32,
+    pub(super) folder: Folder,
+    pub(super) number: u32,
     order: Order,
     has_certificate: bool,
 }
@@ -35,7 +35,11 @@ struct Version {
 impl Task<'_> {
     /// The versions in the directory whose orders are what is wanted, as `fits` says of the print, and
     /// that no other section of the configuration wants.
-    fn fitting(&self, certificate: &Certificate, fits: &impl Fn(&str) -> bool) -> Vec<Version> {
+    pub(super) fn fitting(
+        &self,
+        certificate: &Certificate,
+        fits: &impl Fn(&str) -> bool,
+    ) -> Vec<Version> {
         let issuer = self.issuer;
         let mut found = Vec::new();
         for (name, noted) in &*issuer.notes(self.now()) {

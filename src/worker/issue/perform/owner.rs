@@ -125,7 +125,12 @@ impl Issuer {
         if folder.facts_of(version).is_none() || folder.revoked(version).is_some() {
             return;
         }
-        if let Err(trouble) = Folder::mark_revoked(directory, serial, at) {
+        self.mark_revoked_anywhere(serial, at);
+    }
+
+    /// The same where its version is not known: it is not the one that is installed.
+    pub(super) fn mark_revoked_anywhere(&self, serial: &str, at: Timestamp) {
+        if let Err(trouble) = Folder::mark_revoked(&self.options.directory, serial, at) {
             tracing::warn!(%trouble, "the revocation could not be noted beside the certificate");
         }
     }

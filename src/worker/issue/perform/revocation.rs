@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::super::certificate::Certificate;
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
+use super::nearby::Version;
 use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationWish};
 use crate::certificates::Folder;
-use crate::issuance::OrderState;
 use crate::issuance::progress::{Refusal, Revocation as Wish};
+use crate::issuance::{BY_HAND, OrderState};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 
@@ -163,6 +165,43 @@ impl Task<'_> {
         self.progress().revocation = Some(Box::new(wish));
     }
 
+    /// The same for a certificate under another name or in an older version, which no row of this store
+    /// tells of: the store was lost, or brought back, and the section has another name now.
+    pub(super) async fn goes_on_revoking_nearby(
+        &mut self,
+        certificate: &Certificate,
+    ) -> Result<(), StoreError> {
+        if self.row.progress.revocation.is_some() || self.row.name.starts_with(BY_HAND) {
+            return Ok(());
+        }
+        let now = self.now();
+        let fits = |print: &str| certificate.wanted.is_met_by(print);
+        let open = self.fitting(certificate, &fits).into_iter();
+        let open = open.filter_map(|Version { folder, number, .. }| {
+            let noted = folder.revoking(number)?;
+            let facts = folder.facts_of(number)?;
+            let counts = folder.revoked(number).is_none() && facts.not_after > now;
+            counts.then_some((noted, facts.serial))
+        });
+        let open: Vec<_> = open.collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let rows = self.issuer.ports.store.orders().certificates().await?;
+        let is_known = |serial: &str| {
+            rows.iter().any(|row| {
+                let installed = row.progress.installed.as_ref();
+                let asked = row.progress.revocation.as_ref();
+                installed.is_some_and(|one| one.serial == serial)
+                    || asked.is_some_and(|one| one.serial == serial)
+            })
+        };
+        if let Some((noted, serial)) = open.iter().find(|(_, serial)| !is_known(serial)) {
+            self.goes_on_revoking(Some(noted), serial);
+        }
+        Ok(())
+    }
+
     fn ca_of(&self, revocation: &Wish) -> String {
         match revocation.ca.is_empty() {
             true => self.row.ca.clone(),
@@ -249,6 +288,8 @@ impl Task<'_> {
             let version = installed.version;
             self.issuer
                 .mark_revoked(&self.row.name, version, &done.serial, now);
+        } else {
+            self.issuer.mark_revoked_anywhere(&done.serial, now);
         }
         let words = format!("serial number {}, {}", done.serial, done.reason);
         self.say("revoked", words);

@@ -116,3 +116,33 @@ async fn a_revocation_that_the_ca_refused_is_not_asked_for_after_the_store_was_l
     assert_eq!(progress.installed.unwrap().revoked_at, None);
     assert_eq!(world.ca.count(Verb::Revoke), 1);
 }
+
+/// It never arrived: also where a person orders a new one first.
+#[tokio::test]
+async fn a_revocation_that_was_asked_for_goes_on_under_another_name_without_the_store() {
+    for is_again in [false, true] {
+        let mut world = World::new().await;
+        let before = [world.named("www", BY_NAME, OLD)];
+        world.run(&before, 60).await;
+        let serial = world.live("www").unwrap().facts.serial;
+        world.by_hand(&before, revoke()).await.unwrap();
+        world.ca.next(Verb::Revoke, Way::RequestLost);
+        world.run(&before, 0).await;
+        world.store = World::new().await.store;
+        let wanted = [world.named("web", BY_NAME, OLD)];
+        if is_again {
+            world.want(&wanted).await;
+            world.by_hand(&wanted, ByHand::Again).await.unwrap();
+        }
+        world.run(&wanted, 1_000).await;
+        let progress = world.row("web").await.progress;
+        assert_eq!(progress.revocation, None, "again: {is_again}");
+        assert_eq!(world.ca.count(Verb::Revoke), 2, "again: {is_again}");
+        let history = world.history("web").await;
+        let revoked = format!("serial number {serial}, key-compromise");
+        assert!(history.contains(&revoked), "{history:?}");
+        assert!(world.at("www/0001/.revoked").exists());
+        assert_eq!(world.ca.held().len(), 1 + usize::from(is_again));
+        assert_eq!(progress.hold.is_some(), !is_again);
+    }
+}
