@@ -5,6 +5,8 @@ mod kept;
 mod revoking;
 mod stake;
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
@@ -185,6 +187,9 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
             });
         }
     }
+    let strays = issuer.strays(&rows, now).await?;
+    let is_stray: BTreeSet<_> = strays.iter().map(|row| row.name.clone()).collect();
+    rows.extend(strays);
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let mut views = Vec::with_capacity(rows.len());
     for row in rows {
@@ -195,10 +200,14 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
         let view = CertificateView::new(&row, wanted, &decision, &live, now);
         let view = view.still_revoking(&row.progress, now).kept_by(&keeper);
         let view = match keeper {
-            Keeper::Other(_) => view,
+            Keeper::Other(_) => view.beside_its_own(issuer.unknown_here(&row, now).await?),
             _ => view
                 .without_its_key(issuer.lost_key(&row))
                 .without_its_password(issuer.lost_password(&row.name)),
+        };
+        let view = match is_stray.contains(&row.name) {
+            true => view.astray(&row, issuer.directory()),
+            false => view,
         };
         views.push(match faults.get(&row.name) {
             Some(why) => view.held_for(why, now),

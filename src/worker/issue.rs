@@ -181,6 +181,11 @@ impl Issuer {
         &self.options.faults
     }
 
+    /// The directory of certificates.
+    pub fn directory(&self) -> &std::path::Path {
+        &self.options.directory
+    }
+
     /// What the directory of certificates is called in the store.
     pub fn home(&self) -> &str {
         &self.options.home

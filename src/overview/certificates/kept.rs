@@ -1,7 +1,10 @@
 //! Who keeps the files of a certificate, and whether the key of its order is there.
 
+use std::path::Path;
+
 use super::CertificateView;
 use crate::issuance::{Step, again};
+use crate::store::orders::CertificateRow;
 use crate::worker::issue::Keeper;
 
 impl CertificateView {
@@ -35,6 +38,47 @@ impl CertificateView {
         }
     }
 
+    /// The same where only a note in its folder tells of its order: nothing goes on with it.
+    pub(super) fn astray(self, row: &CertificateRow, directory: &Path) -> Self {
+        let folder = directory.join(&self.name);
+        let order = row.progress.order.as_ref();
+        let reference = order.and_then(|order| order.reference.as_deref());
+        let reference = reference.map_or_else(String::new, |order| format!(" {order}"));
+        let (place, ca) = (folder.display(), &self.ca);
+        Self {
+            reason: format!(
+                "not in the configuration; {place} tells of an order{reference} at {ca} that this store does not know, and nothing goes on with it"
+            ),
+            hint: Some(format!(
+                "`prevalidate certificate list --at-ca` shows what the CA has; a [[certificate]] with its name goes on with it; or move {place} away"
+            )),
+            next: Step::Rest.as_str(),
+            due_at: None,
+            left_behind: true,
+            ..self
+        }
+    }
+
+    /// The same where another machine keeps its files, and the folder here has something that the store
+    /// does not know: it was paid too.
+    pub(super) fn beside_its_own(self, unknown: Option<String>) -> Self {
+        let Some(unknown) = unknown.filter(|_| !self.held) else {
+            return self;
+        };
+        let wanted = self.state != super::CertificateState::Unmanaged;
+        Self {
+            failing: self.failing || wanted,
+            reason: format!(
+                "{unknown} that this store does not know: it was made before the store was lost or brought back, and another directory keeps this certificate now"
+            ),
+            hint: Some(format!(
+                "let servers here read the files of the other directory, and move the folder away; or {} orders a new one here",
+                again(&self.name)
+            )),
+            ..self
+        }
+    }
+
     /// The same where the key of its open order is gone: the certificate would be of no use.
     pub(super) fn without_its_key(self, lost: Option<String>) -> Self {
         let Some(reason) = lost.filter(|_| !self.held) else {
@@ -57,6 +101,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::tests::samples;
     use super::*;
+    use crate::issuance::Progress;
+    use crate::issuance::progress::Order;
     use crate::worker::issue::Other;
 
     #[test]
@@ -78,6 +124,34 @@ mod tests {
         let since = "which no machine has seen since 2026-12-01T12:00:00Z";
         assert!(silent.reason.contains(since), "{}", silent.reason);
         assert!(silent.hint.unwrap().contains("issue www --again"));
+    }
+
+    #[test]
+    fn what_the_store_does_not_know_is_told_with_its_folder() {
+        let (_, view, _) = samples().swap_remove(0);
+        assert!(!view.clone().beside_its_own(None).needs_attention());
+        let unknown = "/srv/certificates/www has an order".to_owned();
+        let told = view.clone().beside_its_own(Some(unknown));
+        assert!(told.needs_attention() && told.reason.contains("does not know"));
+        let row = CertificateRow {
+            name: "www".to_owned(),
+            ca: "swisssign".to_owned(),
+            wanted: false,
+            home: None,
+            due_at: None,
+            progress: Progress {
+                order: Some(Order {
+                    reference: Some("ord-7".to_owned()),
+                    ..Order::default()
+                }),
+                ..Progress::default()
+            },
+        };
+        let stray = view.astray(&row, Path::new("/srv/certificates"));
+        assert!(stray.left_behind);
+        for part in ["/srv/certificates/www", "an order ord-7", "does not know"] {
+            assert!(stray.reason.contains(part), "{}", stray.reason);
+        }
     }
 
     #[test]

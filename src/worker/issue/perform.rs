@@ -22,6 +22,7 @@ mod rest;
 mod revocation;
 mod search;
 mod spelled;
+mod strays;
 mod unnoted;
 
 pub use self::dns::Against;

@@ -61,6 +61,13 @@ impl Issuer {
         notes
     }
 
+    /// Whether the folder of another name has an order with this tag.
+    pub(super) fn has_order_beside(&self, name: &str, tag: &str, now: Timestamp) -> bool {
+        let notes = self.notes(now);
+        let mut others = notes.iter().filter(|(other, _)| *other != name);
+        others.any(|(_, noted)| noted.versions.iter().any(|(_, order, _)| order.tag == tag))
+    }
+
     /// Reads again the folders that no section of this configuration names: another store may be at work
     /// there at this moment.
     pub(super) fn read_strangers_again(&self, now: Timestamp) {

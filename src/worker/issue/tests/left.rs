@@ -134,3 +134,31 @@ async fn another_certificate_leaves_an_order_alone_that_is_not_for_the_same() {
     assert_eq!(world.ca.held().len(), 2);
     assert!(world.row("joe").await.progress.order.is_some());
 }
+
+/// The store was lost, and no section names it; or it went on under another name.
+#[tokio::test]
+async fn an_order_that_only_the_directory_knows_is_told() {
+    let world = World::new().await;
+    world.with_open_order().await;
+    let told = async |world: &World, wanted: Vec<Certificate>| {
+        world.want(&wanted).await;
+        let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
+        let issuer = world.issuer(ca, wanted);
+        let rows = issuer.rows().await.unwrap();
+        issuer.strays(&rows, world.clock.now()).await.unwrap()
+    };
+    assert!(told(&world, Vec::new()).await.is_empty(), "the store knows");
+    let world = world.with_lost_store().await;
+    let strays = told(&world, Vec::new()).await;
+    let names: Vec<_> = strays.iter().map(|row| row.name.as_str()).collect();
+    assert_eq!(names, ["joe"]);
+    let order = strays[0].progress.order.as_ref().unwrap();
+    assert_eq!((order.version, order.ca.as_str()), (1, "memory"));
+    let joe = world.certificate("joe");
+    let mut web = joe.clone();
+    web.wanted.name = "web".to_owned();
+    world.run(std::slice::from_ref(&web), 10).await;
+    assert_eq!(world.ca.held().len(), 1);
+    assert!(told(&world, vec![web]).await.is_empty(), "it went on");
+    assert!(told(&world, vec![joe]).await.is_empty());
+}

@@ -146,3 +146,35 @@ async fn a_thousand_quiet_certificates_cost_no_call() {
     world.run(&wanted, 600).await;
     assert_eq!(world.ca.calls(), []);
 }
+
+/// The store was brought back, and the other machine ordered first.
+#[tokio::test]
+async fn what_only_the_folder_here_knows_is_told_although_another_machine_keeps_it() {
+    for is_open in [true, false] {
+        let mut world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        if is_open {
+            world.ca.change(|ca| ca.becomes = OrderState::Working);
+        }
+        world.run(&wanted, 10).await;
+        world.store = World::new().await.store;
+        world.want(&wanted).await;
+        let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
+        let mut there = world.issuer(ca, wanted.to_vec());
+        there.options.home = "there".to_owned();
+        there.options.directory = world.folder.path().join("there");
+        world.ca.change(|ca| ca.becomes = OrderState::Issued);
+        let over = CancellationToken::new();
+        over.cancel();
+        let deadline = world.clock.now() + SignedDuration::from_secs(60);
+        there.run(deadline, &over).await.unwrap();
+        assert_eq!(world.ca.held().len(), 2);
+        let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
+        let here = world.issuer(ca, wanted.to_vec());
+        let (row, now) = (world.row("joe").await, world.clock.now());
+        let said = here.unknown_here(&row, now).await.unwrap().unwrap();
+        let what = if is_open { "an order" } else { "a certificate" };
+        assert!(said.contains(what), "{said}");
+        assert_eq!(there.unknown_here(&row, now).await.unwrap(), None);
+    }
+}
