@@ -372,6 +372,13 @@ async fn a_refused_revocation_is_done_only_where_the_ca_shows_it() {
             assert_eq!(refused.failure, Failure::Refused, "{path}: {refused}");
         }
     }
+    // A list that cannot be read takes nothing back from SCM's own word, and adds nothing to it.
+    for what in [What::Gateway(403), What::Gateway(500)] {
+        lab.scm.fault(fault(&by_number(beside), What::Gateway(204)));
+        lab.scm.fault(fault("GET /ssl/v1", what));
+        let asked = ca.revoke(key, &wish(beside)).await.unwrap();
+        assert_eq!(asked, Revocation::Taken(key.clone()));
+    }
     // A success that the list does not show is none yet.
     lab.scm.fault(fault(&by_number(beside), What::Gateway(204)));
     let asked = ca.revoke(key, &wish(beside)).await.unwrap();

@@ -69,9 +69,13 @@ impl Sectigo {
                 return Ok(Revocation::Taken(key.clone()));
             };
             // SCM says 204; anything else is no word of its own. What the list does not show can be
-            // read nowhere, and there SCM's own word counts.
+            // read nowhere, and there SCM's own word counts. A list that cannot be read now says
+            // nothing of what SCM has answered.
             let is_done = answer.status == StatusCode::NO_CONTENT
-                && self.listed_as(details, &wanted).await? != Listed::NotRevoked;
+                && matches!(
+                    self.listed_as(details, &wanted).await,
+                    Ok(Listed::Revoked | Listed::Nowhere)
+                );
             return Ok(match is_done {
                 true => Revocation::Done,
                 false => Revocation::Taken(key.clone()),
@@ -81,13 +85,14 @@ impl Sectigo {
         if !code.is_some_and(|code| WRONG_STATE.contains(&code)) {
             return Err(error);
         }
-        let now = self.details("read the order", key).await?;
-        // A refusal shows nothing by itself.
-        let is_done = match wire::serial(&now) {
-            Some(shown) if shown != wanted => {
-                self.listed_as(&now, &wanted).await? == Listed::Revoked
+        // A refusal shows nothing by itself. Where nothing can be read now, it stays the answer.
+        let is_done = match self.details("read the order", key).await {
+            Ok(now) if wire::serial(&now).is_some_and(|shown| shown != wanted) => {
+                let listed = self.listed_as(&now, &wanted).await;
+                listed.is_ok_and(|listed| listed == Listed::Revoked)
             }
-            _ => is_revoked(&now),
+            Ok(now) => is_revoked(&now),
+            Err(_) => false,
         };
         match is_done {
             true => Ok(Revocation::Done),
@@ -96,7 +101,7 @@ impl Sectigo {
     }
 
     /// Whether the list of the organisation shows a certificate among the revoked ones. A list that
-    /// takes no notice of the state shows it among the others, too, and tells nothing.
+    /// takes no notice of the state shows it among the issued ones too, which counts as not revoked.
     async fn listed_as(&self, order: &Value, serial: &str) -> Result<Listed, CaError> {
         let Some(client) = order.get("orgId").and_then(wire::id) else {
             return Ok(Listed::Nowhere);
