@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -21,6 +22,16 @@ pub struct Begun {
     pub note: Option<String>,
 }
 
+/// Writes a note into a version, whole or not at all: what was there stays until then.
+pub(super) fn put(folder: &Path, name: &str, text: &str) -> Result<(), Trouble> {
+    let next = folder.join(format!("{name}.next"));
+    let _ = fs::remove_file(&next);
+    write(&next, text.as_bytes())?;
+    let path = folder.join(name);
+    fs::rename(&next, &path).map_err(|error| Trouble::io("write", &path, &error))?;
+    sync(folder)
+}
+
 impl Folder {
     /// Notes in a version which order it is for. The version is made where it is missing.
     ///
@@ -29,12 +40,7 @@ impl Folder {
     pub fn note(&self, version: u32, text: &str) -> Result<(), Trouble> {
         let folder = self.version(version);
         super::make(&folder, 0o700)?;
-        let next = folder.join(format!("{NOTE}.next"));
-        let _ = fs::remove_file(&next);
-        write(&next, text.as_bytes())?;
-        let path = folder.join(NOTE);
-        fs::rename(&next, &path).map_err(|error| Trouble::io("write", &path, &error))?;
-        sync(&folder)
+        put(&folder, NOTE, text)
     }
 
     /// What a version keeps of its order; `None`: nothing.

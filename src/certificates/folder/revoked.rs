@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Access, CERTIFICATE, Folder, Trouble, sync, write};
+use super::note::put;
+use super::{Access, CERTIFICATE, Folder, Trouble};
 use crate::text::file;
 
 /// The file with the moment.
@@ -32,8 +33,7 @@ impl Folder {
     pub fn mark_revoked(directory: &Path, serial: &str, at: Timestamp) -> Result<(), Trouble> {
         for place in Self::places_of(directory, serial)? {
             if !place.join(REVOKED).exists() {
-                write(&place.join(REVOKED), format!("{at}\n").as_bytes())?;
-                sync(&place)?;
+                put(&place, REVOKED, &format!("{at}\n"))?;
             }
         }
         Ok(())
@@ -47,8 +47,7 @@ impl Folder {
     pub fn mark_revoking(directory: &Path, serial: &str, wish: &str) -> Result<(), Trouble> {
         for place in Self::places_of(directory, serial)? {
             if !place.join(REVOKING).exists() {
-                write(&place.join(REVOKING), wish.as_bytes())?;
-                sync(&place)?;
+                put(&place, REVOKING, wish)?;
             }
         }
         Ok(())
