@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::CertificateView;
-use crate::issuance::{Step, again};
+use crate::issuance::{BY_HAND, Step, again};
 use crate::store::orders::CertificateRow;
 use crate::worker::issue::Keeper;
 
@@ -45,12 +45,16 @@ impl CertificateView {
         let reference = order.and_then(|order| order.reference.as_deref());
         let reference = reference.map_or_else(String::new, |order| format!(" {order}"));
         let (place, ca) = (folder.display(), &self.ca);
+        let way = match self.name.starts_with(BY_HAND) {
+            true => "the same `prevalidate certificate order` again finds it",
+            false => "a [[certificate]] with its name goes on with it",
+        };
         Self {
             reason: format!(
                 "not in the configuration; {place} tells of an order{reference} at {ca} that this store does not know, and nothing goes on with it"
             ),
             hint: Some(format!(
-                "`prevalidate certificate list --at-ca` shows what the CA has; a [[certificate]] with its name goes on with it; or move {place} away"
+                "`prevalidate certificate list --at-ca` shows what the CA has; {way}; or move {place} away"
             )),
             next: Step::Rest.as_str(),
             due_at: None,
