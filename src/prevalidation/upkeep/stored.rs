@@ -19,7 +19,7 @@ use super::wait::{Bogus, Wait};
 use super::wake::Wake;
 
 /// The keys in their order. A new one has a default and is left out while it is empty, so that
-/// older programs write the same row.
+/// a row without it is the same as an older program's.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Stored {
@@ -144,152 +144,48 @@ impl From<Stored> for Upkeep {
 
 impl From<Upkeep> for Stored {
     fn from(upkeep: Upkeep) -> Self {
-        let Upkeep {
-            attempt,
-            setback,
-            calls,
-            wake,
-            wait,
-            past,
-            foreign,
-            withdrawn_at,
-            preflight_at,
-        } = upkeep;
-        let stored = Self {
-            withdrawn_at,
-            preflight_at,
-            ..Self::default()
-        };
-        let stored = stored.with_attempt(attempt).with_setback(setback);
-        let stored = stored.with_calls(calls, wake).with_wait(wait);
-        stored.with_past(past, foreign)
-    }
-}
-
-/// Each record is taken apart without `..`: a field that is not stored is named here.
-impl Stored {
-    fn with_attempt(self, attempt: Attempt) -> Self {
-        let Attempt {
-            since,
-            renews,
-            replaces,
-            value,
-            challenge,
-            ordered,
-            visibility,
-            submission,
-        } = attempt;
-        let Visibility {
-            change_id,
-            visible_at,
-            seen_at,
-            horizon_at,
-            cached_until,
-            looks,
-            vanished,
-        } = visibility;
-        let Submission {
-            order,
-            look_at,
-            reads: order_reads,
-            tries,
-            submitted_at,
-        } = submission;
+        let (attempt, setback, wait) = (upkeep.attempt, upkeep.setback, upkeep.wait);
+        let (visibility, submission) = (attempt.visibility, attempt.submission);
         Self {
-            since,
-            renews,
-            replaces,
-            value,
-            challenge,
-            order,
-            look_at,
-            order_reads,
-            change_id,
-            visible_at,
-            seen_at,
-            horizon_at,
-            cached_until,
-            looks,
-            tries,
-            submitted_at,
-            vanished,
-            ordered,
-            ..self
-        }
-    }
-
-    fn with_setback(self, setback: Setback) -> Self {
-        let Setback {
-            failures,
-            last_error,
-            dns_failed,
-            not_before,
-            hold,
-        } = setback;
-        Self {
-            failures,
-            last_error,
-            dns_failed,
-            not_before,
-            hold,
-            ..self
-        }
-    }
-
-    fn with_calls(self, calls: Calls, wake: Wake) -> Self {
-        let Calls {
-            unanswered,
-            lost,
-            made: effects,
-        } = calls;
-        let Wake {
-            taken_up_at,
-            waits: word_waits,
-        } = wake;
-        Self {
-            unanswered,
-            lost,
-            taken_up_at,
-            word_waits,
-            effects,
-            ..self
-        }
-    }
-
-    fn with_wait(self, wait: Wait) -> Self {
-        let Wait {
-            since: waits_since,
-            subject: waits_for,
-            told,
-            bogus,
-        } = wait;
-        Self {
-            waits_since,
-            waits_for,
-            told,
-            bogus,
-            ..self
-        }
-    }
-
-    fn with_past(self, past: Past, foreign: Foreign) -> Self {
-        let Past {
-            proved_at,
-            last_proof,
-            lapsed_at,
-            false_lapse: _,
-        } = past;
-        let Foreign {
-            values: others,
-            changed: others_changed,
-        } = foreign;
-        Self {
-            others,
-            others_changed,
-            proved_at,
-            last_proof,
-            lapsed_at,
-            ..self
+            since: attempt.since,
+            renews: attempt.renews,
+            replaces: attempt.replaces,
+            value: attempt.value,
+            challenge: attempt.challenge,
+            order: submission.order,
+            look_at: submission.look_at,
+            order_reads: submission.reads,
+            change_id: visibility.change_id,
+            visible_at: visibility.visible_at,
+            seen_at: visibility.seen_at,
+            horizon_at: visibility.horizon_at,
+            cached_until: visibility.cached_until,
+            waits_since: wait.since,
+            waits_for: wait.subject,
+            told: wait.told,
+            bogus: wait.bogus,
+            withdrawn_at: upkeep.withdrawn_at,
+            others: upkeep.foreign.values,
+            others_changed: upkeep.foreign.changed,
+            looks: visibility.looks,
+            tries: submission.tries,
+            submitted_at: submission.submitted_at,
+            vanished: visibility.vanished,
+            preflight_at: upkeep.preflight_at,
+            unanswered: upkeep.calls.unanswered,
+            lost: upkeep.calls.lost,
+            failures: setback.failures,
+            last_error: setback.last_error,
+            dns_failed: setback.dns_failed,
+            not_before: setback.not_before,
+            hold: setback.hold,
+            taken_up_at: upkeep.wake.taken_up_at,
+            word_waits: upkeep.wake.waits,
+            effects: upkeep.calls.made,
+            ordered: attempt.ordered,
+            proved_at: upkeep.past.proved_at,
+            last_proof: upkeep.past.last_proof,
+            lapsed_at: upkeep.past.lapsed_at,
         }
     }
 }
