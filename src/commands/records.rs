@@ -183,7 +183,7 @@ impl Records {
                 records.may_go.push(Value::new(entry, asked, settings));
             }
         }
-        // What one client is no longer needed may be needed at another.
+        // What one client no longer needs may be needed at another.
         let needed = records.must_stand.clone();
         let is_same = |a: &Value, b: &Value| {
             (&a.owner, a.kind, &a.value, &a.provider) == (&b.owner, b.kind, &b.value, &b.provider)

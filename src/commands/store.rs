@@ -1,4 +1,4 @@
-//! `store`: what is no longer needed the database as a whole.
+//! `store`: what is done with the database as a whole.
 
 use serde::Serialize;
 

@@ -185,7 +185,7 @@ impl Report {
     }
 }
 
-/// The open values of the rows: ours, and those that was there before.
+/// The open values of the rows: ours, and those that were there before.
 async fn values(
     store: &dyn Store,
     keys: &[RowKey],
@@ -333,7 +333,7 @@ async fn report(
         let (why, hint) = match (&value.error, value.by_others) {
             (None, true) => (
                 "a foreign writer writes its zone",
-                "`prevalidate records` tells them what may go; a run sees when it is gone",
+                "`prevalidate records` says what may go; a run sees when it is gone",
             ),
             (error, _) => (
                 error.as_deref().unwrap_or("a run is working on it"),

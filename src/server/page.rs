@@ -154,7 +154,7 @@ impl Pages {
         )
     }
 
-    /// A page that says what is wrong, for a client of which nothing have to be known.
+    /// A page that says what is wrong, for a visitor of whom nothing has to be known.
     fn trouble(&self, status: StatusCode, title: &str, advice: &str) -> Response {
         trouble(None, status, title, advice, self.now())
     }

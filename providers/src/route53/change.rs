@@ -136,7 +136,7 @@ impl Route53 {
         outcomes
     }
 
-    /// One read; what is to be done for each name, and the names that are no longer needed.
+    /// One read; what is to be done for each name, and the names that are finished.
     pub(super) async fn plan(
         &self,
         zone: &Known,

@@ -29,8 +29,8 @@ impl App {
         rows.collect()
     }
 
-    /// Takes the configuration's inventory into the store, unless it became so different that somebody
-    /// should look first (faults G01). A domain that is wanted at a client which was never found at the
+    /// Takes the configuration's inventory into the store, unless it became so different that a person
+    /// should decide first (faults G01). A domain that is wanted at a client which was never found at the
     /// CA stays where it is, and waits in `intake` for the worker that finds the client; a new domain
     /// has nothing to lose, and is shown while the CA cannot be asked.
     pub async fn sync(

@@ -64,7 +64,7 @@ impl App {
 
 /// How often a command stores that everything is well: a person reads when it was last seen.
 pub const NOTED_BY_COMMANDS: SignedDuration = SignedDuration::from_mins(1);
-/// A daemon looks all day.
+/// A daemon checks all day.
 pub const NOTED_BY_DAEMON: SignedDuration = SignedDuration::from_hours(1);
 
 /// What a pass over persistent records is about.
@@ -75,7 +75,7 @@ pub struct Pass<'a> {
     pub only: Option<Vec<DomainName>>,
     /// Acts although many records vanished.
     pub force: bool,
-    /// A listing that found everything well is stored this often.
+    /// A check that found everything well is stored this often.
     pub noted_every: SignedDuration,
     /// Ends it.
     pub stop: CancellationToken,

@@ -32,7 +32,7 @@ impl App {
         self.connect(name, self.known_ca(name)?, None)
     }
 
-    /// The same for a command that looks while others are at work: with them it keeps the pace of the
+    /// The same for a command that reads while other processes are at work: with them it keeps the pace of the
     /// account and of its address.
     pub fn ca_in_turn(
         &self,

@@ -23,7 +23,7 @@ impl App {
         Ok(Self::new(settings, clock()))
     }
 
-    /// Reads it once more, for a process that goes on when it is broken: all its faults, a line
+    /// Reads it once more, for a process that continues when it is broken: all its faults, a line
     /// each. The clock is that of the process.
     pub fn read_again(global: &Global, clock: Arc<dyn Clock>) -> Result<Self, Vec<String>> {
         let found = config::find(global.config.as_deref(), &env);

@@ -132,7 +132,7 @@ impl App {
         }
     }
 
-    /// Opens the store for a command that only looks, and calls CAs while others may be at work: where
+    /// Opens the store for a command that only reads, and calls CAs while other processes may be at work: where
     /// calls of one address take turns, it is written for that, if it may be.
     pub async fn open_to_call(&self) -> Result<Arc<dyn Store>, Failed> {
         let named = self.named();
@@ -202,7 +202,7 @@ impl App {
         Ok(filled)
     }
 
-    /// The store for a process that continues for long: it compares the clocks itself, and brings the
+    /// The store for a process that runs for long: it compares the clocks itself, and brings the
     /// inventory in when they agree.
     pub async fn open_to_serve(&self) -> Result<Arc<dyn Store>, Failed> {
         let named = self.named();
@@ -247,13 +247,13 @@ impl App {
         Ok((copy, folder, false))
     }
 
-    /// The store as a test left it.
+    /// The store as it is; nothing of the configuration is taken in.
     pub async fn open_as_it_is(&self) -> Result<Arc<dyn Store>, Failed> {
         self.named().open(Some(&self.fingerprint())).await
     }
 
     /// The store with the configuration's inventory in it, and what of that waits for its client to be
-    /// found. Nothing is written when the inventory became so different that a person must look first
+    /// found. Nothing is written when the inventory became so different that a person must decide first
     /// (faults G01), unless `force`; and nothing at all while the clocks disagree.
     async fn filled(&self, force: bool) -> Result<(Arc<dyn Store>, Intake), Failed> {
         let store = self.named().open(Some(&self.fingerprint())).await?;

@@ -65,7 +65,7 @@ impl Wait {
 /// the world, not for us alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bogus {
-    /// The first listing that found it so.
+    /// The first check that found it so.
     pub since: Timestamp,
     /// What is wrong, for people.
     pub fault: String,

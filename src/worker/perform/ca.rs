@@ -221,7 +221,7 @@ impl Worker {
                 continue;
             };
             if task.decision.step == Step::Start {
-                // It risks nothing, so nothing have to be read before it.
+                // It risks nothing, so nothing has to be read before it.
                 self.begin_validation(task, Effect::Start, false, hold)
                     .await?;
                 continue;

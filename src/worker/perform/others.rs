@@ -26,7 +26,7 @@ impl Task {
     }
 
     /// Compares what a receipt found beside our values with what was read before, and keeps it
-    /// while one of ours is.
+    /// while one of ours is there.
     pub(super) fn compare_others(&mut self, worker: &Worker, receipt: &Receipt, now: Timestamp) {
         let ledger = &self.observed.ledger;
         let ours = |octets: &[u8]| {

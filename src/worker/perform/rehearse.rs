@@ -21,8 +21,8 @@ use crate::prevalidation::planner::PREFLIGHT_COUNTS;
 use crate::store::StoreError;
 
 impl Worker {
-    /// The tasks whose domains can be written. The others wait or are held, and are no longer
-    /// needed.
+    /// The tasks whose domains can be written. The others wait or are held, and are
+    /// finished for this round.
     ///
     /// It is asked about the record that the account's method wants, at its name. Where only the CA
     /// knows that name, it is asked about another one below the domain.

@@ -201,7 +201,7 @@ impl Task {
             let was_before = submission.tries > 1;
             submission.take_back(self.looked_before.filter(|_| was_before));
         } else if is_taken {
-            // It may have been about an order that another hand has begun meanwhile: that one is
+            // It may have been about an order that another program has begun meanwhile: that one is
             // submitted.
             submission.is_submitted_since(self.observed.read_at);
         }
@@ -240,7 +240,7 @@ impl Task {
         self.hold(worker, text, now);
     }
 
-    /// Another hand has ended the order.
+    /// Another program has ended the order.
     pub(in crate::worker) fn order_gone(&mut self, worker: &Worker, now: Timestamp) {
         self.observed.upkeep.attempt.end_order();
         let text = "the CA no longer has the validation order, and shows no new proof".to_owned();

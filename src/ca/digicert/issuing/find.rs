@@ -17,7 +17,7 @@ use crate::ca::json;
 use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
 
-/// A list that continues for more rows is answered wrongly.
+/// A list that goes on after this many rows is answered wrongly.
 const MOST_ROWS: usize = 500_000;
 /// Dates may be days in a time zone that is not named.
 const A_DAY: SignedDuration = SignedDuration::from_hours(36);

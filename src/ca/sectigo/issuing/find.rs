@@ -20,7 +20,7 @@ use crate::issuance::OrderState;
 
 /// SCM cuts a page at 200 however many are asked for.
 const PAGE: usize = 200;
-/// A list that continues for more rows is answered wrongly.
+/// A list that goes on after this many rows is answered wrongly.
 const MOST_ROWS: usize = 500_000;
 /// SCM may write days only, in a time zone that it does not name.
 const A_DAY: SignedDuration = SignedDuration::from_hours(36);

@@ -25,7 +25,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(10);
 const PAGE: usize = 300;
 /// Every tag of this program begins so.
 const OURS: &str = "prevalidate:";
-/// A search that continues for more pages is answered wrongly.
+/// A search that goes on after this many pages is answered wrongly.
 const PAGES: usize = 400;
 
 /// What a search found.

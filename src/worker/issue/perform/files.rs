@@ -236,7 +236,7 @@ impl Task<'_> {
         self.begin_with(order);
     }
 
-    /// Fetches the certificate, and checks it before anything else is no longer needed it.
+    /// Fetches the certificate, and checks it before anything else is done with it.
     pub(super) async fn fetch(&mut self) {
         let (Some(certificate), Some(folder)) = (self.certificate(), self.folder()) else {
             return;
