@@ -119,10 +119,7 @@ impl Upkeep {
     /// Begins an attempt with its preflight. What failed before counts on until a step goes well.
     pub fn start_with_preflight(&mut self, now: Timestamp, renews: Option<Proof>) {
         let before = std::mem::take(&mut self.setback);
-        self.start(Attempt {
-            ordered: self.attempt.ordered,
-            ..Attempt::begun(now, renews)
-        });
+        self.start_over(now, renews, None);
         self.setback = Setback {
             hold: before.hold,
             failures: before.failures,
@@ -131,7 +128,7 @@ impl Upkeep {
         };
     }
 
-    /// Another hand has begun anew: what is known of the old record counts no more. Why the attempt
+    /// Another program has begun anew: what is known of the old record counts no more. Why the attempt
     /// began stays.
     pub fn replace(&mut self) {
         let before = std::mem::take(&mut self.attempt);
@@ -145,17 +142,10 @@ impl Upkeep {
 
     /// The attempt goes on with a new token: the old one is dead, and the CA was asked about it.
     pub fn order_new_value(&mut self) {
-        let before = std::mem::take(&mut self.attempt);
-        self.start(Attempt {
-            since: before.since,
-            renews: before.renews,
-            ordered: true,
-            submission: Submission {
-                tries: before.submission.tries,
-                ..Submission::default()
-            },
-            ..Attempt::default()
-        });
+        let tries = self.attempt.submission.tries;
+        self.replace();
+        self.attempt.ordered = true;
+        self.attempt.submission.tries = tries;
     }
 
     /// The old value goes, and all that was found out about it. What belongs to the domain stays:
