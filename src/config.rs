@@ -43,7 +43,7 @@ pub use certificates::{
 };
 pub use fault::{ConfigError, Fault, nearest};
 use find::bounded;
-pub use find::{ENV, Found, find, load, load_as_it_stands, look_for};
+pub use find::{ENV, Found, find, find_file, load, load_as_it_stands};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use persistent::PersistentSettings;

@@ -77,7 +77,7 @@
 //! ```
 //!
 //! Read [`prevalidation::planner`] for what is done and why, [`worker`] for how, and the contract
-//! on the trait of each port: [`ca::Validation`], [`propagation::Lookout`], [`store::Store`],
+//! on the trait of each port: [`ca::Validation`], [`propagation::DnsChecker`], [`store::Store`],
 //! [`prevalidate_providers::Provider`].
 
 pub mod ca;

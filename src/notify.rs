@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use jiff::SignedDuration;
 
 pub use feed::follow;
-pub use notice::{Item, Notice, Standing};
+pub use notice::{Item, Notice, Status};
 pub use notifier::{Notifier, Open, Undelivered};
 pub use topic::{Severity, Topic};
 

@@ -241,11 +241,11 @@ fn put_together(
         let view = stranger(at.0.clone(), target);
         all.insert(at, view);
     }
-    let of_parents: Vec<(At, Option<Standing>)> = all
+    let of_parents: Vec<(At, Option<SharedState>)> = all
         .values()
         .filter_map(|view| {
             let parent = (view.covered_by.clone()?, view.client.clone());
-            Some((view.at(), all.get(&parent).map(DomainView::standing)))
+            Some((view.at(), all.get(&parent).map(DomainView::shared_state)))
         })
         .collect();
     for (at, parent) in of_parents {
@@ -439,7 +439,7 @@ impl DomainView {
 
     /// A covered domain is as valid as the one above it; that one is only known by name when it is
     /// not wanted here.
-    fn counts_with(&mut self, parent: Option<Standing>) {
+    fn counts_with(&mut self, parent: Option<SharedState>) {
         let Some(parent) = parent.filter(|parent| parent.state != State::Unmanaged) else {
             (self.state, self.with_margin) = (State::Valid, true);
             return;
@@ -452,8 +452,8 @@ impl DomainView {
         self.ca_read_at = self.ca_read_at.min(parent.ca_read_at);
     }
 
-    fn standing(&self) -> Standing {
-        Standing {
+    fn shared_state(&self) -> SharedState {
+        SharedState {
             state: self.state,
             with_margin: self.with_margin,
             danger: self.danger,
@@ -466,7 +466,7 @@ impl DomainView {
 }
 
 /// The state of a domain, as far as those below it share it.
-struct Standing {
+struct SharedState {
     state: State,
     with_margin: bool,
     danger: Danger,

@@ -44,6 +44,7 @@ mod gate;
 #[cfg(test)]
 mod lab;
 mod pace;
+mod persistent_records;
 mod race;
 mod readable;
 mod referral;
@@ -52,7 +53,6 @@ mod roots;
 pub mod rule;
 mod settings;
 mod shared;
-mod standing;
 pub mod survey;
 #[cfg(test)]
 mod tests;
@@ -65,9 +65,9 @@ pub use wanted::{InSync, Question, RecordKind, Wanted};
 
 /// Asks the name servers of a domain and says whether the CA will see a value.
 #[async_trait]
-pub trait Lookout: Send + Sync + fmt::Debug {
+pub trait DnsChecker: Send + Sync + fmt::Debug {
     /// One check. Never fails: what cannot be found out is part of the verdict.
-    async fn look(&self, question: &Question<'_>) -> Verdict;
+    async fn check(&self, question: &Question<'_>) -> Verdict;
 
     /// How visibility of `domain` is judged: mode [`GateMode::Provider`] wants
     /// [`Question::in_sync`].

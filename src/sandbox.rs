@@ -7,6 +7,7 @@
 
 pub mod ca;
 pub mod caa;
+mod check;
 pub mod clock;
 pub mod digicert;
 pub mod dns;
@@ -16,7 +17,6 @@ mod hello;
 pub mod internetx;
 pub mod kind;
 mod line;
-mod look;
 pub mod registry;
 mod secret;
 pub mod sectigo;

@@ -17,7 +17,7 @@ mod row;
 pub mod sqlite;
 mod tidy;
 pub mod url;
-mod wish;
+mod wanted_rows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// Left alone are leased rows (the worker that has the lease knows better), rows of other
     /// clients, keys without a row, and rows read later than `read_at`: a list that was long under
     /// way never overwrites a younger read.
-    async fn record_look(
+    async fn record_listing(
         &self,
         client: &str,
         seen: &[Seen],
@@ -115,14 +115,14 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     ) -> Result<(), StoreError>;
 
     /// When each client was last listed.
-    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
+    async fn listings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError>;
 
     /// Whether `holder` is to list a client now: `None` when it is, otherwise the moment to ask
     /// again. It is when the last listing is `every` ago and no other worker is listing. Its turn
-    /// ends with [`record_look`](Self::record_look), or after `lease`, like a lease; until then it
+    /// ends with [`record_listing`](Self::record_listing), or after `lease`, like a lease; until then it
     /// may have it again. A listing far in the future is the trace of a wrong clock, and puts
     /// nothing off.
-    async fn claim_look(
+    async fn claim_listing(
         &self,
         client: &str,
         holder: &str,
@@ -514,9 +514,9 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// meanwhile.
 const FAR: SignedDuration = SignedDuration::from_hours(1);
 
-/// When a client whose last listing was at `looked` is to be looked at again, unless that is now.
-fn next_look(looked: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
-    let next = Timestamp::from_microsecond(looked?)
+/// When a client whose last listing was at `listed` is to be looked at again, unless that is now.
+fn next_listing(listed: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
+    let next = Timestamp::from_microsecond(listed?)
         .ok()?
         .saturating_add(every)
         .ok()?;

@@ -14,8 +14,8 @@ pub mod crashpoint;
 mod hold;
 mod intake;
 pub mod issue;
-mod look;
-mod looks;
+mod listing;
+mod listings;
 mod memory;
 mod ordered;
 mod perform;
@@ -40,15 +40,15 @@ use crate::ca::ending::Ending;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::prevalidation::{Alarm, Policy, RowKey};
-use crate::propagation::Lookout;
+use crate::propagation::DnsChecker;
 use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
 pub use covering::{Above, Cover, Covering, above};
 use hold::{Hold, Moment};
 pub use intake::Intake;
-pub use look::{failure_fact, reference_fact, refusal_fact, warning_fact};
-use looks::{Looks, UnderWay};
+pub use listing::{failure_fact, reference_fact, refusal_fact, warning_fact};
+use listings::{Listings, UnderWay};
 pub use target::Target;
 
 /// Everything outside that a worker touches.
@@ -59,7 +59,7 @@ pub struct Ports {
     /// The providers by `[provider.NAME]`.
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// The gate.
-    pub lookout: Arc<dyn Lookout>,
+    pub checker: Arc<dyn DnsChecker>,
     /// What survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -126,7 +126,7 @@ impl Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Looked at a client.
-    Looked,
+    Listed,
     /// The number of domains that it worked on.
     Worked(usize),
     /// Nothing is due; the earliest moment at which something will be.
@@ -152,13 +152,13 @@ pub enum Found<'a> {
 pub struct Job<'a>(Task<'a>);
 
 enum Task<'a> {
-    Look(UnderWay<'a>),
+    List(UnderWay<'a>),
     Round(Vec<crate::store::Lease>, Hold),
 }
 
 /// How a listing of a client ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LookState {
+pub enum ListingState {
     /// Not listed in this run.
     Waiting,
     /// Another lane is looking.
@@ -185,7 +185,7 @@ pub struct Worker {
     options: Options,
     stop: CancellationToken,
     tell: Arc<dyn Fn(&Event) + Send + Sync>,
-    looks: Looks,
+    listings: Listings,
     covering: Mutex<BTreeMap<String, Covering>>,
     pauses: Pauses,
     /// The domains that were taken up afresh in this run: once is enough.
@@ -216,7 +216,7 @@ impl Worker {
         if let Some(only) = &mut options.only {
             only.sort_unstable();
         }
-        let looks = Looks::new(&targets, options.look_every);
+        let listings = Listings::new(&targets, options.look_every);
         for ca in ports.cas.values_mut() {
             *ca = Arc::new(Ending::new(Arc::clone(ca), stop.clone()));
         }
@@ -227,7 +227,7 @@ impl Worker {
             options,
             stop,
             tell,
-            looks,
+            listings,
             covering: Mutex::default(),
             pauses: Pauses::default(),
             refreshed: Mutex::default(),
@@ -246,8 +246,8 @@ impl Worker {
     /// Finds the next thing to do, and claims it.
     pub async fn find(&self) -> Result<Found<'_>, StoreError> {
         let now = self.ports.clock.now();
-        if let Some(look) = self.looks.begin(self.lookable(now), now) {
-            return Ok(Found::Job(Job(Task::Look(look))));
+        if let Some(listing) = self.listings.begin(self.to_list(now), now) {
+            return Ok(Found::Job(Job(Task::List(listing))));
         }
         let except_clients = self.idle_clients(now);
         let claim = Claim {
@@ -272,9 +272,9 @@ impl Worker {
     /// Does what was found.
     pub async fn work(&self, job: Job<'_>) -> Result<Outcome, StoreError> {
         match job.0 {
-            Task::Look(look) => {
-                self.look_or_adopt(look).await?;
-                Ok(Outcome::Looked)
+            Task::List(listing) => {
+                self.list_or_adopt(listing).await?;
+                Ok(Outcome::Listed)
             }
             Task::Round(leases, hold) => {
                 let count = leases.len();
@@ -329,11 +329,11 @@ impl Worker {
 
     /// Lists every client that has not been listed in this run, and does nothing else.
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        while let Some(look) = self
-            .looks
+        while let Some(listing) = self
+            .listings
             .begin(self.targets.iter(), self.ports.clock.now())
         {
-            self.look_or_adopt(look).await?;
+            self.list_or_adopt(listing).await?;
         }
         Ok(())
     }
@@ -344,22 +344,22 @@ impl Worker {
     pub fn hear(
         &self,
         client: &str,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
         refused: bool,
         unread: bool,
     ) -> bool {
-        self.looks
-            .hear(client, looked_at, refused, unread, self.ports.clock.now())
+        self.listings
+            .hear(client, listed_at, refused, unread, self.ports.clock.now())
     }
 
     /// Makes a listing of a client due now, by order of a person.
-    pub fn order_look(&self, client: &str) {
-        self.looks.order(client, self.ports.clock.now());
+    pub fn order_listing(&self, client: &str) {
+        self.listings.order(client, self.ports.clock.now());
     }
 
     /// How the listing of each client ended.
-    pub fn looks(&self) -> BTreeMap<String, LookState> {
-        self.looks.states()
+    pub fn listings(&self) -> BTreeMap<String, ListingState> {
+        self.listings.states()
     }
 
     /// The covered domains of each client found by the listings of this run, each with the domain
@@ -387,7 +387,7 @@ impl Worker {
     }
 
     /// Clients that may be listed. A daemon makes no calls to a CA that asked for a pause.
-    fn lookable(&self, now: Timestamp) -> impl Iterator<Item = &Target> {
+    fn to_list(&self, now: Timestamp) -> impl Iterator<Item = &Target> {
         let once = self.options.look_every.is_none();
         self.targets
             .iter()
@@ -398,7 +398,7 @@ impl Worker {
     /// asked for a pause.
     fn idle_clients(&self, now: Timestamp) -> Vec<String> {
         let idle = self.targets.iter().filter(|target| {
-            !self.looks.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some()
+            !self.listings.are_done(&target.key) || self.pauses.until(&target.ca, now).is_some()
         });
         idle.map(|target| target.key.clone()).collect()
     }
@@ -408,7 +408,7 @@ impl Worker {
         now: Timestamp,
         except_clients: &[String],
     ) -> Result<Option<Timestamp>, StoreError> {
-        if self.looks.are_running() {
+        if self.listings.are_running() {
             return Ok(Some(now));
         }
         let paused = self
@@ -424,7 +424,7 @@ impl Worker {
         Ok(due
             .into_iter()
             .chain(paused)
-            .chain(self.looks.next(self.lookable(now)))
+            .chain(self.listings.next(self.to_list(now)))
             .min())
     }
 }

@@ -104,7 +104,7 @@ const LONG_FILES: &[&str] = &[
 /// What one file names, calls and expands, outside its tests unless `with_tests`.
 #[derive(Default, Clone)]
 struct Seen {
-    /// The module the visitor is in, `crate::worker::look`.
+    /// The module the visitor is in, `crate::worker::listing`.
     module: Vec<String>,
     /// The modules below it that the file declares.
     children: BTreeSet<String>,
@@ -241,7 +241,7 @@ fn is_test(attributes: &[syn::Attribute]) -> bool {
 
 /// One source file, as far as the rules need it: the syntax itself cannot be shared by threads.
 struct Source {
-    /// From the repository's root: `src/worker/look.rs`.
+    /// From the repository's root: `src/worker/listing.rs`.
     path: String,
     text: String,
     module: Vec<String>,

@@ -13,7 +13,7 @@ use prevalidate::propagation::dnssec::FaultKind::{
     self, BadSignature, DsMismatch, Expired, NoDnskey, NotYetValid,
 };
 use prevalidate::propagation::dnssec::{Anchors, Trust, Unsigned};
-use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Question};
+use prevalidate::propagation::{Answer, DnsChecker, Gate, GateSettings, Question};
 
 use self::servers::{
     EARLY, ED448, ED25519, EXPIRED, OPT_OUT, P256, RSA_NSEC3, Resolver, Seen, Server, VALUE, Zone,
@@ -259,7 +259,7 @@ async fn real_signed_zones_are_judged_as_unbound_and_bind_judge_them() {
         let domain = DomainName::from_a_labels(&zone.apex).unwrap();
         let who = gate.responsible(&domain).await.unwrap();
         let trust = gate.trust(&who).await;
-        let verdict = gate.look(&Question::new(&domain, VALUE)).await;
+        let verdict = gate.check(&Question::new(&domain, VALUE)).await;
         // A forged record breaks no chain; it shows when the answer is judged.
         let found = match (&trust, &verdict.bogus) {
             (Trust::Secure(_), Some(why)) if why.contains("does not fit the key") => {
@@ -339,7 +339,7 @@ async fn a_server_with_expired_signatures_is_passed_over_as_unbound_does() {
             Seen::Secure
         );
         let verdict = gate
-            .look(&Question::new(
+            .check(&Question::new(
                 &DomainName::from_a_labels("half.test").unwrap(),
                 VALUE,
             ))

@@ -214,7 +214,7 @@ async fn the_overview_says_the_state_of_all_and_what_comes() {
         old.has("This snapshot is old") && !old.has("The guard"),
         "it shows the last snapshot, and its age"
     );
-    site.shared.look_again().await.unwrap();
+    site.shared.read_again().await.unwrap();
     let page = site.get("/").await;
     assert!(
         page.has("The guard refuses to act for swisssign/Muster AG")

@@ -66,7 +66,7 @@ impl Daemon {
                 changed: Some(Box::new(Sighting::Absent)),
                 due_at,
             });
-            store.record_look(&target.key, &seen, now).await.unwrap();
+            store.record_listing(&target.key, &seen, now).await.unwrap();
             let secrets = [SECRET, TEXT].map(|text| Scheme::Standard.secret(&text.into()).unwrap());
             let live = Live {
                 policy: Policy::new(Mode::Manage),
@@ -88,7 +88,7 @@ impl Daemon {
                 Arc::new(SystemClock),
                 live,
             ));
-            shared.look_again().await.unwrap();
+            shared.read_again().await.unwrap();
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let url = format!("http://{}{}", listener.local_addr().unwrap(), hooks::PATH);
             tokio::spawn(axum::serve(listener, http::app(&shared)).into_future());

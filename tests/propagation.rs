@@ -9,7 +9,7 @@ use hickory_proto::op::OpCode;
 use hickory_proto::rr::RecordType;
 use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::{Challenge, Counts, DomainName, RecordName};
-use prevalidate::propagation::{Answer, Gate, GateSettings, Lookout, Question, Verdict};
+use prevalidate::propagation::{Answer, DnsChecker, Gate, GateSettings, Question, Verdict};
 use tempfile::TempDir;
 
 use crate::support::ports::Port;
@@ -148,14 +148,14 @@ impl Internet {
         }
     }
 
-    async fn look_for(&self, challenge: &Challenge) -> Verdict {
+    async fn check_for(&self, challenge: &Challenge) -> Verdict {
         let domain = DomainName::from_a_labels("example.test").unwrap();
-        self.gate.look(&Question::of(&domain, challenge)).await
+        self.gate.check(&Question::of(&domain, challenge)).await
     }
 
-    async fn look(&self) -> Verdict {
+    async fn check(&self) -> Verdict {
         let domain = DomainName::from_a_labels("example.test").unwrap();
-        self.gate.look(&Question::new(&domain, VALUE)).await
+        self.gate.check(&Question::new(&domain, VALUE)).await
     }
 }
 
@@ -170,7 +170,7 @@ fn said(verdict: &Verdict) -> Vec<(&str, Answer)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_secondary_blocks_validation_and_a_dead_one_does_not() {
     let mut internet = Internet::start();
-    let before = internet.look().await;
+    let before = internet.check().await;
     assert!(
         !before.go && before.gone && before.servers.len() == 3,
         "{before:?}"
@@ -178,7 +178,7 @@ async fn a_stale_secondary_blocks_validation_and_a_dead_one_does_not() {
 
     internet.publish();
     internet.transfer(0);
-    let stale = internet.look().await;
+    let stale = internet.check().await;
     let [ns1, ns2, ns3] = ["ns1", "ns2", "ns3"].map(|host| format!("{host}.example.test"));
     assert_eq!(
         said(&stale),
@@ -195,7 +195,7 @@ async fn a_stale_secondary_blocks_validation_and_a_dead_one_does_not() {
     );
 
     internet.secondaries.pop();
-    let dead = internet.look().await;
+    let dead = internet.check().await;
     assert_eq!(said(&dead)[2], (&*ns3, Answer::Unreachable), "{dead:?}");
     assert!(
         dead.go
@@ -213,7 +213,7 @@ async fn servers_that_only_the_zone_names_are_asked_too_and_the_difference_is_a_
     internet.publish();
     internet.transfer(0);
     internet.transfer(1);
-    let seen = internet.look().await;
+    let seen = internet.check().await;
     assert!(
         seen.go && said(&seen)[0] == ("ns1.example.test", Answer::Match),
         "{seen:?}"
@@ -240,24 +240,24 @@ async fn a_cname_counts_when_every_real_server_has_it_and_an_alias_leads_to_a_tx
     let owner = "_pki-validation.example.test";
     let txt = Challenge::txt(&domain, owner, VALUE, Counts::BySubmit).unwrap();
 
-    let before = internet.look_for(&cname).await;
+    let before = internet.check_for(&cname).await;
     assert!(!before.go && before.gone, "{before:?}");
     assert!(before.cause.contains("NXDOMAIN"), "{before:?}");
 
     internet.add("_a1.example.test. 60 CNAME B2.ca.example.");
     internet.transfer(0);
-    let stale = internet.look_for(&cname).await;
+    let stale = internet.check_for(&cname).await;
     assert!(!stale.go && !stale.gone, "{stale:?}");
     assert_eq!(said(&stale)[2].1, Answer::NoMatch, "{stale:?}");
     internet.transfer(1);
-    let seen = internet.look_for(&cname).await;
+    let seen = internet.check_for(&cname).await;
     assert!(seen.go && said(&seen).len() == 3, "{seen:?}");
 
     // A person has made the label an alias; the value is at its end.
     internet.add("_pki-validation.example.test. 60 CNAME v.example.test.");
     internet.transfer(0);
     internet.transfer(1);
-    let missing = internet.look_for(&txt).await;
+    let missing = internet.check_for(&txt).await;
     assert!(!missing.go && missing.gone, "{missing:?}");
     let owner = RecordName::parse(owner).unwrap();
     let target = internet.gate.target(&owner).await.unwrap();
@@ -265,10 +265,10 @@ async fn a_cname_counts_when_every_real_server_has_it_and_an_alias_leads_to_a_tx
     internet.add(&format!("{target}. 60 TXT \"{VALUE}\""));
     internet.transfer(0);
     assert!(
-        !internet.look_for(&txt).await.go,
+        !internet.check_for(&txt).await.go,
         "one secondary lacks the value"
     );
     internet.transfer(1);
-    let seen = internet.look_for(&txt).await;
+    let seen = internet.check_for(&txt).await;
     assert!(seen.go, "{seen:?}");
 }

@@ -211,9 +211,9 @@ fn the_readme_leads_to_every_page() {
         let below = name.starts_with("config/") || name == "README.md";
         assert!(linked || below, "{name}");
     }
-    let picture = include_str!("../docs/overview.svg");
+    let snapshot = include_str!("../docs/overview.svg");
     assert!(README.contains("](docs/overview.svg)"));
-    assert!(picture.contains("prefers-color-scheme: dark"));
+    assert!(snapshot.contains("prefers-color-scheme: dark"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use hickory_proto::rr::{DNSClass, RecordType};
 use prevalidate::clock::{Clock, SystemClock};
 use prevalidate::prevalidation::DomainName;
 use prevalidate::propagation::{
-    Answer, Gate, GateMode, GateSettings, Judging, Lookout, Question, ServerAnswer, Verdict,
+    Answer, DnsChecker, Gate, GateMode, GateSettings, Judging, Question, ServerAnswer, Verdict,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -176,7 +176,7 @@ fn publish(server: &NameServer) {
     ));
 }
 
-async fn look(resolvers: &[&str], extra_roots: Vec<CertificateDer<'static>>) -> Verdict {
+async fn check(resolvers: &[&str], extra_roots: Vec<CertificateDer<'static>>) -> Verdict {
     let general = Judging {
         mode: Some(GateMode::Resolvers),
         resolvers: resolvers.iter().map(|text| text.parse().unwrap()).collect(),
@@ -192,7 +192,7 @@ async fn look(resolvers: &[&str], extra_roots: Vec<CertificateDer<'static>>) -> 
         Arc::new(SystemClock),
     );
     let domain = DomainName::from_a_labels("example.test").unwrap();
-    gate.look(&Question::new(&domain, VALUE)).await
+    gate.check(&Question::new(&domain, VALUE)).await
 }
 
 fn answers(servers: &[ServerAnswer]) -> Vec<Answer> {
@@ -209,7 +209,7 @@ async fn resolvers_are_asked_over_udp_tls_and_https() {
         resolver.tls(""),
         resolver.https("127.0.0.1"),
     );
-    let seen = look(&[&plain, &by_name, &by_address, &https], resolver.roots()).await;
+    let seen = check(&[&plain, &by_name, &by_address, &https], resolver.roots()).await;
     assert!(
         seen.go && seen.mode == GateMode::Resolvers && seen.warnings.is_empty(),
         "{seen:?}"
@@ -229,7 +229,7 @@ async fn a_certificate_that_is_not_the_resolvers_own_is_not_believed() {
         ([&other, &elsewhere], resolver.roots()),
         ([&good, &elsewhere], resolver.roots()),
     ] {
-        let seen = look(&[asked[0], asked[1]], roots).await;
+        let seen = check(&[asked[0], asked[1]], roots).await;
         assert!(!seen.go && !seen.gone, "{asked:?}: {seen:?}");
         assert!(
             seen.warnings
@@ -239,7 +239,7 @@ async fn a_certificate_that_is_not_the_resolvers_own_is_not_believed() {
         );
     }
     let not_found = resolver.https("127.0.0.1").replace("dns-query", "other");
-    let seen = look(&[&good, &not_found], resolver.roots()).await;
+    let seen = check(&[&good, &not_found], resolver.roots()).await;
     assert!(
         !seen.go && seen.warnings[0].contains("HTTP 404"),
         "{seen:?}"
@@ -255,7 +255,7 @@ async fn what_a_cache_still_holds_is_told_with_its_end() {
         publish(&server);
         let now = SystemClock.now();
         let (early_at, late_at) = (early.plain().to_string(), late.plain().to_string());
-        let seen = look(&[&early_at, &late_at], Vec::new()).await;
+        let seen = check(&[&early_at, &late_at], Vec::new()).await;
         assert_eq!(
             answers(&seen.servers),
             [Answer::NoMatch, Answer::Match],
@@ -270,7 +270,7 @@ async fn what_a_cache_still_holds_is_told_with_its_end() {
             (at_most - 60..=at_most + 5).contains(&left),
             "{left} s of {at_most}"
         );
-        assert!(look(&[&late_at, &late_at], Vec::new()).await.go);
+        assert!(check(&[&late_at, &late_at], Vec::new()).await.go);
     }
 }
 
@@ -279,7 +279,7 @@ async fn a_zone_that_does_not_validate_is_bogus_and_the_extended_error_says_why(
     let server = zone(&format!("@ TXT \"{VALUE}\""));
     let (unbound, bind) = (Resolver::unbound(&server), Resolver::bind(&server, true));
     let (first, second) = (unbound.plain().to_string(), bind.plain().to_string());
-    let seen = look(&[&first, &second], Vec::new()).await;
+    let seen = check(&[&first, &second], Vec::new()).await;
     assert!(!seen.go && !seen.gone, "{seen:?}");
     let bogus = seen.bogus.unwrap();
     assert!(
@@ -290,7 +290,7 @@ async fn a_zone_that_does_not_validate_is_bogus_and_the_extended_error_says_why(
         bogus.contains("it has an answer, which does not validate"),
         "{bogus}"
     );
-    let by_bind = look(&[&second], Vec::new()).await;
+    let by_bind = check(&[&second], Vec::new()).await;
     assert!(
         !by_bind.go
             && by_bind

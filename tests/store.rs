@@ -70,9 +70,9 @@ async fn store_with(path: &Path, domains: &[&str]) -> SqliteStore {
         .sync_inventory(Origin::Config, &wishes, at(0))
         .await
         .unwrap();
-    let look: Vec<_> = domains.iter().map(|d| seen(d, at(1))).collect();
+    let listing: Vec<_> = domains.iter().map(|d| seen(d, at(1))).collect();
     store
-        .record_look("swisssign/a", &look, at(0))
+        .record_listing("swisssign/a", &listing, at(0))
         .await
         .unwrap();
     store

@@ -22,9 +22,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use table::KIND;
 
+use crate::edit::in_order;
 use crate::provider::{ErrorKind, Preflight, Provider, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, txt_values};
-use crate::wish::in_order;
 use change::Verb;
 use protocol::Capabilities;
 use undecided::Undecided;
@@ -183,7 +183,7 @@ impl Provider for Exec {
 
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let _turn = self.turn.lock().await;
-        self.look_one(owner).await.map(|look| look.rrset)
+        self.read_one(owner).await.map(|reading| reading.rrset)
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
@@ -198,18 +198,18 @@ impl Provider for Exec {
     /// the program's own affair.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let _turn = self.turn.lock().await;
-        let (look, rehearses) = match kind {
+        let (reading, rehearses) = match kind {
             RecordKind::Cname => self.rehearse_alias(owner).await?,
             RecordKind::Txt => {
                 let rehearses = self.capabilities().await?.rehearsal;
-                let look = self.look_one(owner).await?;
+                let reading = self.read_one(owner).await?;
                 if rehearses {
-                    self.rehearse(&look).await?;
+                    self.rehearse(&reading).await?;
                 }
-                (look, rehearses)
+                (reading, rehearses)
             }
         };
-        let (program, zone) = (self.settings.program.display(), look.rrset.zone.clone());
+        let (program, zone) = (self.settings.program.display(), reading.rrset.zone.clone());
         if !rehearses {
             let evidence = format!("{program} reads {owner} in zone {}", zone.apex);
             let warnings = vec![format!(

@@ -11,6 +11,13 @@ pub mod autodns;
 pub mod cloudflare;
 pub mod conformance;
 mod difference;
+#[cfg(any(
+    feature = "autodns",
+    feature = "cloudflare",
+    feature = "exec",
+    feature = "route53"
+))]
+mod edit;
 #[cfg(feature = "exec")]
 pub mod exec;
 mod kind;
@@ -28,13 +35,6 @@ pub mod registry;
 pub mod rfc2136;
 #[cfg(feature = "route53")]
 pub mod route53;
-#[cfg(any(
-    feature = "autodns",
-    feature = "cloudflare",
-    feature = "exec",
-    feature = "route53"
-))]
-mod wish;
 
 pub use kind::Now;
 pub use provider::{ErrorKind, Preflight, Provider, ProviderError};

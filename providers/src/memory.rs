@@ -212,7 +212,7 @@ impl Inside {
     ///
     /// # Errors
     /// Below a zone cut, and in no zone.
-    fn standing(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
+    fn present(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let apex = self.zone_of(owner).ok_or_else(|| {
             ProviderError::new(
                 ErrorKind::NoZone,
@@ -252,29 +252,29 @@ impl Inside {
 
     /// What is at the name, where it can hold TXT.
     fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        let standing = self.standing(owner)?;
-        if standing.cname.is_some() || self.marks.get(owner) == Some(&Mark::Alias) {
+        let present = self.present(owner)?;
+        if present.cname.is_some() || self.marks.get(owner) == Some(&Mark::Alias) {
             return Err(unsafe_name(owner, "an alias cannot hold a TXT value"));
         }
-        Ok(standing)
+        Ok(present)
     }
 
     /// What is at the name, where it can be a CNAME: nothing, or a CNAME.
     fn alias(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
-        let standing = self.standing(owner)?;
-        if owner == standing.zone.apex {
+        let present = self.present(owner)?;
+        if owner == present.zone.apex {
             return Err(unsafe_name(owner, "a zone's apex cannot be a CNAME"));
         }
-        if !standing.records.is_empty() || self.marks.contains_key(owner) {
+        if !present.records.is_empty() || self.marks.contains_key(owner) {
             return Err(unsafe_name(
                 owner,
                 "a CNAME allows no other record beside it",
             ));
         }
-        Ok(standing)
+        Ok(present)
     }
 
-    fn look(&self, owner: &str, kind: RecordKind) -> Result<TxtRrset, ProviderError> {
+    fn read_name(&self, owner: &str, kind: RecordKind) -> Result<TxtRrset, ProviderError> {
         match kind {
             RecordKind::Txt => self.rrset(owner),
             RecordKind::Cname => self.alias(owner),
@@ -282,10 +282,10 @@ impl Inside {
     }
 
     /// Where an alias is at the name, no TXT value is left to be removed.
-    fn look_to_change(&self, record: &Record, present: bool) -> Result<TxtRrset, ProviderError> {
+    fn read_to_change(&self, record: &Record, present: bool) -> Result<TxtRrset, ProviderError> {
         match record.kind() {
-            RecordKind::Txt if !present => self.standing(&record.owner),
-            kind => self.look(&record.owner, kind),
+            RecordKind::Txt if !present => self.present(&record.owner),
+            kind => self.read_name(&record.owner, kind),
         }
     }
 
@@ -350,7 +350,7 @@ impl Inside {
             let text = format!("an empty {} for {owner}", record.kind());
             return Err(ProviderError::new(ErrorKind::Settings, text));
         }
-        let before = self.look_to_change(record, present)?;
+        let before = self.read_to_change(record, present)?;
         let changed = before.has(data) != present;
         if changed && present {
             self.refuse_shadow(owner, &before.zone.apex)?;
@@ -380,7 +380,7 @@ impl Inside {
                 }
             }
         }
-        let after = self.look_to_change(record, present)?;
+        let after = self.read_to_change(record, present)?;
         let serial = self.zones.get(&after.zone.apex);
         let change_id = serial
             .filter(|_| changed)

@@ -323,7 +323,7 @@ mod tests {
         );
         let alias = Record::cname("_x.example.ch", "Target.Example.");
         assert_eq!(alias.to_string(), "_x.example.ch CNAME Target.Example.");
-        let standing = TxtRrset {
+        let present = TxtRrset {
             zone: Zone::of("example.ch"),
             owner: "_x.example.ch".into(),
             ttl: Some(300),
@@ -331,7 +331,7 @@ mod tests {
             cname: Some("target.example".into()),
             negative_ttl: None,
         };
-        assert!(standing.has(&alias.data) && !standing.has(&odd.data));
-        assert!(!standing.has(&RecordData::Cname("arget.example".into())));
+        assert!(present.has(&alias.data) && !present.has(&odd.data));
+        assert!(!present.has(&RecordData::Cname("arget.example".into())));
     }
 }

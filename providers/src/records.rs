@@ -17,11 +17,11 @@ use hickory_proto::rr::Name;
 pub(crate) use open::Verb;
 pub(crate) use view::{Listed, Unreadable, View};
 
+use crate::edit::check_owner;
 use crate::provider::ProviderError;
 use crate::queues::Queues;
 use crate::recent::Recent;
 use crate::record::{RecordKind, TxtRrset, USUAL_VALUE, Zone};
-use crate::wish::check_owner;
 
 /// One record more or less.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub(crate) trait RecordApi: Send + Sync {
 
     /// The records of the zone that matter for `owners`, at least those at, above, below and beside
     /// (`*`) them.
-    async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError>;
+    async fn read_zone(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError>;
 
     /// Refuses new values of these lengths, in octets, beside what is there: the API's limits.
     fn check_room(
@@ -131,7 +131,7 @@ impl<A: RecordApi> Records<A> {
 
     pub(crate) async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let zone = self.find_zone(owner).await?;
-        let view = self.api.look(&zone, &[owner.to_owned()]).await?;
+        let view = self.api.read_zone(&zone, &[owner.to_owned()]).await?;
         view.refuse_unreadable(owner)?;
         Ok(view.rrset(&zone, owner))
     }
@@ -144,7 +144,7 @@ impl<A: RecordApi> Records<A> {
     ) -> Result<TxtRrset, ProviderError> {
         let zone = self.find_zone(owner).await?;
         self.api.check_zone(&zone).await?;
-        let view = self.api.look(&zone, &[owner.to_owned()]).await?;
+        let view = self.api.read_zone(&zone, &[owner.to_owned()]).await?;
         view.refuse_unreadable(owner)?;
         self.refuse(&view, &zone, owner, kind)?;
         if kind == RecordKind::Txt {

@@ -7,7 +7,7 @@
 //! a refusal, never a foreign value or its TTL; and what servers do silently (NOERROR at an alias
 //! or below a cut, a TTL lowered for all values) cannot happen.
 //!
-//! [`ask`] asks, [`look`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
+//! [`ask`] asks, [`reading`] reads, [`plan`] decides, [`send`] sends, [`proof`] shows what was done,
 //! [`change`] goes through these steps, [`rehearse`] without the change, [`findings`] and [`place`]
 //! learn from refused guards, [`caches`] knows those of PowerDNS, [`cname`] has what is special to CNAMEs, [`tsig`] signs and judges
 //! replies, [`refusal`] and [`outcome`] have the words, [`table`] reads the settings.
@@ -16,21 +16,21 @@ mod ask;
 mod caches;
 mod change;
 mod cname;
+mod edit;
 mod exchange;
 mod findings;
 mod key_file;
-mod look;
 mod message;
 mod outcome;
 mod place;
 mod plan;
 mod proof;
+mod reading;
 mod refusal;
 mod rehearse;
 mod send;
 mod table;
 mod tsig;
-mod wish;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -51,7 +51,7 @@ use crate::provider::{Preflight, Provider, ProviderError};
 use crate::queues::Queues;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone};
 use ask::Visit;
-use wish::Verb;
+use edit::Verb;
 
 /// Whether questions are signed with the key, as updates are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -198,7 +198,7 @@ impl Provider for Rfc2136 {
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;
-        Ok(visit.look(owner, &zone).await?.rrset)
+        Ok(visit.read_name(owner, &zone).await?.rrset)
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {
@@ -216,7 +216,7 @@ impl Provider for Rfc2136 {
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let visit = Visit::new(self);
         let zone = visit.zone_of(owner).await?;
-        let wish::Done {
+        let edit::Done {
             before: rrset,
             mname,
             ..

@@ -7,7 +7,7 @@
 //! whatever is there, is never sent and needs no permission.
 //!
 //! [`access`] gets at credentials, [`api`] makes the calls in their pace, [`zones`] finds the zone,
-//! [`look`] reads it, [`plan`] says what to change, [`change`] changes it, [`text`] reads and
+//! [`reading`] reads it, [`plan`] says what to change, [`change`] changes it, [`text`] reads and
 //! writes Route 53's quoting, [`refusal`] says what AWS means, [`table`] reads the settings.
 
 mod access;
@@ -15,8 +15,8 @@ mod alias;
 mod api;
 mod change;
 mod lag;
-mod look;
 mod plan;
+mod reading;
 mod refusal;
 mod table;
 mod text;
@@ -32,11 +32,11 @@ use prevalidate_kit::pace::Pace;
 pub use access::{Access, AccessKeys};
 pub(crate) use table::KIND;
 
+use crate::edit::{check_owner, in_order};
 use crate::provider::{LiveNameServers, Preflight, Provider, ProviderError};
 use crate::queues::Queues;
 use crate::recent::Recent;
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, Zone, cname_values, txt_values};
-use crate::wish::{check_owner, in_order};
 use api::Api;
 use plan::Verb;
 use zones::Remembered;
@@ -134,7 +134,11 @@ impl Provider for Route53 {
     async fn inspect(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         check_owner(owner)?;
         let zone = self.zone_of(owner).await?;
-        Ok(self.list(&zone, &[owner]).await?.look(&zone, owner)?.rrset)
+        Ok(self
+            .list(&zone, &[owner])
+            .await?
+            .read_name(&zone, owner)?
+            .rrset)
     }
 
     async fn ensure_present(&self, records: &[Record]) -> Vec<Result<Receipt, ProviderError>> {

@@ -80,16 +80,16 @@ async fn submitted(stage: &dyn Stage, reference: &str) -> (Verdict, Registration
     let ca = stage.ca();
     let mut answer = ca.submit(reference).await.unwrap();
     for _ in 0..5 {
-        let Verdict::Taken { look_at } = answer.verdict else {
+        let Verdict::Taken { next_read_at } = answer.verdict else {
             break;
         };
-        assert!(look_at > stage.now(), "the moment is to come");
-        stage.advance(look_at.duration_since(stage.now()));
+        assert!(next_read_at > stage.now(), "the moment is to come");
+        stage.advance(next_read_at.duration_since(stage.now()));
         answer.registration = ca.get(reference).await.unwrap();
         let hour = SignedDuration::from_hours(1);
         answer.verdict = match answer.registration.open_order() {
             Some(_) => Verdict::Taken {
-                look_at: stage.now() + hour,
+                next_read_at: stage.now() + hour,
             },
             None if answer.registration.status == Status::Valid => Verdict::Proven,
             None => Verdict::NotSeen,

@@ -52,7 +52,7 @@ pub static KIND: validation::Kind = validation::Kind {
     name: "digicert",
     register_batch: 20,
     start_keeps_proof: Some(true),
-    looks_by_itself: true,
+    checks_by_itself: true,
     methods: &[Method::Txt, Method::Cname],
     labels: &[(Method::Txt, "_dnsauth"), (Method::Cname, "_dnsauth")],
     caa_names: &[
@@ -224,7 +224,7 @@ impl Validation for DigiCert {
     async fn start(&self, reference: &str) -> Result<Started, CaError> {
         Ok(Started {
             registration: self.submit_anew(reference).await?,
-            look_at: None,
+            next_read_at: None,
         })
     }
 

@@ -28,7 +28,7 @@ pub static KIND: validation::Kind = validation::Kind {
     name: "hello",
     register_batch: 1,
     start_keeps_proof: Some(true),
-    looks_by_itself: false,
+    checks_by_itself: false,
     methods: &[Method::Txt],
     labels: &[(Method::Txt, "_hello")],
     caa_names: &["hello.example"],
@@ -198,7 +198,7 @@ impl Validation for Hello {
         let registration = self.about(Kind::Effect, "start", Verb::POST, &path).await?;
         Ok(Started {
             registration,
-            look_at: None,
+            next_read_at: None,
         })
     }
 

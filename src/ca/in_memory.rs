@@ -15,7 +15,7 @@ pub use self::behaviour::Behaviour;
 use super::authority::{Authority, Contents};
 use super::issuing::{
     Fetched, Found, Intent, Issuing, Kind, Order, OrderKey, Orders, Preflight, Product, Revocation,
-    RevocationWish, Wanted,
+    RevocationRequest, Wanted,
 };
 use super::{CaError, Client, Failure};
 use crate::clock::Clock;
@@ -68,7 +68,7 @@ pub enum Verb {
     Challenges,
     Submit,
     Find,
-    Look,
+    Read,
     CheckRecords,
     Fetch,
     Revoke,
@@ -250,7 +250,7 @@ impl InMemory {
         }
         order.ordered_at = Some(held.at);
         if let Some(span) = behaviour.goes_on_after.filter(|_| order.state.is_open()) {
-            order.look_at = held.at.checked_add(span).ok();
+            order.next_read_at = held.at.checked_add(span).ok();
         }
         order.product = Some(PRODUCT.to_owned());
         if let Some(from) = held.issued_at {
@@ -390,8 +390,8 @@ impl Issuing for InMemory {
         };
         let is_listed = found.is_some() && behaviour.lacks_details;
         if is_listed || intent.tag_is_lost && behaviour.hides_keys {
-            let look_at = now + SignedDuration::from_secs(60);
-            return Ok(Found::NotYet { look_at });
+            let next_read_at = now + SignedDuration::from_secs(60);
+            return Ok(Found::NotYet { next_read_at });
         }
         if let Some(reference) = found {
             return Ok(Found::Order(Box::new(self.order(&reference)?)));
@@ -399,8 +399,8 @@ impl Issuing for InMemory {
         Ok(intent.not_found(behaviour.sure_after, LIMIT, now))
     }
 
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
-        self.come(Verb::Look, &key.reference)?;
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
+        self.come(Verb::Read, &key.reference)?;
         match self.state().behaviour.lacks_details {
             true => Err(gone(&key.reference)),
             false => Ok(()),
@@ -451,7 +451,7 @@ impl Issuing for InMemory {
         ]))
     }
 
-    async fn revoke(&self, key: &OrderKey, _: &RevocationWish) -> Result<Revocation, CaError> {
+    async fn revoke(&self, key: &OrderKey, _: &RevocationRequest) -> Result<Revocation, CaError> {
         let is_lost = self.come(Verb::Revoke, &key.reference)?;
         let at_once = {
             let mut state = self.state();

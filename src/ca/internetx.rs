@@ -44,7 +44,7 @@ pub static KIND: validation::Kind = validation::Kind {
     name: "internetx",
     register_batch: 1,
     start_keeps_proof: None,
-    looks_by_itself: false,
+    checks_by_itself: false,
     methods: &[],
     labels: &[],
     caa_names: &["digicert.com", "sectigo.com", "globalsign.com"],

@@ -17,12 +17,12 @@ use crate::prevalidation::Challenge;
 /// A certificate authority's interface for ordering certificates, for one account.
 ///
 /// A failure says whether the call may have taken effect ([`CaError::outcome_unknown`]): such a
-/// call is never repeated before [`Issuing::find`] (or [`Issuing::look`], after `revoke` and
+/// call is never repeated before [`Issuing::find`] (or [`Issuing::read`], after `revoke` and
 /// `withdraw`). The implementation repeats only reads by itself, and it remembers nothing but its
 /// login: what it says is as fresh as the call that brought it.
 ///
 /// After a call with an effect was answered, nothing that is read turns the outcome into a failure:
-/// where a read after it fails, what the answer said stands, and `look` tells the rest. An error with
+/// where a read after it fails, what the answer said stands, and `read` tells the rest. An error with
 /// [`CaError::is_of_a_read`] is one of a read *before* the effect: then the effect was not tried, and the
 /// call is made again. Where the effect has no clear answer, a read may only make it clear; if that read
 /// fails, the error is still that of the effect.
@@ -76,10 +76,10 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     async fn find(&self, intent: &Intent) -> Result<Found, CaError>;
 
     /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError>;
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError>;
 
     /// Asks the CA to check the records of an order, [`Order::challenges`], which every name server
-    /// has now. It may be repeated; `look` tells the outcome.
+    /// has now. It may be repeated; `read` tells the outcome.
     async fn check_records(&self, key: &OrderKey) -> Result<(), CaError> {
         let _ = key;
         Ok(())
@@ -91,7 +91,11 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError>;
 
     /// Asks the CA to revoke a certificate. One that is revoked already is a success.
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError>;
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError>;
 
     /// Cancels an order before there is a certificate, where [`Kind::withdraws`].
     async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {
@@ -243,7 +247,7 @@ impl Intent {
         now: Timestamp,
     ) -> Found {
         match self.sure_at(span, limit).filter(|&at| at > now) {
-            Some(look_at) => Found::NotYet { look_at },
+            Some(next_read_at) => Found::NotYet { next_read_at },
             None => Found::No,
         }
     }
@@ -393,7 +397,7 @@ pub struct Order {
     /// The CA's words on the state, for people: what failed, what it waits for.
     pub words: Option<String>,
     /// When the CA means to continue, where it says so.
-    pub look_at: Option<Timestamp>,
+    pub next_read_at: Option<Timestamp>,
     /// When it was ordered.
     pub ordered_at: Option<Timestamp>,
     /// The product: key or name.
@@ -419,7 +423,7 @@ impl Order {
             key,
             state,
             words: None,
-            look_at: None,
+            next_read_at: None,
             ordered_at: None,
             product: None,
             names: Vec::new(),
@@ -442,7 +446,7 @@ pub enum Found {
     /// The CA does not show it, and may show it later.
     NotYet {
         /// When to look again.
-        look_at: Timestamp,
+        next_read_at: Timestamp,
     },
 }
 
@@ -457,7 +461,7 @@ pub enum Fetched {
 
 /// What to revoke, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RevocationWish {
+pub struct RevocationRequest {
     /// The serial number of the certificate, hexadecimal.
     pub serial: String,
     /// Why.
@@ -473,7 +477,7 @@ pub struct RevocationWish {
 pub enum Revocation {
     /// The CA says that the certificate is revoked.
     Done,
-    /// The CA has taken the request: `look` at this key until it says [`OrderState::Revoked`].
+    /// The CA has taken the request: `read` at this key until it says [`OrderState::Revoked`].
     Taken(OrderKey),
 }
 

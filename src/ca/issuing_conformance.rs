@@ -15,7 +15,8 @@ use rcgen::{CertificateParams, KeyPair};
 
 use super::csr::{Csr, Sight};
 use super::issuing::{
-    Contact, Fetched, Found, Intent, Issuing, Order, OrderKey, Revocation, RevocationWish, Subject,
+    Contact, Fetched, Found, Intent, Issuing, Order, OrderKey, Revocation, RevocationRequest,
+    Subject,
 };
 use super::{CaError, Failure};
 use crate::issuance::{OrderState, RevocationReason};
@@ -146,9 +147,9 @@ async fn follow(stage: &dyn Stage, mut order: Order, publishes: bool) -> Order {
             stage.ca().check_records(&order.key).await.unwrap();
         }
         let soon = SignedDuration::from_mins(1);
-        let next = order.look_at.map(|at| at.duration_since(stage.now()));
+        let next = order.next_read_at.map(|at| at.duration_since(stage.now()));
         stage.advance(next.filter(SignedDuration::is_positive).unwrap_or(soon));
-        order = stage.ca().look(&order.key).await.unwrap();
+        order = stage.ca().read(&order.key).await.unwrap();
     }
     order
 }
@@ -260,7 +261,7 @@ async fn finds_an_order_whose_answer_was_lost(stage: &dyn Stage) {
     stage.lose_the_answer_to_submit();
     let error = submit(stage, &mut intent).await.unwrap_err();
     assert!(error.outcome_unknown() && !error.is_of_a_read, "{error}");
-    let order = looked_for(stage, &intent)
+    let order = found_later(stage, &intent)
         .await
         .expect("the order is there");
     assert_eq!(stage.held(), before + 1);
@@ -278,7 +279,7 @@ async fn finds_an_order_whichever_name_its_request_begins_with(stage: &dyn Stage
         let before = stage.held();
         stage.lose_the_answer_to_submit();
         submit(stage, &mut intent).await.unwrap_err();
-        let found = looked_for(stage, &intent).await;
+        let found = found_later(stage, &intent).await;
         assert!(found.is_some(), "{common_name:?}: it would be made again");
         assert_eq!(stage.held(), before + 1);
     }
@@ -292,7 +293,7 @@ async fn says_no_for_an_order_that_never_arrived(stage: &dyn Stage) {
     stage.lose_the_next_submit();
     let error = submit(stage, &mut intent).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
-    assert_eq!(looked_for(stage, &intent).await, None);
+    assert_eq!(found_later(stage, &intent).await, None);
     assert_eq!(stage.held(), before);
 }
 
@@ -302,19 +303,19 @@ async fn is_sure_only_some_time_after_the_call_has_ended(stage: &dyn Stage) {
     prepare(stage, &mut intent).await;
     stage.lose_the_next_submit();
     submit(stage, &mut intent).await.unwrap_err();
-    let look_at = |found: Found| match found {
-        Found::NotYet { look_at } => look_at,
+    let next_read_at = |found: Found| match found {
+        Found::NotYet { next_read_at } => next_read_at,
         other => panic!("that is not known yet: {other:?}"),
     };
     // The call took two minutes, and was cut off just now: it may be carried out at this moment.
     let now = stage.now();
     intent.submitted_at = Some(now - SignedDuration::from_mins(2));
     intent.ended_at = Some(now);
-    let after_the_end = look_at(stage.ca().find(&intent).await.unwrap());
+    let after_the_end = next_read_at(stage.ca().find(&intent).await.unwrap());
     assert!(after_the_end >= now + SignedDuration::from_secs(30));
     // Its end is not known: it may last as long as a call may last.
     (intent.submitted_at, intent.ended_at) = (Some(now), None);
-    let after_its_limit = look_at(stage.ca().find(&intent).await.unwrap());
+    let after_its_limit = next_read_at(stage.ca().find(&intent).await.unwrap());
     assert!(after_its_limit >= now + SignedDuration::from_mins(2));
     stage.advance(after_its_limit.duration_since(now));
     assert_eq!(stage.ca().find(&intent).await.unwrap(), Found::No);
@@ -335,14 +336,14 @@ pub async fn finds_by_its_tag_what_a_wrong_clock_submitted(stage: &dyn Stage) {
 }
 
 /// What comes of looking for an order as often as the CA asks for.
-async fn looked_for(stage: &dyn Stage, intent: &Intent) -> Option<Order> {
+async fn found_later(stage: &dyn Stage, intent: &Intent) -> Option<Order> {
     for _ in 0..20 {
         match stage.ca().find(intent).await.unwrap() {
             Found::Order(order) => return Some(*order),
             Found::No => return None,
-            Found::NotYet { look_at } => {
-                assert!(look_at > stage.now(), "the moment is to come");
-                stage.advance(look_at.duration_since(stage.now()));
+            Found::NotYet { next_read_at } => {
+                assert!(next_read_at > stage.now(), "the moment is to come");
+                stage.advance(next_read_at.duration_since(stage.now()));
             }
         }
     }
@@ -357,7 +358,7 @@ async fn tells_two_orders_for_the_same_names_apart(stage: &dyn Stage) {
     stage.lose_the_next_submit();
     submit(stage, &mut second).await.unwrap_err();
     // An older order for the same name is not ours.
-    assert_eq!(looked_for(stage, &second).await, None, "not {first:?}");
+    assert_eq!(found_later(stage, &second).await, None, "not {first:?}");
     assert_eq!(stage.held(), before);
 }
 
@@ -386,25 +387,25 @@ async fn says_not_found_for_an_order_that_nobody_made(stage: &dyn Stage) {
         other => other,
     });
     let key = OrderKey::new(digits.collect::<String>());
-    let error = stage.ca().look(&key).await.unwrap_err();
+    let error = stage.ca().read(&key).await.unwrap_err();
     assert_eq!(error.failure, Failure::NotFound, "{error}");
     assert!(!error.outcome_unknown() && !error.is_retryable());
 }
 
 async fn revokes_a_certificate_and_says_so(stage: &dyn Stage) {
     let (_, order, leaf) = ordered(stage, "revoked", &["revoked.test"]).await;
-    let wish = RevocationWish {
+    let request = RevocationRequest {
         serial: leaf.serial.clone(),
         reason: RevocationReason::Superseded,
         requestor: String::new(),
         comment: None,
     };
-    let mut answer = stage.ca().revoke(&order.key, &wish).await.unwrap();
+    let mut answer = stage.ca().revoke(&order.key, &request).await.unwrap();
     for _ in 0..10 {
         let Revocation::Taken(key) = &answer else {
             break;
         };
-        let order = stage.ca().look(key).await.unwrap();
+        let order = stage.ca().read(key).await.unwrap();
         if order.state == OrderState::Revoked {
             answer = Revocation::Done;
         } else {
@@ -413,6 +414,6 @@ async fn revokes_a_certificate_and_says_so(stage: &dyn Stage) {
     }
     assert_eq!(answer, Revocation::Done);
     // Asked for again, it is done.
-    let again = stage.ca().revoke(&order.key, &wish).await.unwrap();
+    let again = stage.ca().revoke(&order.key, &request).await.unwrap();
     assert_eq!(again, Revocation::Done);
 }

@@ -52,7 +52,7 @@ pub static KIND: validation::Kind = validation::Kind {
     name: "sectigo",
     register_batch: 20,
     start_keeps_proof: Some(true),
-    looks_by_itself: true,
+    checks_by_itself: true,
     methods: &[Method::Cname, Method::Txt],
     labels: &[(Method::Txt, "_pki-validation")],
     caa_names: &["sectigo.com"],
@@ -220,7 +220,7 @@ impl Sectigo {
     }
 
     /// When an order may have news: soon while SCM has not checked yet, then when it means to.
-    fn look_at(found: &Registration, now: Timestamp) -> Timestamp {
+    fn next_read_at(found: &Registration, now: Timestamp) -> Timestamp {
         let after = |span| now.saturating_add(span).unwrap_or(Timestamp::MAX);
         let order = found.open_order();
         if order.is_none_or(|order| order.last_check.is_none()) {
@@ -256,7 +256,7 @@ impl Sectigo {
             Verdict::NotSeen
         } else if is_open {
             Verdict::Taken {
-                look_at: Self::look_at(&found, now),
+                next_read_at: Self::next_read_at(&found, now),
             }
         } else if found.status == Status::Valid && !is_begun {
             Verdict::Proven
@@ -341,7 +341,9 @@ impl Sectigo {
             // An order of an earlier run, or of a colleague: starting again would end it.
             let now = self.http.clock.now();
             return Ok(Started {
-                look_at: order.is_submitted().then(|| Self::look_at(&known, now)),
+                next_read_at: order
+                    .is_submitted()
+                    .then(|| Self::next_read_at(&known, now)),
                 registration: known,
             });
         }
@@ -355,14 +357,14 @@ impl Sectigo {
         let until = (self.settings.method == Method::Txt)
             .then(|| at.saturating_add(SignedDuration::from_hours(30 * 24)).ok())
             .flatten();
-        let look_at = (self.settings.method == Method::Txt)
+        let next_read_at = (self.settings.method == Method::Txt)
             .then(|| at.saturating_add(SOON).unwrap_or(Timestamp::MAX));
         Ok(Started {
             registration: Registration {
                 challenge: Some(Box::new(challenge.dated(Some(at), until))),
                 ..known
             },
-            look_at,
+            next_read_at,
         })
     }
 }

@@ -52,7 +52,7 @@ pub static KIND: validation::Kind = validation::Kind {
     name: "swisssign",
     register_batch: REGISTER_BATCH,
     start_keeps_proof: None,
-    looks_by_itself: false,
+    checks_by_itself: false,
     methods: &[validation::Method::Txt],
     labels: &[],
     caa_names: &["swisssign.com"],
@@ -219,7 +219,7 @@ impl Validation for SwissSign {
             .flatten()
             .filter(|error| !error.is_access_denied());
         let Some(said) = not_yet else {
-            return self.read_entry(&call, reference, &answer).map(looked);
+            return self.read_entry(&call, reference, &answer).map(checked);
         };
         // The other way to say "not yet" (faults C13): the entry itself must be fetched, at the
         // price of one read.
@@ -231,7 +231,7 @@ impl Validation for SwissSign {
             error
         })?;
         registration.last_words = Some(said.words());
-        Ok(looked(registration))
+        Ok(checked(registration))
     }
 
     async fn start(&self, reference: &str) -> Result<Started, CaError> {
@@ -241,7 +241,7 @@ impl Validation for SwissSign {
         let registration = self.entry(&call, reference).await?;
         Ok(Started {
             registration,
-            look_at: None,
+            next_read_at: None,
         })
     }
 
@@ -275,7 +275,7 @@ impl fmt::Debug for SwissSign {
 
 /// The CA has checked; what it says now is its verdict. A random value that it does not know any
 /// more counts as ended, whatever its dates say.
-fn looked(mut registration: Registration) -> Submission {
+fn checked(mut registration: Registration) -> Submission {
     let words = registration.last_words.as_deref().unwrap_or_default();
     if words.to_ascii_lowercase().contains(NO_RANDOM_VALUE)
         && let Some(token) = &mut registration.token

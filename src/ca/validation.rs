@@ -49,7 +49,7 @@ pub trait Validation: Send + Sync + fmt::Debug {
     /// Begins a new validation: the registration comes back with a new challenge, and an earlier
     /// one dies. Whether it may cost the proof is [`Kind::start_keeps_proof`].
     ///
-    /// Where the challenge is made by submitting, this submits, and `look_at` says when the CA may
+    /// Where the challenge is made by submitting, this submits, and `next_read_at` says when the CA may
     /// have checked.
     async fn start(&self, reference: &str) -> Result<Started, CaError>;
 
@@ -86,7 +86,7 @@ pub struct Kind {
     /// observation can tell.
     pub start_keeps_proof: Option<bool>,
     /// Whether the CA checks DNS by itself once a validation was submitted.
-    pub looks_by_itself: bool,
+    pub checks_by_itself: bool,
     /// The records by which it validates.
     pub methods: &'static [Method],
     /// The label of the record below the domain, by method, where it is the same each time.
@@ -178,7 +178,7 @@ pub struct Started {
     /// The registration with its new challenge.
     pub registration: Registration,
     /// When the CA may have checked, where the start was a submission already.
-    pub look_at: Option<Timestamp>,
+    pub next_read_at: Option<Timestamp>,
 }
 
 /// The answer to [`Validation::submit`].
@@ -201,7 +201,7 @@ pub enum Verdict {
     /// The CA has taken the order and checks by itself.
     Taken {
         /// When there may be news.
-        look_at: Timestamp,
+        next_read_at: Timestamp,
     },
 }
 

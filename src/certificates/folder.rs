@@ -15,11 +15,11 @@ mod access;
 mod bundled;
 mod found;
 mod link;
+mod live_state;
 mod lock;
 mod note;
 mod owner;
 mod revoked;
-mod standing;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -30,9 +30,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 pub use self::access::Access;
 pub use self::found::{Found, Sought};
+pub use self::live_state::{Known, LiveState};
 pub use self::lock::Held;
 pub use self::note::Begun;
-pub use self::standing::{Known, Standing};
 use super::{Checked, Facts, PrivateKey, bundle};
 use crate::text::{file, pem};
 

@@ -56,7 +56,7 @@ impl KeyKind {
 
 /// What a request made here asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Wish {
+pub struct RequestContent {
     /// The common name.
     pub common_name: String,
     /// DNS names in A-labels, wildcards too.
@@ -139,7 +139,7 @@ impl PrivateKey {
     ///
     /// # Errors
     /// When a name cannot be in a request.
-    pub fn request(&self, subject: &Wish) -> Result<Csr, String> {
+    pub fn request(&self, subject: &RequestContent) -> Result<Csr, String> {
         let unfit = |what: &str| format!("`{what}` cannot be in a certificate request");
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -181,7 +181,7 @@ mod tests {
             let again = PrivateKey::read(key.pem().expose_secret().as_bytes()).unwrap();
             assert_eq!(key.fingerprint(), again.fingerprint(), "{word}");
             let request = again
-                .request(&Wish {
+                .request(&RequestContent {
                     common_name: "www.example.ch".to_owned(),
                     dns_names: vec!["www.example.ch".to_owned(), "*.example.ch".to_owned()],
                     email: None,
@@ -203,7 +203,7 @@ mod tests {
         let long = format!("{}.example.ch", "a".repeat(60));
         let request = PrivateKey::generate(KeyKind::EcdsaP256)
             .unwrap()
-            .request(&Wish {
+            .request(&RequestContent {
                 common_name: long.clone(),
                 dns_names: vec![long.clone()],
                 email: None,

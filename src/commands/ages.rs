@@ -19,11 +19,11 @@ pub(super) async fn tell(
     now: Timestamp,
     output: &Output,
 ) -> Result<(), Failed> {
-    let looks = store.looks().await?;
+    let listings = store.listings().await?;
     let hint = Some("is `prevalidate run` still started every night?");
     let targets = only.map_or(app.targets.as_slice(), |only| only);
     for target in targets {
-        match looks.get(&target.key) {
+        match listings.get(&target.key) {
             Some(&at) => {
                 output.line(&format!(
                     "{}: the CA was last asked {}",

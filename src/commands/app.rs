@@ -26,7 +26,7 @@ use super::{Exit, Failed};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::overview::Basis;
-use crate::overview::walk::Wishes;
+use crate::overview::walk::Overlay;
 use crate::persistent::Wanted;
 use crate::prevalidation::policy::Terms;
 use crate::prevalidation::{Alarm, Policy, ReuseTable};
@@ -43,7 +43,7 @@ pub(super) struct App {
     pub targets: Vec<Target>,
     /// The names of the providers.
     providers: BTreeSet<String>,
-    wishes: OnceLock<Wishes>,
+    overlay: OnceLock<Overlay>,
     persistent: OnceLock<Vec<Wanted>>,
 }
 
@@ -54,7 +54,7 @@ impl App {
             policy: policy(&settings),
             targets: targets(&settings),
             providers: settings.providers.keys().cloned().collect(),
-            wishes: OnceLock::new(),
+            overlay: OnceLock::new(),
             persistent: OnceLock::new(),
             settings,
             clock,
@@ -75,16 +75,16 @@ impl App {
     }
 
     /// What the configuration wants, to lie over the rows of the store.
-    pub fn wishes(&self) -> &Wishes {
+    pub fn overlay(&self) -> &Overlay {
         let is_whole = self.settings.left_out.is_empty();
-        self.wishes
-            .get_or_init(|| Wishes::new(self.wanted(), is_whole))
+        self.overlay
+            .get_or_init(|| Overlay::new(self.wanted(), is_whole))
     }
 
     /// The rows of the store as the configuration wants them now: what `run` would store before it
     /// looks.
     pub async fn rows(&self, store: &dyn Store) -> Result<Vec<DomainRow>, StoreError> {
-        let mut rows = self.wishes().over(store.domains().await?);
+        let mut rows = self.overlay().over(store.domains().await?);
         rows.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(rows)
     }
@@ -172,7 +172,7 @@ fn policy(settings: &Settings) -> Policy {
                 policy.reuse.clone()
             },
             start_keeps_proof: kind.start_keeps_proof,
-            looks_by_itself: kind.looks_by_itself,
+            checks_by_itself: kind.checks_by_itself,
             follow_aliases: ca.follow_aliases,
             record: ca.kind.record(&ca.values),
         };

@@ -201,7 +201,7 @@ pub(super) async fn walk<'a>(
     now: Timestamp,
 ) -> Result<Views<'a>, StoreError> {
     Ok(Views {
-        walk: Walk::new(store, app.wishes(), app.basis(), covered, now).await?,
+        walk: Walk::new(store, app.overlay(), app.basis(), covered, now).await?,
         held: store.held(now).await?,
         now,
     })

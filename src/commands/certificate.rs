@@ -87,7 +87,7 @@ pub(super) async fn certificate(
         CertificateCommand::Fetch { name } => {
             ad_hoc::take_in(&mut app, &name).await?;
             known(&app, std::slice::from_ref(&name))?;
-            pass::by_hand(&app, &[name], pass::Wish::Fetch, None, output).await
+            pass::by_hand(&app, &[name], pass::Action::Fetch, None, output).await
         }
         CertificateCommand::Revoke(args) => {
             ad_hoc::take_in(&mut app, args.name()).await?;
@@ -174,12 +174,12 @@ async fn issue(app: &App, args: IssueArgs, output: &Output) -> Result<Exit, Fail
     if args.dry_run {
         return pass::rehearse(app, &names, output).await;
     }
-    let wish = match (args.again, args.names.is_empty()) {
-        (true, _) => pass::Wish::Again,
-        (false, false) => pass::Wish::Afresh,
-        (false, true) => pass::Wish::Due,
+    let action = match (args.again, args.names.is_empty()) {
+        (true, _) => pass::Action::Again,
+        (false, false) => pass::Action::Afresh,
+        (false, true) => pass::Action::Due,
     };
-    pass::by_hand(app, &names, wish, args.wait, output).await
+    pass::by_hand(app, &names, action, args.wait, output).await
 }
 
 async fn history(app: &App, name: &str, output: &Output) -> Result<Exit, Failed> {

@@ -414,7 +414,7 @@ async fn ages(
     now: Timestamp,
     findings: &mut Vec<(Word, String)>,
 ) -> Result<Option<SignedDuration>, Failed> {
-    let looks = store.looks().await?;
+    let listings = store.listings().await?;
     let mut oldest = None;
     for target in &app.targets {
         if !clients.contains(&target.key) {
@@ -433,7 +433,7 @@ async fn ages(
                 ),
             );
         }
-        let at = looks.get(&target.key).copied();
+        let at = listings.get(&target.key).copied();
         oldest = oldest.max(at.map(|at| now.duration_since(at)));
         if let Some(said) = age_in_words(&target.key, at, now) {
             findings.insert(0, (Age::of(at, now).gravity().into(), said));

@@ -99,12 +99,12 @@ fn check(app: &App, read_secrets: bool, output: &Output) -> Result<Exit, Failed>
         .iter()
         .map(|one| one.domains.len())
         .sum();
-    let standing = match persistent {
+    let staying = match persistent {
         0 => String::new(),
         records => format!(", {}", count(records, "persistent record")),
     };
     output.line(&format!(
-        "{} is in order: {}, {}, {}{standing}",
+        "{} is in order: {}, {}, {}{staying}",
         app.settings.file.display(),
         count(app.settings.clients.len(), "client"),
         count(domains, "domain"),

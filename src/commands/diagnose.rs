@@ -2,9 +2,9 @@
 //! and changes nothing.
 
 mod known;
+mod persistent_records;
 mod report;
 mod show;
-mod standing;
 
 use futures::StreamExt;
 use futures::stream;

@@ -108,8 +108,8 @@ pub(super) async fn doctor(
     let mut targets = app.targets.clone();
     targets.retain(|target| !is_unusable("ca", &target.ca));
     let mut wanted = providers::asked_about(&rows, &withdrawn, &app.settings);
-    wanted.retain(|wish| {
-        !wish
+    wanted.retain(|want| {
+        !want
             .provider()
             .is_some_and(|name| is_unusable("provider", name))
     });

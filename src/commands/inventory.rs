@@ -200,7 +200,7 @@ async fn take_in(
         by_name.entry(&row.domain).or_default().push(row);
     }
     let (mut added, mut known, mut configured) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut wishes, mut events) = (Vec::new(), Vec::new());
+    let (mut wants, mut events) = (Vec::new(), Vec::new());
     for (place, names) in &found.places {
         for name in names.iter().cloned().collect::<BTreeSet<_>>() {
             let of_name = by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
@@ -215,11 +215,11 @@ async fn take_in(
                 configured.push(name);
                 continue;
             }
-            let wish = place.wanted(name.clone());
+            let want = place.wanted(name.clone());
             let stays = row.is_some_and(|row| {
                 !place.named
-                    || *row.client == *wish.client
-                        && row.provider.as_deref() == wish.provider.as_deref()
+                    || *row.client == *want.client
+                        && row.provider.as_deref() == want.provider.as_deref()
             });
             if has(Origin::Added) && stays {
                 known.push(name);
@@ -233,11 +233,11 @@ async fn take_in(
                 verb,
                 format!("by hand, to {}", place.shown()),
             ));
-            wishes.push(wish);
+            wants.push(want);
             added.push(name);
         }
     }
-    store.want(Origin::Added, &wishes, now).await?;
+    store.want(Origin::Added, &wants, now).await?;
     store.note(&events).await?;
 
     for name in &added {
@@ -257,26 +257,26 @@ async fn take_in(
     if added.is_empty() {
         output.notice("nothing new");
     } else {
-        say_what_follows(&app.settings, &rows, &wishes, output);
+        say_what_follows(&app.settings, &rows, &wants, output);
     }
     Ok(found.end(output))
 }
 
 /// What the next run will make of new domains.
-fn say_what_follows(settings: &Settings, rows: &[DomainRow], wishes: &[Wanted], output: &Output) {
+fn say_what_follows(settings: &Settings, rows: &[DomainRow], wants: &[Wanted], output: &Output) {
     let desired = rows
         .iter()
         .filter(|row| !row.origins.is_empty())
         .map(|row| (row.client.as_str(), &row.domain));
-    let new = wishes.iter().map(|wish| (&*wish.client, &wish.domain));
+    let new = wants.iter().map(|want| (&*want.client, &want.domain));
     let all: BTreeSet<(&str, &DomainName)> = desired.chain(new).collect();
-    let above = |wish: &Wanted| {
-        std::iter::successors(wish.domain.parent(), DomainName::parent)
-            .find(|up| all.contains(&(&*wish.client, up)))
+    let above = |want: &Wanted| {
+        std::iter::successors(want.domain.parent(), DomainName::parent)
+            .find(|up| all.contains(&(&*want.client, up)))
     };
-    let covered: Vec<_> = wishes
+    let covered: Vec<_> = wants
         .iter()
-        .filter_map(|wish| Some((&wish.domain, above(wish)?)))
+        .filter_map(|want| Some((&want.domain, above(want)?)))
         .collect();
     if let Some((name, up)) = covered.first().filter(|_| settings.policy.cover) {
         let (name, up) = (name.both_forms(), up.both_forms());
@@ -287,7 +287,7 @@ fn say_what_follows(settings: &Settings, rows: &[DomainRow], wishes: &[Wanted], 
             }
         });
     }
-    if settings.providers.is_empty() && !wishes.is_empty() {
+    if settings.providers.is_empty() && !wants.is_empty() {
         output.warn(
             "no provider writes their zones",
             Some("write a [provider.NAME] into the configuration"),

@@ -229,12 +229,12 @@ fn say(told: Result<Vec<Undelivered>, StoreError>, output: &Output) {
 
 async fn try_tell(app: &App, store: &Arc<dyn Store>) -> Result<Vec<Undelivered>, StoreError> {
     let now = app.now();
-    let mut picture = Snapshot::read(&**store, &app.basis(), now).await?;
-    let issuer = app.looking_issuer(store);
-    picture.certificates = certificates::read(&issuer, now).await?;
-    picture.persistent = persistent::views(app, &**store, now).await?;
+    let mut snapshot = Snapshot::read(&**store, &app.basis(), now).await?;
+    let issuer = app.reading_issuer(store);
+    snapshot.certificates = certificates::read(&issuer, now).await?;
+    snapshot.persistent = persistent::views(app, &**store, now).await?;
     app.notifier(Arc::clone(store), Arc::default(), Pace::NIGHTLY)
-        .tell(&picture)
+        .tell(&snapshot)
         .await
 }
 

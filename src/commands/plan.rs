@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::App;
 use super::order::{Order, Which};
 use super::reasons::Cut;
-use super::summary::{Look, Scope, verdict};
+use super::summary::{ClientListing, Scope, client_listings, verdict};
 use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned};
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;
@@ -49,7 +49,7 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         ..Options::new("plan", "plan")
     };
     let policy = managing(&app, output);
-    let standing = planned::persistent(&app, &ports, order.only.clone()).await?;
+    let persistent_plan = planned::persistent(&app, &ports, order.only.clone()).await?;
     let worker = Worker::new(
         ports,
         policy,
@@ -70,13 +70,13 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
         true => certificate::views(&app, &store, now).await?,
         false => Vec::new(),
     };
-    let looks: Vec<Look> = worker.looks().into_iter().map(Look::from).collect();
+    let listings = client_listings(worker.listings());
     output.json(&Document {
         certificates: &certificates,
-        persistent: &standing.steps,
-        ..Document::new(&plan, &looks)
+        persistent: &persistent_plan.steps,
+        ..Document::new(&plan, &listings)
     });
-    looks.iter().for_each(|look| look.tell(output));
+    listings.iter().for_each(|listing| listing.tell(output));
     if global.output == OutputFormat::Markdown {
         markdown(&plan, output)
     } else {
@@ -85,11 +85,11 @@ pub(super) async fn plan(global: &Global, args: PlanArgs, output: &Output) -> Re
             output.line("");
             certificate::table(&certificates, now, output);
         }
-        standing.text(now, output);
+        persistent_plan.text(now, output);
     }
-    Ok(match plan.is_refused() || standing.alarm.is_some() {
+    Ok(match plan.is_refused() || persistent_plan.alarm.is_some() {
         true => Exit::Guard,
-        false => verdict(&looks, std::iter::empty()),
+        false => verdict(&listings, std::iter::empty()),
     })
 }
 
@@ -252,7 +252,8 @@ struct Document<'a> {
     made_at: Timestamp,
     refused: bool,
     alarms: Vec<String>,
-    looks: &'a [Look],
+    #[serde(rename = "looks")]
+    listings: &'a [ClientListing],
     #[serde(serialize_with = "steps")]
     steps: &'a Plan,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -274,12 +275,12 @@ struct StepDocument<'a> {
 }
 
 impl<'a> Document<'a> {
-    fn new(plan: &'a Plan, looks: &'a [Look]) -> Self {
+    fn new(plan: &'a Plan, listings: &'a [ClientListing]) -> Self {
         Self {
             made_at: plan.made_at,
             refused: plan.is_refused(),
             alarms: plan.alarms.iter().map(ToString::to_string).collect(),
-            looks,
+            listings,
             steps: plan,
             certificates: &[],
             persistent: &[],

@@ -23,7 +23,7 @@ pub(super) struct Step {
 
 /// All of them, and what the guard says.
 #[derive(Debug, Default)]
-pub(super) struct Standing {
+pub(super) struct Planned {
     pub(super) steps: Vec<Step>,
     pub(super) alarm: Option<String>,
     hint: String,
@@ -34,7 +34,7 @@ pub(super) async fn persistent(
     app: &App,
     ports: &Ports,
     only: Option<Vec<DomainName>>,
-) -> Result<Standing, Failed> {
+) -> Result<Planned, Failed> {
     let pass = Pass {
         run: "plan",
         only,
@@ -51,18 +51,18 @@ pub(super) async fn persistent(
         due_at: Some(one.decision.at).filter(|&at| at < Timestamp::MAX),
         reason: match one.decision.step {
             // Callers need not know how a listing is made.
-            Next::Look(_) | Next::Confirm(_) => "its name servers are asked again".to_owned(),
+            Next::Check(_) | Next::Confirm(_) => "its name servers are asked again".to_owned(),
             _ => one.decision.why,
         },
     });
-    Ok(Standing {
+    Ok(Planned {
         steps: steps.collect(),
         alarm: passed.alarm,
         hint: passed.hint,
     })
 }
 
-impl Standing {
+impl Planned {
     /// As a table.
     pub(super) fn text(&self, now: Timestamp, output: &Output) {
         if let Some(alarm) = &self.alarm {

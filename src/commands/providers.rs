@@ -109,7 +109,7 @@ pub(super) async fn providers(
 
 /// A domain whose record a CA is going to want.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Wish {
+pub(super) struct Expected {
     domain: DomainName,
     ca: String,
     provider: Option<String>,
@@ -117,7 +117,7 @@ pub(super) struct Wish {
     is_persistent: bool,
 }
 
-impl Wish {
+impl Expected {
     /// The provider that it names.
     pub(super) fn provider(&self) -> Option<&str> {
         self.provider.as_deref()
@@ -131,15 +131,15 @@ pub(super) fn asked_about(
     rows: &[DomainRow],
     withdrawn: &BTreeSet<(DomainName, String)>,
     settings: &Settings,
-) -> Vec<Wish> {
+) -> Vec<Expected> {
     let rows: Vec<_> = rows.iter().filter(|row| !row.origins.is_empty()).collect();
-    let of_row = |row: &&DomainRow| Wish {
+    let of_row = |row: &&DomainRow| Expected {
         domain: row.domain.clone(),
         ca: row.ca.clone(),
         provider: row.provider.clone(),
         is_persistent: false,
     };
-    let mut wishes: Vec<_> = rows.iter().map(of_row).collect();
+    let mut expected: Vec<_> = rows.iter().map(of_row).collect();
     for one in &settings.certificates.certificates {
         let kind = settings.cas.get(&one.ca).and_then(|ca| ca.kind.issuing);
         let Some(kind) = kind.filter(|kind| kind.orders_bring_records) else {
@@ -160,30 +160,30 @@ pub(super) fn asked_about(
             if above.is_some() && !kind.validates_in_order {
                 continue;
             }
-            let wish = Wish {
+            let one = Expected {
                 domain,
                 ca: one.ca.clone(),
                 provider: above.and_then(|row| row.provider.clone()),
                 is_persistent: false,
             };
-            if !wishes.contains(&wish) {
-                wishes.push(wish);
+            if !expected.contains(&one) {
+                expected.push(one);
             }
         }
     }
-    wishes.extend(settings.persistent.iter().flat_map(|one| {
+    expected.extend(settings.persistent.iter().flat_map(|one| {
         let is_kept =
             |domain: &&DomainName| !withdrawn.contains(&((*domain).clone(), one.issuer.clone()));
-        one.domains.iter().filter(is_kept).map(|domain| Wish {
+        one.domains.iter().filter(is_kept).map(|domain| Expected {
             domain: domain.clone(),
             ca: String::new(),
             provider: one.provider.clone(),
             is_persistent: true,
         })
     }));
-    wishes.sort();
-    wishes.dedup();
-    wishes
+    expected.sort();
+    expected.dedup();
+    expected
 }
 
 /// The zones of these domains at their providers; with `Some`, tried: all domains, or one of each
@@ -191,11 +191,11 @@ pub(super) fn asked_about(
 pub(super) async fn tried(
     ports: &Ports,
     policy: &Policy,
-    wanted: Vec<Wish>,
+    wanted: Vec<Expected>,
     check_all: Option<bool>,
 ) -> Vec<Row> {
     let found: Vec<Found> = futures::stream::iter(wanted)
-        .map(async |wish| find(ports, policy, &wish).await)
+        .map(async |one| find(ports, policy, &one).await)
         .buffered(AT_ONCE)
         .collect()
         .await;
@@ -208,7 +208,7 @@ pub(super) async fn tried(
     table
 }
 
-async fn find(ports: &Ports, policy: &Policy, row: &Wish) -> Found {
+async fn find(ports: &Ports, policy: &Policy, row: &Expected) -> Found {
     let mut found = Found {
         domain: row.domain.clone(),
         provider: None,
@@ -223,10 +223,10 @@ async fn find(ports: &Ports, policy: &Policy, row: &Wish) -> Found {
 async fn zone_of(
     ports: &Ports,
     policy: &Policy,
-    row: &Wish,
+    row: &Expected,
     provider: &mut Option<String>,
 ) -> Result<(String, Record), ProviderError> {
-    let (policy, gate) = (policy.of(&row.ca), &*ports.lookout);
+    let (policy, gate) = (policy.of(&row.ca), &*ports.checker);
     let kept = Policy {
         record: RecordForm {
             kind: RecordType::Txt,

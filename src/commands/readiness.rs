@@ -2,8 +2,8 @@
 //! the records to change, ready to paste.
 
 mod judge;
-mod looks;
-mod standing;
+mod persistent_records;
+mod reads;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +31,7 @@ use crate::propagation::survey::CaaSets;
 use crate::rdap;
 use crate::worker::place::{next_owner, route_owner};
 use judge::{Judged, Seen, judge};
-use looks::Looker;
+use reads::Reader;
 
 /// From then on a proof counts for 10 days (BR 4.2.1).
 const TEN_DAYS_FROM: Timestamp = Timestamp::constant(1_868_227_200, 0);
@@ -113,7 +113,7 @@ pub(super) async fn readiness(
     let book = rdap::book(&*app.store_read_only().await?).await?;
 
     let progress = output.progress(views.len() as u64, "domains");
-    let mut looked = stream::iter(&views)
+    let mut examined = stream::iter(&views)
         .map(|view| {
             let (app, gate, providers, sets) = (&app, &gate, &providers, &sets);
             let (policy, book) = (&app.policy, &book);
@@ -145,19 +145,19 @@ pub(super) async fn readiness(
         .buffer_unordered(AT_ONCE);
     let mut findings = Vec::new();
     let mut done = 0;
-    while let Some(found) = looked.next().await {
+    while let Some(found) = examined.next().await {
         findings.extend(found);
         done += 1;
         progress.done(done);
     }
-    drop(looked);
+    drop(examined);
     let is_whole = args.domains.is_empty() && args.part == asked::Part::default();
     let asked: BTreeSet<DomainName> = views.iter().map(|view| view.domain.clone()).collect();
     let meant: BTreeSet<DomainName> = asked.iter().chain(&names).cloned().collect();
     let only = (!is_whole).then_some(&meant);
-    findings.extend(standing(&app, only, on, now).await?);
+    findings.extend(persistent_findings(&app, only, on, now).await?);
     let kept = kept(app.persistent(), &args, is_whole, &names);
-    let looker = Looker {
+    let reader = Reader {
         settings: &app.settings,
         gate: &gate,
         providers: &providers,
@@ -168,8 +168,8 @@ pub(super) async fn readiness(
         now,
     };
     let store = app.store_read_only().await?;
-    findings.extend(looker.look(&kept, &*store).await?);
-    findings.extend(looker.look_beside(&views, &kept, &*store).await?);
+    findings.extend(reader.read(&kept, &*store).await?);
+    findings.extend(reader.read_beside(&views, &kept, &*store).await?);
     drop(progress);
     findings.sort_by(|one, other| {
         let key = |it: &Judged| (it.severity, it.domain.clone(), it.code);
@@ -243,7 +243,7 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
 }
 
 /// What the persistent records of these domains need, or of all: they belong to no client.
-async fn standing(
+async fn persistent_findings(
     app: &App,
     only: Option<&BTreeSet<DomainName>>,
     on: Timestamp,
@@ -252,7 +252,7 @@ async fn standing(
     let store = app.store_read_only().await?;
     let mut views = persistent::views(app, &*store, now).await?;
     views.retain(|view| only.is_none_or(|only| only.contains(&view.domain)));
-    Ok(standing::persistent(&views, app.persistent(), on))
+    Ok(persistent_records::persistent(&views, app.persistent(), on))
 }
 
 /// The persistent records that the arguments mean: those of a client's domains are reported with

@@ -3,8 +3,8 @@
 
 mod alias;
 mod format;
+mod persistent_records;
 mod planned;
-mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -100,7 +100,7 @@ pub(super) async fn records(
     let wanted = wanted(&*store, &app, &entries).await?;
     let views = persistent::views(&app, &*store, app.now()).await?;
     if args.ignore_rules {
-        let rules = standing::ignore_rules(args.format, &views, &app.settings);
+        let rules = persistent_records::ignore_rules(args.format, &views, &app.settings);
         let rules = rules.ok_or_else(|| {
             let words = "`--ignore-rules` is for `--format octodns` and `--format dnscontrol`";
             Failed::new(Exit::Usage, words)
@@ -143,7 +143,7 @@ async fn wanted(
     entries: &[LedgerEntry],
 ) -> Result<BTreeMap<RowKey, Upkeep>, StoreError> {
     let of: BTreeSet<&RowKey> = entries.iter().map(|entry| &entry.key).collect();
-    let (mut rows, mut wanted) = (Rows::new(store, app.wishes()), BTreeMap::new());
+    let (mut rows, mut wanted) = (Rows::new(store, app.overlay()), BTreeMap::new());
     while let Some(page) = rows.next().await? {
         let asked = page
             .into_iter()
@@ -217,7 +217,7 @@ impl Value {
                 .zone
                 .clone()
                 .or(configured.map(str::to_owned))
-                .or_else(|| looked_at(settings, &entry.owner))
+                .or_else(|| fallback(settings, &entry.owner))
                 .unwrap_or_else(|| entry.owner.clone()),
             ttl: entry.ttl_before.unwrap_or(NEW_TTL),
             seen: entry.published_at.is_some(),
@@ -246,7 +246,7 @@ impl Value {
 }
 
 /// The zone of `[propagation.zone]` that a name is in.
-fn looked_at(settings: &Settings, owner: &str) -> Option<String> {
+fn fallback(settings: &Settings, owner: &str) -> Option<String> {
     let zones = settings.propagation.zones.keys();
     let zones = zones.filter(|zone| is_within(owner, zone));
     zones.max_by_key(|zone| zone.len()).cloned()

@@ -209,7 +209,7 @@ impl Daemon {
                 let (ending, seen) = (shared.draining.clone(), Arc::clone(&shared));
                 let unhindered = move || seen.obstacle().is_none();
                 let telling =
-                    notify::follow(shared.pictures(), notifiers.clone(), ending, unhindered);
+                    notify::follow(shared.snapshots(), notifiers.clone(), ending, unhindered);
                 if tokio::spawn(telling).await.is_ok() {
                     return;
                 }
@@ -380,7 +380,7 @@ impl Daemon {
                     );
                 }
                 self.unsynced = false;
-                self.scheduler.look_again();
+                self.scheduler.read_again();
                 self.want_certificates().await;
             }
             Err(failed) => {

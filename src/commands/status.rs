@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::reasons::Cut;
-use super::summary::{Look, Verdict, tell_bogus, tone};
+use super::summary::{ClientListing, Verdict, client_listings, tell_bogus, tone};
 use super::{Exit, Failed, Global, ages, asked, certificate, compare};
 use crate::config;
 use crate::output::{Cell, JsonList, Output, moment, relative};
@@ -60,7 +60,7 @@ fn state(word: String) -> State {
 /// The store, the listings of the clients, what covers what, and the folder of a copy.
 type Refreshed = (
     Arc<dyn Store>,
-    Vec<Look>,
+    Vec<ClientListing>,
     BTreeMap<String, Covering>,
     Option<TempDir>,
 );
@@ -78,17 +78,19 @@ pub(super) async fn status(
         return compare::compare(&app, &args.compare, &names, output).await;
     }
     // The copy of a store that is not to be changed goes when all of it was shown.
-    let (store, looks, covered, _copy) = match args.refresh {
+    let (store, listings, covered, _copy) = match args.refresh {
         true => refreshed(&app, &clients, output).await?,
         false => {
             let store = app.store_read_only().await?;
             (store, Vec::new(), BTreeMap::new(), None)
         }
     };
-    looks.iter().for_each(|look: &Look| look.tell(output));
+    listings
+        .iter()
+        .for_each(|listing: &ClientListing| listing.tell(output));
 
     let now = app.now();
-    let mut verdict = Verdict::new(&looks);
+    let mut verdict = Verdict::new(&listings);
     let mut pages = asked::walk(&app, &*store, covered, now).await?;
     let is_whole = names.is_empty() && args.part == asked::Part::default() && args.state.is_none();
     let certificates = match is_whole || !app.settings.certificates.certificates.is_empty() {
@@ -132,7 +134,7 @@ pub(super) async fn status(
 
 /// What the CAs say now, and a store that has it.
 async fn refreshed(app: &App, clients: &[Target], output: &Output) -> Result<Refreshed, Failed> {
-    let (store, folder, is_ours) = app.open_to_look().await?;
+    let (store, folder, is_ours) = app.open_to_read().await?;
     let run = format!("status-{}", app.now().strftime("%Y%m%dT%H%M%SZ"));
     let worker = Worker::new(
         app.ports(Arc::clone(&store))?,
@@ -152,8 +154,8 @@ async fn refreshed(app: &App, clients: &[Target], output: &Output) -> Result<Ref
              `prevalidate run` takes the inventory over",
         );
     }
-    let looks = worker.looks().into_iter().map(Look::from).collect();
-    Ok((store, looks, worker.covered(), folder))
+    let listings = client_listings(worker.listings());
+    Ok((store, listings, worker.covered(), folder))
 }
 
 impl StatusArgs {

@@ -22,7 +22,7 @@ use crate::prevalidation::{
 };
 use crate::store::{DomainRow, Store};
 use crate::worker::persist::Passed;
-use crate::worker::{LookState, Target};
+use crate::worker::{ListingState, Target};
 
 /// Which domains a pass is about.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Scope {
                     .is_none_or(|named| named.contains(&row.domain))
         };
         let (mut strays, mut only) = (BTreeMap::new(), Vec::new());
-        let mut rows = Rows::new(store, app.wishes());
+        let mut rows = Rows::new(store, app.overlay());
         while let Some(page) = rows.next().await? {
             let wanted = page.iter().filter(|row| !row.origins.is_empty());
             for row in wanted.filter(|row| !known.contains(&row.client)) {
@@ -134,12 +134,13 @@ pub(super) struct Summary {
     /// The domains that are not valid with margin, and those that wait, for a person or for
     /// anything else.
     attention: Vec<DomainView>,
-    looks: Vec<Look>,
+    #[serde(rename = "looks")]
+    listings: Vec<ClientListing>,
     /// What a CA says that a person should know, by client or account.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     warnings: BTreeMap<String, String>,
     /// Records of ours that are or may be in DNS.
-    in_dns: Vec<Standing>,
+    in_dns: Vec<LedgerRecord>,
     /// The certificates, where the pass kept them.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     certificates: Option<Certificates>,
@@ -158,7 +159,7 @@ pub(super) struct Summary {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Look {
+pub(super) struct ClientListing {
     client: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -181,7 +182,7 @@ enum Outcome {
 
 /// A record of ours that is or may be in DNS.
 #[derive(Debug, Serialize)]
-pub(super) struct Standing {
+pub(super) struct LedgerRecord {
     owner: String,
     zone: Option<String>,
     provider: String,
@@ -202,13 +203,13 @@ impl Summary {
     pub(super) fn new(
         run: String,
         scope: &Scope,
-        looks: BTreeMap<String, LookState>,
+        listings: BTreeMap<String, ListingState>,
         views: Vec<DomainView>,
         in_dns: Vec<LedgerEntry>,
         interrupted: bool,
         at: Timestamp,
     ) -> Self {
-        let looks: Vec<Look> = looks.into_iter().map(Look::from).collect();
+        let listings = client_listings(listings);
         let asked: Vec<DomainView> = views.into_iter().filter(|view| scope.asked(view)).collect();
         let mut counts = BTreeMap::new();
         asked
@@ -228,11 +229,11 @@ impl Summary {
             .filter_map(|view| Some((view.key(), view.attempt.as_ref()?.last_error.clone()?)))
             .collect();
         let in_dns: Vec<_> = open
-            .map(|entry| Standing::new(entry, &scope.writers, &errors))
+            .map(|entry| LedgerRecord::new(entry, &scope.writers, &errors))
             .collect();
         let domains = asked.len();
         Self {
-            exit: match verdict(&looks, asked.iter()) {
+            exit: match verdict(&listings, asked.iter()) {
                 Exit::Done
                     if in_dns
                         .iter()
@@ -255,7 +256,7 @@ impl Summary {
             interrupted,
             domains,
             counts,
-            looks,
+            listings,
             warnings: BTreeMap::new(),
             certificates: None,
             persistent: Vec::new(),
@@ -306,7 +307,9 @@ impl Summary {
     pub(super) fn print(&self, output: &Output) {
         output.json(self);
         tell_bogus(&self.attention, output);
-        self.looks.iter().for_each(|look| look.tell(output));
+        self.listings
+            .iter()
+            .for_each(|listing| listing.tell(output));
         if let Some(alarm) = &self.persistent_alarm {
             let hint = Some(self.persistent_hint.as_str());
             output.error(&format!("the guard refuses: {alarm}"), hint);
@@ -501,20 +504,20 @@ pub(super) fn tone(view: &DomainView) -> Tone {
 /// Guard, then CA, then what the domains asked for say. A listing that failed for the moment, or
 /// that a signal came before, is the end only when nothing else is wrong.
 pub(super) struct Verdict<'a> {
-    looks: &'a [Look],
+    listings: &'a [ClientListing],
     unseen: BTreeSet<&'a str>,
     wrong: usize,
     all_dns: bool,
 }
 
 impl<'a> Verdict<'a> {
-    pub(super) fn new(looks: &'a [Look]) -> Self {
-        let unseen = looks
+    pub(super) fn new(listings: &'a [ClientListing]) -> Self {
+        let unseen = listings
             .iter()
-            .filter(|look| look.outcome == Outcome::NotYet)
-            .map(|look| look.client.as_str());
+            .filter(|listing| listing.outcome == Outcome::NotYet)
+            .map(|listing| listing.client.as_str());
         Self {
-            looks,
+            listings,
             unseen: unseen.collect(),
             wrong: 0,
             all_dns: true,
@@ -531,7 +534,11 @@ impl<'a> Verdict<'a> {
     }
 
     pub(super) fn end(self) -> Exit {
-        let any = |outcome| self.looks.iter().any(|look| look.outcome == outcome);
+        let any = |outcome| {
+            self.listings
+                .iter()
+                .any(|listing| listing.outcome == outcome)
+        };
         if any(Outcome::Refused) {
             return Exit::Guard;
         }
@@ -548,8 +555,11 @@ impl<'a> Verdict<'a> {
 }
 
 /// The same for all of them.
-pub(super) fn verdict<'a>(looks: &[Look], asked: impl Iterator<Item = &'a DomainView>) -> Exit {
-    let mut verdict = Verdict::new(looks);
+pub(super) fn verdict<'a>(
+    listings: &[ClientListing],
+    asked: impl Iterator<Item = &'a DomainView>,
+) -> Exit {
+    let mut verdict = Verdict::new(listings);
     asked.for_each(|view| verdict.take(view));
     verdict.end()
 }
@@ -558,7 +568,7 @@ fn as_number<S: serde::Serializer>(exit: &Exit, serializer: S) -> Result<S::Ok, 
     serializer.serialize_u8(*exit as u8)
 }
 
-impl Look {
+impl ClientListing {
     /// Says what went wrong.
     pub(super) fn tell(&self, output: &Output) {
         for alarm in &self.alarms {
@@ -573,9 +583,14 @@ impl Look {
     }
 }
 
-impl From<(String, LookState)> for Look {
-    fn from((client, state): (String, LookState)) -> Self {
-        let look = |state, outcome| Self {
+/// How the listing of each client ended.
+pub(super) fn client_listings(states: BTreeMap<String, ListingState>) -> Vec<ClientListing> {
+    states.into_iter().map(ClientListing::from).collect()
+}
+
+impl From<(String, ListingState)> for ClientListing {
+    fn from((client, state): (String, ListingState)) -> Self {
+        let listing = |state, outcome| Self {
             client,
             state,
             outcome,
@@ -583,16 +598,16 @@ impl From<(String, LookState)> for Look {
             error: None,
         };
         match state {
-            LookState::Waiting | LookState::Running => look("not begun", Outcome::NotYet),
-            LookState::Done => look("done", Outcome::Done),
-            LookState::Refused(alarms) => {
+            ListingState::Waiting | ListingState::Running => listing("not begun", Outcome::NotYet),
+            ListingState::Done => listing("done", Outcome::Done),
+            ListingState::Refused(alarms) => {
                 let alarms = alarms.iter().map(ToString::to_string).collect();
                 Self {
                     alarms,
-                    ..look("refused", Outcome::Refused)
+                    ..listing("refused", Outcome::Refused)
                 }
             }
-            LookState::Failed { error, temporary } => {
+            ListingState::Failed { error, temporary } => {
                 let outcome = if temporary {
                     Outcome::NotYet
                 } else {
@@ -600,14 +615,14 @@ impl From<(String, LookState)> for Look {
                 };
                 Self {
                     error: Some(error),
-                    ..look("failed", outcome)
+                    ..listing("failed", outcome)
                 }
             }
         }
     }
 }
 
-impl Standing {
+impl LedgerRecord {
     pub(super) fn new(
         entry: LedgerEntry,
         writers: &Writers,
@@ -674,8 +689,8 @@ mod tests {
         }
     }
 
-    fn look(client: &str, state: LookState) -> Look {
-        Look::from((client.to_owned(), state))
+    fn listing(client: &str, state: ListingState) -> ClientListing {
+        ClientListing::from((client.to_owned(), state))
     }
 
     #[test]
@@ -728,45 +743,53 @@ mod tests {
 
     #[test]
     fn the_gravest_cause_gives_the_exit_status() {
-        let failed = |temporary| LookState::Failed {
+        let failed = |temporary| ListingState::Failed {
             error: "no".to_owned(),
             temporary,
         };
-        let refused = || LookState::Refused(vec![Alarm::ClockSkew { ahead_seconds: 900 }]);
+        let refused = || ListingState::Refused(vec![Alarm::ClockSkew { ahead_seconds: 900 }]);
         let (good, dns, other) = (
             view("a", true, true),
             view("a", false, true),
             view("a", false, false),
         );
         for (states, views, exit) in [
-            (vec![LookState::Done], vec![], Exit::Done),
-            (vec![LookState::Done], vec![&good], Exit::Done),
-            (vec![LookState::Done], vec![&good, &dns], Exit::Dns),
-            (vec![LookState::Done], vec![&dns, &other], Exit::Incomplete),
-            (vec![failed(true)], vec![&dns, &other], Exit::Temporary),
-            (vec![LookState::Waiting], vec![&good], Exit::Temporary),
+            (vec![ListingState::Done], vec![], Exit::Done),
+            (vec![ListingState::Done], vec![&good], Exit::Done),
+            (vec![ListingState::Done], vec![&good, &dns], Exit::Dns),
             (
-                vec![LookState::Done, failed(true)],
+                vec![ListingState::Done],
+                vec![&dns, &other],
+                Exit::Incomplete,
+            ),
+            (vec![failed(true)], vec![&dns, &other], Exit::Temporary),
+            (vec![ListingState::Waiting], vec![&good], Exit::Temporary),
+            (
+                vec![ListingState::Done, failed(true)],
                 vec![&good],
                 Exit::Temporary,
             ),
             (
-                vec![LookState::Done, failed(true)],
+                vec![ListingState::Done, failed(true)],
                 vec![&other],
                 Exit::Incomplete,
             ),
-            (vec![LookState::Done, failed(false)], vec![&good], Exit::Ca),
+            (
+                vec![ListingState::Done, failed(false)],
+                vec![&good],
+                Exit::Ca,
+            ),
             (vec![failed(true), failed(false)], vec![&other], Exit::Ca),
             (vec![refused(), failed(false)], vec![&other], Exit::Guard),
         ] {
             let clients = ["a", "b"];
-            let looks: Vec<_> = clients
+            let listings: Vec<_> = clients
                 .iter()
                 .zip(states.clone())
-                .map(|(client, state)| look(client, state))
+                .map(|(client, state)| listing(client, state))
                 .collect();
             assert_eq!(
-                verdict(&looks, views.iter().copied()),
+                verdict(&listings, views.iter().copied()),
                 exit,
                 "{states:?} {views:?}"
             );

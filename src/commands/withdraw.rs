@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::ordered::{Ordered, ordered};
 use super::app::App;
 use super::names::several;
-use super::summary::{Standing, Writers};
+use super::summary::{LedgerRecord, Writers};
 use super::{Exit, Failed, Global, asked, by_hand, persistent};
 use crate::config::Settings;
 use crate::output::{Output, counted};
@@ -72,7 +72,7 @@ pub(super) async fn withdraw(
         .collect();
     refuse_strangers(&strangers, &rows, &ours)?;
     let of_orders = ordered(&*store, &names).await?;
-    for value in standing(&app.settings, theirs, &BTreeMap::new()) {
+    for value in shown(&app.settings, theirs, &BTreeMap::new()) {
         output.notice(&format!(
             "{} was there before us and is not ours to remove",
             value.place()
@@ -82,19 +82,19 @@ pub(super) async fn withdraw(
     if (with.is_empty() && kept.is_empty()) || args.dry_run {
         let report = Report {
             dry_run: args.dry_run,
-            withdrawn: standing(&app.settings, ours, &BTreeMap::new()),
+            withdrawn: shown(&app.settings, ours, &BTreeMap::new()),
             left: Vec::new(),
             of_orders,
         };
         report.foretell(&kept, output);
         return Ok(Exit::Done);
     }
-    let standing: usize = kept.iter().map(|row| row.kept.records.len()).sum();
+    let shown: usize = kept.iter().map(|row| row.kept.records.len()).sum();
     let asked: Vec<DomainName> = match with.is_empty() {
         true => kept.iter().map(|row| row.domain.clone()).collect(),
         false => with,
     };
-    let count = (ours.len() + standing, of_orders.len());
+    let count = (ours.len() + shown, of_orders.len());
     ask(&asked, count, args.yes, output)?;
 
     let (store, _) = app.open().await?;
@@ -281,8 +281,8 @@ async fn remove(
 #[derive(Serialize)]
 struct Report {
     dry_run: bool,
-    withdrawn: Vec<Standing>,
-    left: Vec<Standing>,
+    withdrawn: Vec<LedgerRecord>,
+    left: Vec<LedgerRecord>,
     /// Records of open orders, which the next run takes out of DNS.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     of_orders: Vec<Ordered>,
@@ -320,8 +320,8 @@ async fn report(
     }
     let report = Report {
         dry_run: false,
-        withdrawn: standing(&app.settings, withdrawn, &errors),
-        left: standing(&app.settings, left, &errors),
+        withdrawn: shown(&app.settings, withdrawn, &errors),
+        left: shown(&app.settings, left, &errors),
         of_orders,
     };
     output.json(&report);
@@ -382,14 +382,14 @@ fn tell_held(
     }
 }
 
-fn standing(
+fn shown(
     settings: &Settings,
     entries: Vec<LedgerEntry>,
     errors: &BTreeMap<RowKey, String>,
-) -> Vec<Standing> {
+) -> Vec<LedgerRecord> {
     let writers = Writers::of(settings);
     entries
         .into_iter()
-        .map(|entry| Standing::new(entry, &writers, errors))
+        .map(|entry| LedgerRecord::new(entry, &writers, errors))
         .collect()
 }

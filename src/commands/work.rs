@@ -155,7 +155,7 @@ impl<'a> Crew<'a> {
         let keeper = app.keeper(&ports, about);
         match order.persistent {
             true if order.only.is_some() || order.force => keeper.wake().await?,
-            true => keeper.wake_looks().await?,
+            true => keeper.wake_checks().await?,
             false => {}
         }
         let certificates = order.certificates;
@@ -236,7 +236,7 @@ impl<'a> Crew<'a> {
         let summary = Summary::new(
             run,
             scope,
-            self.worker.looks(),
+            self.worker.listings(),
             views,
             in_dns,
             self.stop.is_cancelled(),
@@ -306,7 +306,7 @@ fn issuer(
         Ok(issuer) => Ok((issuer, None)),
         Err(failed) if keeps_certificates => {
             output.error(&failed.message, failed.hint.as_deref());
-            Ok((app.looking_issuer(&ports.store), Some(failed.exit)))
+            Ok((app.reading_issuer(&ports.store), Some(failed.exit)))
         }
         Err(failed) => Err(failed),
     }

@@ -178,13 +178,13 @@ impl<'a> Clients<'a> {
         let auto = |client: &ClientSettings| {
             client.provider.is_none() || client.domains.iter().any(|d| d.provider.is_none())
         };
-        let standing = super::persistent::providers_used(self.top);
-        used.extend(standing.iter().flatten().cloned());
+        let kept = super::persistent::providers_used(self.top);
+        used.extend(kept.iter().flatten().cloned());
         let unused = self
             .providers
             .iter()
             .filter(|(name, _)| !used.contains(name) && !brings_records)
-            .filter(|_| !clients.iter().any(auto) && !standing.contains(&None));
+            .filter(|_| !clients.iter().any(auto) && !kept.contains(&None));
         for (name, table) in unused {
             reader.notice(
                 Some(table.line),

@@ -35,14 +35,14 @@ pub fn find(
     cli: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<PathBuf, ConfigError> {
-    look_for(cli, env).map(|found| found.path)
+    find_file(cli, env).map(|found| found.path)
 }
 
 /// The same, with how it was found.
 ///
 /// # Errors
 /// As of [`find`].
-pub fn look_for(
+pub fn find_file(
     cli: Option<&Path>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Found, ConfigError> {
@@ -82,7 +82,7 @@ pub fn look_for(
 }
 
 fn nothing_found(places: &[PathBuf], passed_over: Option<String>) -> ConfigError {
-    let looked: Vec<_> = places
+    let tried: Vec<_> = places
         .iter()
         .map(|place| place.display().to_string())
         .collect();
@@ -91,7 +91,7 @@ fn nothing_found(places: &[PathBuf], passed_over: Option<String>) -> ConfigError
         PathBuf::new(),
         format!(
             "no configuration found; tried {}{}",
-            looked.join(", "),
+            tried.join(", "),
             why.unwrap_or_default()
         ),
         format!("name one with --config FILE or {ENV}"),

@@ -738,12 +738,12 @@ fn the_settings_that_are_comments_in_the_reference_work_as_they_are() {
         .replace("/etc/prevalidate/server.pem", ca_file)
         .replace("/etc/prevalidate/server.key", ca_file);
     let key = crate::certificates::PrivateKey::generate(Default::default()).unwrap();
-    let wish = crate::certificates::key::Wish {
+    let content = crate::certificates::key::RequestContent {
         common_name: "Joe Muster".to_owned(),
         dns_names: Vec::new(),
         email: Some("joe@example.ch".to_owned()),
     };
-    let csr = folder.write("joe.csr", key.request(&wish).unwrap().pem());
+    let csr = folder.write("joe.csr", key.request(&content).unwrap().pem());
     let text = text.replace("/etc/prevalidate/joe.csr", csr.to_str().unwrap());
     let settings = folder.load(&text).unwrap();
     let certificates = &settings.certificates.certificates;

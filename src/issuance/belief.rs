@@ -36,12 +36,12 @@ impl Progress {
                 order.ended_at = Some(now);
             }
             clamp(&mut order.ended_at, now, SKEW);
-            clamp(&mut order.looked_at, now, SKEW);
+            clamp(&mut order.last_read_at, now, SKEW);
             for record in &mut order.records {
                 clamp(&mut record.stood_at, now, SKEW);
             }
-            if !order.look_at_is_the_cas {
-                clamp(&mut order.look_at, now, PAUSE);
+            if !order.next_read_is_from_ca {
+                clamp(&mut order.next_read_at, now, PAUSE);
             }
         }
         if let Some(deployment) = &mut self.deployment
@@ -52,7 +52,7 @@ impl Progress {
         if let Some(revocation) = &mut self.revocation {
             clamp(&mut revocation.since, now, SKEW);
             clamp(&mut revocation.asked_at, now, SKEW);
-            clamp(&mut revocation.look_at, now, PAUSE);
+            clamp(&mut revocation.next_read_at, now, PAUSE);
         }
         self
     }
@@ -81,8 +81,8 @@ mod tests {
             order: Some(Order {
                 submitted_at: some,
                 ended_at: some,
-                look_at: some,
-                looked_at: some,
+                next_read_at: some,
+                last_read_at: some,
                 ..Order::default()
             }),
             deployment: Some(Deployment {
@@ -100,8 +100,8 @@ mod tests {
                 requestor: "me".to_owned(),
                 since: some,
                 asked_at: some,
-                look_at: some,
-                looks: 1,
+                next_read_at: some,
+                reads: 1,
                 not_after: None,
                 refused: None,
             })),
@@ -127,7 +127,7 @@ mod tests {
         let named = now + SignedDuration::from_hours(24 * 5);
         let mut of_the_ca = progress(now);
         let order = of_the_ca.order.as_mut().unwrap();
-        (order.look_at, order.look_at_is_the_cas) = (Some(named), true);
+        (order.next_read_at, order.next_read_is_from_ca) = (Some(named), true);
         assert_eq!(of_the_ca.clone().believed(now), of_the_ca);
     }
 }

@@ -137,8 +137,8 @@ mod tests {
             assert_eq!(decided.step, Step::Prove);
             assert!(decided.why.contains(words), "{decided:?}");
             // What is under way continues.
-            let look = decision(Step::Look, now());
-            assert_eq!(first.decide(&own, look.clone(), now()), look);
+            let read = decision(Step::Read, now());
+            assert_eq!(first.decide(&own, read.clone(), now()), read);
         }
     }
 

@@ -137,7 +137,7 @@ fn revocation(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
             "a person asked to revoke it",
         ));
     }
-    let at = open.look_at.unwrap_or(now);
+    let at = open.next_read_at.unwrap_or(now);
     let at = match observed.is_fresh {
         true => at.min(now),
         false => at,
@@ -213,7 +213,7 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     }
     let retry = progress.not_before.unwrap_or(now);
     let Some(reference) = &order.reference else {
-        let at = order.look_at.unwrap_or(now).max(retry);
+        let at = order.next_read_at.unwrap_or(now).max(retry);
         let why = "not in the configuration; no answer came to its order, which is looked for";
         return Decision::new(Step::Find, at, why);
     };
@@ -227,13 +227,16 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     let why = waiting(order, &state);
     let why = format!("not in the configuration, and its order {reference} is open: {why}");
     // Nothing is published for it any more, so nothing but time brings the next question about.
-    let paced = order.looked_at.map(|at| order.next_look(at)).unwrap_or(now);
-    let at = match order.look_at {
-        Some(_) => look_at(order, observed, retry, now),
+    let paced = order
+        .last_read_at
+        .map(|at| order.next_read(at))
+        .unwrap_or(now);
+    let at = match order.next_read_at {
+        Some(_) => next_read_at(order, observed, retry, now),
         None if observed.is_fresh => now,
         None => paced.max(retry),
     };
-    Decision::new(Step::Look, at, why)
+    Decision::new(Step::Read, at, why)
 }
 
 /// What a person must decide before anything continues. A hold ends when something else is wanted,
@@ -260,7 +263,7 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
             Some(OrderState::Issued) => {
                 let at = match observed.is_fresh {
                     true => now,
-                    false => retry.max(order.look_at.unwrap_or(retry)),
+                    false => retry.max(order.next_read_at.unwrap_or(retry)),
                 };
                 Decision::new(Step::Fetch, at, "the CA has issued the certificate")
             }
@@ -269,12 +272,12 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
                 publication(order, retry)
             }
             state => {
-                let at = look_at(order, observed, retry, now);
+                let at = next_read_at(order, observed, retry, now);
                 let state = state.as_ref().map_or_else(String::new, ToString::to_string);
                 let why = waiting(order, &state);
                 match watch(order, observed, now).filter(|&watch| watch < at) {
                     Some(at) => Decision::new(Step::Watch, at, why),
-                    None => Decision::new(Step::Look, at, why),
+                    None => Decision::new(Step::Read, at, why),
                 }
             }
         };
@@ -282,7 +285,7 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
     if order.submitted_at.is_some() {
         let at = match observed.is_fresh && order.is_recovered {
             true => now,
-            false => order.look_at.unwrap_or(now).max(retry),
+            false => order.next_read_at.unwrap_or(now).max(retry),
         };
         return Decision::new(
             Step::Find,
@@ -340,10 +343,15 @@ fn is_early(
 
 /// When the CA is asked for the state of an order: by a run at once, unless the CA named the
 /// moment.
-fn look_at(order: &Order, observed: Observed<'_>, retry: Timestamp, now: Timestamp) -> Timestamp {
-    match observed.is_fresh && !order.look_at_is_the_cas {
+fn next_read_at(
+    order: &Order,
+    observed: Observed<'_>,
+    retry: Timestamp,
+    now: Timestamp,
+) -> Timestamp {
+    match observed.is_fresh && !order.next_read_is_from_ca {
         true => now,
-        false => order.look_at.unwrap_or(now).max(retry),
+        false => order.next_read_at.unwrap_or(now).max(retry),
     }
 }
 
@@ -351,7 +359,7 @@ fn publication(order: &Order, retry: Timestamp) -> Decision {
     let why = "the records of the order are not visible yet";
     Decision::new(
         Step::Publish,
-        order.look_at.map_or(retry, |at| at.max(retry)),
+        order.next_read_at.map_or(retry, |at| at.max(retry)),
         order.pause.as_deref().unwrap_or(why),
     )
 }

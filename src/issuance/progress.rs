@@ -177,16 +177,18 @@ pub struct Order {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
     /// When the CA is asked next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub look_at: Option<Timestamp>,
+    #[serde(rename = "look_at", skip_serializing_if = "Option::is_none")]
+    pub next_read_at: Option<Timestamp>,
     /// Whether the CA named that moment.
+    #[serde(rename = "look_at_is_the_cas")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub look_at_is_the_cas: bool,
+    pub next_read_is_from_ca: bool,
     /// How often it was asked.
-    pub looks: u32,
+    #[serde(rename = "looks")]
+    pub reads: u32,
     /// When it answered last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub looked_at: Option<Timestamp>,
+    #[serde(rename = "looked_at", skip_serializing_if = "Option::is_none")]
+    pub last_read_at: Option<Timestamp>,
     /// Since when no answer of the CA shows it; without a reference: the CA does not tell for long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gone_since: Option<Timestamp>,
@@ -214,16 +216,16 @@ pub struct Order {
 }
 
 /// The first check of an order comes after this time.
-const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(2);
+const FIRST_READ: SignedDuration = SignedDuration::from_secs(2);
 
 /// The longest time between two checks.
 const SLOWEST: SignedDuration = SignedDuration::from_hours(1);
 
 impl Order {
     /// When the CA is asked next by our own measure: after 2 s at first, then ever more slowly.
-    pub fn next_look(&self, now: Timestamp) -> Timestamp {
-        let mut span = FIRST_LOOK;
-        for _ in 0..self.looks.min(32) {
+    pub fn next_read(&self, now: Timestamp) -> Timestamp {
+        let mut span = FIRST_READ;
+        for _ in 0..self.reads.min(32) {
             span = (span * 3 / 2).min(SLOWEST);
         }
         // The store keeps microseconds: what is due by its row must be due by itself.
@@ -404,11 +406,11 @@ pub struct Revocation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
     /// When the CA is asked for its state.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub look_at: Option<Timestamp>,
+    #[serde(rename = "look_at", default, skip_serializing_if = "Option::is_none")]
+    pub next_read_at: Option<Timestamp>,
     /// How often that was.
-    #[serde(default)]
-    pub looks: u32,
+    #[serde(rename = "looks", default)]
+    pub reads: u32,
     /// When the certificate ends by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_after: Option<Timestamp>,

@@ -9,7 +9,7 @@ use super::progress::{Order, Record, RecordState};
 const ASKED_MEANWHILE: SignedDuration = SignedDuration::from_mins(10);
 
 pub(super) fn is_overdue(order: &Order, now: Timestamp) -> bool {
-    let last = order.looked_at.or(order.submitted_at);
+    let last = order.last_read_at.or(order.submitted_at);
     last.is_some_and(|at| now.duration_since(at) > ASKED_MEANWHILE)
 }
 
@@ -30,7 +30,7 @@ const WATCHED: SignedDuration = SignedDuration::from_hours(1);
 /// When the records of an order are looked for in DNS although the CA is asked later, at the moment
 /// that it named: by a run at once, and now and then.
 pub(super) fn watch(order: &Order, observed: Observed<'_>, now: Timestamp) -> Option<Timestamp> {
-    let is_put_off = order.look_at_is_the_cas && order.look_at.is_some_and(|at| at > now);
+    let is_put_off = order.next_read_is_from_ca && order.next_read_at.is_some_and(|at| at > now);
     let seen = order.records.iter().filter(|_| is_put_off);
     let again = |at: Timestamp| at.checked_add(WATCHED).ok();
     let first = seen.map(|one| one.stood_at.and_then(again)).min()?;

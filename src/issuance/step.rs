@@ -24,7 +24,7 @@ pub enum Step {
     /// Look for an order whose answer was lost.
     Find,
     /// Ask the CA for the state of the order.
-    Look,
+    Read,
     /// See that the records of an order are still in DNS.
     Watch,
     /// Fetch the certificate and check it.
@@ -73,7 +73,7 @@ impl Step {
             Self::Submit => "submit",
             Self::Drop => "drop",
             Self::Find => "find",
-            Self::Look => "look",
+            Self::Read => "look",
             Self::Watch => "watch",
             Self::Fetch => "fetch",
             Self::Repair => "repair",

@@ -9,7 +9,7 @@ use super::{Pace, Topic};
 use crate::overview::certificates::{CertificateState, at_stake};
 use crate::overview::clients::Age;
 use crate::overview::danger::{Danger, Gravity};
-use crate::overview::snapshot::{ClientStanding, Entry, Snapshot};
+use crate::overview::snapshot::{ClientState, Entry, Snapshot};
 use crate::overview::trouble::INVENTORY;
 use crate::prevalidation::guard::CLOCK_TOLERANCE;
 use crate::prevalidation::{Policy, State};
@@ -55,18 +55,18 @@ impl<'a> Concern<'a> {
 }
 
 /// All that is wrong in a snapshot and old or frequent enough to be reported.
-pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
+pub fn concerns<'a>(snapshot: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
     let mut finder = Finder {
-        picture,
+        snapshot,
         policy,
         pace,
         found: Concerns::new(),
     };
-    let entries = picture.entries.iter().enumerate();
+    let entries = snapshot.entries.iter().enumerate();
     for (place, entry) in entries.filter(|(_, entry)| is_judged(entry)) {
         finder.domain(place, entry);
     }
-    for client in &picture.clients {
+    for client in &snapshot.clients {
         finder.client(client);
     }
     finder.certificates();
@@ -75,7 +75,7 @@ pub fn concerns<'a>(picture: &'a Snapshot, policy: &Policy, pace: Pace) -> Conce
 }
 
 struct Finder<'a, 'p> {
-    picture: &'a Snapshot,
+    snapshot: &'a Snapshot,
     policy: &'p Policy,
     pace: Pace,
     found: Concerns<'a>,
@@ -91,11 +91,11 @@ impl<'a> Finder<'a, '_> {
             true => Cow::Owned(entry.key().text().to_owned()),
             false => Cow::Borrowed(entry.domain.as_str()),
         };
-        let trouble = self.picture.troubles.domains.get(&place);
+        let trouble = self.snapshot.troubles.domains.get(&place);
         if trouble.is_some_and(|trouble| trouble.lapsed) {
             self.add(Topic::Lapsed, whom(), Concern::of(&*entry.reason));
         } else if let Some(end) = entry.usable_until {
-            let topic = match Danger::of_proof(end, entry.made_at, self.policy, self.picture.at) {
+            let topic = match Danger::of_proof(end, entry.made_at, self.policy, self.snapshot.at) {
                 Danger::Critical | Danger::Lapsed => Some(Topic::MarginCritical),
                 Danger::Warning => Some(Topic::MarginWarning),
                 Danger::None => None,
@@ -114,7 +114,7 @@ impl<'a> Finder<'a, '_> {
         let Some(trouble) = trouble else { return };
         if trouble.held {
             let domain = entry.domain.as_str();
-            let (all, until) = (&self.picture.certificates, entry.usable_until);
+            let (all, until) = (&self.snapshot.certificates, entry.usable_until);
             let why = match at_stake(all, domain, &entry.client, until) {
                 // First: a long reason is cut at its end.
                 Some(stake) => Cow::Owned(format!("{stake}; {}", entry.reason)),
@@ -128,29 +128,29 @@ impl<'a> Finder<'a, '_> {
         if let Some(changed) = trouble
             .others_changed
             .as_ref()
-            .filter(|c| self.picture.at.duration_since(c.at) < NEWS)
+            .filter(|c| self.snapshot.at.duration_since(c.at) < NEWS)
         {
             let whom = Cow::Owned(format!("{} {}", whom(), changed.at));
             self.add(Topic::ForeignTxtChanged, whom, Concern::of(&*changed.what));
         }
     }
 
-    fn client(&mut self, client: &'a ClientStanding) {
+    fn client(&mut self, client: &'a ClientState) {
         let whom = || Cow::Borrowed(&*client.key);
         if !client.refusal.is_empty() {
             self.add(Topic::GuardTripped, whom(), Concern::of(&*client.refusal));
         }
-        let failing = self.picture.troubles.unreachable.get(&client.key);
+        let failing = self.snapshot.troubles.unreachable.get(&client.key);
         // A beginning that is still to come was written by a wrong clock, and puts nothing off.
         let failing = failing.filter(|failing| {
-            let lasts = self.picture.at.duration_since(failing.since);
+            let lasts = self.snapshot.at.duration_since(failing.since);
             lasts >= self.pace.doubt || lasts < -CLOCK_TOLERANCE
         });
-        let said = match (failing, client.looked_at) {
+        let said = match (failing, client.listed_at) {
             (Some(failing), _) => Some(Concern::of(&*failing.error)),
-            (None, Some(at)) => match Age::of(Some(at), self.picture.at) {
+            (None, Some(at)) => match Age::of(Some(at), self.snapshot.at) {
                 Age::Stale | Age::Dead => {
-                    let hours = self.picture.at.duration_since(at).as_hours();
+                    let hours = self.snapshot.at.duration_since(at).as_hours();
                     Some(Concern::of(format!("it was last asked {hours} hours ago")))
                 }
                 Age::Ahead => Some(Concern::of(
@@ -166,7 +166,7 @@ impl<'a> Finder<'a, '_> {
     }
 
     fn certificates(&mut self) {
-        for view in &self.picture.certificates {
+        for view in &self.snapshot.certificates {
             let topic = match view.state {
                 CertificateState::Unmanaged => continue,
                 // Servers have none that counts.
@@ -191,18 +191,18 @@ impl<'a> Finder<'a, '_> {
 
     /// What the CAs warn of, registrations, persistent records, and what the guard refuses.
     fn others(&mut self) {
-        for (whom, said) in &self.picture.troubles.warnings {
+        for (whom, said) in &self.snapshot.troubles.warnings {
             self.add(Topic::CaWarning, Cow::Borrowed(whom), Concern::of(&**said));
         }
-        for ending in &self.picture.registrations {
-            let concern = Concern::of(ending.said(self.picture.at));
+        for ending in &self.snapshot.registrations {
+            let concern = Concern::of(ending.said(self.snapshot.at));
             self.add(
                 Topic::RegistrationEnds,
                 Cow::Borrowed(&ending.domain),
                 concern,
             );
         }
-        for view in &self.picture.persistent {
+        for view in &self.snapshot.persistent {
             let topic = match view.gravity {
                 Gravity::Ok => continue,
                 Gravity::Warning => Topic::PersistentHeld,
@@ -211,7 +211,7 @@ impl<'a> Finder<'a, '_> {
             let whom = Cow::Owned(format!("{} {}", view.domain, view.issuer));
             self.add(topic, whom, Concern::of(&*view.reason));
         }
-        let troubles = &self.picture.troubles;
+        let troubles = &self.snapshot.troubles;
         for (whom, said) in [
             (INVENTORY, &troubles.inventory),
             (RECORDS, &troubles.persistent),

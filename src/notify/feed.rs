@@ -15,7 +15,7 @@ use crate::overview::snapshot::Snapshot;
 /// message under way comes to its end; a process that does not wait for that leaves one that
 /// another process sends again, with the same id.
 pub async fn follow(
-    mut pictures: watch::Receiver<Option<Arc<Snapshot>>>,
+    mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     notifiers: watch::Receiver<Arc<Notifier>>,
     ending: CancellationToken,
     may_tell: impl Fn() -> bool,
@@ -25,16 +25,16 @@ pub async fn follow(
         tokio::select! {
             biased;
             () = ending.cancelled() => return,
-            changed = pictures.changed() => if changed.is_err() { return },
+            changed = snapshots.changed() => if changed.is_err() { return },
         }
-        let Some(picture) = pictures.borrow_and_update().clone() else {
+        let Some(snapshot) = snapshots.borrow_and_update().clone() else {
             continue;
         };
         if !may_tell() {
             continue;
         }
         let notifier = Arc::clone(&notifiers.borrow());
-        match notifier.tell(&picture).await {
+        match notifier.tell(&snapshot).await {
             Ok(undelivered) => {
                 store_failed = false;
                 for Undelivered {

@@ -34,7 +34,8 @@ pub struct Notice {
     /// How severe that is.
     pub severity: Severity,
     /// Whether there is still something wrong.
-    pub standing: Standing,
+    #[serde(rename = "standing")]
+    pub status: Status,
     /// One line for people.
     pub title: String,
     /// All of it for people, in lines.
@@ -52,7 +53,7 @@ pub struct Notice {
 /// Whether something is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Standing {
+pub enum Status {
     /// Something is.
     Open,
     /// Nothing about this topic is any more.
@@ -162,10 +163,10 @@ impl Notice {
         if counts.open > 0 {
             text.line(topic.advice());
         }
-        let standing = match counts.open {
-            _ if topic.is_event() => Standing::Told,
-            0 => Standing::Resolved,
-            _ => Standing::Open,
+        let status = match counts.open {
+            _ if topic.is_event() => Status::Told,
+            0 => Status::Resolved,
+            _ => Status::Open,
         };
         let (topic, severity) = (*topic, topic.severity());
         let (id, text) = (String::new(), text.0);
@@ -174,7 +175,7 @@ impl Notice {
             at: now,
             topic,
             severity,
-            standing,
+            status,
             title,
             text,
             new,
@@ -185,13 +186,13 @@ impl Notice {
     }
 
     /// The state of everything.
-    pub(super) fn summary(picture: &Snapshot, concerns: &Concerns<'_>, now: Timestamp) -> Self {
+    pub(super) fn summary(snapshot: &Snapshot, concerns: &Concerns<'_>, now: Timestamp) -> Self {
         let mut states: BTreeMap<State, usize> = BTreeMap::new();
-        picture
+        snapshot
             .entries
             .iter()
             .for_each(|entry| *states.entry(entry.state).or_default() += 1);
-        let managed = picture.entries.len() - states.remove(&State::Unmanaged).unwrap_or_default();
+        let managed = snapshot.entries.len() - states.remove(&State::Unmanaged).unwrap_or_default();
         let said: Vec<_> = states
             .iter()
             .map(|(state, count)| format!("{count} {state}"))
@@ -205,7 +206,7 @@ impl Notice {
             ),
         };
         let mut text = Text::default();
-        let ends = picture
+        let ends = snapshot
             .entries
             .iter()
             .filter(|entry| entry.state != State::Unmanaged);
@@ -261,7 +262,7 @@ impl Notice {
             at,
             topic,
             severity: topic.severity(),
-            standing: Standing::Told,
+            status: Status::Told,
             title,
             text,
             new: Vec::new(),

@@ -109,11 +109,11 @@ impl Notifier {
         self.sinks.is_empty()
     }
 
-    /// Tells every sink what is new in `picture`, and says what could not be delivered.
+    /// Tells every sink what is new in `snapshot`, and says what could not be delivered.
     ///
     /// # Errors
     /// When the store fails. What was sent and not written down is sent again, with the same id.
-    pub async fn tell(&self, picture: &Snapshot) -> Result<Vec<Undelivered>, StoreError> {
+    pub async fn tell(&self, snapshot: &Snapshot) -> Result<Vec<Undelivered>, StoreError> {
         if self.is_idle() {
             return Ok(Vec::new());
         }
@@ -122,8 +122,8 @@ impl Notifier {
             .into_iter()
             .filter(|topic| *topic != Topic::Readiness);
         let topics: Vec<Topic> = topics.collect();
-        let concerns = concerns(picture, &self.policy, self.pace);
-        self.tell_all(&topics, &concerns, Some(picture)).await
+        let concerns = concerns(snapshot, &self.policy, self.pace);
+        self.tell_all(&topics, &concerns, Some(snapshot)).await
     }
 
     /// Tells every sink what is new in what `readiness` found, by domain: all that is not there any
@@ -143,11 +143,11 @@ impl Notifier {
         &self,
         topics: &[Topic],
         concerns: &Concerns<'_>,
-        picture: Option<&Snapshot>,
+        snapshot: Option<&Snapshot>,
     ) -> Result<Vec<Undelivered>, StoreError> {
         let known = self.known().await?;
         let sinks = self.sinks.iter();
-        let told = sinks.map(|sink| self.tell_sink(sink, &known, topics, concerns, picture));
+        let told = sinks.map(|sink| self.tell_sink(sink, &known, topics, concerns, snapshot));
         let told = join_all(told).await;
         let told = told.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
         Ok(told.into_iter().flatten().collect())
@@ -211,7 +211,7 @@ impl Notifier {
         known: &BTreeMap<String, String>,
         topics: &[Topic],
         concerns: &Concerns<'_>,
-        picture: Option<&Snapshot>,
+        snapshot: Option<&Snapshot>,
     ) -> Result<Option<Undelivered>, StoreError> {
         let mut in_part = None;
         let topics = topics.iter().copied();
@@ -227,9 +227,9 @@ impl Notifier {
             {
                 continue;
             }
-            let summary = picture.filter(|_| topic == Topic::DailySummary);
-            let decision = if let Some(picture) = summary {
-                decide_summary(&told, || Notice::summary(picture, concerns, now), now)
+            let summary = snapshot.filter(|_| topic == Topic::DailySummary);
+            let decision = if let Some(snapshot) = summary {
+                decide_summary(&told, || Notice::summary(snapshot, concerns, now), now)
             } else {
                 let rules = Rules {
                     topic,

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::clock::{Clock, SimulatedClock};
 use crate::metrics::Metrics;
-use crate::overview::snapshot::{ClientStanding, Entry, Snapshot};
+use crate::overview::snapshot::{ClientState, Entry, Snapshot};
 use crate::overview::trouble::{Trouble, Troubles};
 use crate::prevalidation::{DomainName, Lateness, Mode, OthersChanged, Policy, State};
 use crate::store::Store;
@@ -63,19 +63,19 @@ impl Carrier for Heard {
 struct World {
     store: Arc<dyn Store>,
     clock: SimulatedClock,
-    picture: Snapshot,
+    snapshot: Snapshot,
 }
 
 impl World {
     /// A CA that was asked a moment ago, and no domains.
     async fn new() -> Self {
         let at: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let client = ClientStanding {
+        let client = ClientState {
             key: CLIENT.into(),
-            looked_at: Some(at),
+            listed_at: Some(at),
             refusal: String::new(),
         };
-        let picture = Snapshot {
+        let snapshot = Snapshot {
             at,
             entries: Vec::new(),
             clients: vec![client],
@@ -89,20 +89,20 @@ impl World {
         Self {
             store,
             clock: SimulatedClock::at(at),
-            picture,
+            snapshot,
         }
     }
 
     /// One more domain, valid for a year.
     fn add(&mut self, name: &str) -> usize {
-        self.picture.entries.push(Entry {
+        self.snapshot.entries.push(Entry {
             domain: DomainName::from_a_labels(name).unwrap(),
             client: CLIENT.into(),
             further: false,
             provider: None,
             state: State::Valid,
             covered: false,
-            usable_until: Some(self.picture.at + hours(24 * 365)),
+            usable_until: Some(self.snapshot.at + hours(24 * 365)),
             with_margin: true,
             danger: Default::default(),
             made_at: None,
@@ -115,7 +115,7 @@ impl World {
             ca_read_at: None,
             reason: "it is so".into(),
         });
-        self.picture.entries.len() - 1
+        self.snapshot.entries.len() - 1
     }
 
     fn trouble(&mut self, place: usize) -> &mut Trouble {
@@ -125,7 +125,7 @@ impl World {
             failures: 0,
             others_changed: None,
         };
-        self.picture.troubles.domains.entry(place).or_insert(well)
+        self.snapshot.troubles.domains.entry(place).or_insert(well)
     }
 
     fn hold(&mut self, place: usize) {
@@ -134,16 +134,16 @@ impl World {
 
     /// Everything is well again.
     fn mend(&mut self) {
-        self.picture.troubles = Troubles::default();
+        self.snapshot.troubles = Troubles::default();
     }
 
     fn pass(&mut self, time: SignedDuration) {
         self.clock.advance(time);
-        self.picture.at = self.clock.now();
-        self.picture
+        self.snapshot.at = self.clock.now();
+        self.snapshot
             .clients
             .iter_mut()
-            .for_each(|client| client.looked_at = Some(self.clock.now()));
+            .for_each(|client| client.listed_at = Some(self.clock.now()));
     }
 
     fn notifier(&self, pace: Pace, sinks: Vec<Sink>) -> Notifier {

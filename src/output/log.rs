@@ -66,9 +66,9 @@ fn filter(verbose: u8, levels: Option<&str>) -> (Targets, Option<String>) {
         return (filter, None);
     };
     match levels.parse::<Targets>() {
-        Ok(wished) => {
-            let default = wished.default_level().map(|level| (OURS.to_owned(), level));
-            let named = wished
+        Ok(asked) => {
+            let default = asked.default_level().map(|level| (OURS.to_owned(), level));
+            let named = asked
                 .iter()
                 .map(|(target, level)| (target.to_owned(), level));
             let (own, others): (Vec<_>, Vec<_>) = default

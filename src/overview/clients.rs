@@ -52,19 +52,19 @@ impl Age {
 
 /// What is wrong with the age of the last listing of a client, in words; `None` when it is fresh.
 pub fn age_in_words(client: &str, at: Option<Timestamp>, now: Timestamp) -> Option<String> {
-    let Some(looked_at) = at else {
+    let Some(listed_at) = at else {
         return Some(format!("the CA was never asked about {client}"));
     };
     match Age::of(at, now) {
         Age::Never | Age::Fresh => None,
         Age::Stale | Age::Dead => Some(format!(
             "{} was last asked about {client}",
-            relative(looked_at, now)
+            relative(listed_at, now)
         )),
         Age::Ahead => Some(format!(
             "{} was last asked about {client}, which is still to come: the clock was wrong then, \
              or is now",
-            moment(looked_at)
+            moment(listed_at)
         )),
     }
 }

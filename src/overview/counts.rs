@@ -101,12 +101,12 @@ pub struct Day {
 
 /// The days of the next thirteen months on which something happens, in order. A covered domain has
 /// no proof of its own; a renewal whose day has passed is still planned, for the first day.
-pub fn calendar(picture: &Snapshot) -> Vec<Day> {
+pub fn calendar(snapshot: &Snapshot) -> Vec<Day> {
     let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
-    let first = day(picture.at);
+    let first = day(snapshot.at);
     let last = first.saturating_add(jiff::Span::new().days(CALENDAR_DAYS));
     let mut days: BTreeMap<Date, (usize, usize)> = BTreeMap::new();
-    for entry in picture
+    for entry in snapshot
         .entries
         .iter()
         .filter(|entry| entry.state != State::Unmanaged && !entry.covered)

@@ -9,10 +9,10 @@ use crate::text::{cause, relative};
 
 /// Whether a step is one in DNS.
 pub(super) fn is_dns(step: &Step) -> bool {
-    use Step::{Look, Preflight, Publish, Remove};
+    use Step::{Check, Preflight, Publish, Remove};
     matches!(
         step,
-        Preflight | Publish { .. } | Look { .. } | Remove { .. }
+        Preflight | Publish { .. } | Check { .. } | Remove { .. }
     )
 }
 

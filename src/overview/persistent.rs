@@ -231,9 +231,9 @@ fn view(
         ..Surroundings::default()
     };
     let decision = next_step(wanted, kept, &around, now);
-    let standing = kept.standing();
+    let current = kept.current();
     let state = state(wanted, kept, &decision);
-    let until = standing.map(|record| record.until);
+    let until = current.map(|record| record.until);
     let ending = wanted
         .zip(until)
         .map_or(Gravity::Ok, |(wanted, until)| ending(wanted, until, now));
@@ -252,7 +252,7 @@ fn view(
     };
     let is_leaving = decision.step == Step::Hold(guard::LEAVING);
     let is_needed = kept.withdrawn_at.is_none() && (wanted.is_some() || is_leaving);
-    let account = standing.map(|record| record.account.clone());
+    let account = current.map(|record| record.account.clone());
     let account = account.or_else(|| Some(wanted?.account.clone()));
     PersistentView {
         domain: domain.clone(),
@@ -296,7 +296,7 @@ fn record_view(record: &KeptRecord, is_wanted: bool) -> RecordView {
 }
 
 fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> PersistentState {
-    let is_visible = kept.standing().is_some();
+    let is_visible = kept.current().is_some();
     if kept.withdrawn_at.is_some() && kept.records.is_empty() {
         return PersistentState::Withdrawn;
     }
@@ -438,16 +438,16 @@ fn gravity(
     };
     let is_old = |at: Timestamp, age| now.duration_since(at) > age;
     let lost = kept.missing_since.is_some_and(|since| is_old(since, LOST));
-    let never_came = kept.standing().is_none() && late(kept, LOST, now).is_some();
+    let never_came = kept.current().is_none() && late(kept, LOST, now).is_some();
     let ending = kept
-        .standing()
+        .current()
         .map(|record| ending(wanted, record.until, now));
     // A domain that was validated by its record has none that counts.
     let has_lapsed = ending.is_none() && kept.account.is_some();
     if lost || never_came || ending == Some(Gravity::Critical) {
         return Gravity::Critical;
     }
-    let unseen = kept.standing().is_some() && kept.verified_at.is_none_or(|at| is_old(at, STALE));
+    let unseen = kept.current().is_some() && kept.verified_at.is_none_or(|at| is_old(at, STALE));
     let is_bad = matches!(state, PersistentState::Held | PersistentState::Missing)
         || kept.trouble.is_some()
         || stays

@@ -363,11 +363,11 @@ impl Query {
             .collect()
     }
 
-    /// One page of the domains of `picture` that match. Takes time in proportion to all of them,
+    /// One page of the domains of `snapshot` that match. Takes time in proportion to all of them,
     /// not to their logarithm times more.
-    pub fn find<'a>(&self, picture: &'a Snapshot) -> Found<'a> {
+    pub fn find<'a>(&self, snapshot: &'a Snapshot) -> Found<'a> {
         let words: Vec<String> = self.text.split_whitespace().map(folded).collect();
-        let mut rows: Vec<(i64, &Entry)> = picture
+        let mut rows: Vec<(i64, &Entry)> = snapshot
             .entries
             .iter()
             .filter(|entry| self.takes(entry, &words))
@@ -424,13 +424,13 @@ impl Query {
     }
 
     /// Every match, in order: for a download. The page does not count.
-    pub fn all<'a>(&self, picture: &'a Snapshot) -> Vec<&'a Entry> {
+    pub fn all<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Entry> {
         Self {
             start: Start::Page(1),
             limit: usize::MAX,
             ..self.clone()
         }
-        .find(picture)
+        .find(snapshot)
         .entries
     }
 
@@ -558,7 +558,7 @@ mod tests {
         }
     }
 
-    fn picture(mut entries: Vec<Entry>) -> Snapshot {
+    fn snapshot(mut entries: Vec<Entry>) -> Snapshot {
         entries.sort_by(|a, b| a.domain.cmp(&b.domain));
         Snapshot {
             at: Timestamp::UNIX_EPOCH,
@@ -572,14 +572,14 @@ mod tests {
         }
     }
 
-    fn names(query: &str, picture: &Snapshot) -> Vec<String> {
+    fn names(query: &str, snapshot: &Snapshot) -> Vec<String> {
         let pairs: Vec<_> = query
             .split('&')
             .filter_map(|pair| pair.split_once('='))
             .collect();
         let found = Query::read(pairs).unwrap();
         found
-            .find(picture)
+            .find(snapshot)
             .entries
             .iter()
             .map(|entry| entry.domain.to_string())
@@ -588,13 +588,13 @@ mod tests {
 
     #[test]
     fn names_are_found_in_both_forms_and_filters_add_up() {
-        let picture = picture(vec![
+        let snapshot = snapshot(vec![
             entry("xn--dj-kia8a.vu.com", State::Valid, Some(2_000)),
             entry("example.ch", State::Held, None),
             entry("shop.example.com", State::Valid, Some(1_000)),
         ]);
-        assert_eq!(names("q=DÉJÀ", &picture), ["xn--dj-kia8a.vu.com"]);
-        assert_eq!(names("q=kia8a", &picture), ["xn--dj-kia8a.vu.com"]);
+        assert_eq!(names("q=DÉJÀ", &snapshot), ["xn--dj-kia8a.vu.com"]);
+        assert_eq!(names("q=kia8a", &snapshot), ["xn--dj-kia8a.vu.com"]);
         for written in [
             "De\u{301}ja\u{300}",
             "xn--dj",
@@ -603,46 +603,46 @@ mod tests {
             "à.v",
         ] {
             assert_eq!(
-                names(&format!("q={written}"), &picture),
+                names(&format!("q={written}"), &snapshot),
                 ["xn--dj-kia8a.vu.com"],
                 "{written}"
             );
         }
         assert_eq!(
-            names("q=.com+shop".replace('+', " ").as_str(), &picture),
+            names("q=.com+shop".replace('+', " ").as_str(), &snapshot),
             ["shop.example.com"]
         );
-        assert_eq!(names("q=example&state=held", &picture), ["example.ch"]);
+        assert_eq!(names("q=example&state=held", &snapshot), ["example.ch"]);
         assert_eq!(
-            names("needs_a_person=false&provider=internal", &picture).len(),
+            names("needs_a_person=false&provider=internal", &snapshot).len(),
             2
         );
         assert_eq!(
-            names("client=sandbox/Muster", &picture),
+            names("client=sandbox/Muster", &snapshot),
             Vec::<String>::new()
         );
         assert_eq!(
-            names("sort=usable_until", &picture),
+            names("sort=usable_until", &snapshot),
             ["example.ch", "shop.example.com", "xn--dj-kia8a.vu.com"],
             "what counts no more is the most urgent"
         );
-        assert_eq!(names("sort=-renew_at", &picture)[0], "example.ch");
+        assert_eq!(names("sort=-renew_at", &snapshot)[0], "example.ch");
         assert_eq!(
-            names("q=&state=&sort=&limit=2&page=2", &picture),
+            names("q=&state=&sort=&limit=2&page=2", &snapshot),
             ["xn--dj-kia8a.vu.com"]
         );
-        assert_eq!(names("page=99999999999", &picture), Vec::<String>::new());
+        assert_eq!(names("page=99999999999", &snapshot), Vec::<String>::new());
     }
 
     #[test]
     fn a_span_takes_its_first_moment_and_not_its_end_and_no_domain_without_a_moment() {
         let day = |day: i64| Some(day * 86_400);
-        let picture = picture(vec![
+        let snapshot = snapshot(vec![
             entry("a.ch", State::Valid, day(9)),
             entry("b.ch", State::Valid, day(10)),
             entry("c.ch", State::Held, None),
         ]);
-        let of = |query: &str| names(query, &picture);
+        let of = |query: &str| names(query, &snapshot);
         assert_eq!(of("ends_from=1970-01-10&ends_before=1970-01-11"), ["a.ch"]);
         assert_eq!(of("ends_before=1970-01-11T00:00:01Z"), ["a.ch", "b.ch"]);
         assert_eq!(of("renewal_from=1970-01-10"), ["b.ch"]);
@@ -741,22 +741,22 @@ mod tests {
             rows in prop::collection::btree_map("[a-z]{1,3}", (0..7_usize, prop::option::of(0..5_i64)), 0..30),
         ) {
             let rows = rows.iter().map(|(name, (state, end))| entry(&format!("{name}.ch"), State::ALL[*state], *end));
-            let picture = picture(rows.collect());
+            let snapshot = snapshot(rows.collect());
             let mut query = Query { text: String::new(), client: None, ends: Within::default(), ..query };
             let mut wanted: Vec<&Entry> =
-                picture.entries.iter().filter(|entry| query.state.is_none_or(|state| entry.state == state)).collect();
+                snapshot.entries.iter().filter(|entry| query.state.is_none_or(|state| entry.state == state)).collect();
             wanted.sort_by_key(|entry| (query.sort.key(entry), &entry.domain));
             if query.descending {
                 wanted.reverse();
             }
             let wanted: Vec<_> = wanted.iter().map(|entry| &entry.domain).collect();
-            let all: Vec<_> = query.all(&picture).iter().map(|entry| &entry.domain).collect();
+            let all: Vec<_> = query.all(&snapshot).iter().map(|entry| &entry.domain).collect();
             prop_assert_eq!(&all, &wanted);
             for by_number in [true, false] {
                 let (mut seen, mut page) = (Vec::new(), 1);
                 query.start = Start::Page(1);
                 loop {
-                    let found = query.find(&picture);
+                    let found = query.find(&snapshot);
                     prop_assert_eq!(found.total, wanted.len());
                     prop_assert!(found.entries.len() <= query.limit);
                     seen.extend(found.entries.iter().map(|entry| &entry.domain));

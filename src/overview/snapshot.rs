@@ -14,7 +14,7 @@ use super::machines::Machines;
 use super::persistent::PersistentView;
 use super::trouble::{Trouble, Troubles};
 use super::{
-    At, Basis, Beside, DomainView, Ledger, ProofView, Standing, open_entries, stranger, view,
+    At, Basis, Beside, DomainView, Ledger, ProofView, SharedState, open_entries, stranger, view,
 };
 use crate::prevalidation::{DomainName, Lateness, Policy, RowKey, State};
 use crate::rdap::{self, Ending};
@@ -30,7 +30,7 @@ pub struct Snapshot {
     /// Every domain at each of its clients, unmanaged ones too, by name.
     pub entries: Vec<Entry>,
     /// Every client of the configuration, by key.
-    pub clients: Vec<ClientStanding>,
+    pub clients: Vec<ClientState>,
     /// What is wrong, beyond what the entries tell.
     #[serde(skip)]
     pub troubles: Troubles,
@@ -94,11 +94,12 @@ pub struct Entry {
 
 /// The state of a client.
 #[derive(Debug, Clone, Serialize)]
-pub struct ClientStanding {
+pub struct ClientState {
     /// Its key, `CA/SELECTOR`.
     pub key: Arc<str>,
     /// When the CA was last asked for all its domains.
-    pub looked_at: Option<Timestamp>,
+    #[serde(rename = "looked_at")]
+    pub listed_at: Option<Timestamp>,
     /// What the guard refused at the last listing; empty when it did not.
     pub refusal: String,
 }
@@ -156,7 +157,7 @@ impl Snapshot {
     /// The severity of the worst known fault, at `now`: what `check` would say.
     pub fn gravity(&self, now: Timestamp) -> Gravity {
         let domains = self.entries.iter().map(|entry| entry.gravity);
-        let is_wanted = |client: &&ClientStanding| {
+        let is_wanted = |client: &&ClientState| {
             let own = |entry: &Entry| entry.state != State::Unmanaged && entry.client == client.key;
             self.entries.iter().any(own)
         };
@@ -179,11 +180,11 @@ impl Snapshot {
     }
 }
 
-impl ClientStanding {
+impl ClientState {
     /// How severe its standing is at `now`.
     pub fn gravity(&self, now: Timestamp) -> Gravity {
         match self.refusal.is_empty() {
-            true => Age::of(self.looked_at, now).gravity(),
+            true => Age::of(self.listed_at, now).gravity(),
             false => Gravity::Critical,
         }
     }
@@ -275,7 +276,7 @@ impl Reading<'_> {
                     self.troubled.remove(&at);
                     view.counts_with(
                         find(&self.entries, parent, &at.1)
-                            .map(|index| self.entries[index].standing()),
+                            .map(|index| self.entries[index].shared_state()),
                     );
                     below.push(Entry::of(view, &mut self.texts));
                 }
@@ -302,13 +303,13 @@ impl Reading<'_> {
         Ok(troubles)
     }
 
-    async fn clients(&mut self, store: &dyn Store) -> Result<Vec<ClientStanding>, StoreError> {
-        let looks = store.looks().await?;
+    async fn clients(&mut self, store: &dyn Store) -> Result<Vec<ClientState>, StoreError> {
+        let listings = store.listings().await?;
         let mut clients = Vec::with_capacity(self.basis.targets.len());
         for target in self.basis.targets {
-            clients.push(ClientStanding {
+            clients.push(ClientState {
                 key: self.texts.get(&target.key),
-                looked_at: looks.get(&target.key).copied(),
+                listed_at: listings.get(&target.key).copied(),
                 refusal: store
                     .fact(&refusal_fact(&target.key))
                     .await?
@@ -375,8 +376,8 @@ impl Entry {
     }
 
     /// What those below it share with it.
-    fn standing(&self) -> Standing {
-        Standing {
+    fn shared_state(&self) -> SharedState {
+        SharedState {
             state: self.state,
             with_margin: self.with_margin,
             danger: self.danger,

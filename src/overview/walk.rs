@@ -13,14 +13,14 @@ use crate::worker::{Cover, Target};
 
 /// What a configuration wants: it lies over the rows of the store.
 #[derive(Debug)]
-pub struct Wishes {
+pub struct Overlay {
     /// By name and client.
     wanted: Vec<Wanted>,
     /// No line of a list was left out, which may have meant a domain that is not named here.
     is_whole: bool,
 }
 
-impl Wishes {
+impl Overlay {
     /// Those of a configuration.
     pub fn new(mut wanted: Vec<Wanted>, is_whole: bool) -> Self {
         wanted.sort_by(|a, b| (&a.domain, &a.client).cmp(&(&b.domain, &b.client)));
@@ -29,9 +29,9 @@ impl Wishes {
 
     /// Those for one domain.
     fn of(&self, domain: &DomainName) -> &[Wanted] {
-        let from = self.wanted.partition_point(|wish| wish.domain < *domain);
+        let from = self.wanted.partition_point(|want| want.domain < *domain);
         let own = &self.wanted[from..];
-        &own[..own.partition_point(|wish| wish.domain == *domain)]
+        &own[..own.partition_point(|want| want.domain == *domain)]
     }
 
     /// All rows as they are wanted, those that are not stored yet among them.
@@ -40,8 +40,8 @@ impl Wishes {
         for row in rows {
             groups.entry(row.domain.clone()).or_default().push(row);
         }
-        for wish in &self.wanted {
-            groups.entry(wish.domain.clone()).or_default();
+        for want in &self.wanted {
+            groups.entry(want.domain.clone()).or_default();
         }
         let groups = groups.into_iter();
         groups
@@ -53,27 +53,27 @@ impl Wishes {
     /// wanted unless the configuration is whole. As the store does it, a domain that is not wanted
     /// at its first client any more takes its row along.
     fn group(&self, domain: &DomainName, mut rows: Vec<DomainRow>) -> Vec<DomainRow> {
-        let wishes = self.of(domain);
+        let overlay = self.of(domain);
         if self.is_whole {
             for row in &mut rows {
                 row.origins.retain(|&origin| origin != Origin::Config);
             }
         }
         let mut new = Vec::new();
-        for wish in wishes {
-            if let Some(row) = rows.iter_mut().find(|row| *row.client == *wish.client) {
-                take(row, wish);
+        for want in overlay {
+            if let Some(row) = rows.iter_mut().find(|row| *row.client == *want.client) {
+                take(row, want);
                 continue;
             }
-            let names = |row: &DomainRow| wishes.iter().any(|wish| *wish.client == *row.client);
+            let names = |row: &DomainRow| overlay.iter().any(|want| *want.client == *row.client);
             let first = rows
                 .iter_mut()
                 .find(|row| row.key.further_client().is_none());
             match first {
-                Some(row) if row.origins.is_empty() && !names(row) => take(row, wish),
-                Some(_) => new.push(unread(wish, RowKey::further(domain, &wish.client))),
-                None if new.is_empty() => new.push(unread(wish, RowKey::from(domain))),
-                None => new.push(unread(wish, RowKey::further(domain, &wish.client))),
+                Some(row) if row.origins.is_empty() && !names(row) => take(row, want),
+                Some(_) => new.push(unread(want, RowKey::further(domain, &want.client))),
+                None if new.is_empty() => new.push(unread(want, RowKey::from(domain))),
+                None => new.push(unread(want, RowKey::further(domain, &want.client))),
             }
         }
         rows.extend(new);
@@ -103,7 +103,7 @@ impl<'a> Walk<'a> {
     /// What the store says.
     pub async fn new(
         store: &'a dyn Store,
-        wishes: &'a Wishes,
+        overlay: &'a Overlay,
         basis: Basis<'a>,
         covered: Covered,
         now: Timestamp,
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
         let ledger = open_entries(store, None).await?;
         let beside = Beside::read(store, basis.targets).await?;
         let mut cover = Cover::new(basis.policy);
-        let mut rows = Rows::new(store, wishes);
+        let mut rows = Rows::new(store, overlay);
         while let Some(page) = rows.next().await? {
             page.iter()
                 .for_each(|row| cover.take(row, &row.sighting, basis.policy, now));
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
             strangers,
             cover,
             covered,
-            rows: Rows::new(store, wishes),
+            rows: Rows::new(store, overlay),
             parents: BTreeMap::new(),
         })
     }
@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
         if let Some(parent) = parent {
             self.meet(&parent).await?;
             let parent = self.parents.get(&parent).and_then(Option::as_ref);
-            found.counts_with(parent.map(DomainView::standing));
+            found.counts_with(parent.map(DomainView::shared_state));
         }
         Ok(Some(found))
     }
@@ -204,7 +204,7 @@ const AT_ONCE: usize = 1_000;
 pub struct Rows<'a> {
     store: &'a dyn Store,
     pages: Pages<'a, dyn Store + 'a>,
-    wishes: &'a Wishes,
+    overlay: &'a Overlay,
     /// How many domains were given.
     given: usize,
     /// The rows of a domain of which the next page may have more.
@@ -214,11 +214,11 @@ pub struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// From the first one on.
-    pub fn new(store: &'a dyn Store, wishes: &'a Wishes) -> Self {
+    pub fn new(store: &'a dyn Store, overlay: &'a Overlay) -> Self {
         Self {
             store,
             pages: Pages::of(store),
-            wishes,
+            overlay,
             given: 0,
             kept: Vec::new(),
             ended: false,
@@ -256,8 +256,8 @@ impl<'a> Rows<'a> {
             while let Some(row) = rows.pop_front_if(|row| row.domain == domain) {
                 group.push(row);
             }
-            self.given += self.wishes.of(&domain).len();
-            laid.extend(self.wishes.group(&domain, group));
+            self.given += self.overlay.of(&domain).len();
+            laid.extend(self.overlay.group(&domain, group));
         }
         Ok(Some(laid))
     }
@@ -265,44 +265,44 @@ impl<'a> Rows<'a> {
     /// The wanted domains without a row, up to the next domain that has one; behind the last of
     /// these, some at a time.
     fn missing(&mut self, laid: &mut Vec<DomainRow>, until: Option<&DomainName>) {
-        while let Some(wish) = self.wishes.wanted.get(self.given) {
+        while let Some(want) = self.overlay.wanted.get(self.given) {
             let is_far = match until {
-                Some(until) => wish.domain >= *until,
+                Some(until) => want.domain >= *until,
                 None => laid.len() >= AT_ONCE,
             };
             if is_far {
                 break;
             }
-            self.given += self.wishes.of(&wish.domain).len();
-            laid.extend(self.wishes.group(&wish.domain, Vec::new()));
+            self.given += self.overlay.of(&want.domain).len();
+            laid.extend(self.overlay.group(&want.domain, Vec::new()));
         }
     }
 
     async fn one(&self, (domain, client): &At) -> Result<Option<DomainRow>, StoreError> {
         let rows = self.store.rows_of(std::slice::from_ref(domain)).await?;
-        let mut rows = self.wishes.group(domain, rows).into_iter();
+        let mut rows = self.overlay.group(domain, rows).into_iter();
         Ok(rows.find(|row| row.client == *client))
     }
 }
 
 /// What the configuration wants replaces what a row says.
-fn take(row: &mut DomainRow, wish: &Wanted) {
+fn take(row: &mut DomainRow, want: &Wanted) {
     if !row.origins.contains(&Origin::Config) {
         row.origins.push(Origin::Config);
     }
-    row.client = wish.client.to_string();
-    row.ca = wish.ca.to_string();
-    row.provider = wish.provider.as_deref().map(str::to_owned);
+    row.client = want.client.to_string();
+    row.ca = want.ca.to_string();
+    row.provider = want.provider.as_deref().map(str::to_owned);
 }
 
 /// The row of a wanted domain as it will be stored.
-fn unread(wish: &Wanted, key: RowKey) -> DomainRow {
+fn unread(want: &Wanted, key: RowKey) -> DomainRow {
     DomainRow {
         key,
-        domain: wish.domain.clone(),
-        client: wish.client.to_string(),
-        ca: wish.ca.to_string(),
-        provider: wish.provider.as_deref().map(str::to_owned),
+        domain: want.domain.clone(),
+        client: want.client.to_string(),
+        ca: want.ca.to_string(),
+        provider: want.provider.as_deref().map(str::to_owned),
         origins: vec![Origin::Config],
         sighting: Sighting::Unread,
         read_at: None,

@@ -37,7 +37,7 @@ impl Tally {
     pub fn of_leaving<'a>(all: impl Iterator<Item = (&'a Kept, bool)>) -> Self {
         let mut tally = Self::default();
         for (kept, is_wanted) in all {
-            if kept.withdrawn_at.is_some() || kept.standing().is_none() {
+            if kept.withdrawn_at.is_some() || kept.current().is_none() {
                 continue;
             }
             tally.known += 1;

@@ -149,14 +149,14 @@ impl Kept {
     }
 
     /// What the writers of a zone must remove is looked for now.
-    pub fn wake_looks(&mut self) {
+    pub fn wake_checks(&mut self) {
         for record in self.records.iter_mut().filter(|record| record.by_others) {
             record.retry_at = None;
         }
     }
 
     /// Whether the next look for what the writers of a zone must remove waits for its time.
-    pub fn looks_later(&self) -> bool {
+    pub fn is_checked_later(&self) -> bool {
         let mut records = self.records.iter();
         records.any(|record| record.by_others && record.retry_at.is_some())
     }
@@ -173,7 +173,7 @@ impl Kept {
     }
 
     /// The record that counts: the visible one that ends last.
-    pub fn standing(&self) -> Option<&KeptRecord> {
+    pub fn current(&self) -> Option<&KeptRecord> {
         let visible = self.records.iter();
         visible
             .filter(|record| record.state == KeptState::Visible)

@@ -61,7 +61,7 @@ pub enum Step {
     /// Write this record again: it was visible and is gone.
     PutBack(usize),
     /// Ask the name servers about this record.
-    Look(usize),
+    Check(usize),
     /// Note that every name server has this record.
     Confirm(usize),
     /// Remove this record.
@@ -80,7 +80,7 @@ impl Step {
         match self {
             Self::Publish | Self::Write(_) => "publish",
             Self::PutBack(_) => "put-back",
-            Self::Look(_) | Self::Confirm(_) => "look",
+            Self::Check(_) | Self::Confirm(_) => "look",
             Self::Remove(_) => "remove",
             Self::Forget => "forget",
             Self::Hold(_) => "hold",
@@ -148,9 +148,9 @@ fn decide(
             Some(_) => "withdrawn by hand",
             None => "the configuration does not name it any more",
         };
-        let standing = index(kept, |record| record.state != KeptState::Removing);
+        let current = index(kept, |record| record.state != KeptState::Removing);
         let refused = around.shrunk.filter(|_| kept.withdrawn_at.is_none());
-        if let (Some(why), Some(_), None) = (refused, standing, removing) {
+        if let (Some(why), Some(_), None) = (refused, current, removing) {
             return held(LEAVING, why.to_owned(), now);
         }
         let again = kept
@@ -158,7 +158,7 @@ fn decide(
             .iter()
             .filter_map(|record| record.retry_at)
             .min();
-        return match removing.or(standing) {
+        return match removing.or(current) {
             Some(at) => Decision::new(Step::Remove(at), why, now),
             None if kept.is_over() => Decision::new(Step::Forget, why, now),
             None => Decision::new(Step::Rest, why, again.unwrap_or(Timestamp::MAX)),
@@ -219,9 +219,9 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     let staying = kept.records.iter().filter(|record| !is_leaving(record));
     if staying.count() > 1 {
         // The one that CAs see stays until its successor is visible.
-        let standing = kept.standing();
+        let current = kept.current();
         let at = index(kept, |record| {
-            !is_leaving(record) && Some(record) != standing
+            !is_leaving(record) && Some(record) != current
         });
         if let Some(at) = at {
             return Decision::new(Step::Remove(at), "it never became the one that counts", now);
@@ -238,7 +238,7 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     if let Some(wait) = around.canary {
         return Decision::new(Step::Rest, wait.why.clone(), wait.until);
     }
-    let why = match kept.standing() {
+    let why = match kept.current() {
         None => "it is wanted and not in DNS".to_owned(),
         Some(old) if old.account != wanted.account => {
             format!("the account changed from {}", old.account)
@@ -287,17 +287,17 @@ fn with(
     let seen = around.seen.get(at).and_then(Option::as_ref);
     let refused = around.guard;
     let soon = now.saturating_add(around.poll).unwrap_or(now);
-    let look = |step, why: &str| Decision::new(step, why, now);
+    let check = |step, why: &str| Decision::new(step, why, now);
     match (record.state, seen) {
         (KeptState::Intended | KeptState::Removing, _) => {
-            look(Step::Write(at), "its intent is stored")
+            check(Step::Write(at), "its intent is stored")
         }
-        (_, None) => look(Step::Look(at), "name servers are asked at each run"),
+        (_, None) => check(Step::Check(at), "name servers are asked at each run"),
         (KeptState::Published, Some(Seen::Everywhere)) => {
-            look(Step::Confirm(at), "every name server has it")
+            check(Step::Confirm(at), "every name server has it")
         }
         (KeptState::Published, Some(Seen::Gone)) if is_lost(record, now) => {
-            look(Step::Write(at), "it was written, and no name server has it")
+            check(Step::Write(at), "it was written, and no name server has it")
         }
         (KeptState::Published, Some(Seen::Gone)) => {
             let (why, again) = match record.by_others {
@@ -315,14 +315,14 @@ fn with(
         (_, Some(Seen::Unclear(why))) => Decision::new(Step::Rest, why.clone(), soon),
         (KeptState::Visible, Some(Seen::Gone)) => match refused {
             Some(why) => held(VANISHED, why.to_owned(), now),
-            None => look(
+            None => check(
                 Step::PutBack(at),
                 "it was visible, and no name server has it now",
             ),
         },
         (KeptState::Visible, Some(Seen::Everywhere)) => {
             match index(kept, |other| other != record && is_due(other, now)) {
-                Some(old) => look(Step::Remove(old), "its successor is visible everywhere"),
+                Some(old) => check(Step::Remove(old), "its successor is visible everywhere"),
                 None => {
                     // A fixed end is moved by a person: nothing is to be done before it.
                     let next = match wanted.end {

@@ -79,7 +79,7 @@ fn believe(upkeep: &mut Upkeep, now: Timestamp) {
         }
     }
     clamp(&mut upkeep.setback.not_before, now, PAUSE);
-    clamp(&mut upkeep.attempt.submission.look_at, now, PAUSE);
+    clamp(&mut upkeep.attempt.submission.next_read_at, now, PAUSE);
     clamp(&mut upkeep.attempt.visibility.horizon_at, now, MEMORY);
     clamp(&mut upkeep.attempt.visibility.cached_until, now, MEMORY);
     if let Some(hold) = &mut upkeep.setback.hold {
@@ -130,7 +130,7 @@ mod tests {
                 },
                 submission: Submission {
                     submitted_at: some,
-                    look_at: some,
+                    next_read_at: some,
                     ..Submission::default()
                 },
                 ..Attempt::default()

@@ -44,7 +44,7 @@ pub enum Step {
         challenge: Box<Challenge>,
     },
     /// Check whether every name server has the record.
-    Look {
+    Check {
         /// What the CA wants to find.
         challenge: Box<Challenge>,
     },
@@ -82,7 +82,7 @@ impl Step {
             Self::ResetToken { risks_proof: false } => "reset",
             Self::Start => "start",
             Self::Publish { .. } => "publish",
-            Self::Look { .. } => "look",
+            Self::Check { .. } => "look",
             Self::Validate => "validate",
             Self::Remove { .. } => "remove",
             Self::Hold => "hold",
@@ -205,10 +205,10 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         );
         return Decision::now(Step::Hold, why, now);
     }
-    if let Some(look_at) = over::outlives_its_value(&seen.upkeep.attempt, now) {
+    if let Some(next_read_at) = over::outlives_its_value(&seen.upkeep.attempt, now) {
         return Decision {
             step: Step::Read,
-            at: look_at,
+            at: next_read_at,
             why: "the CA continues with an order whose value has ended".to_owned(),
         };
     }
@@ -376,7 +376,7 @@ fn towards_proof(
             now,
         );
     }
-    let look = Step::Look {
+    let check = Step::Check {
         challenge: Box::new(challenge),
     };
     let (Some(visible_at), Some(seen_at)) = (visibility.visible_at, visibility.seen_at) else {
@@ -384,15 +384,15 @@ fn towards_proof(
             Some(subject) => format!("waits for {subject}"),
             None => "waits until every name server has the value".to_owned(),
         };
-        return Decision::now(look, why, now);
+        return Decision::now(check, why, now);
     };
     // An order that is only taken up again is submitted once, which shows what has come of it.
-    if let Some(look_at) = attempt
+    if let Some(next_read_at) = attempt
         .submission
-        .look_at
+        .next_read_at
         .filter(|_| attempt.submission.tries > 0)
     {
-        return taken(attempt, look_at, seen_at, look, now);
+        return taken(attempt, next_read_at, seen_at, check, now);
     }
     let (submit_at, why) = submission(attempt, visible_at, policy);
     if now < submit_at {
@@ -406,7 +406,7 @@ fn towards_proof(
     if fresh {
         Decision::now(Step::Validate, "every name server has the value", now)
     } else {
-        Decision::now(look, "checks once more before the CA does", now)
+        Decision::now(check, "checks once more before the CA does", now)
     }
 }
 
@@ -414,23 +414,23 @@ fn towards_proof(
 /// record must be as long, so that is checked now and then.
 fn taken(
     attempt: &Attempt,
-    look_at: Timestamp,
+    next_read_at: Timestamp,
     seen_at: Timestamp,
-    look: Step,
+    check: Step,
     now: Timestamp,
 ) -> Decision {
     let was_seen = now <= after(seen_at, STANDS_COUNTS);
-    let (step, why) = if was_seen || now < look_at || attempt.submission.reads < 3 {
+    let (step, why) = if was_seen || now < next_read_at || attempt.submission.reads < 3 {
         (
             Step::Read,
             "the CA has taken the order and checks by itself",
         )
     } else {
-        (look, "the CA has taken the order; the record must stay")
+        (check, "the CA has taken the order; the record must stay")
     };
     Decision {
         step,
-        at: look_at,
+        at: next_read_at,
         why: why.to_owned(),
     }
 }

@@ -40,7 +40,7 @@ pub struct Policy {
     pub start_keeps_proof: Option<bool>,
     /// Whether the CA checks DNS by itself once a validation was submitted.
     #[serde(default)]
-    pub looks_by_itself: bool,
+    pub checks_by_itself: bool,
     /// Whether a TXT value below the domain may be where an alias of its name leads.
     #[serde(default = "yes")]
     pub follow_aliases: bool,
@@ -75,8 +75,8 @@ pub struct Terms {
     pub reuse: ReuseTable,
     /// See [`Policy::start_keeps_proof`].
     pub start_keeps_proof: Option<bool>,
-    /// See [`Policy::looks_by_itself`].
-    pub looks_by_itself: bool,
+    /// See [`Policy::checks_by_itself`].
+    pub checks_by_itself: bool,
     /// See [`Policy::follow_aliases`].
     pub follow_aliases: bool,
     /// See [`Policy::record`].
@@ -99,7 +99,7 @@ impl Policy {
         Terms {
             reuse: self.reuse.clone(),
             start_keeps_proof: self.start_keeps_proof,
-            looks_by_itself: self.looks_by_itself,
+            checks_by_itself: self.checks_by_itself,
             follow_aliases: self.follow_aliases,
             record: self.record.clone(),
         }
@@ -110,7 +110,7 @@ impl Policy {
         let own = Self {
             reuse: terms.reuse,
             start_keeps_proof: terms.start_keeps_proof,
-            looks_by_itself: terms.looks_by_itself,
+            checks_by_itself: terms.checks_by_itself,
             follow_aliases: terms.follow_aliases,
             record: terms.record,
             of_ca: BTreeMap::new(),
@@ -138,7 +138,7 @@ impl Policy {
             cover: true,
             reuse: ReuseTable::default(),
             start_keeps_proof: None,
-            looks_by_itself: false,
+            checks_by_itself: false,
             follow_aliases: true,
             record: RecordForm::default(),
             of_ca: BTreeMap::new(),

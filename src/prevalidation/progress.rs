@@ -64,7 +64,7 @@ fn absorb_order(upkeep: &mut Upkeep, registration: &Registration) -> Progress {
         return Progress::None;
     };
     let is_submitted =
-        upkeep.attempt.submission.tries > 0 || upkeep.attempt.submission.look_at.is_some();
+        upkeep.attempt.submission.tries > 0 || upkeep.attempt.submission.next_read_at.is_some();
     if registration.is_summary || !is_submitted && registration.order.is_none() {
         return Progress::None;
     }

@@ -280,9 +280,9 @@ mod tests {
         let read: Upkeep = serde_json::from_str(old).unwrap();
         assert_eq!(
             (
-                read.attempt.visibility.looks,
+                read.attempt.visibility.checks,
                 &read.attempt.challenge,
-                read.attempt.submission.look_at
+                read.attempt.submission.next_read_at
             ),
             (34, &None, None)
         );
@@ -300,7 +300,7 @@ mod tests {
         let mut taken = read;
         taken.attempt.challenge = Some(challenge.unwrap());
         taken.attempt.submission.order = Some("77".to_owned());
-        taken.attempt.submission.look_at = Some(at(60));
+        taken.attempt.submission.next_read_at = Some(at(60));
         taken.attempt.submission.reads = 2;
         let written = serde_json::to_string(&taken).unwrap();
         assert_eq!(serde_json::from_str::<Upkeep>(&written).unwrap(), taken);

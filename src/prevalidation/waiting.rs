@@ -42,9 +42,10 @@ impl Waiting {
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
         let upkeep = &seen.upkeep;
         let waits = match decision.step {
-            Step::Look { .. } | Step::Validate => true,
+            Step::Check { .. } | Step::Validate => true,
             Step::Read => {
-                upkeep.attempt.submission.look_at.is_some() && upkeep.calls.unanswered.is_none()
+                upkeep.attempt.submission.next_read_at.is_some()
+                    && upkeep.calls.unanswered.is_none()
             }
             _ => false,
         };

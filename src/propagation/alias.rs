@@ -32,7 +32,7 @@ pub struct AliasReport {
 
 impl Gate {
     /// Asks for the record of `question`, and before it for each alias that leads to it.
-    pub(super) async fn look_through_aliases(
+    pub(super) async fn check_through_aliases(
         &self,
         question: &Question<'_>,
         way: &Way<'_>,
@@ -41,7 +41,7 @@ impl Gate {
         let mut owner = first.clone();
         let mut passed: Vec<Verdict> = Vec::new();
         for _ in 0..=MOST {
-            let hop = self.look_at_zone(question, &owner, way.rounds).await?;
+            let hop = self.check_zone(question, &owner, way.rounds).await?;
             let Some(target) = hop.target.clone() else {
                 let verdict = Verdict {
                     end: Some(owner.clone()),
@@ -76,7 +76,7 @@ impl Gate {
         let first = question.owner();
         let (mut at, mut found) = (first.clone(), Vec::new());
         while question.follows() {
-            let hop = self.look_at_zone(question, &at, 1).await?;
+            let hop = self.check_zone(question, &at, 1).await?;
             let Some(target) = hop.target else { break };
             if found.len() == MOST {
                 return Err(too_many(&first));

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 mod issuer;
-pub mod standing;
+pub mod persistent_records;
 #[cfg(test)]
 mod tests;
 

@@ -4,8 +4,8 @@
 //! It changes nothing, and asks no resolver before the value is everywhere: a question too early
 //! would leave "not there" in its cache.
 
+mod address;
 mod climb;
-mod look;
 mod server;
 #[cfg(test)]
 mod tests;

@@ -22,7 +22,7 @@ use super::resolver::weigh::{self, Served};
 use super::settings::{GateSettings, Way};
 use super::wanted::AsRecordType;
 use super::{
-    GateMode, LiveZone, Lookout, Question, RecordKind, ServerAnswer, Verdict, Wanted, evidence,
+    DnsChecker, GateMode, LiveZone, Question, RecordKind, ServerAnswer, Verdict, Wanted, evidence,
     rule,
 };
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ const MOST_QUESTIONS: u32 = 32;
 /// Open sockets of all checks together.
 const SOCKETS: usize = 256;
 
-/// The [`Lookout`] that asks name servers. One for the whole program: it holds the limits on
+/// The [`DnsChecker`] that asks name servers. One for the whole program: it holds the limits on
 /// sockets and questions.
 #[derive(Debug)]
 pub struct Gate {
@@ -178,12 +178,12 @@ impl Gate {
     }
 
     /// Mode `authoritative`.
-    async fn look_at_servers(
+    async fn check_servers(
         &self,
         question: &Question<'_>,
         way: &Way<'_>,
     ) -> Result<Verdict, WalkError> {
-        let hop = self.look_through_aliases(question, way).await?;
+        let hop = self.check_through_aliases(question, way).await?;
         let mut verdict = hop.verdict;
         // Now, and not before, a resolver's question does no harm.
         if verdict.go && !way.resolvers.is_empty() {
@@ -200,7 +200,7 @@ impl Gate {
 
     /// Asks every address of the zone that holds `owner`: for the wanted record, or, where `owner`
     /// is an alias that may be followed, for that alias.
-    pub(super) async fn look_at_zone(
+    pub(super) async fn check_zone(
         &self,
         question: &Question<'_>,
         owner: &RecordName,
@@ -374,7 +374,7 @@ impl Gate {
     }
 
     /// Mode `resolvers`.
-    async fn look_at_resolvers(
+    async fn check_resolvers(
         &self,
         question: &Question<'_>,
         way: &Way<'_>,
@@ -403,18 +403,18 @@ impl Gate {
 }
 
 #[async_trait]
-impl Lookout for Gate {
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+impl DnsChecker for Gate {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let way = self.settings.way(question.domain);
         let way = if question.by_others {
-            way.by_looking()
+            way.by_checking()
         } else {
             way
         };
         let (published_for, now) = (question.published_for, self.clock.now());
         let verdict = match way.mode {
-            GateMode::Authoritative => self.look_at_servers(question, &way).await,
-            GateMode::Resolvers => self.look_at_resolvers(question, &way).await,
+            GateMode::Authoritative => self.check_servers(question, &way).await,
+            GateMode::Resolvers => self.check_resolvers(question, &way).await,
             GateMode::Provider => Ok(rule::trust_provider(
                 question.in_sync,
                 way.delay,

@@ -318,8 +318,8 @@ pub(super) fn moment(at: Timestamp) -> String {
 /// How long to wait before the next check (rule 7): `poll` for the first minute's checks, six times
 /// that for the next ten, then thirty times. With the default `poll` of 10 s that is 10 s, 60 s, 5
 /// min. Never slower than 5 min or `poll`.
-pub fn polling_interval(poll: Duration, looks: u32) -> Duration {
-    let factor = match looks {
+pub fn polling_interval(poll: Duration, checks: u32) -> Duration {
+    let factor = match checks {
         0..6 => 1,
         6..16 => 6,
         16.. => 30,
@@ -362,7 +362,7 @@ mod tests {
     use super::*;
 
     /// `("a", Match)` is one address of the name server `a`; no name is `""`.
-    fn look(answers: &[(&str, Answer)], published_for: u64) -> Verdict {
+    fn check(answers: &[(&str, Answer)], published_for: u64) -> Verdict {
         let servers = answers
             .iter()
             .enumerate()
@@ -440,7 +440,7 @@ mod tests {
             (&[], 999_999, false, false, 0),
         ];
         for &(answers, published_for, go, gone, warnings) in table {
-            let verdict = look(answers, published_for);
+            let verdict = check(answers, published_for);
             assert_eq!(
                 (verdict.go, verdict.gone, verdict.warnings.len()),
                 (go, gone, warnings),
@@ -453,19 +453,19 @@ mod tests {
     #[test]
     fn a_lone_match_beside_a_lame_server_waits_out_the_grace_and_not_longer() {
         let answers = [("a", Match), ("b", Lame)];
-        assert!(!look(&answers, LAME_GRACE.as_secs() - 1).go);
-        assert!(look(&answers, LAME_GRACE.as_secs()).go);
+        assert!(!check(&answers, LAME_GRACE.as_secs() - 1).go);
+        assert!(check(&answers, LAME_GRACE.as_secs()).go);
         assert!(
-            look(&[("a", Match), ("a", Lame)], 0).go,
+            check(&[("a", Match), ("a", Lame)], 0).go,
             "one server of two addresses, one of them lame, is one server"
         );
     }
 
     #[test]
     fn the_cause_names_the_stale_server_and_a_blocked_network() {
-        let stale = look(&[("a", Match), ("ns2.example.ch", NoMatch)], 0).cause;
+        let stale = check(&[("a", Match), ("ns2.example.ch", NoMatch)], 0).cause;
         assert!(stale.contains("ns2.example.ch (192.0.2.1:53)"), "{stale}");
-        let silent = look(&[("a", Unreachable)], 0).cause;
+        let silent = check(&[("a", Unreachable)], 0).cause;
         assert!(
             silent.contains("propagation.mode = \"resolvers\"") && silent.contains("tls://"),
             "{silent}"
@@ -520,7 +520,7 @@ mod tests {
 
     #[test]
     fn one_that_lacks_the_value_in_the_second_round_keeps_the_gate_shut() {
-        let first = || look(&[("a", Match), ("b", Match), ("c", Unreachable)], 0);
+        let first = || check(&[("a", Match), ("b", Match), ("c", Unreachable)], 0);
         assert!(first().go);
         for (second, go) in [
             ([("a", Match), ("b", Match), ("c", Match)], true),
@@ -531,7 +531,7 @@ mod tests {
             ([("a", Match), ("b", Match), ("c", CutOff)], false),
             ([("a", NoMatch), ("b", NoMatch), ("c", NoMatch)], false),
         ] {
-            let verdict = compare(first(), look(&second, 0).servers);
+            let verdict = compare(first(), check(&second, 0).servers);
             assert_eq!(
                 (verdict.go, verdict.gone),
                 (go, false),
@@ -552,7 +552,7 @@ mod tests {
         let default = Duration::from_secs(10);
         let seconds: Vec<u64> = [0, 5, 6, 15, 16, u32::MAX]
             .into_iter()
-            .map(|looks| polling_interval(default, looks).as_secs())
+            .map(|checks| polling_interval(default, checks).as_secs())
             .collect();
         assert_eq!(seconds, [10, 10, 60, 60, 300, 300]);
         assert_eq!(

@@ -152,7 +152,7 @@ impl GateSettings {
 impl Way<'_> {
     /// The same with nothing but checks: neither time nor a provider knows when a foreign writer
     /// has written a value.
-    pub fn by_looking(self) -> Self {
+    pub fn by_checking(self) -> Self {
         let mode = match self.mode {
             GateMode::Authoritative | GateMode::Resolvers => return self,
             GateMode::Provider | GateMode::Delay if self.resolvers.is_empty() => {

@@ -13,7 +13,7 @@ use hickory_proto::rr::Name;
 use super::lab::{
     Lab, Over, PATIENCE, Script, always, answer, domain, name, once, record, refusal, serve,
 };
-use super::{Answer, Judging, Lookout, Question, ServerAnswer, Verdict};
+use super::{Answer, DnsChecker, Judging, Question, ServerAnswer, Verdict};
 
 mod astray;
 mod bad_input;
@@ -28,9 +28,9 @@ fn good(question: &Message) -> Message {
     answer(question, &["example.test TXT \"v=spf1 -all\"", TXT])
 }
 
-async fn look(lab: &Lab) -> Verdict {
+async fn check(lab: &Lab) -> Verdict {
     lab.gate()
-        .look(&Question::new(&domain("example.test"), VALUE))
+        .check(&Question::new(&domain("example.test"), VALUE))
         .await
 }
 
@@ -40,7 +40,7 @@ async fn alone(script: Script) -> ServerAnswer {
     let begun = Instant::now();
     let mut verdict = lab
         .gate_without_walk()
-        .look(&Question::new(&domain("example.test"), VALUE))
+        .check(&Question::new(&domain("example.test"), VALUE))
         .await;
     assert!(
         begun.elapsed() < PATIENCE * 5,
@@ -328,7 +328,7 @@ async fn an_override_of_the_longest_zone_replaces_the_walk() {
     .into();
     let gate = super::lab::gate(settings);
     assert!(
-        gate.look(&Question::new(&domain("example.test"), VALUE))
+        gate.check(&Question::new(&domain("example.test"), VALUE))
             .await
             .go
     );
@@ -372,7 +372,7 @@ async fn a_walk_asks_parent_and_child_and_warns_when_they_differ() {
         "ns1.example.test A 127.0.0.4",
     ]);
     scripts.push(serve("example.test", &["example.test NS ns2.example.test"]));
-    let verdict = look(&Lab::of(scripts).await).await;
+    let verdict = check(&Lab::of(scripts).await).await;
     assert!(!verdict.go && !verdict.gone, "{verdict:?}");
     let said: Vec<_> = verdict
         .servers
@@ -409,7 +409,7 @@ async fn a_name_deep_in_a_zone_belongs_to_the_cut_that_servers_answer() {
         ("example.test", Vec::new())
     );
     assert!(
-        gate.look(&Question::new(&domain("a.b.example.test"), VALUE))
+        gate.check(&Question::new(&domain("a.b.example.test"), VALUE))
             .await
             .go
     );
@@ -421,7 +421,7 @@ async fn a_name_deep_in_a_zone_belongs_to_the_cut_that_servers_answer() {
     let lab = Lab::of(alias).await;
     let verdict = lab
         .gate()
-        .look(&Question::new(&domain("www.example.test"), VALUE))
+        .check(&Question::new(&domain("www.example.test"), VALUE))
         .await;
     assert!(
         verdict.gone && verdict.cause.contains("CNAME to example.net"),
@@ -440,7 +440,7 @@ async fn one_server_for_root_and_zone_needs_no_delegation() {
         ],
     )])
     .await;
-    let verdict = look(&lab).await;
+    let verdict = check(&lab).await;
     assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
 }
 
@@ -475,7 +475,7 @@ async fn a_name_server_without_glue_is_found_by_the_same_walk() {
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
     let verdict = gate
-        .look(&Question::new(&domain("example.test"), VALUE))
+        .check(&Question::new(&domain("example.test"), VALUE))
         .await;
     assert!(
         verdict.go && verdict.warnings.is_empty() && verdict.servers.len() == 1,
@@ -486,7 +486,7 @@ async fn a_name_server_without_glue_is_found_by_the_same_walk() {
         first <= 11,
         "{first} questions for a walk of two branches and two rounds"
     );
-    gate.look(&Question::new(&domain("example.test"), VALUE))
+    gate.check(&Question::new(&domain("example.test"), VALUE))
         .await;
     assert!(
         lab.questions() - first <= first - 2,
@@ -499,7 +499,7 @@ async fn a_name_that_nobody_delegates_is_told_and_is_not_gone() {
     let lab = Lab::of(internet(&[])).await;
     let verdict = lab
         .gate()
-        .look(&Question::new(&domain("exampel.test"), VALUE))
+        .check(&Question::new(&domain("exampel.test"), VALUE))
         .await;
     assert!(
         !verdict.go && !verdict.gone && verdict.cause.contains("exampel.test is not delegated"),
@@ -521,7 +521,7 @@ async fn a_zone_whose_servers_all_fail_shows_each_of_them() {
         always(|q| refusal(q, ResponseCode::Refused)),
         Box::new(|_, _| Vec::new()),
     ];
-    let verdict = look(&Lab::of(scripts).await).await;
+    let verdict = check(&Lab::of(scripts).await).await;
     assert!(
         !verdict.go && !verdict.gone && verdict.cause.contains("REFUSED"),
         "{verdict:?}"
@@ -547,7 +547,7 @@ async fn a_name_server_whose_own_zone_is_dead_is_a_warning() {
         .concat(),
     );
     scripts.push(Box::new(|_, _| Vec::new()));
-    let verdict = look(&Lab::of(scripts).await).await;
+    let verdict = check(&Lab::of(scripts).await).await;
     // The glue of ns.dead.test is below `test` and believed, so that it is asked and found dead.
     assert!(verdict.go, "{verdict:?}");
     assert!(
@@ -601,12 +601,12 @@ async fn a_remembered_top_level_domain_that_moved_is_found_again_from_the_root()
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
     assert!(
-        gate.look(&Question::new(&domain("example.test"), VALUE))
+        gate.check(&Question::new(&domain("example.test"), VALUE))
             .await
             .go
     );
     assert!(
-        gate.look(&Question::new(&domain("example.test"), VALUE))
+        gate.check(&Question::new(&domain("example.test"), VALUE))
             .await
             .go
     );
@@ -679,7 +679,7 @@ async fn hostile_delegations_end_in_bounded_time_and_questions() {
     for (what, scripts) in cases {
         let lab = Lab::of(scripts).await;
         let begun = Instant::now();
-        let verdict = look(&lab).await;
+        let verdict = check(&lab).await;
         assert!(
             !verdict.go && !verdict.gone && !verdict.cause.is_empty(),
             "{what}: {verdict:?}"
@@ -708,7 +708,7 @@ async fn sixty_four_name_servers_are_too_many_to_ask_and_that_is_said() {
     let mut scripts = internet(&zone);
     scripts[1] = serve("test", &all);
     let lab = Lab::of(scripts).await;
-    let verdict = look(&lab).await;
+    let verdict = check(&lab).await;
     assert!(verdict.go && verdict.servers.len() == 32, "{verdict:?}");
     assert!(
         verdict
@@ -732,7 +732,7 @@ async fn glue_for_another_zone_is_not_believed() {
         ),
     ];
     scripts.push(always(good));
-    let verdict = look(&Lab::of(scripts).await).await;
+    let verdict = check(&Lab::of(scripts).await).await;
     assert!(!verdict.go && verdict.servers.is_empty(), "{verdict:?}");
 }
 
@@ -755,7 +755,7 @@ async fn a_walk_that_fails_the_same_way_has_the_same_words() {
     // The servers are asked in random order, and the history keeps a line for each change of words.
     for _ in 0..8 {
         words.insert(
-            gate.look(&Question::new(&domain("example.test"), VALUE))
+            gate.check(&Question::new(&domain("example.test"), VALUE))
                 .await
                 .waits_for(),
         );

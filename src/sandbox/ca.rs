@@ -1,7 +1,7 @@
 //! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every
 //! open question as a switch and every fault on order.
 //!
-//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`look`] how it checks DNS:
+//! [`book`] is what the CA knows, [`calls`] what each call does to it, [`check`] how it checks DNS:
 //! it really asks the name servers. [`behaviour`] holds switches and faults, [`serve`] the HTTP
 //! around it, [`admin`] the back door.
 
@@ -42,9 +42,9 @@ pub use persist::Recheck;
 pub use wire::ClientDns;
 
 use super::caa::{self, Rules, Source, Subject};
+use super::check;
 use super::clock::ShiftedClock;
 use super::dns::Dns;
-use super::look;
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
@@ -250,8 +250,8 @@ impl Ca {
     ///
     /// # Errors
     /// The words of a CA that does not see it.
-    pub async fn look(&self, name: &str, value: &str) -> Result<String, String> {
-        self.shared.look(name, value, 0).await
+    pub async fn check(&self, name: &str, value: &str) -> Result<String, String> {
+        self.shared.check(name, value, 0).await
     }
 
     /// Asks DNS whether CAA lets this CA issue for `name` (A-labels, without `*.`), and changes
@@ -284,7 +284,7 @@ impl Ca {
     /// Checks the persistent records that are due, and says what all checks so far have shown.
     pub async fn rechecks(&self) -> Vec<Recheck> {
         self.shared.recheck().await;
-        self.shared.state().persistent.looks().to_vec()
+        self.shared.state().persistent.checks().to_vec()
     }
 
     /// Ends the proof of a domain now. `false`, here and below: there is no such domain.
@@ -412,22 +412,27 @@ impl Shared {
 
     /// The `nth` check of a name. Without resolvers its number chooses the server of each
     /// perspective.
-    async fn look(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
-        self.look_for(name, look::Data::Txt(value), nth).await
+    async fn check(&self, name: &str, value: &str, nth: u64) -> Result<String, String> {
+        self.check_for(name, check::Data::Txt(value), nth).await
     }
 
-    async fn look_for(&self, name: &str, data: look::Data<'_>, nth: u64) -> Result<String, String> {
+    async fn check_for(
+        &self,
+        name: &str,
+        data: check::Data<'_>,
+        nth: u64,
+    ) -> Result<String, String> {
         let behaviour = self.state().behaviour.clone();
         let may_fail = behaviour.perspective_failures;
         if behaviour.resolvers.is_empty() {
-            let perspectives = look::Perspectives {
+            let perspectives = check::Perspectives {
                 count: behaviour.perspectives,
                 may_fail,
                 seed: self.seed.wrapping_add(nth),
             };
-            return look::look(name, data, &(self.name_servers)(name), perspectives).await;
+            return check::check(name, data, &(self.name_servers)(name), perspectives).await;
         }
-        look::look_through(name, data, &behaviour.resolvers, may_fail).await
+        check::check_through(name, data, &behaviour.resolvers, may_fail).await
     }
 }
 

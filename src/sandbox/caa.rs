@@ -10,8 +10,8 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name, RData, RecordType};
 use jiff::Timestamp;
 
+use super::check::{Sight, reply};
 use super::dns::zone::fqdn;
-use super::look::{Sight, reply};
 
 /// From this moment a CA must obey `accounturi` and `validationmethods` (BR 4.2.2.1):
 /// 2027-03-15 00:00 UTC.

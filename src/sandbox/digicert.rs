@@ -211,8 +211,8 @@ impl CertCentral {
     }
 
     /// Lets the CA check by itself now. Whether it counts the domain.
-    pub async fn look_now(&self, name: &str) -> bool {
-        dcv::look(&self.shared, name).await
+    pub async fn check_now(&self, name: &str) -> bool {
+        dcv::check_dns(&self.shared, name).await
     }
 
     /// Switches a domain off, as a person does in the portal.

@@ -17,9 +17,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::check::{self, Data, Perspectives};
 use super::clock::ShiftedClock;
 use super::line::Line;
-use super::look::{self, Data, Perspectives};
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
@@ -153,7 +153,7 @@ async fn answer(shared: &Shared, method: &Method, path: &str) -> (u16, Value) {
             };
             if let Some(greeting) = changed.greeting.clone() {
                 let data = Data::Txt(&greeting);
-                if look::look(&owner, data, &servers, every).await.is_ok() {
+                if check::check(&owner, data, &servers, every).await.is_ok() {
                     changed.proven = Some(shared.clock.now());
                     changed.greeting = None;
                 }

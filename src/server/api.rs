@@ -26,7 +26,7 @@ use super::answer::{denied, document, problem, store_is_down};
 use super::shared::Shared;
 use crate::overview::counts::{CALENDAR_DAYS, Counts, calendar};
 use crate::overview::query::{MOST, Query};
-use crate::overview::snapshot::{ClientStanding, Entry, Snapshot};
+use crate::overview::snapshot::{ClientState, Entry, Snapshot};
 use crate::overview::{DomainView, views_of};
 use crate::prevalidation::DomainName;
 use crate::store::StoreError;
@@ -107,8 +107,8 @@ impl IntoResponse for Refusal {
 
 type Answer = Result<Response, Refusal>;
 
-fn picture(shared: &Shared) -> Result<Arc<Snapshot>, Refusal> {
-    shared.picture().ok_or(Refusal::NotYet)
+fn snapshot(shared: &Shared) -> Result<Arc<Snapshot>, Refusal> {
+    shared.snapshot().ok_or(Refusal::NotYet)
 }
 
 fn answer(body: &impl Serialize) -> Answer {
@@ -139,9 +139,9 @@ fn parameters(uri: &Uri) -> Result<Vec<(String, String)>, Refusal> {
 }
 
 async fn overview(State(shared): State<Arc<Shared>>) -> Answer {
-    let (picture, live) = (picture(&shared)?, shared.live());
-    let counts = Counts::of(&picture.entries, &live.policy, picture.at);
-    answer(&json!({ "at": picture.at, "domains": counts, "clients": picture.clients }))
+    let (snapshot, live) = (snapshot(&shared)?, shared.live());
+    let counts = Counts::of(&snapshot.entries, &live.policy, snapshot.at);
+    answer(&json!({ "at": snapshot.at, "domains": counts, "clients": snapshot.clients }))
 }
 
 async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
@@ -161,15 +161,15 @@ async fn domains(State(shared): State<Arc<Shared>>, uri: Uri) -> Answer {
     let pairs = parameters(&uri)?;
     let query = Query::read(pairs.iter().map(|(name, value)| (&**name, &**value)))
         .map_err(|faults| Refusal::Asked(faults.join("; ")))?;
-    let picture = picture(&shared)?;
-    let found = query.find(&picture);
+    let snapshot = snapshot(&shared)?;
+    let found = query.find(&snapshot);
     let next = found.next.map(|cursor| cursor.to_string());
     let domains = found.entries.into_iter().map(|entry| Listed {
         unicode: entry.domain.unicode(),
         entry,
     });
     answer(&Page {
-        at: picture.at,
+        at: snapshot.at,
         total: found.total,
         domains: domains.collect(),
         next,
@@ -251,37 +251,37 @@ async fn clients(State(shared): State<Arc<Shared>>) -> Answer {
     #[derive(Serialize)]
     struct Client<'a> {
         #[serde(flatten)]
-        standing: &'a ClientStanding,
+        client: &'a ClientState,
         domains: Counts,
     }
-    let (picture, live) = (picture(&shared)?, shared.live());
+    let (snapshot, live) = (snapshot(&shared)?, shared.live());
     let mut entries: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    picture
+    snapshot
         .entries
         .iter()
         .for_each(|entry| entries.entry(&entry.client).or_default().push(entry));
-    let clients = picture.clients.iter().map(|standing| {
-        let own = entries.remove(&*standing.key).unwrap_or_default();
+    let clients = snapshot.clients.iter().map(|client| {
+        let own = entries.remove(&*client.key).unwrap_or_default();
         Client {
-            standing,
-            domains: Counts::of(own, &live.policy, picture.at),
+            client,
+            domains: Counts::of(own, &live.policy, snapshot.at),
         }
     });
     let clients: Vec<_> = clients.collect();
-    answer(&json!({ "at": picture.at, "clients": clients }))
+    answer(&json!({ "at": snapshot.at, "clients": clients }))
 }
 
 async fn certificates(State(shared): State<Arc<Shared>>) -> Answer {
-    let picture = picture(&shared)?;
-    answer(&json!({ "at": picture.at, "certificates": picture.certificates }))
+    let snapshot = snapshot(&shared)?;
+    answer(&json!({ "at": snapshot.at, "certificates": snapshot.certificates }))
 }
 
 async fn persistent(State(shared): State<Arc<Shared>>) -> Answer {
-    let picture = picture(&shared)?;
-    answer(&json!({ "at": picture.at, "persistent": picture.persistent }))
+    let snapshot = snapshot(&shared)?;
+    answer(&json!({ "at": snapshot.at, "persistent": snapshot.persistent }))
 }
 
 async fn days(State(shared): State<Arc<Shared>>) -> Answer {
-    let picture = picture(&shared)?;
-    answer(&json!({ "at": picture.at, "length_days": CALENDAR_DAYS, "days": calendar(&picture) }))
+    let snapshot = snapshot(&shared)?;
+    answer(&json!({ "at": snapshot.at, "length_days": CALENDAR_DAYS, "days": calendar(&snapshot) }))
 }

@@ -96,7 +96,7 @@ async fn ready(State(health): State<Arc<Health>>) -> Response {
         obstacle
     } else if !health.store_answers().await {
         "the store does not answer a write; the log says why"
-    } else if health.shared.picture().is_none() {
+    } else if health.shared.snapshot().is_none() {
         "the store has not been read yet"
     } else {
         return Json(json!({ "status": "ok" })).into_response();
@@ -119,8 +119,8 @@ async fn metrics(State(health): State<Arc<Health>>, headers: HeaderMap) -> Respo
     }
     health.store_answers().await;
     let mut domains = Registry::with_prefix(PREFIX);
-    if let Some(picture) = health.shared.picture() {
-        register(&mut domains, &picture, &live);
+    if let Some(snapshot) = health.shared.snapshot() {
+        register(&mut domains, &snapshot, &live);
     }
     match health.shared.metrics.encode(&domains) {
         Ok(text) if wants_open_metrics(&headers) => {
@@ -234,13 +234,13 @@ fn certificates(registry: &mut Registry, views: &[CertificateView]) {
 
 /// The states of the domains, read from the snapshot: what is gone from it leaves no trace in the
 /// next answer.
-fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
-    let counts = Counts::of(&picture.entries, &live.policy, picture.at);
+fn register(registry: &mut Registry, snapshot: &Snapshot, live: &Live) {
+    let counts = Counts::of(&snapshot.entries, &live.policy, snapshot.at);
     registry.register_with_unit(
         "snapshot_timestamp",
         "When the store was last read",
         Unit::Seconds,
-        moment(picture.at),
+        moment(snapshot.at),
     );
     let states: Vec<(&str, usize)> = counts
         .states
@@ -248,22 +248,22 @@ fn register(registry: &mut Registry, picture: &Snapshot, live: &Live) {
         .map(|(word, count)| (*word, *count))
         .collect();
     registry.register("domains", "Domains by state", by_word("state", &states));
-    if !picture.certificates.is_empty() {
-        certificates(registry, &picture.certificates);
+    if !snapshot.certificates.is_empty() {
+        certificates(registry, &snapshot.certificates);
     }
     registry.register(
         "registrations_ending",
         "Registrations of domains that end within 30 days, or have ended",
-        number(picture.registrations.len()),
+        number(snapshot.registrations.len()),
     );
-    if !picture.persistent.is_empty() {
-        records::register(registry, &picture.persistent);
+    if !snapshot.persistent.is_empty() {
+        records::register(registry, &snapshot.persistent);
     }
     dangers(registry, &counts);
-    clients(registry, picture);
+    clients(registry, snapshot);
     if live.domain_labels > 0 {
         let ends = Family::<Label, Moment>::default();
-        for (end, domain) in first_ends(picture, live.domain_labels) {
+        for (end, domain) in first_ends(snapshot, live.domain_labels) {
             ends.get_or_create(&[("domain", domain.to_string())])
                 .set(seconds(end));
         }
@@ -333,28 +333,28 @@ fn dangers(registry: &mut Registry, counts: &Counts) {
 }
 
 /// When each client was last asked, and what the guard refuses.
-fn clients(registry: &mut Registry, picture: &Snapshot) {
+fn clients(registry: &mut Registry, snapshot: &Snapshot) {
     let (looked, refused) = (
         Family::<Label, Moment>::default(),
         Family::<Label, Gauge>::default(),
     );
-    for client in &picture.clients {
+    for client in &snapshot.clients {
         let label = [("client", client.key.to_string())];
-        if let Some(at) = client.looked_at {
+        if let Some(at) = client.listed_at {
             looked.get_or_create(&label).set(seconds(at));
         }
         refused
             .get_or_create(&label)
             .set(i64::from(!client.refusal.is_empty()));
     }
-    let inventory = !picture.troubles.inventory.is_empty();
+    let inventory = !snapshot.troubles.inventory.is_empty();
     refused
         .get_or_create(&[("client", INVENTORY.to_owned())])
         .set(i64::from(inventory));
-    if !picture.persistent.is_empty() {
+    if !snapshot.persistent.is_empty() {
         refused
             .get_or_create(&[("client", RECORDS.to_owned())])
-            .set(i64::from(!picture.troubles.persistent.is_empty()));
+            .set(i64::from(!snapshot.troubles.persistent.is_empty()));
     }
     let help = "When the CA was last asked for all domains of a client";
     registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
@@ -366,8 +366,8 @@ fn clients(registry: &mut Registry, picture: &Snapshot) {
 }
 
 /// The domains whose proofs end first, at most `most`.
-fn first_ends(picture: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)> {
-    let managed = picture
+fn first_ends(snapshot: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)> {
+    let managed = snapshot
         .entries
         .iter()
         .filter(|entry| entry.state != Standing::Unmanaged);

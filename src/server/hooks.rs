@@ -256,8 +256,8 @@ impl Hooks {
             );
             return Err(Refusal::Outside(outside));
         }
-        let picture = self.shared.picture().ok_or(Refusal::Unavailable(None))?;
-        let (concerned, reply) = concern(&picture, changed);
+        let snapshot = self.shared.snapshot().ok_or(Refusal::Unavailable(None))?;
+        let (concerned, reply) = concern(&snapshot, changed);
         let now = self.shared.clock.now();
         let digest = digest(body);
         let received =
@@ -373,12 +373,12 @@ impl Sender {
 }
 
 /// The rows of the inventory at or below what changed.
-fn concern(picture: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<RowKey>, Reply) {
+fn concern(snapshot: &Snapshot, changed: BTreeSet<DomainName>) -> (Vec<RowKey>, Reply) {
     // Most name one: then a comparison is less work than a hash, for each of 100,000 domains.
     let by_text: BTreeMap<&str, &DomainName> =
         changed.iter().map(|name| (name.as_str(), name)).collect();
     let (mut concerned, mut named) = (Vec::new(), BTreeSet::new());
-    for entry in picture
+    for entry in snapshot
         .entries
         .iter()
         .filter(|entry| entry.state != DomainState::Unmanaged)

@@ -117,7 +117,7 @@ impl Lab {
             folder,
         };
         lab.fill().await;
-        lab.shared.look_again().await.unwrap();
+        lab.shared.read_again().await.unwrap();
         lab
     }
 
@@ -192,7 +192,7 @@ impl Lab {
             due_at: Some(now + days(1)),
         };
         seen.extend([absent("new.example"), absent("www.example.ch")]);
-        self.store.record_look(CLIENT, &seen, now).await.unwrap();
+        self.store.record_listing(CLIENT, &seen, now).await.unwrap();
         self.store
             .set_fact(&format!("unmanaged/{CLIENT}"), "forgotten.example")
             .await

@@ -7,6 +7,7 @@
 
 mod assets;
 mod calendar;
+mod cards;
 mod csv;
 mod danger;
 mod detail;
@@ -16,7 +17,6 @@ mod layout;
 mod list;
 mod orders;
 mod session;
-mod standing;
 mod summary;
 mod visitor;
 mod words;
@@ -72,7 +72,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
     };
     Router::new()
         .route("/", get(front::show))
-        .route("/clients/look", post(orders::look_now))
+        .route("/clients/look", post(orders::list_now))
         .route("/domains", get(list::show))
         .route("/domains.csv", get(list::download))
         .route("/domains/{name}", get(detail::show))
@@ -117,27 +117,27 @@ impl Pages {
     }
 
     /// The last snapshot and what was counted of it.
-    fn picture(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Box<Response>> {
-        let picture = self
+    fn snapshot(&self) -> Result<(Arc<Snapshot>, Arc<Summary>), Box<Response>> {
+        let snapshot = self
             .shared
-            .picture()
-            .ok_or_else(|| Box::new(self.no_picture()))?;
+            .snapshot()
+            .ok_or_else(|| Box::new(self.no_snapshot()))?;
         let known = self
             .summary
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        if let Some((of, summary)) = known.filter(|(of, _)| Arc::ptr_eq(of, &picture)) {
+        if let Some((of, summary)) = known.filter(|(of, _)| Arc::ptr_eq(of, &snapshot)) {
             return Ok((of, summary));
         }
         // Two that come at once may both count; that is cheaper than to wait for each other.
-        let summary = Arc::new(Summary::of(&picture, &self.shared.live().policy));
+        let summary = Arc::new(Summary::of(&snapshot, &self.shared.live().policy));
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((Arc::clone(&picture), Arc::clone(&summary)));
-        Ok((picture, summary))
+            Some((Arc::clone(&snapshot), Arc::clone(&summary)));
+        Ok((snapshot, summary))
     }
 
-    fn no_picture(&self) -> Response {
+    fn no_snapshot(&self) -> Response {
         self.trouble(
             StatusCode::SERVICE_UNAVAILABLE,
             "The store has not been read yet",
@@ -186,7 +186,7 @@ fn trouble(
         title,
         here: Here::Elsewhere,
         visitor,
-        picture: None,
+        snapshot: None,
         now,
         copies: false,
     };

@@ -79,7 +79,7 @@ pub struct Scheduler {
     changed: AtomicBool,
     /// A snapshot is wanted at once.
     asked: AtomicBool,
-    picture_took: Mutex<Duration>,
+    snapshot_took: Mutex<Duration>,
     /// What the store said last, while it says nothing good.
     fault: Mutex<Option<(Instant, String)>>,
     /// When it was written last.
@@ -113,7 +113,7 @@ impl Scheduler {
             answers: Mutex::new((0, Instant::now())),
             changed: AtomicBool::new(true),
             asked: AtomicBool::new(false),
-            picture_took: Mutex::default(),
+            snapshot_took: Mutex::default(),
             fault: Mutex::default(),
             answered: Mutex::new(Instant::now()),
             lost: Mutex::default(),
@@ -124,11 +124,11 @@ impl Scheduler {
     /// Works by `worker` from the next round on; those under way end as they began.
     pub fn employ(&self, worker: Worker) {
         self.worker.send_replace(Arc::new(worker));
-        self.look_again();
+        self.read_again();
     }
 
     /// Something changed in the store: a snapshot and a look for work are due now.
-    pub fn look_again(&self) {
+    pub fn read_again(&self) {
         self.asked.store(true, Ordering::Relaxed);
         self.shared.wake.notify_one();
     }
@@ -162,11 +162,11 @@ impl Scheduler {
                 self.shared.hinder(Some(Obstacle::Uncompared));
                 errands.hasten(Errand::Clock);
             }
-            if self.asked.load(Ordering::Relaxed) && errands.hasten(Errand::Picture) {
+            if self.asked.load(Ordering::Relaxed) && errands.hasten(Errand::Snapshot) {
                 self.asked.store(false, Ordering::Relaxed);
             }
             for errand in errands.due(self.changed.load(Ordering::Relaxed)) {
-                if errand == Errand::Picture {
+                if errand == Errand::Snapshot {
                     self.changed.store(false, Ordering::Relaxed);
                 }
                 let scheduler = Arc::clone(self);
@@ -207,7 +207,7 @@ impl Scheduler {
                 self.note_round(lane, None);
                 self.start_lane(tasks, lane, pause(*faults));
             }
-            Part::Errand(errand) => errands.done(errand, *lock(&self.picture_took)),
+            Part::Errand(errand) => errands.done(errand, *lock(&self.snapshot_took)),
         }
     }
 

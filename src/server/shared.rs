@@ -37,11 +37,11 @@ pub struct Shared {
     /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any
     /// more.
     pub draining: CancellationToken,
-    ordered_looks: Mutex<BTreeSet<String>>,
+    ordered_listings: Mutex<BTreeSet<String>>,
     /// What gives the states of certificates.
     certificates: Mutex<Option<Arc<Issuer>>>,
     live: watch::Sender<Arc<Live>>,
-    picture: watch::Sender<Option<Arc<Snapshot>>>,
+    snapshot: watch::Sender<Option<Arc<Snapshot>>>,
     obstacle: watch::Sender<Option<Obstacle>>,
 }
 
@@ -122,10 +122,10 @@ impl Shared {
             wake: Notify::new(),
             metrics: Arc::new(Metrics::new()),
             draining: CancellationToken::new(),
-            ordered_looks: Mutex::default(),
+            ordered_listings: Mutex::default(),
             certificates: Mutex::default(),
             live: watch::Sender::new(Arc::new(live)),
-            picture: watch::Sender::new(None),
+            snapshot: watch::Sender::new(None),
             obstacle: watch::Sender::new(Some(Obstacle::Uncompared)),
         }
     }
@@ -148,8 +148,8 @@ impl Shared {
 
     /// Orders a listing of a client, by its key, that does not wait for the usual time, and wakes
     /// the scheduler.
-    pub fn order_look(&self, client: &str) {
-        self.ordered_looks
+    pub fn order_listing(&self, client: &str) {
+        self.ordered_listings
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(client.to_owned());
@@ -158,10 +158,10 @@ impl Shared {
 
     /// The clients whose listings were ordered since this was asked last: for the scheduler, which
     /// makes them.
-    pub fn take_ordered_looks(&self) -> BTreeSet<String> {
+    pub fn take_ordered_listings(&self) -> BTreeSet<String> {
         std::mem::take(
             &mut *self
-                .ordered_looks
+                .ordered_listings
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         )
@@ -169,13 +169,13 @@ impl Shared {
 
     /// The last snapshot of all domains; `None` until the store was read for the first time. Its
     /// moment is in it.
-    pub fn picture(&self) -> Option<Arc<Snapshot>> {
-        self.picture.borrow().clone()
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.borrow().clone()
     }
 
     /// Hears of every new snapshot.
-    pub fn pictures(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
-        self.picture.subscribe()
+    pub fn snapshots(&self) -> watch::Receiver<Option<Arc<Snapshot>>> {
+        self.snapshot.subscribe()
     }
 
     /// What keeps this process from deciding anything; `None`: nothing does.
@@ -203,22 +203,22 @@ impl Shared {
     }
 
     /// Reads the store for a new snapshot.
-    pub async fn look_again(&self) -> Result<Arc<Snapshot>, StoreError> {
+    pub async fn read_again(&self) -> Result<Arc<Snapshot>, StoreError> {
         let live = self.live();
         let now = self.clock.now();
-        let mut picture = Snapshot::read(&*self.store, &live.basis(), now).await?;
+        let mut snapshot = Snapshot::read(&*self.store, &live.basis(), now).await?;
         let issuer = self
             .certificates
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         if let Some(issuer) = issuer {
-            picture.certificates = certificates::read(&issuer, now).await?;
+            snapshot.certificates = certificates::read(&issuer, now).await?;
         }
         let rows = self.store.persistent_rows().await?;
-        picture.persistent = persistent::views(&live.persistent, &rows, now);
-        let picture = Arc::new(picture);
-        self.picture.send_replace(Some(Arc::clone(&picture)));
-        Ok(picture)
+        snapshot.persistent = persistent::views(&live.persistent, &rows, now);
+        let snapshot = Arc::new(snapshot);
+        self.snapshot.send_replace(Some(Arc::clone(&snapshot)));
+        Ok(snapshot)
     }
 }

@@ -234,7 +234,7 @@ fn write(fence: &Fence) -> Write {
         upkeep: Upkeep {
             attempt: Attempt {
                 visibility: Visibility {
-                    looks: 7,
+                    checks: 7,
                     ..Visibility::default()
                 },
                 ..Attempt::default()
@@ -284,14 +284,14 @@ fn event(domain: &str, minute: i64, kind: &str) -> Event {
 /// Wants the domains at client `swisssign/a`, seen at minute 0 and due at minute 1, 2, 3, … in the
 /// order given.
 async fn due(store: &Subject, domains: &[&str]) {
-    let wishes: Vec<_> = domains.iter().map(|d| wanted(d, "swisssign/a")).collect();
-    store.want(Origin::Config, &wishes, at(0)).await.unwrap();
-    let look: Vec<_> = (1..)
+    let wants: Vec<_> = domains.iter().map(|d| wanted(d, "swisssign/a")).collect();
+    store.want(Origin::Config, &wants, at(0)).await.unwrap();
+    let listing: Vec<_> = (1..)
         .zip(domains)
         .map(|(minute, d)| seen(d, at(minute)))
         .collect();
     store
-        .record_look("swisssign/a", &look, at(0))
+        .record_listing("swisssign/a", &listing, at(0))
         .await
         .unwrap();
 }
@@ -399,7 +399,7 @@ pub async fn a_stale_epoch_is_refused_and_the_others_pass(store: Subject) {
             .upkeep
             .attempt
             .visibility
-            .looks,
+            .checks,
         7
     );
     assert!(store.open_entries(None).await.unwrap().is_empty());
@@ -497,7 +497,7 @@ pub async fn only_and_except_narrow_a_claim(store: Subject) {
         .await
         .unwrap();
     store
-        .record_look("swisssign/b", &[seen("x.ch", at(1))], at(0))
+        .record_listing("swisssign/b", &[seen("x.ch", at(1))], at(0))
         .await
         .unwrap();
     let only = [key("b.ch"), key("unknown.ch")];
@@ -539,12 +539,12 @@ pub async fn a_listing_skips_leased_rows_and_later_reads(store: Subject) {
     };
     assert!(store.commit(&[read]).await.unwrap()[0].is_ok());
     // This list began before the read above and ends only now.
-    let look = ["leased.ch", "read.ch"].map(|d| Seen {
+    let listing = ["leased.ch", "read.ch"].map(|d| Seen {
         changed: Some(Box::new(Sighting::Absent)),
         ..seen(d, at(50))
     });
     store
-        .record_look("swisssign/a", &look, at(12))
+        .record_listing("swisssign/a", &listing, at(12))
         .await
         .unwrap();
     let rows = store.domains().await.unwrap();
@@ -569,12 +569,12 @@ pub async fn an_unchanged_listing_moves_read_at_alone(store: Subject) {
     due(&store, &["a.ch"]).await;
     let before = store.domains().await.unwrap().remove(0);
     assert_eq!(before.read_at, Some(at(0)));
-    let look = Seen {
+    let listing = Seen {
         due_at: None,
         ..unchanged("a.ch", at(1))
     };
     store
-        .record_look("swisssign/a", &[look], at(60))
+        .record_listing("swisssign/a", &[listing], at(60))
         .await
         .unwrap();
     let after = store.domains().await.unwrap().remove(0);
@@ -584,7 +584,7 @@ pub async fn an_unchanged_listing_moves_read_at_alone(store: Subject) {
         (before.sighting, before.due_at)
     );
     store
-        .record_look("swisssign/a", &[unchanged("a.ch", at(90))], at(61))
+        .record_listing("swisssign/a", &[unchanged("a.ch", at(90))], at(61))
         .await
         .unwrap();
     assert_eq!(store.domains().await.unwrap()[0].due_at, Some(at(90)));
@@ -603,13 +603,13 @@ pub async fn a_listing_counts_only_for_what_it_showed(store: Subject) {
         )
         .await
         .unwrap();
-    let look = [
+    let listing = [
         unchanged("a.ch", at(1)),
         seen("x.ch", at(1)),
         seen("unmanaged.ch", at(1)),
     ];
     store
-        .record_look("swisssign/a", &look, at(60))
+        .record_listing("swisssign/a", &listing, at(60))
         .await
         .unwrap();
     let read: Vec<_> = store
@@ -633,7 +633,7 @@ pub async fn a_change_fences_out_the_holder_of_an_ended_lease(store: Subject) {
     let asleep = claim_one(&store, 10).await;
     store.pass(6).await;
     store
-        .record_look(
+        .record_listing(
             "swisssign/a",
             &[Seen {
                 changed: Some(Box::new(Sighting::Absent)),
@@ -928,7 +928,7 @@ pub async fn two_origins_want_independently(store: Subject) {
     assert_eq!(origins("b.ch").await, [Config, Added]);
 
     store
-        .record_look(
+        .record_listing(
             "swisssign/a",
             &[seen("a.ch", at(500)), seen("b.ch", at(500))],
             at(2),
@@ -977,12 +977,12 @@ async fn shared(store: &Subject) -> (RowKey, RowKey) {
         .await
         .unwrap();
     let other = RowKey::further(&name("a.ch"), "sectigo/b");
-    let look = Seen {
+    let listing = Seen {
         key: other.clone(),
         ..seen("a.ch", at(1))
     };
     store
-        .record_look("sectigo/b", &[look], at(0))
+        .record_listing("sectigo/b", &[listing], at(0))
         .await
         .unwrap();
     (key("a.ch"), other)
@@ -1003,15 +1003,15 @@ pub async fn a_domain_has_a_row_for_each_of_its_clients(store: Subject) {
     let alike = ["a.cham", "a.ch-b.ch"].map(|name| wanted(name, &a));
     store.want(Origin::Added, &alike, at(1)).await.unwrap();
     assert_eq!(clients().await, both);
-    let wishes = [wanted("a.ch", &b), wanted("a.ch", &a)];
+    let wants = [wanted("a.ch", &b), wanted("a.ch", &a)];
     store
-        .sync_inventory(Origin::Config, &wishes, at(2))
+        .sync_inventory(Origin::Config, &wants, at(2))
         .await
         .unwrap();
     assert_eq!(clients().await, both, "whatever the order");
     // The first client goes: the other's row stays where it is.
     store
-        .sync_inventory(Origin::Config, &wishes[..1], at(3))
+        .sync_inventory(Origin::Config, &wants[..1], at(3))
         .await
         .unwrap();
     let left = [(first.clone(), a.clone(), 0), (other.clone(), b.clone(), 1)];
@@ -1020,9 +1020,9 @@ pub async fn a_domain_has_a_row_for_each_of_its_clients(store: Subject) {
     assert_eq!(row.sighting, registered("a.ch"), "nothing was forgotten");
     // A third one takes the row that is not wanted any more.
     let c = "digicert/c".to_owned();
-    let wishes = [wanted("a.ch", &b), wanted("a.ch", &c)];
+    let wants = [wanted("a.ch", &b), wanted("a.ch", &c)];
     store
-        .sync_inventory(Origin::Config, &wishes, at(4))
+        .sync_inventory(Origin::Config, &wants, at(4))
         .await
         .unwrap();
     let moved = [(first, c, 1), (other.clone(), b, 1)];
@@ -1051,7 +1051,7 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
     };
     assert!(store.commit(&[done]).await.unwrap()[0].is_ok());
     assert_eq!(store.history(&name("a.ch")).await.unwrap(), [event]);
-    let looks = async |key: &RowKey| {
+    let checks = async |key: &RowKey| {
         store
             .domain(key)
             .await
@@ -1060,10 +1060,10 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
             .upkeep
             .attempt
             .visibility
-            .looks
+            .checks
     };
     assert_eq!(
-        (looks(&one.fence.key).await, looks(&two.fence.key).await),
+        (checks(&one.fence.key).await, checks(&two.fence.key).await),
         (0, 7),
         "the other row is as it was"
     );
@@ -1081,7 +1081,7 @@ pub async fn rows_of_one_domain_are_worked_on_side_by_side(store: Subject) {
         ..seen("a.ch", at(600))
     };
     store
-        .record_look(&two.row.client, &[gone], at(12))
+        .record_listing(&two.row.client, &[gone], at(12))
         .await
         .unwrap();
     let row = store.domain(&one.fence.key).await.unwrap().unwrap();
@@ -1134,10 +1134,13 @@ pub async fn one_record_of_two_rows_has_an_entry_for_each(store: Subject) {
 pub async fn a_client_change_forgets_what_was_read(store: Subject) {
     due(&store, &["a.ch"]).await;
     store
-        .record_look("swisssign/a", &[unchanged("a.ch", at(500))], at(30))
+        .record_listing("swisssign/a", &[unchanged("a.ch", at(500))], at(30))
         .await
         .unwrap();
-    store.record_look("swisssign/b", &[], at(40)).await.unwrap();
+    store
+        .record_listing("swisssign/b", &[], at(40))
+        .await
+        .unwrap();
     store
         .sync_inventory(Origin::Config, &[wanted("a.ch", "swisssign/b")], at(50))
         .await
@@ -1250,12 +1253,21 @@ pub async fn facts_and_listings_are_remembered(store: Subject) {
     store.set_fact("k", "1").await.unwrap();
     store.set_fact("k", "2").await.unwrap();
     assert_eq!(store.fact("k").await.unwrap().as_deref(), Some("2"));
-    store.record_look("swisssign/b", &[], at(5)).await.unwrap();
-    store.record_look("swisssign/b", &[], at(4)).await.unwrap();
-    store.record_look("swisssign/a", &[], at(3)).await.unwrap();
-    let looks: Vec<_> = store.looks().await.unwrap().into_iter().collect();
+    store
+        .record_listing("swisssign/b", &[], at(5))
+        .await
+        .unwrap();
+    store
+        .record_listing("swisssign/b", &[], at(4))
+        .await
+        .unwrap();
+    store
+        .record_listing("swisssign/a", &[], at(3))
+        .await
+        .unwrap();
+    let listings: Vec<_> = store.listings().await.unwrap().into_iter().collect();
     assert_eq!(
-        looks,
+        listings,
         [
             ("swisssign/a".to_owned(), at(3)),
             ("swisssign/b".to_owned(), at(5))

@@ -11,7 +11,7 @@ mod hook;
 mod inventory;
 mod lease;
 mod ledger;
-mod look;
+mod listing;
 mod orders;
 mod persistent;
 mod place;
@@ -53,7 +53,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const DIAL: Duration = Duration::from_secs(4);
 /// How long the first read of a database may take: a person waits for a reply. Bringing it up to
 /// date may take long: another machine may be at it.
-const FIRST_LOOK: Duration = Duration::from_secs(8);
+const FIRST_CONTACT: Duration = Duration::from_secs(8);
 const SET_UP: Duration = Duration::from_secs(600);
 
 /// How transactions begin, whatever the role's defaults are.
@@ -110,7 +110,7 @@ impl PostgresStore {
     /// As for [`open`](Self::open).
     pub async fn is_there(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
         let store = Self::at(url, password, READ_ONLY).await?;
-        Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? != Content::Empty)
+        Ok(store.told(bounded(FIRST_CONTACT, store.content(None)).await)? != Content::Empty)
     }
 
     /// Whether the tables there are of an older program.
@@ -119,7 +119,7 @@ impl PostgresStore {
     /// As for [`open`](Self::open).
     pub async fn is_older(url: &str, password: Option<&SecretString>) -> Result<bool, StoreError> {
         let store = Self::at(url, password, READ_ONLY).await?;
-        Ok(store.told(bounded(FIRST_LOOK, store.look_in(None)).await)? == Content::Older)
+        Ok(store.told(bounded(FIRST_CONTACT, store.content(None)).await)? == Content::Older)
     }
 
     /// Opens the database, makes its tables where there are none and brings them up to date.
@@ -150,7 +150,7 @@ impl PostgresStore {
         endpoint_fingerprint: Option<&str>,
     ) -> Result<Option<Self>, StoreError> {
         let store = Self::at(url, password, READ_ONLY).await?;
-        match store.told(bounded(FIRST_LOOK, store.look_in(endpoint_fingerprint)).await)? {
+        match store.told(bounded(FIRST_CONTACT, store.content(endpoint_fingerprint)).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
             Content::Older => Err(StoreError::Unfit {
@@ -174,7 +174,7 @@ impl PostgresStore {
         password: Option<&SecretString>,
     ) -> Result<Option<Self>, StoreError> {
         let store = Self::at(url, password, READ_ONLY).await?;
-        let content = store.told(bounded(FIRST_LOOK, store.look_in(None)).await)?;
+        let content = store.told(bounded(FIRST_CONTACT, store.content(None)).await)?;
         let is_older = content == Content::Older;
         Ok((content != Content::Empty).then_some(Self { is_older, ..store }))
     }
@@ -240,7 +240,7 @@ impl PostgresStore {
     }
 
     /// Refuses what is not ours, without changing anything.
-    async fn look_in(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
+    async fn content(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
         let connected =
             tokio::time::timeout(CONNECT, PgConnection::connect_with(&self.place.options)).await;
         let mut db = connected.map_err(|_| Fault::Silent)??;
@@ -331,20 +331,20 @@ impl Store for PostgresStore {
         self.told(inventory::of(self, domains).await)
     }
 
-    async fn record_look(
+    async fn record_listing(
         &self,
         client: &str,
         seen: &[Seen],
         read_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.told(look::record(self, client, seen, read_at).await)
+        self.told(listing::record(self, client, seen, read_at).await)
     }
 
-    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.told(look::all(self).await)
+    async fn listings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.told(listing::all(self).await)
     }
 
-    async fn claim_look(
+    async fn claim_listing(
         &self,
         client: &str,
         holder: &str,
@@ -352,7 +352,7 @@ impl Store for PostgresStore {
         lease: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.told(look::claim(self, client, holder, every, lease, now).await)
+        self.told(listing::claim(self, client, holder, every, lease, now).await)
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {

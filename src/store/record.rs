@@ -20,7 +20,7 @@ pub enum Kind {
     /// The inventory, with what was read and how far each attempt is.
     Domain,
     /// When each client was listed.
-    Look,
+    Listing,
     /// Every value that was meant for DNS.
     Ledger,
     /// The facts.
@@ -72,7 +72,7 @@ impl Kind {
     /// All of them, those that others depend on first.
     pub const ALL: [Self; 11] = [
         Self::Domain,
-        Self::Look,
+        Self::Listing,
         Self::Ledger,
         Self::Fact,
         Self::Effect,
@@ -88,7 +88,7 @@ impl Kind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Domain => "domain",
-            Self::Look => "look",
+            Self::Listing => "look",
             Self::Ledger => "ledger",
             Self::Fact => "fact",
             Self::Effect => "effect",
@@ -108,7 +108,7 @@ impl Kind {
                 "name, client, ca, provider, origins, due_at, woken_at, at_risk, lease_epoch, claims, read_at, missed_look, \
                  sighting, attempt"
             }
-            Self::Look => "client, at",
+            Self::Listing => "client, at",
             Self::Ledger => {
                 "id, owner, value, provider, zone, state, ttl_before, negative_ttl, created_at, published_at, removal_tries, \
                  retry_at, domain, record, kind"
@@ -147,7 +147,7 @@ impl Kind {
     pub(super) fn select(self, id: &str, is_older: bool) -> String {
         let (key, from) = match self {
             Self::Domain | Self::Certificate | Self::Persistent => ("name", "?"),
-            Self::Look => ("client", "?"),
+            Self::Listing => ("client", "?"),
             Self::Fact | Self::Notice => ("key", "?"),
             Self::Ledger => ("id", "CAST(? AS bigint)"),
             Self::Effect | Self::History | Self::Hook | Self::CertificateHistory => {
@@ -168,7 +168,7 @@ impl Kind {
     pub(super) fn start(self) -> String {
         match self {
             Self::Domain
-            | Self::Look
+            | Self::Listing
             | Self::Fact
             | Self::Notice
             | Self::Certificate
@@ -274,7 +274,7 @@ pub(super) struct PersistentRecord {
 }
 
 #[derive(Serialize, sqlx_macros::FromRow)]
-pub(super) struct LookRecord {
+pub(super) struct ListingRecord {
     client: String,
     at: i64,
 }
@@ -327,8 +327,8 @@ macro_rules! found {
             $crate::store::record::Kind::Domain => {
                 $crate::store::record::page::<$crate::store::record::DomainRecord>($fetch)
             }
-            $crate::store::record::Kind::Look => {
-                $crate::store::record::page::<$crate::store::record::LookRecord>($fetch)
+            $crate::store::record::Kind::Listing => {
+                $crate::store::record::page::<$crate::store::record::ListingRecord>($fetch)
             }
             $crate::store::record::Kind::Ledger => {
                 $crate::store::record::page::<$crate::store::row::RawEntry>($fetch)

@@ -11,7 +11,7 @@ mod hook;
 mod inventory;
 mod lease;
 mod ledger;
-mod look;
+mod listing;
 mod orders;
 mod persistent;
 mod place;
@@ -94,7 +94,7 @@ impl SqliteStore {
                 place::refuse_foreign(path)?;
                 if std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
                     let probe = Self::reading(&place, path, false);
-                    probe.told(probe.look_in(endpoint_fingerprint).await)?;
+                    probe.told(probe.content(endpoint_fingerprint).await)?;
                     probe.close().await;
                 }
                 place::prepare(path)?;
@@ -136,8 +136,8 @@ impl SqliteStore {
         if !place::is_there(path)? {
             return Ok(None);
         }
-        let store = Self::looking(&place, path);
-        match store.told(store.look_in(endpoint_fingerprint).await)? {
+        let store = Self::to_read(&place, path);
+        match store.told(store.content(endpoint_fingerprint).await)? {
             Content::Current => Ok(Some(store)),
             Content::Empty => Ok(None),
             Content::Older => Err(StoreError::Unfit {
@@ -163,8 +163,8 @@ impl SqliteStore {
         if !place::is_there(path)? {
             return Ok(false);
         }
-        let store = Self::looking(&place, path);
-        let content = store.told(store.look_in(None).await)?;
+        let store = Self::to_read(&place, path);
+        let content = store.told(store.content(None).await)?;
         store.close().await;
         Ok(content == Content::Older)
     }
@@ -179,8 +179,8 @@ impl SqliteStore {
         let Place::File(path) = &place else {
             return Self::open(url, None).await;
         };
-        let older = Self::looking(&place, path);
-        older.told(older.look_in(None).await)?;
+        let older = Self::to_read(&place, path);
+        older.told(older.content(None).await)?;
         older.copy_to(file).await?;
         older.close().await;
         Self::open(&format!("sqlite:{}", file.display()), None).await
@@ -210,7 +210,7 @@ impl SqliteStore {
     /// Without a log no process has the database open; reading it "immutable" leaves no -wal and
     /// -shm behind and needs no right to write in the directory. With a log, the readers of SQLite
     /// share it with the writer.
-    fn looking(place: &Place, path: &Path) -> Self {
+    fn to_read(place: &Place, path: &Path) -> Self {
         let in_use = std::fs::metadata(place::beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
         Self::reading(place, path, !in_use)
     }
@@ -269,7 +269,7 @@ impl SqliteStore {
     }
 
     /// Refuses what is not ours, without changing anything.
-    async fn look_in(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
+    async fn content(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
         let mut db = retried(|| self.read()).await?;
         let content = schema::inspect(&mut db, &self.place).await?;
         if let (Content::Current, Some(endpoint)) = (&content, endpoint) {
@@ -337,20 +337,20 @@ impl Store for SqliteStore {
         self.told(inventory::of(self, domains).await)
     }
 
-    async fn record_look(
+    async fn record_listing(
         &self,
         client: &str,
         seen: &[Seen],
         read_at: Timestamp,
     ) -> Result<(), StoreError> {
-        self.told(look::record(self, client, seen, read_at).await)
+        self.told(listing::record(self, client, seen, read_at).await)
     }
 
-    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.told(look::all(self).await)
+    async fn listings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.told(listing::all(self).await)
     }
 
-    async fn claim_look(
+    async fn claim_listing(
         &self,
         client: &str,
         holder: &str,
@@ -358,7 +358,7 @@ impl Store for SqliteStore {
         lease: SignedDuration,
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        self.told(look::claim(self, client, holder, every, lease, now).await)
+        self.told(listing::claim(self, client, holder, every, lease, now).await)
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {

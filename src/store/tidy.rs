@@ -13,8 +13,8 @@ use super::{Store, StoreError};
 /// # Errors
 /// What the store says.
 pub async fn tidy(store: &dyn Store, now: Timestamp) -> Result<u64, StoreError> {
-    let looked = store.looks().await?.into_values().max();
+    let listed = store.listings().await?.into_values().max();
     store
-        .retention(looked.map_or(now, |looked| now.min(looked)))
+        .retention(listed.map_or(now, |listed| now.min(listed)))
         .await
 }

@@ -22,11 +22,11 @@ pub type Above = BTreeMap<DomainName, Timestamp>;
 pub struct Cover {
     /// Whether the policy asks for it.
     asked: bool,
-    clients: HashMap<String, HashMap<Arc<str>, Standing>>,
+    clients: HashMap<String, HashMap<Arc<str>, Coverage>>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Standing {
+struct Coverage {
     desired: bool,
     valid: bool,
     registered: bool,
@@ -44,7 +44,7 @@ impl Cover {
     /// Takes a row in, with what the CA said about it.
     pub fn take(&mut self, row: &DomainRow, sighting: &Sighting, policy: &Policy, now: Timestamp) {
         let registration = sighting.registration();
-        let standing = Standing {
+        let coverage = Coverage {
             desired: !row.origins.is_empty(),
             valid: registration
                 .is_some_and(|found| found.usable_until(&policy.of(&row.ca).reuse, now).is_some()),
@@ -54,16 +54,16 @@ impl Cover {
             self.clients.insert(row.client.clone(), HashMap::new());
         }
         if let Some(domains) = self.clients.get_mut(&row.client) {
-            domains.insert(row.domain.as_str().into(), standing);
+            domains.insert(row.domain.as_str().into(), coverage);
         }
     }
 
     /// Whether a row of this name at this client was taken in.
     pub fn has_row(&self, client: &str, domain: &DomainName) -> bool {
-        self.standing(client, domain.as_str()).is_some()
+        self.coverage(client, domain.as_str()).is_some()
     }
 
-    fn standing(&self, client: &str, domain: &str) -> Option<Standing> {
+    fn coverage(&self, client: &str, domain: &str) -> Option<Coverage> {
         self.clients.get(client)?.get(domain).copied()
     }
 
@@ -78,7 +78,7 @@ impl Cover {
         now: Timestamp,
     ) -> Option<DomainName> {
         let own = self
-            .standing(client, domain.as_str())
+            .coverage(client, domain.as_str())
             .filter(|own| self.asked && own.desired)?;
         let unwanted = above.get(client);
         let mut found = None;
@@ -86,7 +86,7 @@ impl Cover {
         while let Some(name) = next {
             next = name.parent();
             let parent = self
-                .standing(client, name.as_str())
+                .coverage(client, name.as_str())
                 .filter(|parent| parent.desired);
             let covers = match parent {
                 Some(parent) => parent.valid || !own.registered,

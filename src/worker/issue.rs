@@ -192,15 +192,15 @@ impl Issuer {
     }
 
     /// Does what is due now, and returns when something is due next. For a process that does not
-    /// end; `looks_at_all` surveys every certificate first. A job that is idle does nothing.
+    /// end; `reads_all` surveys every certificate first. A job that is idle does nothing.
     ///
     /// # Errors
     /// What the store says.
-    pub async fn tend(&self, looks_at_all: bool) -> Result<Option<Timestamp>, StoreError> {
+    pub async fn tend(&self, reads_all: bool) -> Result<Option<Timestamp>, StoreError> {
         if self.is_idle() {
             return Ok(None);
         }
-        if looks_at_all {
+        if reads_all {
             self.survey().await?;
         }
         if !self.state().waiting.is_empty() {

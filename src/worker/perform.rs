@@ -59,7 +59,7 @@ impl Worker {
         let mut of = |kind: Kind| groups.remove(&kind).unwrap_or_default();
         let (idle, held) = (of(Kind::Idle), of(Kind::Hold));
         let (read, register, reset) = (of(Kind::Read), of(Kind::Register), of(Kind::Reset));
-        let (preflight, publish, look) = (of(Kind::Preflight), of(Kind::Publish), of(Kind::Look));
+        let (preflight, publish, check) = (of(Kind::Preflight), of(Kind::Publish), of(Kind::Check));
         let (validate, remove) = (of(Kind::Validate), of(Kind::Remove));
         self.finish(idle).await?;
         self.wait_for_a_person(held).await?;
@@ -72,12 +72,12 @@ impl Worker {
             self.validate(validate, hold),
             self.preflight(preflight),
             self.publish(publish, hold),
-            self.watch(look),
+            self.watch(check),
             self.remove(remove, hold),
         );
-        let (read, register, reset, validate, preflight, publish, look, remove) = ended;
+        let (read, register, reset, validate, preflight, publish, check, remove) = ended;
         [
-            read, register, reset, validate, preflight, publish, look, remove,
+            read, register, reset, validate, preflight, publish, check, remove,
         ]
         .into_iter()
         .collect()
@@ -232,7 +232,7 @@ enum Kind {
     Preflight,
     Reset,
     Publish,
-    Look,
+    Check,
     Validate,
     Remove,
     Hold,
@@ -250,7 +250,7 @@ fn kind(step: &Step) -> Kind {
         Step::Preflight => Kind::Preflight,
         Step::ResetToken { .. } | Step::Start => Kind::Reset,
         Step::Publish { .. } => Kind::Publish,
-        Step::Look { .. } => Kind::Look,
+        Step::Check { .. } => Kind::Check,
         Step::Validate => Kind::Validate,
         Step::Remove { .. } => Kind::Remove,
         Step::Hold => Kind::Hold,

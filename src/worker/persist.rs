@@ -4,7 +4,7 @@
 //! The rules are those of proofs: the intent is stored before a zone is written, only what is
 //! remembered as ours is removed, and the name servers decide what is visible.
 
-mod look;
+mod check;
 mod task;
 mod wake;
 
@@ -16,7 +16,7 @@ use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use self::look::Sight;
+use self::check::Sight;
 use self::task::Task;
 use super::{Ports, refusal_fact};
 use crate::persistent::guard::{self, Tally, VANISHED};
@@ -238,7 +238,7 @@ impl Keeper {
             // As a run does.
             match self.options.only.is_some() {
                 true => kept.wake(),
-                false => kept.wake_looks(),
+                false => kept.wake_checks(),
             }
             let wanted = self.wanted(&key);
             let caa = self.caa(wanted, &kept).await;
@@ -314,18 +314,18 @@ impl Keeper {
                  }| ((domain, issuer), kept),
             )
             .collect();
-        let mut standing = Vec::new();
+        let mut to_check = Vec::new();
         for (key, kept) in &rows {
             if self.wanted(key).is_none() || kept.withdrawn_at.is_some() {
                 continue;
             }
             let visible = kept.records.iter();
             let visible = visible.filter(|record| record.state == KeptState::Visible);
-            standing.extend(visible.map(|record| (key.clone(), record.clone())));
+            to_check.extend(visible.map(|record| (key.clone(), record.clone())));
         }
-        let seen = futures::stream::iter(standing)
+        let seen = futures::stream::iter(to_check)
             .map(async |(key, record)| {
-                let sight = self.look(&key.0, &record).await;
+                let sight = self.check(&key.0, &record).await;
                 let has_vanished = sight.has_vanished(&record.owner);
                 let hold = rows.get(&key).and_then(|kept| kept.hold_since(VANISHED));
                 // What the guard keeps away, and what cannot be seen now, is not back.
@@ -368,8 +368,8 @@ impl Keeper {
         if kept.withdrawn_at.is_some() || kept.records.iter().any(is_current) {
             return None;
         }
-        let lookout = &self.ports.lookout;
-        lookout.caa_refuses(&wanted.domain, &wanted.issuer).await
+        let checker = &self.ports.checker;
+        checker.caa_refuses(&wanted.domain, &wanted.issuer).await
     }
 
     fn canary(&self, wanted: Option<&Wanted>, known: &Known, now: Timestamp) -> Option<Wait> {

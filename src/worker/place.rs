@@ -10,7 +10,7 @@ use super::Worker;
 use super::route::route_record;
 use super::task::Task;
 use crate::prevalidation::{Challenge, ChallengeData, DomainName, Policy, RecordName, RecordType};
-use crate::propagation::Lookout;
+use crate::propagation::DnsChecker;
 use crate::store::StoreError;
 
 /// What was chosen in this run.
@@ -43,15 +43,15 @@ impl From<RecordType> for RecordKind {
 /// As [`route`](super::route::route).
 pub async fn route_owner(
     providers: &BTreeMap<String, Arc<dyn Provider>>,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     domain: &DomainName,
     owner: &RecordName,
     named: Option<&str>,
 ) -> Result<String, ProviderError> {
     let several = providers.len() > 1;
-    let named = named_for(several, lookout, domain, owner, named).await?;
+    let named = named_for(several, checker, domain, owner, named).await?;
     let shown = shown(domain, owner);
-    route_record(providers, lookout, owner, &shown, named).await
+    route_record(providers, checker, owner, &shown, named).await
 }
 
 /// Where the record of the next validation of `domain` is written, as far as it is known before the
@@ -61,18 +61,18 @@ pub async fn route_owner(
 /// Where an alias of that name leads is not known.
 pub async fn next_owner(
     policy: &Policy,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     domain: &DomainName,
 ) -> Result<RecordName, ProviderError> {
     let owner = policy.record.at(domain);
     let is_text = policy.record.kind == RecordType::Txt;
-    written_at(policy, lookout, domain, owner, is_text).await
+    written_at(policy, checker, domain, owner, is_text).await
 }
 
 /// Where a record is written: at its owner, or where a person has made an alias of that name lead.
 pub(in crate::worker) async fn written_at(
     policy: &Policy,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     domain: &DomainName,
     owner: RecordName,
     is_text: bool,
@@ -81,7 +81,7 @@ pub(in crate::worker) async fn written_at(
     if !is_text || !is_below || !policy.follow_aliases {
         return Ok(owner);
     }
-    lookout.target(&owner).await.map_err(|error| {
+    checker.target(&owner).await.map_err(|error| {
         let text = format!("where {owner} leads is not known: {error}");
         ProviderError::new(ErrorKind::Unavailable, text)
     })
@@ -99,7 +99,7 @@ fn shown(domain: &DomainName, owner: &RecordName) -> String {
 /// be in a zone of its own, and an alias leads anywhere.
 async fn named_for<'a>(
     several: bool,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     domain: &DomainName,
     owner: &RecordName,
     named: Option<&'a str>,
@@ -107,7 +107,7 @@ async fn named_for<'a>(
     if named.is_none() || owner.as_str() == domain.as_str() || !several {
         return Ok(named);
     }
-    let live = lookout.live_zone(owner).await.map_err(|error| {
+    let live = checker.live_zone(owner).await.map_err(|error| {
         let text = format!("which zone holds {owner} is not known: {error}");
         ProviderError::new(ErrorKind::Unavailable, text)
     })?;
@@ -125,10 +125,10 @@ impl Worker {
         task: &Task,
         owner: &RecordName,
     ) -> Result<String, ProviderError> {
-        let (domain, lookout) = (&task.fence.domain, &*self.ports.lookout);
+        let (domain, checker) = (&task.fence.domain, &*self.ports.checker);
         let several = self.ports.providers.len() > 1;
         let named = task.row.provider.as_deref();
-        let named = named_for(several, lookout, domain, owner, named).await?;
+        let named = named_for(several, checker, domain, owner, named).await?;
         if let Some(named) = named {
             return Ok(named.to_owned());
         }
@@ -142,7 +142,7 @@ impl Worker {
             return Ok(known);
         }
         let shown = shown(domain, owner);
-        let found = route_record(&self.ports.providers, lookout, owner, &shown, None).await?;
+        let found = route_record(&self.ports.providers, checker, owner, &shown, None).await?;
         self.routes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -158,9 +158,9 @@ impl Worker {
         challenge: &Challenge,
     ) -> Result<(RecordName, String), ProviderError> {
         let is_text = matches!(challenge.data, ChallengeData::Txt(_));
-        let (policy, lookout) = (task.policy(self), &*self.ports.lookout);
+        let (policy, checker) = (task.policy(self), &*self.ports.checker);
         let (domain, owner) = (&task.fence.domain, challenge.owner.clone());
-        let owner = written_at(policy, lookout, domain, owner, is_text).await?;
+        let owner = written_at(policy, checker, domain, owner, is_text).await?;
         let provider = self.provider_of(task, &owner).await?;
         Ok((owner, provider))
     }

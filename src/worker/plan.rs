@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::survey::Sight;
-use super::{LookState, Target, Worker};
+use super::{ListingState, Target, Worker};
 use crate::prevalidation::{Decision, DomainName, Plan, PlannedStep, RowKey, State};
 use crate::store::StoreError;
 
@@ -36,7 +36,7 @@ impl Worker {
             // As a run does: an account that only orders may not be allowed to list domains.
             if !self.has_domains(target).await? {
                 let now = self.ports.clock.now();
-                self.looks.ended(&target.key, LookState::Done, now);
+                self.listings.ended(&target.key, ListingState::Done, now);
                 continue;
             }
             match self.survey(target, &mut keep).await? {
@@ -44,9 +44,9 @@ impl Worker {
                     alarms.extend(survey.alarms);
                     steps.extend(self.planned(target, seen));
                     let now = self.ports.clock.now();
-                    self.looks.ended(&target.key, LookState::Done, now);
+                    self.listings.ended(&target.key, ListingState::Done, now);
                 }
-                Err(error) => self.look_failed(target, &error),
+                Err(error) => self.listing_failed(target, &error),
             }
         }
         // After the last listing: what is due at its moment is due now.

@@ -12,7 +12,7 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Zone};
 
 use super::Ports;
 use crate::prevalidation::{DomainName, RecordName};
-use crate::propagation::{LiveZone, Lookout};
+use crate::propagation::{DnsChecker, LiveZone};
 
 /// A provider that says it has a zone for the name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,12 +153,12 @@ fn described(Candidate { provider, zone }: &Candidate) -> String {
 /// As [`choose`]; [`ErrorKind::Unavailable`] where the delegation cannot be found.
 pub async fn route(
     providers: &BTreeMap<String, Arc<dyn Provider>>,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     domain: &DomainName,
     named: Option<&str>,
 ) -> Result<String, ProviderError> {
     let shown = domain.both_forms();
-    route_record(providers, lookout, &RecordName::from(domain), &shown, named).await
+    route_record(providers, checker, &RecordName::from(domain), &shown, named).await
 }
 
 /// The same for the owner of a record.
@@ -167,7 +167,7 @@ pub async fn route(
 /// As [`route`].
 pub async fn route_record(
     providers: &BTreeMap<String, Arc<dyn Provider>>,
-    lookout: &dyn Lookout,
+    checker: &dyn DnsChecker,
     owner: &RecordName,
     shown: &str,
     named: Option<&str>,
@@ -203,7 +203,7 @@ pub async fn route_record(
     let live = if candidates.is_empty() {
         None
     } else {
-        lookout.live_zone(owner).await.map_err(|error| {
+        checker.live_zone(owner).await.map_err(|error| {
             let text = format!("which provider writes {shown} is not known: {error}");
             ProviderError::new(ErrorKind::Unavailable, text)
                 .with_hint("name it with `provider = \"…\"` at the domain")
@@ -222,7 +222,7 @@ impl Ports {
         domain: &DomainName,
         named: Option<&str>,
     ) -> Result<String, ProviderError> {
-        route(&self.providers, &*self.lookout, domain, named).await
+        route(&self.providers, &*self.checker, domain, named).await
     }
 }
 

@@ -84,7 +84,7 @@ impl Worker {
         keep: &mut (dyn FnMut(Sight) + Send),
     ) -> Result<Survey, StoreError> {
         let store = &*self.ports.store;
-        let latest = store.looks().await?.get(&target.key).copied();
+        let latest = store.listings().await?.get(&target.key).copied();
         let now = self.ports.clock.now();
         let mut alarms: Vec<Alarm> = examine_clock(now, latest, listing.clock_skew)
             .into_iter()

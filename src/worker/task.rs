@@ -37,7 +37,7 @@ pub(super) struct Task {
     /// The ledger entries that this round changes in DNS.
     pub(super) chosen: Vec<i64>,
     /// When the CA was last asked to check, before this round.
-    pub(super) looked_before: Option<Timestamp>,
+    pub(super) submitted_before: Option<Timestamp>,
     /// A proof was won in this round.
     pub(super) won: bool,
     /// A CA read of this round, to be stored.
@@ -81,7 +81,7 @@ impl Task {
             decision,
             beside: Beside::default(),
             chosen: Vec::new(),
-            looked_before: None,
+            submitted_before: None,
             won: false,
             read: false,
             touched: Vec::new(),
@@ -364,7 +364,7 @@ impl Task {
             // It never checked: the schedule counts its checks. The budget counts calls and keeps
             // this one.
             let submission = &mut self.observed.upkeep.attempt.submission;
-            submission.take_back(self.looked_before);
+            submission.take_back(self.submitted_before);
         }
         match error.failure {
             Failure::NotFound => {

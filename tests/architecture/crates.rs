@@ -21,7 +21,7 @@ const KIT_TOP: [&str; 2] = ["http", "lib"];
 const PROVIDERS: [&[&str]; 5] = [
     &["record"],
     &["presentation", "provider", "recent"],
-    &["difference", "kind", "queues", "wish"],
+    &["difference", "kind", "queues", "edit"],
     &["records"],
     &[ADAPTER],
 ];
@@ -105,7 +105,7 @@ fn adapters_of_providers_see_neither_each_other_nor_the_list_that_names_them() {
     check_layers("providers/src", &PROVIDERS, &PROVIDERS_TOP, is_adapter);
 }
 
-/// The file of a module, `crate::worker::look`, and those that it imports. A parent and its
+/// The file of a module, `crate::worker::listing`, and those that it imports. A parent and its
 /// descendants see each other by nature: the arrows from a child up to its own parents are left out.
 fn arrows(all: &[&Source]) -> BTreeMap<String, BTreeSet<String>> {
     let name = |source: &Source| source.module.join("::");

@@ -94,7 +94,7 @@ fn progress(number: usize) -> Progress {
         submitted_at: Some(NOW),
         reference: Some(format!("ord-{number}")),
         state: Some(OrderState::Working),
-        look_at: Some(NOW + days(1)),
+        next_read_at: Some(NOW + days(1)),
         ..Order::default()
     };
     match number % 10 {

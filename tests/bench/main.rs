@@ -17,12 +17,12 @@ mod support;
 
 mod calls;
 mod certificates;
+mod checks;
 mod daemon;
 mod fleet;
 mod forecast;
 mod hooks;
 mod lab;
-mod looks;
 mod night;
 mod one_client;
 mod pages;
@@ -82,7 +82,7 @@ const CASES: [(&str, Case); 17] = [
     ("quiet-at-two", night::quiet_at_two_cas),
     ("one-client", one_client::hundred_thousand),
     ("first", night::first),
-    ("looks", looks::thousand),
+    ("looks", checks::thousand),
     ("planner", planner::plan),
     ("planner-at-two", planner::two_cas),
     ("certificates", certificates::quiet),

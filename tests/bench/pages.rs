@@ -66,16 +66,16 @@ fn measure(name: &str, url: &str) -> Vec<Row> {
     let mut said = BufReader::new(server.stdout.take().unwrap())
         .lines()
         .map(Result::unwrap);
-    let pictures = [said.next().unwrap(), said.next().unwrap()]
+    let snapshots = [said.next().unwrap(), said.next().unwrap()]
         .map(|ms| Duration::from_millis(ms.parse().unwrap()));
     let address = said.next().unwrap();
     let mut rows = vec![
         Row::below(
             &format!("{name}: a snapshot of 100,000 domains"),
-            pictures[0],
+            snapshots[0],
             Duration::from_secs(2),
         ),
-        Row::below("  the next one", pictures[1], Duration::from_secs(2)),
+        Row::below("  the next one", snapshots[1], Duration::from_secs(2)),
     ];
     rows.extend(
         PAGES
@@ -141,7 +141,7 @@ pub fn serve(url: &str) {
         let shared = inventory.shared(Access::new(true)).await;
         println!("{}", begun.elapsed().as_millis());
         let begun = Instant::now();
-        shared.look_again().await.unwrap();
+        shared.read_again().await.unwrap();
         println!("{}", begun.elapsed().as_millis());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("{}", listener.local_addr().unwrap());

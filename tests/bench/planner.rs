@@ -96,7 +96,7 @@ pub fn two_cas() -> Vec<Row> {
     let terms = Terms {
         reuse: ReuseTable::sectigo(),
         start_keeps_proof: Some(true),
-        looks_by_itself: true,
+        checks_by_itself: true,
         ..policy.terms()
     };
     policy.differ("second", terms);

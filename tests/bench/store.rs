@@ -43,19 +43,19 @@ pub fn hundred_thousand() -> Vec<Row> {
 
 async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     let domains = names(DOMAINS);
-    let wishes: Vec<_> = domains
+    let wants: Vec<_> = domains
         .iter()
         .map(|domain| wanted(domain, CLIENT))
         .collect();
     // A year of renewals, evenly spread; a hundred of them are due.
     let due = |number: usize, shift: i64| at(5 * (number as i64 - 100) + shift);
-    let look = |shift: i64, changed: bool| -> Vec<Seen> {
-        let seen = |(number, wish): (usize, &prevalidate::store::Wanted)| Seen {
-            key: wish.domain.clone().into(),
-            changed: changed.then(|| Box::new(registered(wish.domain.as_str()))),
+    let check = |shift: i64, changed: bool| -> Vec<Seen> {
+        let seen = |(number, want): (usize, &prevalidate::store::Wanted)| Seen {
+            key: want.domain.clone().into(),
+            changed: changed.then(|| Box::new(registered(want.domain.as_str()))),
             due_at: Some(due(number, shift)),
         };
-        wishes.iter().enumerate().map(seen).collect()
+        wants.iter().enumerate().map(seen).collect()
     };
     let mut rows = Vec::new();
     let mut told = |what: &str, began: Instant, aim_ms: u64| {
@@ -68,19 +68,19 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     };
     let began = Instant::now();
     store
-        .sync_inventory(Origin::Config, &wishes, at(0))
+        .sync_inventory(Origin::Config, &wants, at(0))
         .await
         .unwrap();
     told("100,000 domains become wanted", began, 20_000);
-    let (first, again, shifted) = (look(0, true), look(0, false), look(1, false));
+    let (first, again, shifted) = (check(0, true), check(0, false), check(1, false));
     let began = Instant::now();
-    store.record_look(CLIENT, &first, at(0)).await.unwrap();
+    store.record_listing(CLIENT, &first, at(0)).await.unwrap();
     told("  the first listing", began, 20_000);
     let began = Instant::now();
-    store.record_look(CLIENT, &again, at(1)).await.unwrap();
+    store.record_listing(CLIENT, &again, at(1)).await.unwrap();
     told("  a listing that changes nothing", began, 2_000);
     let began = Instant::now();
-    store.record_look(CLIENT, &shifted, at(2)).await.unwrap();
+    store.record_listing(CLIENT, &shifted, at(2)).await.unwrap();
     told("  a listing that moves every due moment", began, 20_000);
 
     let began = Instant::now();
@@ -113,9 +113,9 @@ async fn measure(name: &str, store: Arc<dyn Store>) -> Vec<Row> {
     );
     told("  a claim when all that is due is paused", began, 300);
     let began = Instant::now();
-    let concerned: Vec<_> = wishes[..500]
+    let concerned: Vec<_> = wants[..500]
         .iter()
-        .map(|wish| wish.domain.clone().into())
+        .map(|want| want.domain.clone().into())
         .collect();
     store
         .receive("pipeline", "m-1", b"digest", &concerned, at(0))

@@ -11,7 +11,7 @@ use prevalidate::ca::csr::Csr;
 use prevalidate::ca::http::Reach;
 use prevalidate::ca::internetx::{APART, InterNetX, Settings};
 use prevalidate::ca::issuing::{
-    Found, Intent, Issuing, Order, Predecessor, Revocation, RevocationWish, Subject, Succession,
+    Found, Intent, Issuing, Order, Predecessor, Revocation, RevocationRequest, Subject, Succession,
 };
 use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::ca::{Failure, Validation};
@@ -226,12 +226,12 @@ async fn the_record_that_was_published_goes_back_with_the_order() {
         )
     );
     assert_eq!(sent.body["subjectAlternativeNames"][0]["name"], "back.test");
-    let looked = lab.ca.look(&order.key).await.unwrap();
+    let checked = lab.ca.read(&order.key).await.unwrap();
     assert_eq!(
-        looked.look_at.unwrap(),
+        checked.next_read_at.unwrap(),
         lab.now() + SignedDuration::from_secs(600)
     );
-    let order = suite::wait(&lab, looked).await;
+    let order = suite::wait(&lab, checked).await;
     assert_eq!(order.state, OrderState::Issued, "{order:?}");
 }
 
@@ -274,9 +274,9 @@ async fn calls_keep_to_three_in_any_second_and_have_no_burst() {
         |settings| settings.apart = APART,
     );
     let lab = lab.await;
-    let looks = (0..9).map(|_| lab.ca.orders(""));
-    for looked in futures::future::join_all(looks).await {
-        looked.unwrap();
+    let reads = (0..9).map(|_| lab.ca.orders(""));
+    for checked in futures::future::join_all(reads).await {
+        checked.unwrap();
     }
     assert_eq!(lab.robot.log().len(), 9);
     assert!(
@@ -297,7 +297,7 @@ async fn an_autodns_provider_of_the_same_address_keeps_to_the_same_pace() {
     });
     let table = ProviderSettings::read(table.as_object().unwrap()).unwrap();
     let provider = table.build().unwrap();
-    let looks = async {
+    let reads = async {
         for _ in 0..4 {
             lab.ca.orders("").await.unwrap();
         }
@@ -308,7 +308,7 @@ async fn an_autodns_provider_of_the_same_address_keeps_to_the_same_pace() {
             provider.find_zone(name).await.unwrap_err();
         }
     };
-    tokio::join!(looks, zones);
+    tokio::join!(reads, zones);
     assert!(lab.robot.log().len() >= 7, "{:?}", lab.robot.log());
     assert!(
         lab.robot.busiest_second() <= 3,
@@ -335,7 +335,7 @@ async fn a_foreign_message_in_the_queue_is_never_confirmed() {
         "the foreign one, and ours behind it"
     );
     assert_eq!(
-        lab.ca.look(&order.key).await.unwrap().state,
+        lab.ca.read(&order.key).await.unwrap().state,
         OrderState::Issued
     );
     let confirmed = lab
@@ -419,8 +419,8 @@ async fn a_certificate_for_a_mailbox_waits_for_its_owner() {
             .is_empty()
     );
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    let looked = lab.ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::AwaitsPerson);
+    let checked = lab.ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::AwaitsPerson);
     let sent = lab
         .robot
         .log()
@@ -434,7 +434,7 @@ async fn a_certificate_for_a_mailbox_waits_for_its_owner() {
         (&true.into(), &"Joe".into())
     );
     lab.robot.decide(lab.robot.jobs()[0].id, "RUNNING");
-    let order = suite::wait(&lab, looked).await;
+    let order = suite::wait(&lab, checked).await;
     suite::fetch(&lab, &order, &intent).await;
 }
 

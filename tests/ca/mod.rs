@@ -32,7 +32,7 @@ async fn counted(stage: &dyn Stage, name: &str, calls: impl Fn() -> usize) -> [u
     let rehearsed = calls();
     suite::prepare(stage, &mut intent).await;
     let order = suite::submit(stage, &mut intent).await.unwrap();
-    let order = ca.look(&order.key).await.unwrap();
+    let order = ca.read(&order.key).await.unwrap();
     assert_eq!(order.state, OrderState::Issued);
     let came = ca.fetch(&order.key).await.unwrap();
     assert!(matches!(came, Fetched::Certificates(_)), "{came:?}");

@@ -166,7 +166,7 @@ async fn a_stale_server_is_named_and_nothing_is_changed_anywhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_and_lame_servers_and_a_missing_value_have_their_codes() {
     let lab = Lab::of(&["one.test"]).await;
-    let look = async |first: Follow, second: Follow, value: &'static str| {
+    let check = async |first: Follow, second: Follow, value: &'static str| {
         lab.sandbox.dns.follow(0, first);
         lab.sandbox.dns.follow(1, second);
         let (status, report) = lab
@@ -188,7 +188,7 @@ async fn dead_and_lame_servers_and_a_missing_value_have_their_codes() {
     lab.configure("settle = \"0s\"", "settle = \"0s\"\ntimeout = \"300ms\"");
     for (first, second, value, status, code) in table {
         assert_eq!(
-            look(first, second, value).await,
+            check(first, second, value).await,
             (Some(status), code.to_owned()),
             "{first:?} {second:?} {value}"
         );

@@ -40,14 +40,14 @@ async fn at(lab: &Lab, ahead: i64, args: &[&str]) -> Said {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-fn standing(lab: &Lab, domain: &str) -> Vec<String> {
+fn published(lab: &Lab, domain: &str) -> Vec<String> {
     lab.sandbox
         .dns
         .txt(&format!("_validation-persist.{domain}"))
 }
 
 /// What the back door shows of the checks of persistent records.
-async fn looks(lab: &Lab) -> Vec<Value> {
+async fn listings(lab: &Lab) -> Vec<Value> {
     let url = format!("{}/_sandbox/persistent", lab.sandbox.ca.url());
     let answer = reqwest::Client::new().get(url).send().await.unwrap();
     let shown: Value = answer.json().await.unwrap();
@@ -78,7 +78,7 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
         let said: Value = answer.unwrap().json().await.unwrap();
         assert_eq!(said["found"], true, "{domain}: {said}");
     }
-    let mut values = standing(&lab, DOMAINS[0]);
+    let mut values = published(&lab, DOMAINS[0]);
     let mut replaced = 0;
     let mut ahead = 0;
     for step in 1..=50 {
@@ -90,7 +90,7 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
         if matches!(step, 11 | 25) {
             // A pipeline drops records that it does not know.
             let owner = format!("_validation-persist.{}", DOMAINS[1]);
-            for dropped in standing(&lab, DOMAINS[1]) {
+            for dropped in published(&lab, DOMAINS[1]) {
                 lab.sandbox
                     .dns
                     .edit(DOMAINS[1], |zone| zone.without_txt(&owner, &dropped));
@@ -105,16 +105,19 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
         }
         at(&lab, ahead, &["run", "--wait", "20s"]).await.ends(0);
         advance(&lab, "0s").await;
-        let looks = looks(&lab).await;
-        let failed: Vec<_> = looks.iter().filter(|look| look["found"] != true).collect();
+        let listings = listings(&lab).await;
+        let failed: Vec<_> = listings
+            .iter()
+            .filter(|look| look["found"] != true)
+            .collect();
         assert!(failed.is_empty(), "step {step}: {failed:?}");
-        assert_eq!(looks.len(), DOMAINS.len() * (step + 1), "step {step}");
+        assert_eq!(listings.len(), DOMAINS.len() * (step + 1), "step {step}");
         for domain in DOMAINS {
             assert!(lab.sandbox.ca.domain(domain).unwrap().validated, "{domain}");
-            assert_eq!(standing(&lab, domain).len(), 1, "step {step}: {domain}");
+            assert_eq!(published(&lab, domain).len(), 1, "step {step}: {domain}");
             assert_eq!(lab.sandbox.dns.txt(domain), SPF);
         }
-        let now = standing(&lab, DOMAINS[0]);
+        let now = published(&lab, DOMAINS[0]);
         replaced += usize::from(now != values);
         values = now;
     }
@@ -131,18 +134,18 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
     assert!(
         DOMAINS
             .iter()
-            .all(|domain| standing(&lab, domain).is_empty())
+            .all(|domain| published(&lab, domain).is_empty())
     );
     advance(&lab, "8d").await;
-    let looks = looks(&lab).await;
-    let last = &looks[looks.len() - DOMAINS.len()..];
+    let listings = listings(&lab).await;
+    let last = &listings[listings.len() - DOMAINS.len()..];
     assert!(last.iter().all(|look| look["found"] == false), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn domains_follow_their_canary_and_wait_while_it_is_withdrawn() {
     let lab = stage(&["a.test", "b.test"], "canary = \"1d\"").await;
-    let count = || ["a.test", "b.test"].map(|domain| standing(&lab, domain).len());
+    let count = || ["a.test", "b.test"].map(|domain| published(&lab, domain).len());
     let passed = std::sync::atomic::AtomicI64::new(0);
     // The name servers have the time of the sandbox, and take no update of another time.
     let run = async |hours: i64, more: &[&str]| {

@@ -37,7 +37,7 @@ fn refused(world: &World, cases: &[Case<'_>], zone: impl Fn() -> Vec<String>) {
 }
 
 fn world() -> World {
-    World::looking(|_| Vec::new())
+    World::checking(|_| Vec::new())
 }
 
 /// `{ file = "…" }` with a secret in it.

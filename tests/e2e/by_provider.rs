@@ -28,7 +28,7 @@ fn what_route_53_would_not_let_go_is_neither_registered_nor_published() {
     fake.key("AKIAOURS", key);
     fake.zone("Z0A", "a.test", "ours");
     let before = fake.dump("Z0A");
-    let world = World::looking(|_| Vec::new());
+    let world = World::checking(|_| Vec::new());
     let setup = world.setup_with(&["a.test", "b.a.test"], &[], aws(&world, &fake, ""));
     world.ca.register(&world.client, &["b.a.test".to_owned()]);
 
@@ -79,7 +79,7 @@ fn what_route_53_says_of_a_batch_is_asked_once_and_waited_for() {
     let eyes = Arc::new(eyes);
     eyes.add_zone(dns::Zone::new("a.test"));
     let seen = Arc::clone(&eyes);
-    let world = World::looking(move |_| vec![seen.address()]);
+    let world = World::checking(move |_| vec![seen.address()]);
     let more = aws(
         &world,
         &fake,

@@ -3,6 +3,7 @@
 
 mod alone;
 mod autodns;
+mod checking;
 mod deaths;
 mod digicert;
 mod duplicates;
@@ -10,7 +11,6 @@ mod dv;
 mod ended;
 mod files;
 mod internetx;
-mod looking;
 mod lost;
 mod proofs;
 mod ready;

@@ -64,14 +64,14 @@ pub struct Site {
 impl Site {
     pub fn new(server: &NameServer, more: &str) -> Self {
         let address = server.address();
-        Self::looking(more, move |_| vec![address])
+        Self::checking(more, move |_| vec![address])
     }
 
-    fn looking(
+    fn checking(
         more: &str,
         servers: impl Fn(&str) -> Vec<SocketAddr> + Clone + Send + Sync + 'static,
     ) -> Self {
-        let world = World::looking(servers.clone());
+        let world = World::checking(servers.clone());
         let cc = cert_central(&world, servers);
         Self {
             world,
@@ -214,8 +214,8 @@ fn early_renewal(more: &str, owner: &str, kind: &str) {
     let until = shown["proof"]["usable_until"].clone();
     assert!(until.is_string(), "the old proof counts: {shown}");
     assert_eq!(site.cc.validated_at(name), proven);
-    let standing = server.axfr(name);
-    let ours: Vec<_> = standing
+    let published = server.axfr(name);
+    let ours: Vec<_> = published
         .iter()
         .filter(|one| !before.contains(one))
         .collect();
@@ -225,12 +225,12 @@ fn early_renewal(more: &str, owner: &str, kind: &str) {
     };
     assert_eq!((found, found_kind), (owner, kind), "{ours:?}");
     assert!(
-        before.iter().all(|one| standing.contains(one)),
-        "SPF and its TTL are as before: {standing:?}"
+        before.iter().all(|one| published.contains(one)),
+        "SPF and its TTL are as before: {published:?}"
     );
 
     assert!(
-        site.world.wait_for(site.cc.look_now(name)),
+        site.world.wait_for(site.cc.check_now(name)),
         "the record is where DigiCert checks"
     );
     let again = ["run", "--domain", name, "--wait", "30s"];
@@ -291,7 +291,7 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_the_key_of_that_zone_alon
     let contents = || [server.axfr("big.test"), small.axfr("dcv.test")];
     let before = contents();
     let (at_big, at_small) = (server.address(), small.address());
-    let site = Site::looking("", move |name| {
+    let site = Site::checking("", move |name| {
         vec![if name.ends_with("dcv.test") {
             at_small
         } else {

@@ -60,7 +60,7 @@ fn domains_at_three_providers_are_valid_after_one_run_unrouted() {
 fn run() {
     namespace::set_up([ROOT, BIND, AWS, CLOUDFLARE].map(address));
     let stage = Stage::start();
-    let world = World::looking(|name| vec![port_53(whose(name))]);
+    let world = World::checking(|name| vec![port_53(whose(name))]);
     let setup = stage.setup(&world);
     let (before, first) = (stage.zones(), stage.serials());
 

@@ -157,8 +157,8 @@ fn only_the_role_operate_orders_a_listing_and_a_try() {
         .next()
         .unwrap()
         .to_owned();
-    let (look, attempt) = ("/clients/look", "/domains/www.a.test/try");
-    for path in [look, attempt] {
+    let (check, attempt) = ("/clients/look", "/domains/www.a.test/try");
+    for path in [check, attempt] {
         for (cookie, word, status) in [
             ("", &word, 303),
             (&reader, &reader_word, 403),
@@ -203,7 +203,7 @@ fn only_the_role_operate_orders_a_listing_and_a_try() {
         "none of it had an effect"
     );
 
-    let page = browser.post(look, &operator, &[("word", &word), ("client", &client)]);
+    let page = browser.post(check, &operator, &[("word", &word), ("client", &client)]);
     assert_eq!(
         (page.status, page.header(LOCATION)),
         (303, "/?note=looking")

@@ -1,7 +1,7 @@
 //! Persistent records as an operator sees them: without a CA, against BIND.
 
+mod checks;
 mod guard;
-mod looks;
 mod moved;
 mod ready;
 mod records;
@@ -43,7 +43,7 @@ pub(super) fn section(setup: Setup, account: &str, more: &str) -> Setup {
 }
 
 /// The values at the label of a domain, as the server has them.
-pub(super) fn standing(server: &NameServer, domain: &str) -> Vec<String> {
+pub(super) fn published(server: &NameServer, domain: &str) -> Vec<String> {
     let owner = format!("_validation-persist.{domain}.");
     let lines = server.axfr(domain).into_iter();
     let mut values: Vec<String> = lines

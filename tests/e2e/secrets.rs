@@ -37,7 +37,7 @@ impl Search {
     }
 
     #[track_caller]
-    fn look(&mut self, what: &str, content: &[u8]) {
+    fn check(&mut self, what: &str, content: &[u8]) {
         self.searched += content.len();
         for (name, secret) in &self.secrets {
             let found = content
@@ -52,7 +52,7 @@ impl Search {
 
     #[track_caller]
     fn ran(&mut self, ran: &Ran) {
-        self.look(&ran.said(), ran.said().as_bytes());
+        self.check(&ran.said(), ran.said().as_bytes());
     }
 }
 
@@ -70,7 +70,7 @@ fn no_secret_is_in_output_log_store_or_command_line() {
         for file in ["", "-wal", "-shm"] {
             let path = format!("{}{file}", setup.store(&world).display());
             if let Ok(content) = std::fs::read(&path) {
-                search.look(&path, &content);
+                search.check(&path, &content);
             }
         }
     };
@@ -88,15 +88,15 @@ fn no_secret_is_in_output_log_store_or_command_line() {
             "ended before it waited: {said}"
         );
     }
-    search.look(
+    search.check(
         "the command line",
         &std::fs::read(format!("/proc/{}/cmdline", child.id())).unwrap(),
     );
-    search.look(
+    search.check(
         "the environment",
         &std::fs::read(format!("/proc/{}/environ", child.id())).unwrap(),
     );
-    search.look("the log", said.as_bytes());
+    search.check("the log", said.as_bytes());
     kill(child.id(), "-KILL");
     assert_eq!(finish(child, &["run"]).status.signal(), Some(9));
     stored(&mut search, &blocked);

@@ -30,14 +30,14 @@ pub struct Site {
 impl Site {
     pub fn new(server: &NameServer, method: &'static str) -> Self {
         let address = server.address();
-        Self::looking(method, move |_| vec![address])
+        Self::checking(method, move |_| vec![address])
     }
 
-    pub fn looking(
+    pub fn checking(
         method: &'static str,
         servers: impl Fn(&str) -> Vec<SocketAddr> + Clone + Send + Sync + 'static,
     ) -> Self {
-        let world = World::looking(servers.clone());
+        let world = World::checking(servers.clone());
         let clock = ShiftedClock::over(Arc::new(SystemClock));
         let options = ScmOptions {
             clock: Arc::clone(&clock),
@@ -189,15 +189,15 @@ fn a_renewal_waits_until_the_date_has_moved_and_the_proof_is_there_all_the_time(
         site.world.run(&setup, &["run", "--wait", "6s"]).exits(0);
         let shown = domain(&site, &setup);
         assert_eq!(shown["state"], "renewing", "{shown}");
-        let standing = server.axfr(name);
-        assert_ne!(standing, before, "the record stays");
+        let published = server.axfr(name);
+        assert_ne!(published, before, "the record stays");
         assert_eq!(site.scm.count("/submit/domain/cname"), 1);
         // An hour later, and a day.
         for (hours, ahead) in [(1, "3600"), (24, "90000")] {
             site.clock.advance(SignedDuration::from_hours(hours));
             let ahead = ("PREVALIDATE_CLOCK_AHEAD", ahead);
             site.world.run_with(&setup, &["run", "--wait", "3s"], ahead);
-            assert_eq!(server.axfr(name), standing, "{ahead:?}: it stays");
+            assert_eq!(server.axfr(name), published, "{ahead:?}: it stays");
         }
         assert_eq!(
             (
@@ -379,7 +379,7 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_a_key_for_that_zone_only(
     let contents = || [server.axfr("big.test"), small.axfr("dcv.test")];
     let before = contents();
     let (at_big, at_small) = (server.address(), small.address());
-    let site = Site::looking("txt", move |name| {
+    let site = Site::checking("txt", move |name| {
         vec![if name.ends_with("dcv.test") {
             at_small
         } else {

@@ -16,15 +16,15 @@ fn an_order_that_outlives_its_value_keeps_its_record_and_is_held() {
     site.scm
         .change(|behaviour| behaviour.orders = OrderEnd::Hang);
     site.world.run(&setup, &["run", "--wait", "6s"]);
-    let standing = server.axfr(name);
-    assert_ne!(standing, before);
+    let published = server.axfr(name);
+    assert_ne!(published, before);
     site.clock.advance(DAY * 31);
     let ahead = (31 * 86_400).to_string();
     for _ in 0..2 {
         let ahead = ("PREVALIDATE_CLOCK_AHEAD", ahead.as_str());
         let ran = site.world.run_with(&setup, &["run", "--wait", "3s"], ahead);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-        assert_eq!(server.axfr(name), standing, "the record stays");
+        assert_eq!(server.axfr(name), published, "the record stays");
         assert_eq!(site.scm.count("/submit/domain/txt"), 1, "one order");
         let shown = domain(&site, &setup);
         assert_eq!(shown["state"], "held", "{shown}");
@@ -59,11 +59,11 @@ fn an_order_in_an_unknown_state_is_waited_for_and_its_word_is_said() {
         behaviour.submitted_is_called = Some("IN_PROGRESS".to_owned());
     });
     site.world.run(&setup, &["run", "--wait", "6s"]);
-    let standing = server.axfr(name);
-    assert_ne!(standing, before);
+    let published = server.axfr(name);
+    assert_ne!(published, before);
     let again = ["run", "--domain", name, "--wait", "4s"];
     site.world.run(&setup, &again);
-    assert_eq!(server.axfr(name), standing, "the record stays");
+    assert_eq!(server.axfr(name), published, "the record stays");
     assert_eq!(site.scm.count("/start/domain/cname"), 1);
     assert_eq!(site.scm.count("/submit/domain/cname"), 1);
     let shown = domain(&site, &setup);

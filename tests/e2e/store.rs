@@ -196,7 +196,7 @@ fn no_configuration_with_a_client_that_does_not_exist_takes_the_domains_of_a_dae
     };
     let refreshed = world.run(&wrong, &["status", "--refresh"]);
     assert_ne!(refreshed.status.code(), Some(0), "{}", refreshed.said());
-    for looks in [
+    for checks in [
         &["status"][..],
         &["plan"],
         &["check"],
@@ -205,7 +205,7 @@ fn no_configuration_with_a_client_that_does_not_exist_takes_the_domains_of_a_dae
         &["diagnose", "a.test"],
         &["providers"],
     ] {
-        world.run(&wrong, looks);
+        world.run(&wrong, checks);
     }
     assert_eq!(
         dump(),
@@ -242,10 +242,10 @@ fn an_older_store_is_brought_up_to_date_by_no_listing() {
         DROP INDEX ledger_row; ALTER TABLE ledger DROP COLUMN domain; ALTER TABLE ledger DROP COLUMN record;
         ALTER TABLE ledger DROP COLUMN kind; ALTER TABLE history DROP COLUMN client; PRAGMA user_version = 2";
     sql(&file, older);
-    for (look, status) in [(&["status"][..], 2), (&["check"], 3), (&["plan"], 2)] {
-        let said = world.run(&setup, look).exits(status).said();
-        assert!(said.contains("older prevalidate"), "{look:?}: {said}");
-        assert_eq!(version(), "2", "{look:?}");
+    for (check, status) in [(&["status"][..], 2), (&["check"], 3), (&["plan"], 2)] {
+        let said = world.run(&setup, check).exits(status).said();
+        assert!(said.contains("older prevalidate"), "{check:?}: {said}");
+        assert_eq!(version(), "2", "{check:?}");
     }
     let said = world.run(&setup, &["store", "upgrade"]).exits(0).said();
     assert!(said.contains("was brought up to date"), "{said}");

@@ -40,11 +40,13 @@ impl World {
     /// A friendly CA that checks these servers, whatever the domain.
     pub fn new(servers: &[&NameServer]) -> Self {
         let servers: Vec<SocketAddr> = servers.iter().map(|server| server.address()).collect();
-        Self::looking(move |_| servers.clone())
+        Self::checking(move |_| servers.clone())
     }
 
     /// A friendly CA that looks for each name at the servers that `name_servers` says.
-    pub fn looking(name_servers: impl Fn(&str) -> Vec<SocketAddr> + Send + Sync + 'static) -> Self {
+    pub fn checking(
+        name_servers: impl Fn(&str) -> Vec<SocketAddr> + Send + Sync + 'static,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -58,7 +58,7 @@ impl Fleet {
             assert!(
                 began.elapsed() < PATIENCE,
                 "nobody is at anything: {}",
-                self.standing()
+                self.state()
             );
         }
         None

@@ -107,7 +107,7 @@ impl Fleet {
             assert!(
                 began.elapsed() < PATIENCE,
                 "{what} does not come about: {}",
-                self.standing()
+                self.state()
             );
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -125,7 +125,7 @@ impl Fleet {
             assert!(
                 began.elapsed() < PATIENCE,
                 "{what} does not come about: {}",
-                self.standing()
+                self.state()
             );
         }
     }
@@ -182,7 +182,7 @@ impl Fleet {
 
     /// The machines that start from now on find that another machine is listing at the CA, until
     /// one that does not ask has listed.
-    pub fn take_the_look(&self) {
+    pub fn take_the_listing(&self) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -218,7 +218,7 @@ impl Fleet {
         said.lines().filter_map(share).collect()
     }
 
-    fn standing(&self) -> String {
+    fn state(&self) -> String {
         let valid = self.valid();
         let rows = "SELECT string_agg(name || ' due ' || coalesce(due_at::text, '-') || ' until '
                 || coalesce(lease_until::text, '-') || ' claims ' || claims || ' ' || attempt, E'\\n')
@@ -291,7 +291,7 @@ impl Fleet {
         // Every domain is valid for long and none waits (invariant I15); the history of each is
         // bounded (invariant I17).
         let soon = "SELECT count(*) FROM domain WHERE due_at IS NULL OR due_at < 1000000 * extract(epoch FROM now() + interval '7 days')";
-        assert_eq!(self.number(soon), 0, "{}", self.standing());
+        assert_eq!(self.number(soon), 0, "{}", self.state());
         let most = self.number(
             "SELECT max(count) FROM (SELECT count(*) FROM history GROUP BY domain HAVING domain IS NOT NULL) AS each",
         );

@@ -35,7 +35,7 @@ fn share(count: usize) {
         .world
         .ca
         .change(|behaviour| behaviour.latency_ms = 150 * count as u64);
-    fleet.take_the_look();
+    fleet.take_the_listing();
     let machines = (0..count).map(|n| match n {
         // One of them has a pooler before the database.
         1 => fleet.start_by(n, Bouncer::shared().address()),

@@ -2,7 +2,7 @@
 //! gate must say what is in the way here, and find another way where one is configured.
 
 use prevalidate::prevalidation::DomainName;
-use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
+use prevalidate::propagation::{DnsChecker, GateMode, Question, Verdict};
 
 use super::internet::VALUE;
 use super::namespace;
@@ -35,7 +35,7 @@ pub async fn try_all(lab: &Lab) {
         namespace::weather(&weather(&lab.cases), rules);
         lab.resolvers.flush();
         let network = Network { lab, name };
-        let verdict = network.look(GateMode::Authoritative, "plain.ch").await;
+        let verdict = network.check(GateMode::Authoritative, "plain.ch").await;
         assert!(!verdict.go && !verdict.gone, "{name}: {verdict:?}");
         let codes = table::diagnose_these(lab, &["plain.ch"]).await;
         assert_eq!(
@@ -50,7 +50,7 @@ pub async fn try_all(lab: &Lab) {
             ("unwritten.ch", false),
             ("forged.swiss", false),
         ] {
-            let verdict = network.look(GateMode::Resolvers, domain).await;
+            let verdict = network.check(GateMode::Resolvers, domain).await;
             assert_eq!(verdict.go, go, "{name}: {verdict:?}");
         }
     }
@@ -58,7 +58,7 @@ pub async fn try_all(lab: &Lab) {
 }
 
 impl Network<'_> {
-    async fn look(&self, mode: GateMode, domain: &str) -> Verdict {
+    async fn check(&self, mode: GateMode, domain: &str) -> Verdict {
         let gate = self.lab.gate(|settings| {
             settings.general.mode = Some(mode);
             // The one at port 53 is not to be reached from here.
@@ -67,7 +67,7 @@ impl Network<'_> {
         let name = DomainName::from_a_labels(domain).unwrap();
         let published_for = std::time::Duration::from_secs(3600);
         let verdict = gate
-            .look(&Question {
+            .check(&Question {
                 published_for,
                 ..Question::new(&name, VALUE)
             })

@@ -91,7 +91,7 @@ pub async fn compare(lab: &Lab, rows: &[Row<'_>]) {
             Err(_) => Vec::new(),
         };
         let name = row.case.domain.clone();
-        tokio::task::spawn_blocking(move || look(resolver, &name, &parent))
+        tokio::task::spawn_blocking(move || check(resolver, &name, &parent))
             .await
             .unwrap()
     }))
@@ -102,7 +102,7 @@ pub async fn compare(lab: &Lab, rows: &[Row<'_>]) {
         "TOOL", "EARLY", "FOR EVER"
     );
     let count = |goes: &dyn Fn(usize) -> bool| {
-        let always = |nth: usize| rows[nth].looks.success == Success::Always;
+        let always = |nth: usize| rows[nth].checks.success == Success::Always;
         let early = (0..rows.len())
             .filter(|&nth| goes(nth) && !always(nth))
             .count();
@@ -129,7 +129,7 @@ pub async fn compare(lab: &Lab, rows: &[Row<'_>]) {
     );
 }
 
-fn look(resolver: SocketAddr, name: &str, parent: &[SocketAddr]) -> Sights {
+fn check(resolver: SocketAddr, name: &str, parent: &[SocketAddr]) -> Sights {
     let own = zone_servers(resolver, name)
         .into_iter()
         .map(|ip| sight(dns(ip), name))

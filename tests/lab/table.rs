@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::future::{join, join_all};
 use prevalidate::prevalidation::DomainName;
-use prevalidate::propagation::{Gate, Lookout, Question, Verdict};
+use prevalidate::propagation::{DnsChecker, Gate, Question, Verdict};
 use serde_json::Value;
 use tokio::process::Command;
 
 use super::internet::VALUE;
 use super::topology::{Case, Success};
-use super::world::{Lab, Looks};
+use super::world::{Checks, Lab};
 
 /// What came out for one topology.
 pub struct Row<'a> {
@@ -22,7 +22,7 @@ pub struct Row<'a> {
     verdicts: [Verdict; 2],
     /// Of all findings of `diagnose`, the most severe first.
     codes: Vec<String>,
-    pub looks: Looks,
+    pub checks: Checks,
 }
 
 /// Checks everything in every way.
@@ -34,21 +34,21 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
     lab.resolvers.flush();
     let mut codes = diagnose(lab).await;
     let diagnosed = begun.elapsed();
-    let looks = looks(lab).await;
+    let checks = checks(lab).await;
     println!(
         "{} topologies: the gate took {judged:.1?} for two checks at each, `diagnose` {:.1?}, the CA {:.1?}\n",
         lab.cases.len(),
         diagnosed - judged,
         begun.elapsed() - diagnosed
     );
-    let found = lab.cases.iter().zip(now.into_iter().zip(later)).zip(looks);
-    let row = |((case, (now, later)), looks): ((_, _), _)| {
+    let found = lab.cases.iter().zip(now.into_iter().zip(later)).zip(checks);
+    let row = |((case, (now, later)), checks): ((_, _), _)| {
         let case: &Case = case;
         Row {
             case,
             verdicts: [now, later],
             codes: codes.remove(&case.domain).unwrap_or_default(),
-            looks,
+            checks,
         }
     };
     found.map(row).collect()
@@ -57,7 +57,7 @@ pub async fn fill(lab: &Lab) -> Vec<Row<'_>> {
 async fn verdicts(lab: &Lab, gate: &Gate, published_for: u64) -> Vec<Verdict> {
     join_all(lab.cases.iter().map(async |case| {
         let domain = DomainName::from_a_labels(&case.domain).unwrap();
-        gate.look(&Question {
+        gate.check(&Question {
             published_for: Duration::from_secs(published_for),
             ..Question::new(&domain, VALUE)
         })
@@ -79,22 +79,22 @@ async fn diagnose(lab: &Lab) -> BTreeMap<String, Vec<String>> {
 
 /// Sixteen topologies at a time. Where perspectives wait in vain it takes longest: these begin, and
 /// the others do not wait for them.
-async fn looks(lab: &Lab) -> Vec<Looks> {
+async fn checks(lab: &Lab) -> Vec<Checks> {
     let (short, long): (Vec<_>, Vec<_>) = lab
         .cases
         .iter()
         .enumerate()
         .partition(|(_, case)| case.ca == Success::Always);
-    let looks = long
+    let checks = long
         .into_iter()
         .chain(short)
-        .map(async |(nth, case)| (nth, lab.look(case).await));
-    let mut looks: Vec<_> = futures::stream::iter(looks)
+        .map(async |(nth, case)| (nth, lab.check(case).await));
+    let mut checks: Vec<_> = futures::stream::iter(checks)
         .buffer_unordered(16)
         .collect()
         .await;
-    looks.sort_by_key(|(nth, _)| *nth);
-    looks.into_iter().map(|(_, looks)| looks).collect()
+    checks.sort_by_key(|(nth, _)| *nth);
+    checks.into_iter().map(|(_, checks)| checks).collect()
 }
 
 /// The codes of the findings for each domain, the most severe first, by the program itself.
@@ -142,7 +142,7 @@ impl Row<'_> {
 
     fn is_as_expected(&self) -> bool {
         self.go() == self.case.go
-            && self.looks.success == self.case.ca
+            && self.checks.success == self.case.ca
             && self.cause() == self.case.cause
     }
 }
@@ -155,10 +155,10 @@ pub fn judge(rows: &[Row<'_>]) {
     );
     for row in rows {
         let [now, later] = row.go().map(|go| if go { "go" } else { "wait" });
-        let ca = format!("{:?}", row.looks.success).to_lowercase();
-        let [seen, of] = row.looks.seen;
-        let late = if row.looks.late > 0 {
-            format!(", {} answers late", row.looks.late)
+        let ca = format!("{:?}", row.checks.success).to_lowercase();
+        let [seen, of] = row.checks.seen;
+        let late = if row.checks.late > 0 {
+            format!(", {} answers late", row.checks.late)
         } else {
             String::new()
         };
@@ -175,11 +175,11 @@ pub fn judge(rows: &[Row<'_>]) {
             println!(
                 "  diagnose: {}\n  the CA: {}",
                 row.codes.join(", "),
-                row.looks.words
+                row.checks.words
             );
         }
     }
-    let always = |row: &&Row<'_>| row.looks.success == Success::Always;
+    let always = |row: &&Row<'_>| row.checks.success == Success::Always;
     let early = rows
         .iter()
         .filter(|row| row.go().contains(&true) && !always(row))
@@ -188,7 +188,7 @@ pub fn judge(rows: &[Row<'_>]) {
         .iter()
         .filter(|row| !row.go()[1] && always(row))
         .count();
-    let late: usize = rows.iter().filter(always).map(|row| row.looks.late).sum();
+    let late: usize = rows.iter().filter(always).map(|row| row.checks.late).sum();
     println!(
         "\n{} topologies; {late} answers late where the CA always succeeds",
         rows.len()

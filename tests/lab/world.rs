@@ -23,7 +23,7 @@ use crate::support::process::Process;
 
 /// How often the CA is asked about each topology: 40 answers of perspectives. With one stale server
 /// of four, all of them are right once in 100,000 times.
-const LOOKS: usize = 8;
+const CHECKS: usize = 8;
 /// When no perspective has seen the value in so many checks, none will: with one stale server of
 /// two, this is wrong once in 30,000 times.
 const BLIND: usize = 3;
@@ -45,7 +45,7 @@ pub struct Lab {
 
 /// What the CA made of a topology.
 #[derive(Debug)]
-pub struct Looks {
+pub struct Checks {
     pub success: Success,
     /// How many checks succeeded, of how many.
     pub seen: [usize; 2],
@@ -184,17 +184,17 @@ impl Lab {
 
     /// Asks the CA, each time with empty caches, until it is clear how often it succeeds. Each
     /// perspective counts: the quorum hides much of what is left to chance.
-    pub async fn look(&self, case: &Case) -> Looks {
+    pub async fn check(&self, case: &Case) -> Checks {
         let (mut seen, mut late, mut dark) = (0, 0, 0);
-        for nth in 1..=LOOKS {
+        for nth in 1..=CHECKS {
             self.resolvers
                 .forget(&case.zones, case.ca == Success::Sometimes);
             if nth % 2 == 0 {
                 self.resolvers.meet(&case.zones).await;
             }
-            let look = self.ca.look(&case.domain, VALUE).await;
-            seen += usize::from(look.is_ok());
-            let (Ok(words) | Err(words)) = look;
+            let check = self.ca.check(&case.domain, VALUE).await;
+            seen += usize::from(check.is_ok());
+            let (Ok(words) | Err(words)) = check;
             let perspectives = self
                 .resolvers
                 .of_the_ca()
@@ -207,10 +207,10 @@ impl Lab {
                 BLIND if dark == nth => Success::Never,
                 _ if dark == nth => continue,
                 _ if dark > 0 || blind > silent || late > MOST_LATE => Success::Sometimes,
-                LOOKS => Success::Always,
+                CHECKS => Success::Always,
                 _ => continue,
             };
-            return Looks {
+            return Checks {
                 success,
                 seen: [seen, nth],
                 late,

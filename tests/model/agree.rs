@@ -83,7 +83,7 @@ impl World {
             return;
         }
         let daemon = Daemon::of(self.store.clone(), Arc::new(self.clock.clone()), self);
-        let picture = daemon.shared.look_again().await.unwrap();
+        let snapshot = daemon.shared.read_again().await.unwrap();
         let interface = interface(&daemon).await;
         let withdrawn: BTreeSet<_> = all
             .iter()
@@ -116,7 +116,7 @@ impl World {
         assert_eq!(check, interface, "`check` and the interface");
 
         // Notifications: what a person withdrew is held and no message is sent for it.
-        let concerns = concern::concerns(&picture, &self.policy, Pace::NIGHTLY);
+        let concerns = concern::concerns(&snapshot, &self.policy, Pace::NIGHTLY);
         let of = |topic| {
             let names = concerns.get(&topic).into_iter().flatten();
             names
@@ -137,7 +137,7 @@ impl World {
         assert_eq!(notified, interface, "notifications and the interface");
 
         metrics_say(&daemon.get("/metrics").await, &interface);
-        let is_fine = picture.gravity(now) == Gravity::Ok;
+        let is_fine = snapshot.gravity(now) == Gravity::Ok;
         page_says(&daemon.get("/").await, &interface, is_fine);
     }
 }

@@ -13,7 +13,7 @@ pub static BY_ORDERS: Kind = BY_ORDERS_KIND;
 const BY_ORDERS_KIND: Kind = Kind {
     name: "model-orders",
     start_keeps_proof: Some(true),
-    looks_by_itself: true,
+    checks_by_itself: true,
     ..KIND
 };
 
@@ -55,7 +55,7 @@ impl ModelCa {
         });
         answer.map(|registration| Started {
             registration,
-            look_at: None,
+            next_read_at: None,
         })
     }
 
@@ -65,7 +65,7 @@ impl ModelCa {
         let now = self.clock.now();
         let effect = name.as_ref().map(|name| (Effect::Validate, name));
         let registration = self.travel(effect, |state| {
-            let every = state.behaviour.looks_every;
+            let every = state.behaviour.checks_every;
             let entry = Self::entry_of(state, reference)?;
             let open = entry.order.as_ref().and_then(|order| order.submitted);
             if let Some((at, _)) = open {
@@ -82,7 +82,7 @@ impl ModelCa {
         let open = registration.open_order().and_then(|order| order.next_check);
         Ok(Submission {
             verdict: match open {
-                Some(look_at) => Verdict::Taken { look_at },
+                Some(next_read_at) => Verdict::Taken { next_read_at },
                 None if registration.status == Status::Valid => Verdict::Proven,
                 None => Verdict::NotSeen,
             },
@@ -111,7 +111,7 @@ impl ModelCa {
             } else if let Some(order) = &mut entry.order {
                 order.submitted = order
                     .submitted
-                    .map(|(at, _)| (at, now + behaviour.looks_every));
+                    .map(|(at, _)| (at, now + behaviour.checks_every));
             }
         }
     }

@@ -28,7 +28,7 @@ pub struct Behaviour {
     /// Its resolvers answer from before the write, whatever the name servers say.
     pub sees_nothing: bool,
     /// It checks this long after a submission, and again as long after each check.
-    pub looks_every: SignedDuration,
+    pub checks_every: SignedDuration,
     /// A random value that it does not take any more, and says so only when it is asked to check;
     /// `*`: any.
     pub forgot: Option<String>,
@@ -42,7 +42,7 @@ impl Default for Behaviour {
             duplicates: false,
             hides_time_validated: false,
             sees_nothing: false,
-            looks_every: SignedDuration::from_mins(3),
+            checks_every: SignedDuration::from_mins(3),
             forgot: None,
         }
     }
@@ -339,7 +339,7 @@ pub const KIND: Kind = Kind {
     name: "model",
     register_batch: 50,
     start_keeps_proof: None,
-    looks_by_itself: false,
+    checks_by_itself: false,
     methods: &[Method::Txt],
     labels: &[],
     caa_names: &["swisssign.com"],
@@ -484,7 +484,7 @@ impl Validation for ModelCa {
         );
         answer.map(|registration| Started {
             registration,
-            look_at: None,
+            next_read_at: None,
         })
     }
 

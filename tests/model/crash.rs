@@ -244,7 +244,7 @@ impl Store for Mortal<dyn Store> {
     ) -> Result<Vec<DomainRow>, StoreError> {
         self.inner.domains_after(after, limit).await
     }
-    async fn claim_look(
+    async fn claim_listing(
         &self,
         client: &str,
         holder: &str,
@@ -253,7 +253,7 @@ impl Store for Mortal<dyn Store> {
         now: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
         self.inner
-            .claim_look(client, holder, every, lease, now)
+            .claim_listing(client, holder, every, lease, now)
             .await
     }
     async fn next_due(
@@ -285,18 +285,21 @@ impl Store for Mortal<dyn Store> {
     ) -> Result<bool, StoreError> {
         self.inner.claim_notice(key, expected, new, now).await
     }
-    async fn record_look(
+    async fn record_listing(
         &self,
         client: &str,
         seen: &[Seen],
         read_at: Timestamp,
     ) -> Result<(), StoreError> {
         self.fuse
-            .effect("record look", self.inner.record_look(client, seen, read_at))
+            .effect(
+                "record look",
+                self.inner.record_listing(client, seen, read_at),
+            )
             .await
     }
-    async fn looks(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
-        self.inner.looks().await
+    async fn listings(&self) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+        self.inner.listings().await
     }
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Lease>, StoreError> {
         self.fuse.effect("claim", self.inner.claim(claim)).await

@@ -166,7 +166,7 @@ async fn the_forecast_for_a_ca_that_keeps_the_proof_is_what_the_worker_does() {
     // As in every forecast, the CA checks as soon as it is asked.
     world
         .ca
-        .set(|state| state.behaviour.looks_every = SignedDuration::ZERO);
+        .set(|state| state.behaviour.checks_every = SignedDuration::ZERO);
     world.policy = Policy {
         max_at_risk: 1,
         renew_before: SignedDuration::from_hours(96),
@@ -286,7 +286,7 @@ impl Walker {
                 let value = challenge.data.as_str().to_owned();
                 self.seen.ledger.push(entry(&self.seen.domain, value, now));
             }
-            Step::Look { .. } => {
+            Step::Check { .. } => {
                 upkeep.attempt.visibility.visible_at.get_or_insert(now);
                 upkeep.attempt.visibility.seen_at = Some(now);
             }

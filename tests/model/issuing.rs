@@ -19,7 +19,7 @@ use prevalidate::certificates::{Access, Folder, KeyKind};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::issuance::{Lead, OrderState, Progress, Wanted};
 use prevalidate::prevalidation::{Challenge, Counts, DomainName, Mode, Policy};
-use prevalidate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWanted};
+use prevalidate::propagation::{DnsChecker, GateMode, Question, Verdict, Wanted as DnsWanted};
 use prevalidate::store::Store;
 use prevalidate::store::orders::WantedCertificate;
 use prevalidate::store::sqlite::SqliteStore;
@@ -43,8 +43,8 @@ const CNAME: (&str, &str) = ("_abc.www.example.ch", "target.ca.test");
 struct Gate(MemoryZones);
 
 #[async_trait]
-impl Lookout for Gate {
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+impl DnsChecker for Gate {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let owner = question.owner();
         let go = match question.wanted {
             DnsWanted::Txt(value) => {
@@ -152,7 +152,7 @@ impl World {
                 "memory".to_owned(),
                 Mortal::new(provider, &self.fuse) as Arc<dyn Provider>,
             )]),
-            lookout: Some(Arc::new(Gate(self.zones.clone()))),
+            checker: Some(Arc::new(Gate(self.zones.clone()))),
             store: Mortal::new(Arc::clone(&self.store), &self.fuse),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
         };

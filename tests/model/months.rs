@@ -195,10 +195,10 @@ async fn a_list_that_is_suddenly_empty_stops_everything() {
     );
     let worker = world.worker("look");
     while !matches!(worker.step().await.unwrap(), Outcome::Idle { .. }) {}
-    let looks = worker.looks();
+    let listings = worker.listings();
     assert!(
-        format!("{looks:?}").contains("RegistrationsVanished"),
-        "{looks:?}"
+        format!("{listings:?}").contains("RegistrationsVanished"),
+        "{listings:?}"
     );
 }
 

@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use prevalidate::clock::{Clock, SimulatedClock};
 use prevalidate::persistent::{End, Kept, KeptState, Validator, Wanted};
 use prevalidate::prevalidation::{DomainName, RecordName};
-use prevalidate::propagation::{GateMode, Lookout, Question, Verdict};
+use prevalidate::propagation::{DnsChecker, GateMode, Question, Verdict};
 use prevalidate::store::Store;
 use prevalidate::store::persistent::PersistentRecords as _;
 use prevalidate::store::sqlite::SqliteStore;
@@ -54,8 +54,8 @@ impl Eye {
 }
 
 #[async_trait]
-impl Lookout for Eye {
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+impl DnsChecker for Eye {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let owner = question.owner();
         let has = |values: &Vec<Vec<u8>>| {
             let mut values = values.iter();
@@ -93,7 +93,7 @@ struct World {
     /// Names at which another writer dropped our record since it was last seen whole.
     dropped: BTreeSet<DomainName>,
     /// Names whose record was on both servers once, and is wanted since.
-    standing: BTreeSet<DomainName>,
+    kept_records: BTreeSet<DomainName>,
 }
 
 fn owner(domain: &DomainName) -> String {
@@ -141,7 +141,7 @@ impl World {
             wanted: wanted.collect(),
             domains,
             dropped: BTreeSet::new(),
-            standing: BTreeSet::new(),
+            kept_records: BTreeSet::new(),
         };
         world.transfer();
         world
@@ -168,7 +168,7 @@ impl World {
         let ports = Ports {
             cas: BTreeMap::new(),
             providers: BTreeMap::from([("memory".to_owned(), provider)]),
-            lookout: Arc::new(self.eye.clone()),
+            checker: Arc::new(self.eye.clone()),
             store: Mortal::new(store, &self.fuse),
             clock: Arc::new(self.clock.clone()),
         };
@@ -314,7 +314,7 @@ impl World {
             );
             let is_wanted = self.wanted.iter().any(|one| one.domain == domain);
             if !is_wanted || kept.withdrawn_at.is_some() {
-                self.standing.remove(&domain);
+                self.kept_records.remove(&domain);
                 continue;
             }
             let is_valid = self.is_valid(&domain, &all);
@@ -322,12 +322,12 @@ impl World {
                 self.dropped.remove(&domain);
             }
             // One that is being removed, because it was not wanted for a while, goes first.
-            if is_valid && kept.standing().is_some() {
-                self.standing.insert(domain.clone());
+            if is_valid && kept.current().is_some() {
+                self.kept_records.insert(domain.clone());
             }
             let may_lack = self.dropped.contains(&domain);
             assert!(
-                is_valid || may_lack || !self.standing.contains(&domain),
+                is_valid || may_lack || !self.kept_records.contains(&domain),
                 "{now} {domain}: I25: a gap: {kept:?}"
             );
         }

@@ -24,7 +24,7 @@ async fn work(world: &mut World, span: SignedDuration) {
                 Some(next) => world.clock.set(next.max(world.clock.now())),
                 None => break,
             },
-            Outcome::Looked | Outcome::Worked(_) => {}
+            Outcome::Listed | Outcome::Worked(_) => {}
         }
         world.check().await;
     }

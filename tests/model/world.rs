@@ -15,7 +15,7 @@ use prevalidate::prevalidation::{
     Challenge, DomainName, Effect, Mode, Observed, Policy, Proof, RecordName, RecordType, RowKey,
 };
 use prevalidate::propagation::{
-    Answer, GateMode, InSync, Lifetimes, LiveZone, Lookout, Question, ServerAnswer, Verdict,
+    Answer, DnsChecker, GateMode, InSync, Lifetimes, LiveZone, Question, ServerAnswer, Verdict,
 };
 use prevalidate::store::sqlite::SqliteStore;
 use prevalidate::store::{DomainRow, Origin, Store, Wanted};
@@ -185,7 +185,10 @@ impl World {
     pub async fn by_orders(count: usize) -> Self {
         let mut world = Self::new(count).await;
         world.ca.by_orders = true;
-        (world.policy.start_keeps_proof, world.policy.looks_by_itself) = (Some(true), true);
+        (
+            world.policy.start_keeps_proof,
+            world.policy.checks_by_itself,
+        ) = (Some(true), true);
         world
     }
 
@@ -293,7 +296,7 @@ impl World {
         let ports = Ports {
             cas: self.cas().into_iter().map(mortal).collect(),
             providers,
-            lookout: Arc::new(Eye {
+            checker: Arc::new(Eye {
                 zones: self.zones.clone(),
                 clock: self.clock.clone(),
                 witness: Arc::clone(&self.witness),
@@ -639,7 +642,7 @@ impl World {
 fn by_orders_terms() -> Terms {
     Terms {
         start_keeps_proof: Some(true),
-        looks_by_itself: true,
+        checks_by_itself: true,
         ..Policy::new(Mode::Manage).terms()
     }
 }
@@ -673,12 +676,12 @@ impl fmt::Debug for Eye {
 }
 
 #[async_trait]
-impl Lookout for Eye {
+impl DnsChecker for Eye {
     fn mode(&self, _: &DomainName) -> GateMode {
         self.witness.lock().unwrap().mode
     }
 
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let &Question {
             domain,
             wanted,

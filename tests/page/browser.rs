@@ -151,7 +151,7 @@ async fn a_person_walks_from_the_overview_to_a_try() {
     browser.link("Overview").await;
     browser.click("form[action='/clients/look'] button").await;
     visit.arrives("/?note=looking").await;
-    assert_eq!(visit.site.shared.take_ordered_looks().len(), 1);
+    assert_eq!(visit.site.shared.take_ordered_listings().len(), 1);
     browser.click("form[action='/session/end'] button").await;
     visit.arrives("/session").await;
     visit.open("/domains").await;
@@ -166,7 +166,10 @@ async fn every_page_can_be_read_by_day_and_night_on_desk_and_phone() {
     site.inventory.beside(&site.shared).await;
     let visit = Visit::to(site).await;
     let browser = &visit.browser;
-    let (axe, pictures) = (fs::read_to_string(tool("axe.min.js")).unwrap(), pictures());
+    let (axe, screenshots) = (
+        fs::read_to_string(tool("axe.min.js")).unwrap(),
+        screenshots(),
+    );
     let pages = [
         ("login", "/session?next=%2Fdomains"),
         ("overview", "/"),
@@ -198,7 +201,9 @@ async fn every_page_can_be_read_by_day_and_night_on_desk_and_phone() {
         for (width, height, scheme) in VIEWS {
             browser.show_as(width, height, scheme).await;
             let view = format!("{title}-{scheme}-{width}");
-            browser.picture(&pictures.join(format!("{view}.png"))).await;
+            browser
+                .screenshot(&screenshots.join(format!("{view}.png")))
+                .await;
             let wide = browser
                 .run("return document.documentElement.scrollWidth")
                 .await
@@ -341,7 +346,7 @@ async fn a_value_is_copied_by_its_button_and_the_page_needs_no_other_script() {
 }
 
 /// Beside what Cargo builds, for people to look at.
-fn pictures() -> PathBuf {
+fn screenshots() -> PathBuf {
     let target = std::env::current_exe()
         .unwrap()
         .ancestors()

@@ -33,7 +33,7 @@ async fn site(kinds: &[(&str, usize, i64)], targets: usize) -> Site {
         let own = all.iter().enumerate();
         let own = own.filter(|(number, _)| number % targets == place);
         let own = own.map(|(_, domain)| domain.clone()).collect();
-        inventory.look(target, own, now).await;
+        inventory.list(target, own, now).await;
     }
     let shared = inventory.shared(Access::new(true)).await;
     Site {

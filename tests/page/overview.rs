@@ -61,7 +61,7 @@ async fn the_overview_names_the_machines_and_how_the_last_run_ended() {
         exit: 4,
     };
     note_run(store, &run).await.unwrap();
-    site.shared.look_again().await.unwrap();
+    site.shared.read_again().await.unwrap();
     let page = site.get("/").await;
     for said in [
         "with exit status 4: only DNS is in the way",

@@ -386,7 +386,7 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
         ),
         before
     );
-    assert!(site.shared.take_ordered_looks().is_empty());
+    assert!(site.shared.take_ordered_listings().is_empty());
     assert!(!site.get_as("/", &reader).await.has("Look now"));
     assert!(
         !site
@@ -516,7 +516,7 @@ async fn look_now_orders_a_listing_of_one_client() {
     );
     woken.await;
     assert_eq!(
-        Vec::from_iter(site.shared.take_ordered_looks()),
+        Vec::from_iter(site.shared.take_ordered_listings()),
         std::slice::from_ref(client)
     );
     assert!(

@@ -200,7 +200,7 @@ impl Browser {
     }
 
     /// The whole page as an image.
-    pub async fn picture(&self, path: &Path) {
+    pub async fn screenshot(&self, path: &Path) {
         let shot = self
             .devtools(
                 "Page.captureScreenshot",

@@ -84,8 +84,8 @@ exec {example} "$@"
         self.inside(|server| server.keys().0[0].clone())
     }
 
-    fn inside<T>(&self, look: impl FnOnce(&mut NameServer) -> T) -> T {
-        look(&mut self.server.lock().unwrap())
+    fn inside<T>(&self, check: impl FnOnce(&mut NameServer) -> T) -> T {
+        check(&mut self.server.lock().unwrap())
     }
 }
 
@@ -478,9 +478,9 @@ async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_o
     let path = folder.path().join("late");
     // The first addition, of two names, dies; whatever it began may still come. The next ones are
     // refused.
-    let looks = "s/.*\"names\":\\[\\(.*\\)\\].*/\\1/; s/\"[^\"]*\"/{\"name\":&,\"zone\":\"example.test\"}/g; s/.*/{\"names\":[&]}/";
+    let checks = "s/.*\"names\":\\[\\(.*\\)\\].*/\\1/; s/\"[^\"]*\"/{\"name\":&,\"zone\":\"example.test\"}/g; s/.*/{\"names\":[&]}/";
     let body = format!(
-        "#!/bin/sh\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\ninspect) sed '{looks}';;\n\
+        "#!/bin/sh\ncase $1 in\ncapabilities) echo '{{\"protocol\":1}}';;\ninspect) sed '{checks}';;\n\
          *) cat >/dev/null; test -e {0} && exit 3; touch {0}; kill -9 $$;;\nesac\n",
         folder.path().join("begun").display()
     );

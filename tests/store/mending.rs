@@ -70,10 +70,10 @@ async fn write(store: &SqliteStore, table: &str, hour: i64) -> Result<(), StoreE
     match table {
         "history" => store.note(&[event()]).await,
         "fact" => store.set_fact("k", "v").await,
-        "look" => store.record_look("swisssign/a", &[], at(3)).await,
+        "look" => store.record_listing("swisssign/a", &[], at(3)).await,
         "turn" => {
             let (every, lease) = (SignedDuration::from_secs(1), SignedDuration::from_secs(1));
-            let claimed = store.claim_look("swisssign/b", "h", every, lease, at(9));
+            let claimed = store.claim_listing("swisssign/b", "h", every, lease, at(9));
             claimed.await.map(drop)
         }
         "hook" => {
@@ -251,15 +251,15 @@ async fn what_a_process_held_that_is_gone_is_free_at_once_and_what_another_holds
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch"]).await;
-    let look = async |holder: &str| {
+    let listing = async |holder: &str| {
         let (every, lease) = (SignedDuration::from_secs(1), SignedDuration::from_mins(5));
-        let claimed = store.claim_look("swisssign/a", holder, every, lease, at(9));
+        let claimed = store.claim_listing("swisssign/a", holder, every, lease, at(9));
         claimed.await.unwrap()
     };
     assert_eq!(store.claim(&claim(1)).await.unwrap().len(), 1);
-    assert_eq!(look("one").await, None);
+    assert_eq!(listing("one").await, None);
     assert!(store.claim(&claim(1)).await.unwrap().is_empty());
-    assert!(look("two").await.is_some());
+    assert!(listing("two").await.is_some());
     let held = store.held(at(9)).await.unwrap();
     assert_eq!(
         (held[0].holder.as_str(), held[0].since, held[0].until),
@@ -272,12 +272,12 @@ async fn what_a_process_held_that_is_gone_is_free_at_once_and_what_another_holds
             store.claim(&claim(1)).await.unwrap().is_empty(),
             "{unknown}"
         );
-        assert!(look("two").await.is_some(), "{unknown}");
+        assert!(listing("two").await.is_some(), "{unknown}");
     }
     holder_is(&path, &format!("host/1 {}", ended())).await;
     assert!(store.held(at(9)).await.unwrap().is_empty());
     assert_eq!(store.claim(&claim(1)).await.unwrap().len(), 1);
-    assert_eq!(look("two").await, None);
+    assert_eq!(listing("two").await, None);
 }
 
 #[tokio::test]
@@ -286,10 +286,10 @@ async fn what_a_wrong_clock_has_stored_ends_with_the_next_listing() {
     let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch", "b.ch"]).await;
     let year = 400 * 86_400;
-    let look = [seen("a.ch", at(year + 5)), seen("b.ch", at(year + 5))];
+    let listing = [seen("a.ch", at(year + 5)), seen("b.ch", at(year + 5))];
     let (every, lease) = (SignedDuration::from_hours(6), SignedDuration::from_mins(5));
     store
-        .record_look("swisssign/a", &look, at(year))
+        .record_listing("swisssign/a", &listing, at(year))
         .await
         .unwrap();
     let ahead = Claim {
@@ -298,19 +298,19 @@ async fn what_a_wrong_clock_has_stored_ends_with_the_next_listing() {
     };
     assert_eq!(store.claim(&ahead).await.unwrap().len(), 2);
     store
-        .claim_look("swisssign/a", "one", every, lease, at(year + 86_400))
+        .claim_listing("swisssign/a", "one", every, lease, at(year + 86_400))
         .await
         .unwrap();
 
     // The clock is right again.
-    let claimed = store.claim_look("swisssign/a", "two", every, lease, at(100));
+    let claimed = store.claim_listing("swisssign/a", "two", every, lease, at(100));
     assert_eq!(claimed.await.unwrap(), None, "the turn is not believed");
-    let look = [seen("a.ch", at(150)), seen("b.ch", at(150))];
+    let listing = [seen("a.ch", at(150)), seen("b.ch", at(150))];
     store
-        .record_look("swisssign/a", &look, at(110))
+        .record_listing("swisssign/a", &listing, at(110))
         .await
         .unwrap();
-    assert_eq!(store.looks().await.unwrap()["swisssign/a"], at(110));
+    assert_eq!(store.listings().await.unwrap()["swisssign/a"], at(110));
     for row in store.domains().await.unwrap() {
         assert_eq!(
             (row.read_at, row.due_at),

@@ -130,7 +130,7 @@ async fn has_taken(store: &dyn Store) {
     assert_eq!(
         (
             row.client.as_str(),
-            row.upkeep.attempt.visibility.looks,
+            row.upkeep.attempt.visibility.checks,
             row.origins
         ),
         ("swisssign/a", 7, vec![Origin::Config])

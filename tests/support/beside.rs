@@ -60,7 +60,7 @@ impl Inventory {
         self.hold_persistent("held.example", now).await;
 
         shared.keep_certificates(Arc::new(self.certificates(now).await));
-        shared.look_again().await.unwrap();
+        shared.read_again().await.unwrap();
     }
 
     async fn hold_persistent(&self, domain: &str, now: Timestamp) {
@@ -102,7 +102,7 @@ impl Inventory {
             cas: BTreeMap::new(),
             issuers: BTreeMap::new(),
             providers: BTreeMap::new(),
-            lookout: None,
+            checker: None,
             store: Arc::clone(&self.store),
             clock: Arc::new(self.clock.clone()),
         };

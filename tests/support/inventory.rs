@@ -85,14 +85,14 @@ impl Inventory {
                     Some(now - age - SignedDuration::from_hours(2)),
                 )
             });
-            self.look(target, seen.collect(), now - SignedDuration::from_hours(3))
+            self.list(target, seen.collect(), now - SignedDuration::from_hours(3))
                 .await;
         }
     }
 
     /// Has the inventory want these and the CA show them, each with a proof of its time, or
     /// without.
-    pub async fn look(
+    pub async fn list(
         &self,
         target: &Target,
         seen: Vec<(DomainName, Option<Timestamp>)>,
@@ -123,7 +123,7 @@ impl Inventory {
             })
             .collect();
         self.store
-            .record_look(&target.key, &seen, at)
+            .record_listing(&target.key, &seen, at)
             .await
             .unwrap();
     }
@@ -145,7 +145,7 @@ impl Inventory {
             ("below.xn--bcher-kva.example", None),
             ("withdrawn.example", fresh),
         ];
-        self.look(
+        self.list(
             target,
             cases
                 .iter()
@@ -220,7 +220,7 @@ impl Inventory {
                 write.upkeep.wait.since = Some(since);
                 write.upkeep.wait.subject = Some("ns3.example.net (stale)".to_owned());
                 write.upkeep.setback.not_before = Some(now + SignedDuration::from_mins(4));
-                write.upkeep.attempt.visibility.looks = 12;
+                write.upkeep.attempt.visibility.checks = 12;
                 write.upkeep.wait.bogus = bogus.then(|| Bogus {
                     since,
                     fault: "the signature of the DNSKEY set of bogus.example. ended on 2026-11-20"
@@ -287,7 +287,7 @@ impl Inventory {
             hook_keys: Vec::new(),
         };
         let shared = Shared::new(Arc::clone(&self.store), Arc::new(self.clock.clone()), live);
-        shared.look_again().await.unwrap();
+        shared.read_again().await.unwrap();
         Arc::new(shared)
     }
 }

@@ -248,7 +248,7 @@ impl RecordApi for Api {
         Ok(())
     }
 
-    async fn look(&self, zone: &Zone, _: &[String]) -> Result<View, ProviderError> {
+    async fn read_zone(&self, zone: &Zone, _: &[String]) -> Result<View, ProviderError> {
         Ok(self.zone(zone).await?.view)
     }
 

@@ -169,7 +169,7 @@ impl RecordApi for Api {
 
     /// One call for the apex, two for another name, the whole zone for several. What a filter lets
     /// through too much does no harm: only names count.
-    async fn look(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError> {
+    async fn read_zone(&self, zone: &Zone, owners: &[String]) -> Result<View, ProviderError> {
         let apex = &zone.apex;
         let mut view = match owners {
             [owner] if owner == apex => {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Exec;
 use super::change::{READ_BACK_WAITS_MS, Verb};
 use super::program::Failure;
-use super::protocol::Look;
+use super::protocol::Reading;
 use crate::provider::{ErrorKind, ProviderError, no_cname};
 use crate::record::{Receipt, Record, RecordData, TxtRrset};
 
@@ -51,21 +51,21 @@ impl Exec {
         target: &str,
         verb: Verb,
     ) -> Result<Receipt, ProviderError> {
-        let look = self.look_alias(owner).await?;
-        let before = look.rrset.clone();
+        let reading = self.read_alias(owner).await?;
+        let before = reading.rrset.clone();
         let is_done = |rrset: &TxtRrset| {
             rrset.has(&RecordData::Cname(target.to_owned())) == (verb == Verb::Add)
         };
         if is_done(&before) {
             if verb == Verb::Remove {
-                self.remove_unseen_alias(&look, target).await?;
+                self.remove_unseen_alias(&reading, target).await?;
             }
-            return Ok(receipt(&before, look, false));
+            return Ok(receipt(&before, reading, false));
         }
         if verb == Verb::Add {
             refuse(&before)?;
         }
-        match self.send_alias(&look, target, verb, false).await {
+        match self.send_alias(&reading, target, verb, false).await {
             Ok(()) => {}
             Err(Failure::Refused(error)) => return Err(error),
             Err(Failure::Changed(what)) => {
@@ -75,7 +75,7 @@ impl Exec {
             }
             Err(Failure::Open(error)) => {
                 // A read shows the outcome; the change is never sent again on its own.
-                let now = self.look_alias(owner).await;
+                let now = self.read_alias(owner).await;
                 let now = now.map_err(|error| error.after_loss(owner))?;
                 return if is_done(&now.rrset) {
                     Ok(receipt(&before, now, true))
@@ -86,7 +86,7 @@ impl Exec {
         }
         for wait_ms in READ_BACK_WAITS_MS {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
-            let now = self.look_alias(owner).await;
+            let now = self.read_alias(owner).await;
             let now = now.map_err(|error| error.after_loss(owner))?;
             if is_done(&now.rrset) {
                 return Ok(receipt(&before, now, true));
@@ -100,37 +100,40 @@ impl Exec {
     }
 
     /// Has the program rehearse the addition of an alias; `false`: it cannot.
-    pub(super) async fn rehearse_alias(&self, owner: &str) -> Result<(Look, bool), ProviderError> {
-        let look = self.look_alias(owner).await?;
-        refuse(&look.rrset)?;
+    pub(super) async fn rehearse_alias(
+        &self,
+        owner: &str,
+    ) -> Result<(Reading, bool), ProviderError> {
+        let reading = self.read_alias(owner).await?;
+        refuse(&reading.rrset)?;
         if !self.capabilities().await?.rehearsal {
-            return Ok((look, false));
+            return Ok((reading, false));
         }
         let target = format!("preflight-{:016x}.invalid", rand::random::<u64>());
-        self.send_alias(&look, &target, Verb::Add, true)
+        self.send_alias(&reading, &target, Verb::Add, true)
             .await
             .map_err(ProviderError::from)?;
-        Ok((look, true))
+        Ok((reading, true))
     }
 
-    async fn look_alias(&self, owner: &str) -> Result<Look, ProviderError> {
+    async fn read_alias(&self, owner: &str) -> Result<Reading, ProviderError> {
         if self.capabilities().await?.protocol < 2 {
             let program = self.settings.program.display();
             return Err(no_cname(owner).with_hint(format!(
                 "{program} speaks protocol 1, which has no CNAME; protocol 2 has"
             )));
         }
-        self.look_one(owner).await
+        self.read_one(owner).await
     }
 
     pub(super) async fn send_alias(
         &self,
-        look: &Look,
+        reading: &Reading,
         target: &str,
         verb: Verb,
         rehearsal: bool,
     ) -> Result<(), Failure> {
-        let rrset = &look.rrset;
+        let rrset = &reading.rrset;
         let change = Change {
             name: &rrset.owner,
             zone: &rrset.zone.apex,
@@ -168,7 +171,7 @@ fn refuse(there: &TxtRrset) -> Result<(), ProviderError> {
     ))
 }
 
-fn receipt(before: &TxtRrset, now: Look, changed: bool) -> Receipt {
+fn receipt(before: &TxtRrset, now: Reading, changed: bool) -> Receipt {
     let serial = now.serial.filter(|_| changed);
     Receipt {
         before: before.clone(),

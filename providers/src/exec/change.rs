@@ -8,11 +8,11 @@ use rand::Rng;
 
 use super::Exec;
 use super::program::Failure;
-use super::protocol::{Change, Changes, Inspected, Look, Name, Names};
+use super::protocol::{Change, Changes, Inspected, Name, Names, Reading};
 use crate::difference::{Difference, compare};
+use crate::edit::{Done, gather, receipts};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
-use crate::wish::{Done, gather, receipts};
 
 /// How often a change is tried when another writer changes the same RRset at the same time.
 const ATTEMPTS: u32 = 5;
@@ -37,13 +37,13 @@ impl Verb {
     }
 }
 
-type Looks = BTreeMap<String, Result<Look, ProviderError>>;
+type Readings = BTreeMap<String, Result<Reading, ProviderError>>;
 /// What each name's values are wanted to be.
-pub(super) type Wishes = BTreeMap<String, BTreeSet<String>>;
+pub(super) type Desired = BTreeMap<String, BTreeSet<String>>;
 
 /// A change of one name that is not made yet.
 pub(super) struct Plan {
-    pub(super) look: Look,
+    pub(super) reading: Reading,
     pub(super) records: Vec<TxtRecord>,
 }
 
@@ -54,53 +54,55 @@ impl Exec {
         values: &[TxtValue],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let wishes = gather(values).into_iter();
-        let wishes: Wishes = wishes.map(|wish| (wish.owner, wish.values)).collect();
+        let desired = gather(values).into_iter();
+        let desired: Desired = desired
+            .map(|values| (values.owner, values.values))
+            .collect();
         let _turn = self.turn.lock().await;
-        let outcomes = self.change_names(&wishes, verb).await;
+        let outcomes = self.change_names(&desired, verb).await;
         receipts(values, &outcomes)
     }
 
     /// One call per zone for as many names as fit; what fails together is tried one by one.
     async fn change_names(
         &self,
-        wishes: &Wishes,
+        desired: &Desired,
         verb: Verb,
     ) -> BTreeMap<String, Result<Done, ProviderError>> {
         let batch = match self.capabilities().await {
             Ok(capabilities) => capabilities.batch.max(1),
             Err(error) => {
-                return wishes
+                return desired
                     .keys()
                     .map(|name| (name.clone(), Err(error.clone())))
                     .collect();
             }
         };
         let mut outcomes = BTreeMap::new();
-        let names: Vec<String> = wishes.keys().cloned().collect();
+        let names: Vec<String> = desired.keys().cloned().collect();
         let mut zones: BTreeMap<String, Vec<Plan>> = BTreeMap::new();
-        for (name, look) in self.looks(&names).await {
-            let Some(wish) = wishes.get(&name) else {
+        for (name, reading) in self.read_names(&names).await {
+            let Some(values) = desired.get(&name) else {
                 continue;
             };
-            match look.and_then(|look| plan(look, wish, verb)) {
+            match reading.and_then(|reading| plan(reading, values, verb)) {
                 Err(error) => drop(outcomes.insert(name, Err(error))),
                 Ok(plan) if plan.records.is_empty() => {
-                    drop(outcomes.insert(name, Ok(Done::nothing(plan.look.rrset))))
+                    drop(outcomes.insert(name, Ok(Done::nothing(plan.reading.rrset))))
                 }
                 Ok(plan) => zones
-                    .entry(plan.look.rrset.zone.apex.clone())
+                    .entry(plan.reading.rrset.zone.apex.clone())
                     .or_default()
                     .push(plan),
             }
         }
         for plans in zones.into_values() {
             for plans in plans.chunks(batch) {
-                outcomes.extend(self.change_chunk(plans, wishes, verb).await);
+                outcomes.extend(self.change_chunk(plans, desired, verb).await);
             }
         }
         if verb == Verb::Remove {
-            self.remove_unseen(wishes, &mut outcomes).await;
+            self.remove_unseen(desired, &mut outcomes).await;
         }
         outcomes
     }
@@ -108,10 +110,10 @@ impl Exec {
     async fn change_chunk(
         &self,
         plans: &[Plan],
-        wishes: &Wishes,
+        desired: &Desired,
         verb: Verb,
     ) -> Vec<(String, Result<Done, ProviderError>)> {
-        let name = |plan: &Plan| plan.look.rrset.owner.clone();
+        let name = |plan: &Plan| plan.reading.rrset.owner.clone();
         let sent = match plans {
             [_] => None,
             many => Some(self.send(many, verb, false).await),
@@ -127,11 +129,11 @@ impl Exec {
                 let may_be_done = matches!(sent, Some(Err(Failure::Open(_))));
                 for plan in plans {
                     let name = name(plan);
-                    let Some(wish) = wishes.get(&name) else {
+                    let Some(values) = desired.get(&name) else {
                         continue;
                     };
-                    let before = may_be_done.then(|| plan.look.rrset.clone());
-                    let outcome = self.change_one(&name, wish, verb, before).await;
+                    let before = may_be_done.then(|| plan.reading.rrset.clone());
+                    let outcome = self.change_one(&name, values, verb, before).await;
                     // What a run of unknown outcome began may still take effect.
                     let outcome = outcome.map_err(|error| {
                         if may_be_done {
@@ -151,18 +153,18 @@ impl Exec {
     async fn change_one(
         &self,
         name: &str,
-        wish: &BTreeSet<String>,
+        values: &BTreeSet<String>,
         verb: Verb,
         mut before: Option<TxtRrset>,
     ) -> Result<Done, ProviderError> {
         let mut said = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look_one(name).await?;
-            let plan = plan(look, wish, verb)?;
+            let reading = self.read_one(name).await?;
+            let plan = plan(reading, values, verb)?;
             if plan.records.is_empty() {
                 return Ok(match before {
-                    Some(before) => done_after_all(before, plan.look, wish, verb),
-                    None => Done::nothing(plan.look.rrset),
+                    Some(before) => done_after_all(before, plan.reading, values, verb),
+                    None => Done::nothing(plan.reading.rrset),
                 });
             }
             match self.send(std::slice::from_ref(&plan), verb, false).await {
@@ -181,14 +183,14 @@ impl Exec {
                 }
                 Err(Failure::Open(error)) => {
                     // A read shows the outcome; the change is never sent again on its own.
-                    let look = self
-                        .look_one(name)
+                    let reading = self
+                        .read_one(name)
                         .await
                         .map_err(|error| error.after_loss(name))?;
-                    let was = before.take().unwrap_or(plan.look.rrset);
-                    let now = self::plan(look, wish, verb)?;
+                    let was = before.take().unwrap_or(plan.reading.rrset);
+                    let now = self::plan(reading, values, verb)?;
                     return if now.records.is_empty() {
-                        Ok(done_after_all(was, now.look, wish, verb))
+                        Ok(done_after_all(was, now.reading, values, verb))
                     } else {
                         Err(error)
                     };
@@ -202,10 +204,10 @@ impl Exec {
     }
 
     /// Has the program rehearse the addition of a random value.
-    pub(super) async fn rehearse(&self, look: &Look) -> Result<(), ProviderError> {
+    pub(super) async fn rehearse(&self, reading: &Reading) -> Result<(), ProviderError> {
         let absent = format!("swiss-pki=preflight-{:016x}", rand::random::<u64>());
         let plan = Plan {
-            look: look.clone(),
+            reading: reading.clone(),
             records: vec![TxtRecord::of(&absent)],
         };
         self.send(&[plan], Verb::Add, true)
@@ -229,10 +231,10 @@ impl Exec {
     ) -> Result<(), Failure> {
         let changes = plans
             .iter()
-            .map(|plan| Change::new(&plan.look, &plan.records, self.settings.ttl));
+            .map(|plan| Change::new(&plan.reading, &plan.records, self.settings.ttl));
         let names: Vec<&str> = plans
             .iter()
-            .map(|plan| plan.look.rrset.owner.as_str())
+            .map(|plan| plan.reading.rrset.owner.as_str())
             .take(3)
             .collect();
         let more = if plans.len() > 3 {
@@ -262,7 +264,7 @@ impl Exec {
         let mut outcomes: BTreeMap<String, Result<Done, ProviderError>> = BTreeMap::new();
         for wait_ms in READ_BACK_WAITS_MS {
             let open = plans.iter().filter(|plan| {
-                let outcome = outcomes.get(&plan.look.rrset.owner);
+                let outcome = outcomes.get(&plan.reading.rrset.owner);
                 outcome.is_none_or(|outcome| {
                     outcome.as_ref().is_err_and(|error| {
                         matches!(error.kind, ErrorKind::Damaged | ErrorKind::Unknown)
@@ -276,31 +278,31 @@ impl Exec {
             tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             let names: Vec<String> = open
                 .iter()
-                .map(|plan| plan.look.rrset.owner.clone())
+                .map(|plan| plan.reading.rrset.owner.clone())
                 .collect();
-            let mut looks = self.looks(&names).await;
+            let mut readings = self.read_names(&names).await;
             for (plan, name) in open.into_iter().zip(names) {
-                let look = looks
+                let reading = readings
                     .remove(&name)
                     .unwrap_or_else(|| Err(nobody_asked(&name)));
-                let outcome = look
+                let outcome = reading
                     .map_err(|error| error.after_loss(&name))
-                    .and_then(|look| self.proven(plan, look, verb));
+                    .and_then(|reading| self.proven(plan, reading, verb));
                 outcomes.insert(name, outcome);
             }
         }
         outcomes.into_iter().collect()
     }
 
-    /// Whether `look` shows what was planned, and nothing else changed.
-    fn proven(&self, plan: &Plan, look: Look, verb: Verb) -> Result<Done, ProviderError> {
-        let before = &plan.look.rrset;
+    /// Whether `reading` shows what was planned, and nothing else changed.
+    fn proven(&self, plan: &Plan, reading: Reading, verb: Verb) -> Result<Done, ProviderError> {
+        let before = &plan.reading.rrset;
         let steps = plan
-            .look
+            .reading
             .serial
-            .zip(look.serial)
+            .zip(reading.serial)
             .map_or(1, |(old, new)| new.wrapping_sub(old));
-        match compare(before, &look.rrset, &plan.records, verb == Verb::Add) {
+        match compare(before, &reading.rrset, &plan.records, verb == Verb::Add) {
             Err(Difference { ours: false, what }) if steps > 1 => {
                 // Another writer changed the zone between the two reads.
                 tracing::warn!(
@@ -333,18 +335,18 @@ impl Exec {
         Ok(Done {
             before: before.clone(),
             changed: changed.collect(),
-            change_id: look.serial.map(|serial| format!("serial {serial}")),
-            after: look.rrset,
+            change_id: reading.serial.map(|serial| format!("serial {serial}")),
+            after: reading.rrset,
         })
     }
 
-    pub(super) async fn look_one(&self, name: &str) -> Result<Look, ProviderError> {
-        let found = self.looks(&[name.to_owned()]).await.remove(name);
+    pub(super) async fn read_one(&self, name: &str) -> Result<Reading, ProviderError> {
+        let found = self.read_names(&[name.to_owned()]).await.remove(name);
         found.unwrap_or_else(|| Err(nobody_asked(name)))
     }
 
-    async fn looks(&self, names: &[String]) -> Looks {
-        let mut looks = Looks::new();
+    async fn read_names(&self, names: &[String]) -> Readings {
+        let mut readings = Readings::new();
         for names in names.chunks(NAMES_AT_ONCE) {
             let more = if names.len() > 1 {
                 format!(" and {} more", names.len() - 1)
@@ -357,27 +359,27 @@ impl Exec {
                 .await
             {
                 Err(error) => {
-                    looks.extend(names.iter().map(|name| (name.clone(), Err(error.clone()))))
+                    readings.extend(names.iter().map(|name| (name.clone(), Err(error.clone()))))
                 }
                 Ok(answer) => {
-                    let look = |name: &str, entry| {
-                        let read = Name::read(name, entry).and_then(Name::look);
+                    let reading = |name: &str, entry| {
+                        let read = Name::read(name, entry).and_then(Name::reading);
                         read.map_err(|error| ProviderError {
                             message: self.harmless(&error.message),
                             hint: error.hint.map(|hint| self.harmless(&hint)),
                             ..error
                         })
                     };
-                    let mut found = Looks::new();
+                    let mut found = Readings::new();
                     for (name, entry) in answer.about(names) {
                         // Which of the two is true, and which TTL, is not known.
-                        let look = match found.contains_key(&name) {
+                        let reading = match found.contains_key(&name) {
                             true => Err(told_twice(&name)),
-                            false => look(&name, entry),
+                            false => reading(&name, entry),
                         };
-                        found.insert(name, look);
+                        found.insert(name, reading);
                     }
-                    looks.extend(names.iter().map(|name| {
+                    readings.extend(names.iter().map(|name| {
                         (
                             name.clone(),
                             found
@@ -388,46 +390,54 @@ impl Exec {
                 }
             }
         }
-        looks
+        readings
     }
 }
 
-fn plan(look: Look, wish: &BTreeSet<String>, verb: Verb) -> Result<Plan, ProviderError> {
-    if let (Verb::Add, Some(target)) = (verb, &look.rrset.cname) {
+fn plan(reading: Reading, values: &BTreeSet<String>, verb: Verb) -> Result<Plan, ProviderError> {
+    if let (Verb::Add, Some(target)) = (verb, &reading.rrset.cname) {
         let text = format!(
             "{} is an alias (a CNAME to {target}) and cannot hold a TXT value beside it",
-            look.rrset.owner
+            reading.rrset.owner
         );
         return Err(ProviderError::new(ErrorKind::Unsafe, text)
             .with_hint("validate the parent domain instead; it covers this name"));
     }
     let records = match verb {
-        Verb::Add => wish
+        Verb::Add => values
             .iter()
-            .filter(|value| !look.rrset.holds(value))
+            .filter(|value| !reading.rrset.holds(value))
             .map(|value| TxtRecord::of(value))
             .collect(),
         Verb::Remove => {
-            let ours =
-                |record: &&TxtRecord| wish.iter().any(|value| record.joined() == value.as_bytes());
-            look.rrset.records.iter().filter(ours).cloned().collect()
+            let ours = |record: &&TxtRecord| {
+                values
+                    .iter()
+                    .any(|value| record.joined() == value.as_bytes())
+            };
+            reading.rrset.records.iter().filter(ours).cloned().collect()
         }
     };
-    Ok(Plan { look, records })
+    Ok(Plan { reading, records })
 }
 
 /// A run of unknown outcome did its work.
-fn done_after_all(before: TxtRrset, look: Look, wish: &BTreeSet<String>, verb: Verb) -> Done {
-    let changed = wish
+fn done_after_all(
+    before: TxtRrset,
+    reading: Reading,
+    values: &BTreeSet<String>,
+    verb: Verb,
+) -> Done {
+    let changed = values
         .iter()
         .filter(|value| before.holds(value) != (verb == Verb::Add))
         .cloned()
         .collect();
     Done {
         before,
-        after: look.rrset,
+        after: reading.rrset,
         changed,
-        change_id: look.serial.map(|serial| format!("serial {serial}")),
+        change_id: reading.serial.map(|serial| format!("serial {serial}")),
     }
 }
 

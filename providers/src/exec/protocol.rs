@@ -82,15 +82,15 @@ pub(super) struct Change<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// `records` more or less than what `look` has; a new RRset takes `new_ttl`.
-    pub(super) fn new(look: &'a Look, records: &[TxtRecord], new_ttl: u32) -> Self {
+    /// `records` more or less than what `reading` has; a new RRset takes `new_ttl`.
+    pub(super) fn new(reading: &'a Reading, records: &[TxtRecord], new_ttl: u32) -> Self {
         let TxtRrset {
             zone,
             owner,
             ttl,
             records: before,
             ..
-        } = &look.rrset;
+        } = &reading.rrset;
         let shown = |records: &[TxtRecord]| records.iter().map(TxtRecord::presentation).collect();
         Self {
             name: owner,
@@ -154,7 +154,7 @@ pub(super) struct Name {
 
 /// One name as `inspect` showed it.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
     pub(super) serial: Option<u32>,
 }
@@ -200,7 +200,7 @@ impl Name {
     }
 
     /// The answer for this name, or why it cannot be used.
-    pub(super) fn look(self) -> Result<Look, ProviderError> {
+    pub(super) fn reading(self) -> Result<Reading, ProviderError> {
         let owner = self.name;
         if let Some(error) = self.error {
             let kind = match error.as_str() {
@@ -261,7 +261,7 @@ impl Name {
             cname,
             negative_ttl: self.negative_ttl,
         };
-        Ok(Look {
+        Ok(Reading {
             rrset,
             serial: self.serial,
         })

@@ -13,12 +13,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Value, json};
 
 use super::Exec;
-use super::change::{Plan, Verb, Wishes};
+use super::change::{Desired, Plan, Verb};
 use super::program::Failure;
-use super::protocol::Look;
+use super::protocol::Reading;
+use crate::edit::Done;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordData, TxtRecord, TxtRrset};
-use crate::wish::Done;
 
 /// At most this many are kept.
 const MOST: usize = 1_000;
@@ -94,20 +94,20 @@ impl Exec {
     /// Has values removed that no read has shown, and reads again.
     pub(super) async fn remove_unseen(
         &self,
-        wishes: &Wishes,
+        desired: &Desired,
         outcomes: &mut BTreeMap<String, Result<Done, ProviderError>>,
     ) {
         for (name, outcome) in outcomes {
-            let (Ok(done), Some(wish)) = (&*outcome, wishes.get(name)) else {
+            let (Ok(done), Some(values)) = (&*outcome, desired.get(name)) else {
                 continue;
             };
-            let unseen = wish.iter().filter(|value| !done.before.holds(value));
+            let unseen = values.iter().filter(|value| !done.before.holds(value));
             let unseen: Vec<&String> = unseen.collect();
             if unseen.is_empty() {
                 continue;
             }
             let plan = Plan {
-                look: Look {
+                reading: Reading {
                     rrset: done.after.clone(),
                     serial: None,
                 },
@@ -118,7 +118,7 @@ impl Exec {
                 let data = RecordData::Txt((*value).clone());
                 self.undecided.has(name, &data)
             });
-            let is_there = |rrset: &TxtRrset| wish.iter().any(|value| rrset.holds(value));
+            let is_there = |rrset: &TxtRrset| values.iter().any(|value| rrset.holds(value));
             if let Err(error) = self.judged(name, sent, is_open, is_there).await {
                 *outcome = Err(error);
             }
@@ -128,11 +128,11 @@ impl Exec {
     /// The same for an alias.
     pub(super) async fn remove_unseen_alias(
         &self,
-        look: &Look,
+        reading: &Reading,
         target: &str,
     ) -> Result<(), ProviderError> {
-        let (owner, data) = (&look.rrset.owner, RecordData::Cname(target.to_owned()));
-        let sent = self.send_alias(look, target, Verb::Remove, false).await;
+        let (owner, data) = (&reading.rrset.owner, RecordData::Cname(target.to_owned()));
+        let sent = self.send_alias(reading, target, Verb::Remove, false).await;
         let is_open = self.undecided.has(owner, &data);
         self.judged(owner, sent, is_open, |rrset| rrset.has(&data))
             .await
@@ -155,9 +155,9 @@ impl Exec {
             }
             tracing::debug!(name, %error, "what is not there could not be removed");
         }
-        let look = self.look_one(name).await;
-        let look = look.map_err(|error| error.after_loss(name))?;
-        if is_there(&look.rrset) {
+        let reading = self.read_one(name).await;
+        let reading = reading.map_err(|error| error.after_loss(name))?;
+        if is_there(&reading.rrset) {
             let text = format!("{name}: a record came after its removal");
             return Err(ProviderError::new(ErrorKind::Unavailable, text).after_loss(name));
         }

@@ -51,7 +51,7 @@ impl MemoryProvider {
         }
         let befores: Vec<_> = records
             .iter()
-            .map(|record| inside.look_to_change(record, present))
+            .map(|record| inside.read_to_change(record, present))
             .collect();
         let results: Vec<_> = records
             .iter()
@@ -66,7 +66,7 @@ impl MemoryProvider {
                 let receipt = result?;
                 Ok(Receipt {
                     before: before?,
-                    after: inside.look_to_change(record, present)?,
+                    after: inside.read_to_change(record, present)?,
                     ..receipt
                 })
             })
@@ -113,7 +113,7 @@ impl Provider for MemoryProvider {
 
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {
         let inside = self.called("preflight");
-        let zone = inside.look(owner, kind)?.zone;
+        let zone = inside.read_name(owner, kind)?.zone;
         inside.refuse_shadow(owner, &zone.apex)?;
         match inside.faults.front() {
             Some(MemoryFault::Refuse) => Err(ProviderError::new(

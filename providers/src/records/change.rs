@@ -6,9 +6,9 @@ use futures::StreamExt;
 
 use super::open::{Next, Open, Outcome, Verb, value_of};
 use super::{Change, Listed, RecordApi, Records, View, Written, plain_name};
+use crate::edit::{Edit, gather, in_order, receipts};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, TxtValue, Zone};
-use crate::wish::{Wish, gather, in_order, receipts};
 
 /// Zones asked for, and changed, at the same time.
 const AT_ONCE: usize = 8;
@@ -37,22 +37,22 @@ impl<A: RecordApi> Records<A> {
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
-        let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
+        let mut zones: BTreeMap<Zone, Vec<Edit>> = BTreeMap::new();
         let found = futures::stream::iter(gather(values))
-            .map(async |wish| (self.api.zone_of(&wish.owner).await, wish))
+            .map(async |edit| (self.api.zone_of(&edit.owner).await, edit))
             .buffered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
-        for (zone, wish) in found {
+        for (zone, edit) in found {
             match zone {
-                Ok(zone) => zones.entry(zone).or_default().push(wish),
-                Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
+                Ok(zone) => zones.entry(zone).or_default().push(edit),
+                Err(error) => drop(outcomes.insert(edit.owner, Err(error))),
             }
         }
         let changed = futures::stream::iter(zones)
-            .map(async |(zone, wishes)| {
+            .map(async |(zone, edits)| {
                 let _turn = self.queues.turn(zone.clone()).await;
-                self.change_zone(&zone, wishes, kind, verb).await
+                self.change_zone(&zone, edits, kind, verb).await
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
@@ -64,7 +64,7 @@ impl<A: RecordApi> Records<A> {
     async fn change_zone(
         &self,
         zone: &Zone,
-        wishes: Vec<Wish>,
+        edits: Vec<Edit>,
         kind: RecordKind,
         verb: Verb,
     ) -> Vec<Outcome> {
@@ -73,18 +73,18 @@ impl<A: RecordApi> Records<A> {
         if verb == Verb::Present
             && let Err(error) = self.api.check_zone(zone).await
         {
-            return wishes
+            return edits
                 .into_iter()
-                .map(|wish| (wish.owner, Err(error.clone())))
+                .map(|edit| (edit.owner, Err(error.clone())))
                 .collect();
         }
-        let mut open: Vec<Open> = wishes
+        let mut open: Vec<Open> = edits
             .into_iter()
-            .map(|wish| Open::new(wish, kind))
+            .map(|edit| Open::new(edit, kind))
             .collect();
         while !open.is_empty() {
-            let owners: Vec<String> = open.iter().map(|open| open.wish.owner.clone()).collect();
-            let view = match self.api.look(zone, &owners).await {
+            let owners: Vec<String> = open.iter().map(|open| open.edit.owner.clone()).collect();
+            let view = match self.api.read_zone(zone, &owners).await {
                 Ok(view) => view,
                 Err(error) => {
                     outcomes.extend(open.into_iter().map(|open| open.failed(error.clone())));
@@ -93,11 +93,11 @@ impl<A: RecordApi> Records<A> {
             };
             let (mut waiting, mut plans, mut wait) = (Vec::new(), Vec::new(), None);
             for mut one in open {
-                let mut rrset = view.rrset(zone, &one.wish.owner);
+                let mut rrset = view.rrset(zone, &one.edit.owner);
                 one.forget_gone(&view, &mut rrset);
                 one.before.get_or_insert_with(|| rrset.clone());
                 if let Some(error) = self.take_back(&view, zone, &one).await {
-                    outcomes.push((one.wish.owner, Err(error)));
+                    outcomes.push((one.edit.owner, Err(error)));
                     continue;
                 }
                 match self.plan(&view, zone, &mut one, verb) {
@@ -128,16 +128,16 @@ impl<A: RecordApi> Records<A> {
             return None;
         }
         let stray = |value: &String| {
-            let (listed, error) = self.api.stray(view, zone, &open.wish.owner, value)?;
+            let (listed, error) = self.api.stray(view, zone, &open.edit.owner, value)?;
             Some((listed.clone(), open.sent.contains(value).then_some(error)))
         };
-        let (strays, errors): (Vec<_>, Vec<_>) = open.wish.values.iter().filter_map(stray).unzip();
+        let (strays, errors): (Vec<_>, Vec<_>) = open.edit.values.iter().filter_map(stray).unzip();
         let name = strays.first()?.name.clone();
         let error = errors.into_iter().flatten().next();
         let left = |why: &str| {
             let text = format!(
                 "a value for {} is at {name} and could not be removed there: {why}",
-                open.wish.owner
+                open.edit.owner
             );
             ProviderError::new(ErrorKind::Damaged, text).with_hint(format!(
                 "remove the TXT record at {name} by hand, if it is still there"
@@ -226,7 +226,7 @@ impl<A: RecordApi> Records<A> {
     async fn is_still(&self, zone: &Zone, listed: &Listed) -> Result<bool, ProviderError> {
         Ok(self
             .api
-            .look(zone, std::slice::from_ref(&listed.name))
+            .read_zone(zone, std::slice::from_ref(&listed.name))
             .await?
             .records
             .contains(listed))

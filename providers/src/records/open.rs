@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Change, Listed, RecordApi, Records, View};
+use crate::edit::{Done, Edit};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::recent::WAITS_MS;
 use crate::record::{RecordKind, TxtRrset, Zone};
-use crate::wish::{Done, Wish};
 
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
@@ -31,7 +31,7 @@ pub(crate) enum Verb {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) kind: RecordKind,
-    pub(super) wish: Wish,
+    pub(super) edit: Edit,
     /// As the first read showed it.
     pub(super) before: Option<TxtRrset>,
     /// Values whose change was sent and may have been done.
@@ -65,23 +65,23 @@ impl<A: RecordApi> Records<A> {
         open: &mut Open,
         verb: Verb,
     ) -> Result<Next, ProviderError> {
-        let owner = open.wish.owner.clone();
+        let owner = open.edit.owner.clone();
         let there: Vec<_> = view
             .of(open.kind, &owner)
             .filter(|listed| !open.gone.contains(&listed.raw))
             .collect();
         let stands = |value: &String| there.iter().any(|listed| listed.is(value));
         let missing: Vec<_> = open
-            .wish
+            .edit
             .values
             .iter()
             .filter(|value| stands(value) != (verb == Verb::Present))
             .cloned()
             .collect();
-        if verb == Verb::Present || !open.wish.values.iter().all(stands) {
+        if verb == Verb::Present || !open.edit.values.iter().all(stands) {
             view.refuse_unreadable(&owner)?;
         }
-        let contradicted = self.contradicted(zone, &open.wish, &there);
+        let contradicted = self.contradicted(zone, &open.edit, &there);
         if missing.is_empty() {
             return settled(open, verb, contradicted);
         }
@@ -135,11 +135,11 @@ impl<A: RecordApi> Records<A> {
     fn contradicted(
         &self,
         zone: &Zone,
-        wish: &Wish,
+        edit: &Edit,
         there: &[&Listed],
     ) -> Option<(String, Duration)> {
         let mut found = None;
-        for value in &wish.values {
+        for value in &edit.values {
             let entries = there
                 .iter()
                 .filter(|listed| listed.is(value))
@@ -147,7 +147,7 @@ impl<A: RecordApi> Records<A> {
             let octets = value.as_bytes();
             let ago = self
                 .recent
-                .contradicted_by(&zone.apex, &wish.owner, octets, entries);
+                .contradicted_by(&zone.apex, &edit.owner, octets, entries);
             found = found.or(ago.map(|ago| (value.clone(), ago)));
         }
         found
@@ -173,7 +173,7 @@ fn settled(
         );
         return open
             .next_read()
-            .ok_or_else(|| ProviderError::undecided(&open.wish.owner, &text));
+            .ok_or_else(|| ProviderError::undecided(&open.edit.owner, &text));
     }
     let is_new = open.sent.is_empty() && open.gone.is_empty();
     if verb == Verb::Absent && is_new && !open.was_read_twice {
@@ -191,10 +191,10 @@ pub(super) enum Next {
 }
 
 impl Open {
-    pub(super) fn new(wish: Wish, kind: RecordKind) -> Self {
+    pub(super) fn new(edit: Edit, kind: RecordKind) -> Self {
         Self {
             kind,
-            wish,
+            edit,
             before: None,
             sent: BTreeSet::new(),
             accepted: BTreeSet::new(),
@@ -214,7 +214,7 @@ impl Open {
     /// Takes out of an RRset what the API no longer knows and lists still.
     pub(super) fn forget_gone(&self, view: &View, rrset: &mut TxtRrset) {
         let (gone, kept): (Vec<_>, Vec<_>) = view
-            .of(self.kind, &self.wish.owner)
+            .of(self.kind, &self.edit.owner)
             .partition(|listed| self.gone.contains(&listed.raw));
         if gone.is_empty() {
             return;
@@ -247,7 +247,7 @@ impl Open {
         value: &str,
         verb: Verb,
     ) -> Result<Option<Next>, ProviderError> {
-        let owner = &self.wish.owner;
+        let owner = &self.edit.owner;
         if self.conflicts > CONFLICTS {
             let text = format!(
                 "another writer changes the {} records of {owner} at the same time, {CONFLICTS} times over",
@@ -292,7 +292,7 @@ impl Open {
     pub(super) fn done(self, after: TxtRrset) -> Outcome {
         let before = self.before.unwrap_or_else(|| after.clone());
         (
-            self.wish.owner,
+            self.edit.owner,
             Ok(Done {
                 before,
                 after,
@@ -307,9 +307,9 @@ impl Open {
         let error = if self.sent.is_empty() {
             error
         } else {
-            error.after_loss(&self.wish.owner)
+            error.after_loss(&self.edit.owner)
         };
-        (self.wish.owner, Err(error))
+        (self.edit.owner, Err(error))
     }
 }
 
@@ -323,7 +323,7 @@ pub(super) fn value_of(change: &Change) -> String {
 /// A change that was accepted and is not shown after all reads. Only a list that is newer than the
 /// change, by the API's own version, says that something is wrong; any other may lag.
 fn unshown(view: &View, open: &Open, verb: Verb, value: &str) -> ProviderError {
-    let owner = &open.wish.owner;
+    let owner = &open.edit.owner;
     let stands = if verb == Verb::Present {
         "is not there"
     } else {

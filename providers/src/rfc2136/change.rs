@@ -10,13 +10,13 @@ use rand::Rng;
 use super::Rfc2136;
 use super::ask::Visit;
 use super::cname::beside_others;
+use super::edit::{Done, Edit, Limits, Next, Open, Plan, Verb};
 use super::findings::{Findings, Place};
-use super::look::Look;
 use super::message::plain_name;
 use super::outcome::{found_done, made_up};
 use super::plan::{check, plan};
+use super::reading::Reading;
 use super::send::{About, Sent};
-use super::wish::{Done, Limits, Next, Open, Plan, Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{Receipt, Record, RecordData, RecordKind, Zone};
 
@@ -59,26 +59,26 @@ impl Rfc2136 {
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
         let found = futures::stream::iter(gather(records))
-            .map(async |wish| (Visit::new(self).zone_of(&wish.owner).await, wish))
+            .map(async |edit| (Visit::new(self).zone_of(&edit.owner).await, edit))
             .buffered(AT_ONCE)
             .collect::<Vec<_>>()
             .await;
         let mut outcomes: BTreeMap<Key, Result<Done, ProviderError>> = BTreeMap::new();
-        let mut zones: BTreeMap<Zone, Vec<Wish>> = BTreeMap::new();
-        for (zone, wish) in found {
+        let mut zones: BTreeMap<Zone, Vec<Edit>> = BTreeMap::new();
+        for (zone, edit) in found {
             match zone {
-                Ok(zone) => zones.entry(zone).or_default().push(wish),
-                Err(error) => drop(outcomes.insert(wish.key(), Err(error))),
+                Ok(zone) => zones.entry(zone).or_default().push(edit),
+                Err(error) => drop(outcomes.insert(edit.key(), Err(error))),
             }
         }
         let changed = futures::stream::iter(zones)
-            .map(async |(zone, wishes)| {
+            .map(async |(zone, edits)| {
                 let _turn = self.queues.turn(zone.apex.clone()).await;
                 // A message is about one type: a CNAME and a TXT value of one name exclude each
                 // other, and only a read in between shows it.
-                let (txt, cname) = wishes
+                let (txt, cname) = edits
                     .into_iter()
-                    .partition(|wish| wish.kind == RecordKind::Txt);
+                    .partition(|edit| edit.kind == RecordKind::Txt);
                 let mut outcomes = Visit::new(self).change_zone(&zone, txt, verb).await;
                 outcomes.extend(Visit::new(self).change_zone(&zone, cname, verb).await);
                 outcomes
@@ -95,36 +95,36 @@ impl Rfc2136 {
 }
 
 /// Whether a removal of TXT values may have failed because an alias is at the name.
-fn is_at_alias(error: &ProviderError, wish: &Wish, verb: Verb) -> bool {
-    verb == Verb::Absent && wish.kind == RecordKind::Txt && error.kind == ErrorKind::Unsafe
+fn is_at_alias(error: &ProviderError, edit: &Edit, verb: Verb) -> bool {
+    verb == Verb::Absent && edit.kind == RecordKind::Txt && error.kind == ErrorKind::Unsafe
 }
 
 /// What an outcome is about.
 type Key = (String, RecordKind);
 
-impl Wish {
+impl Edit {
     fn key(&self) -> Key {
         (self.owner.clone(), self.kind)
     }
 }
 
 /// One wanted change for each name and type.
-fn gather(records: &[Record]) -> Vec<Wish> {
-    let mut wishes: BTreeMap<(&str, RecordKind), Wish> = BTreeMap::new();
+fn gather(records: &[Record]) -> Vec<Edit> {
+    let mut edits: BTreeMap<(&str, RecordKind), Edit> = BTreeMap::new();
     for record in records.iter().filter(|record| check(record).is_ok()) {
         let (owner, kind) = (record.owner.as_str(), record.kind());
         let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
-        let wish = wishes.entry((owner, kind)).or_insert_with(|| Wish {
+        let edit = edits.entry((owner, kind)).or_insert_with(|| Edit {
             owner: owner.to_owned(),
             kind,
             values: BTreeSet::new(),
         });
-        wish.values.insert(match kind {
+        edit.values.insert(match kind {
             RecordKind::Txt => data.clone(),
             RecordKind::Cname => plain_target(data),
         });
     }
-    wishes.into_values().collect()
+    edits.into_values().collect()
 }
 
 fn plain_target(target: &str) -> String {
@@ -160,43 +160,45 @@ impl Visit<'_> {
     async fn change_zone(
         &self,
         zone: &Zone,
-        wishes: Vec<Wish>,
+        edits: Vec<Edit>,
         verb: Verb,
     ) -> Vec<(Key, Result<Done, ProviderError>)> {
-        if let [wish] = wishes.as_slice() {
-            return vec![(wish.key(), self.change_owner(zone, wish, verb, None).await)];
+        if let [edit] = edits.as_slice() {
+            return vec![(edit.key(), self.change_owner(zone, edit, verb, None).await)];
         }
         let mut outcomes = Vec::new();
-        let mut wishes = wishes.into_iter().peekable();
-        while wishes.peek().is_some() {
-            let looks = futures::stream::iter(wishes.by_ref().take(NAMES_AT_ONCE))
-                .map(async |wish| {
-                    let look = self.look_for(&wish.owner, zone, wish.kind).await;
-                    (self.with_room(look, &wish, verb).await, wish)
+        let mut edits = edits.into_iter().peekable();
+        while edits.peek().is_some() {
+            let readings = futures::stream::iter(edits.by_ref().take(NAMES_AT_ONCE))
+                .map(async |edit| {
+                    let reading = self.read_for(&edit.owner, zone, edit.kind).await;
+                    (self.with_room(reading, &edit, verb).await, edit)
                 })
                 .buffered(AT_ONCE)
                 .collect::<Vec<_>>()
                 .await;
             let mut chunks: Vec<Vec<Plan>> = Vec::new();
             let mut room = 0;
-            for (looked, wish) in looks {
-                match looked
-                    .and_then(|(look, findings)| self.plan(zone, look, &wish, verb, &findings))
-                {
+            for (looked, edit) in readings {
+                match looked.and_then(|(reading, findings)| {
+                    self.plan(zone, reading, &edit, verb, &findings)
+                }) {
                     // It may be an alias, where a TXT value cannot be any more.
-                    Err(error) if is_at_alias(&error, &wish, verb) => {
-                        let outcome = self.change_owner(zone, &wish, verb, None).await;
-                        outcomes.push((wish.key(), outcome));
+                    Err(error) if is_at_alias(&error, &edit, verb) => {
+                        let outcome = self.change_owner(zone, &edit, verb, None).await;
+                        outcomes.push((edit.key(), outcome));
                     }
-                    Err(error) => outcomes.push((wish.key(), Err(error))),
-                    Ok(Next::Nothing(look)) => {
-                        outcomes.push((wish.key(), Ok(Done::nothing(look))));
+                    Err(error) => outcomes.push((edit.key(), Err(error))),
+                    Ok(Next::Nothing(reading)) => {
+                        outcomes.push((edit.key(), Ok(Done::nothing(reading))));
                     }
                     Ok(Next::Send(plan)) => {
                         let size = plan.update.size();
                         match chunks.last_mut() {
                             // All that was read for one message is of one state of the zone.
-                            Some(chunk) if size <= room && chunk[0].look.soa == plan.look.soa => {
+                            Some(chunk)
+                                if size <= room && chunk[0].reading.soa == plan.reading.soa =>
+                            {
                                 chunk.push(plan);
                                 room -= size;
                             }
@@ -228,19 +230,19 @@ impl Visit<'_> {
         };
         let mut message = first.update.clone();
         plans_left.for_each(|plan| message.append(&plan.update));
-        let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
-        let values = plans.iter().map(|plan| plan.look.rrset.records.len());
+        let owners: Vec<&str> = plans.iter().map(|plan| plan.edit.owner.as_str()).collect();
+        let values = plans.iter().map(|plan| plan.reading.rrset.records.len());
         let about = About {
             zone,
             owners: &owners,
-            mname: &first.look.mname(),
+            mname: &first.reading.mname(),
             values: values.max().unwrap_or(0),
-            kind: first.look.kind,
+            kind: first.reading.kind,
         };
         let sent = self.send(message, &about).await;
         if matches!(sent, Sent::Done) {
             let proofs = futures::stream::iter(plans)
-                .map(async |plan| (plan.wish.key(), self.prove(plan, verb).await));
+                .map(async |plan| (plan.edit.key(), self.prove(plan, verb).await));
             return proofs.buffered(AT_ONCE).collect().await;
         }
         for plan in plans {
@@ -250,47 +252,47 @@ impl Visit<'_> {
                     everyone: true,
                 } => Err(error.clone()),
                 Sent::Done | Sent::Conflict(_) | Sent::Failed { .. } => {
-                    self.change_owner(zone, &plan.wish, verb, None).await
+                    self.change_owner(zone, &plan.edit, verb, None).await
                 }
                 Sent::Lost(_) => {
                     let open = Open {
-                        before: plan.look.rrset.clone(),
+                        before: plan.reading.rrset.clone(),
                         losses: 1,
                     };
-                    self.change_owner(zone, &plan.wish, verb, Some(open)).await
+                    self.change_owner(zone, &plan.edit, verb, Some(open)).await
                 }
             };
-            outcomes.push((plan.wish.key(), outcome));
+            outcomes.push((plan.edit.key(), outcome));
         }
         outcomes
     }
 
     /// Whether a CNAME at the name would take a wildcard's answers away from it, unless the name
     /// exists without records.
-    fn shadows(&self, look: &Look, wish: &Wish, verb: Verb) -> bool {
+    fn shadows(&self, reading: &Reading, edit: &Edit, verb: Verb) -> bool {
         let allowed = self.provider.settings.allow_wildcard_shadow;
-        let is_new = wish.kind == RecordKind::Cname && verb != Verb::Absent;
-        is_new && look.shadows_itself() && !allowed
+        let is_new = edit.kind == RecordKind::Cname && verb != Verb::Absent;
+        is_new && reading.shadows_itself() && !allowed
     }
 
     /// A read with what is known of the name beside it.
     async fn with_room(
         &self,
-        look: Result<Look, ProviderError>,
-        wish: &Wish,
+        reading: Result<Reading, ProviderError>,
+        edit: &Edit,
         verb: Verb,
-    ) -> Result<(Look, Findings), ProviderError> {
-        let (look, mut findings) = (look?, Findings::default());
-        if self.shadows(&look, wish, verb) {
-            findings.new_name = self.is_empty_non_terminal(&look.name).await?;
+    ) -> Result<(Reading, Findings), ProviderError> {
+        let (reading, mut findings) = (reading?, Findings::default());
+        if self.shadows(&reading, edit, verb) {
+            findings.new_name = self.is_empty_non_terminal(&reading.name).await?;
         }
-        Ok((look, findings))
+        Ok((reading, findings))
     }
 
     /// What an accepted message has done.
     async fn prove(&self, plan: Plan, verb: Verb) -> Result<Done, ProviderError> {
         if verb == Verb::Rehearsal || plan.is_question() {
-            return Ok(Done::nothing(plan.look));
+            return Ok(Done::nothing(plan.reading));
         }
         self.read_back(&plan, verb).await
     }
@@ -298,8 +300,8 @@ impl Visit<'_> {
     fn plan(
         &self,
         zone: &Zone,
-        look: Look,
-        wish: &Wish,
+        reading: Reading,
+        edit: &Edit,
         verb: Verb,
         findings: &Findings,
     ) -> Result<Next, ProviderError> {
@@ -307,27 +309,27 @@ impl Visit<'_> {
             ttl: self.provider.settings.ttl,
             wildcard_shadow: self.provider.settings.allow_wildcard_shadow,
         };
-        plan(zone, look, wish, verb, findings, limits)
+        plan(zone, reading, edit, verb, findings, limits)
     }
 
     /// The outcome of one name. `open`: a message about it was sent, and no answer came.
     pub(super) async fn change_owner(
         &self,
         zone: &Zone,
-        wish: &Wish,
+        edit: &Edit,
         verb: Verb,
         mut open: Option<Open>,
     ) -> Result<Done, ProviderError> {
-        let outcome = match self.try_owner(zone, wish, verb, &mut open).await {
-            Err(error) if open.is_none() && is_at_alias(&error, wish, verb) => {
-                self.replaced_by_alias(zone, wish).await.ok_or(error)
+        let outcome = match self.try_owner(zone, edit, verb, &mut open).await {
+            Err(error) if open.is_none() && is_at_alias(&error, edit, verb) => {
+                self.replaced_by_alias(zone, edit).await.ok_or(error)
             }
             outcome => outcome,
         };
         // What was lost may still be on its way.
         outcome.map_err(|error| {
             if open.is_some() {
-                error.after_loss(&wish.owner)
+                error.after_loss(&edit.owner)
             } else {
                 error
             }
@@ -336,19 +338,19 @@ impl Visit<'_> {
 
     /// Whether a CNAME took the place of the TXT values at the name: beside it none is stored (RFC
     /// 1034, section 3.6.2). The zone that takes the updates says so itself, signed.
-    async fn replaced_by_alias(&self, zone: &Zone, wish: &Wish) -> Option<Done> {
-        let look = self.look_for_cname(&wish.owner, zone).await.ok()?;
-        look.rrset.cname.as_ref()?;
+    async fn replaced_by_alias(&self, zone: &Zone, edit: &Edit) -> Option<Done> {
+        let reading = self.read_cname(&edit.owner, zone).await.ok()?;
+        reading.rrset.cname.as_ref()?;
         // The key may be allowed to write TXT alone, so the question is about TXT.
-        let look = Look {
+        let reading = Reading {
             kind: RecordKind::Txt,
-            ..look
+            ..reading
         };
-        let (owners, mname) = ([wish.owner.as_str()], look.mname());
-        let about = About::one(zone, &owners, &mname, &look);
-        let sent = self.compare_cname(&about, &look, look.cname.as_ref());
+        let (owners, mname) = ([edit.owner.as_str()], reading.mname());
+        let about = About::one(zone, &owners, &mname, &reading);
+        let sent = self.compare_cname(&about, &reading, reading.cname.as_ref());
         match sent.await {
-            Sent::Done => Some(Done::nothing(look)),
+            Sent::Done => Some(Done::nothing(reading)),
             _ => None,
         }
     }
@@ -357,19 +359,19 @@ impl Visit<'_> {
     async fn try_owner(
         &self,
         zone: &Zone,
-        wish: &Wish,
+        edit: &Edit,
         verb: Verb,
         open: &mut Option<Open>,
     ) -> Result<Done, ProviderError> {
         let mut findings = Findings::default();
         let mut last = String::new();
         for attempt in 0..ATTEMPTS {
-            let look = self.look_for(&wish.owner, zone, wish.kind).await?;
-            if self.shadows(&look, wish, verb) {
-                findings.new_name = self.is_empty_non_terminal(&look.name).await?;
+            let reading = self.read_for(&edit.owner, zone, edit.kind).await?;
+            if self.shadows(&reading, edit, verb) {
+                findings.new_name = self.is_empty_non_terminal(&reading.name).await?;
             }
-            if findings.is_unmoved(&look) || findings.others >= OTHERS_BEFORE_INCOMPARABLE {
-                self.find_place(zone, wish, verb, &look, &mut findings)
+            if findings.is_unmoved(&reading) || findings.others >= OTHERS_BEFORE_INCOMPARABLE {
+                self.find_place(zone, edit, verb, &reading, &mut findings)
                     .await?;
                 if findings.place == Place::Other {
                     if !self.waits() {
@@ -380,22 +382,22 @@ impl Visit<'_> {
                 }
                 if findings.in_use {
                     let server = self.provider.settings.server.to_string();
-                    return Err(beside_others(&server, &wish.owner));
+                    return Err(beside_others(&server, &edit.owner));
                 }
             }
-            let plan = match self.plan(zone, look, wish, verb, &findings)? {
+            let plan = match self.plan(zone, reading, edit, verb, &findings)? {
                 Next::Send(plan) => plan,
-                Next::Nothing(look) => return Ok(found_done(look, wish, verb, open.take())),
+                Next::Nothing(reading) => return Ok(found_done(reading, edit, verb, open.take())),
             };
             if let Some(Open { losses, .. }) = open
                 && *losses > REPEATS_AFTER_LOSS + u32::from(plan.is_question())
             {
                 let text =
                     format!("sent {losses} times without an answer, and not done yet: {last}");
-                return Err(ProviderError::undecided(&wish.owner, &text));
+                return Err(ProviderError::undecided(&edit.owner, &text));
             }
-            let (owners, mname) = ([wish.owner.as_str()], plan.look.mname());
-            let about = About::one(zone, &owners, &mname, &plan.look);
+            let (owners, mname) = ([edit.owner.as_str()], plan.reading.mname());
+            let about = About::one(zone, &owners, &mname, &plan.reading);
             let sent = self.send(plan.update.clone(), &about).await;
             match self.after(sent, plan, verb, &mut findings, open).await {
                 Then::End(outcome) => return outcome,
@@ -407,7 +409,7 @@ impl Visit<'_> {
                 }
             }
         }
-        Err(self.given_up(zone, wish, verb, &findings, &last).await)
+        Err(self.given_up(zone, edit, verb, &findings, &last).await)
     }
 
     /// What a message about one name has led to.
@@ -419,11 +421,11 @@ impl Visit<'_> {
         findings: &mut Findings,
         open: &mut Option<Open>,
     ) -> Then {
-        let owner = plan.wish.owner.clone();
+        let owner = plan.edit.owner.clone();
         match sent {
-            Sent::Done if verb == Verb::Rehearsal => Then::End(Ok(Done::nothing(plan.look))),
+            Sent::Done if verb == Verb::Rehearsal => Then::End(Ok(Done::nothing(plan.reading))),
             Sent::Done if plan.is_question() => {
-                Then::End(Ok(found_done(plan.look, &plan.wish, verb, open.take())))
+                Then::End(Ok(found_done(plan.reading, &plan.edit, verb, open.take())))
             }
             Sent::Done => Then::End(self.read_back(&plan, verb).await),
             Sent::Lost(what) if verb == Verb::Rehearsal => {
@@ -433,7 +435,7 @@ impl Visit<'_> {
             }
             Sent::Failed { error, .. } => Then::End(Err(error)),
             Sent::Conflict(ResponseCode::NXDomain) => {
-                let host = plan.look.shadowed.as_ref().unwrap_or(&plan.look.name);
+                let host = plan.reading.shadowed.as_ref().unwrap_or(&plan.reading.name);
                 match self.is_empty_non_terminal(host).await {
                     Err(error) => Then::End(Err(error)),
                     Ok(false) => {
@@ -448,12 +450,12 @@ impl Visit<'_> {
             }
             Sent::Conflict(code) => {
                 // Another read shows whether an alias or a cut came between, or just another value.
-                let look = plan.look.clone();
+                let reading = plan.reading.clone();
                 findings.refused(plan, code);
                 if findings.is_made_up() {
                     let server = self.provider.settings.server.to_string();
                     return Then::End(match verb {
-                        Verb::Absent => Ok(Done::nothing(look)),
+                        Verb::Absent => Ok(Done::nothing(reading)),
                         _ => Err(made_up(&server, &owner)),
                     });
                 }
@@ -461,7 +463,7 @@ impl Visit<'_> {
             }
             Sent::Lost(what) => {
                 let losses = open.as_ref().map_or(0, |open| open.losses) + 1;
-                let before = open.take().map_or(plan.look.rrset, |open| open.before);
+                let before = open.take().map_or(plan.reading.rrset, |open| open.before);
                 *open = Some(Open { before, losses });
                 Then::Again(what)
             }

@@ -10,10 +10,10 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::ask::Visit;
+use super::edit::{Edit, Limits, Next, Plan, Verb, absent_target};
 use super::findings::Findings;
-use super::look::{Authority, Look, alias_in, cut, unencodable, wildcard_beside};
 use super::message::{Update, cname_at, plain_name, wire_name};
-use super::wish::{Limits, Next, Plan, Verb, Wish, absent_target};
+use super::reading::{Authority, Reading, alias_in, cut, unencodable, wildcard_beside};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{RecordKind, TxtRrset, Zone, is_within, same_name};
 
@@ -23,11 +23,11 @@ impl Visit<'_> {
     /// # Errors
     /// [`ErrorKind::Unsafe`] at the apex, below a DNAME and at or below a zone cut,
     /// [`ErrorKind::NoZone`] where the server has no authority.
-    pub(super) async fn look_for_cname(
+    pub(super) async fn read_cname(
         &self,
         owner: &str,
         zone: &Zone,
-    ) -> Result<Look, ProviderError> {
+    ) -> Result<Reading, ProviderError> {
         let name = wire_name(owner).map_err(unencodable)?;
         let (owner, apex) = (plain_name(&name), &zone.apex);
         if owner == *apex {
@@ -92,7 +92,7 @@ impl Visit<'_> {
             };
             otherwise = Some(std::mem::replace(&mut rrset, nothing));
         }
-        Ok(Look {
+        Ok(Reading {
             rrset,
             otherwise,
             name,
@@ -105,89 +105,89 @@ impl Visit<'_> {
     }
 }
 
-/// The guarded update that fulfils `wish`, which is for a CNAME.
+/// The guarded update that fulfils `edit`, which is for a CNAME.
 ///
 /// # Errors
 /// [`ErrorKind::Unsafe`] where a CNAME cannot be made without harm.
 pub(super) fn plan_cname(
     zone: &Zone,
-    look: Look,
-    wish: &Wish,
+    reading: Reading,
+    edit: &Edit,
     verb: Verb,
     findings: &Findings,
     limits: Limits,
 ) -> Result<Next, ProviderError> {
-    let there = look.rrset.cname.clone();
-    let stored = look.cname.clone().filter(|_| there.is_some());
+    let there = reading.rrset.cname.clone();
+    let stored = reading.cname.clone().filter(|_| there.is_some());
     let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
     let mut target = None;
     match verb {
         Verb::Absent => {
-            update.require_cname(&look.name, stored.as_ref());
-            target = stored.filter(|_| there.as_ref().is_some_and(|there| wish.wants(there)));
+            update.require_cname(&reading.name, stored.as_ref());
+            target = stored.filter(|_| there.as_ref().is_some_and(|there| edit.wants(there)));
             match &target {
-                Some(stored) => update.delete_cname(&look.name, stored),
+                Some(stored) => update.delete_cname(&reading.name, stored),
                 // A question: whether the zone that takes the updates has no such CNAME.
                 None => {
-                    for wanted in &wish.values {
+                    for wanted in &edit.values {
                         let wanted = wire_name(wanted).map_err(unencodable)?;
-                        update.delete_cname(&look.name, &wanted);
+                        update.delete_cname(&reading.name, &wanted);
                     }
                 }
             }
         }
         Verb::Rehearsal if there.is_some() => {
-            update.require_cname(&look.name, stored.as_ref());
-            update.delete_cname(&look.name, &absent_target());
+            update.require_cname(&reading.name, stored.as_ref());
+            update.delete_cname(&reading.name, &absent_target());
         }
         Verb::Present | Verb::Rehearsal => {
-            let wanted = match wish.values.iter().collect::<Vec<_>>().as_slice() {
+            let wanted = match edit.values.iter().collect::<Vec<_>>().as_slice() {
                 [one] => wire_name(one).map_err(unencodable)?,
-                _ => return Err(several_targets(&wish.owner, wish)),
+                _ => return Err(several_targets(&edit.owner, edit)),
             };
             if let Some(there) = &there {
-                return if wish.wants(there) {
-                    Ok(Next::Nothing(look))
+                return if edit.wants(there) {
+                    Ok(Next::Nothing(reading))
                 } else {
-                    Err(another_target(&wish.owner, there))
+                    Err(another_target(&edit.owner, there))
                 };
             }
             // A name that is required to be unused cannot be required to exist as well: only an empty
             // non-terminal is both.
             let allowed = limits.wildcard_shadow || findings.new_name;
-            if look.shadows_itself() && !allowed {
-                return Err(only_a_wildcard(&wish.owner, &wish.owner, "a wildcard"));
+            if reading.shadows_itself() && !allowed {
+                return Err(only_a_wildcard(&edit.owner, &edit.owner, "a wildcard"));
             }
-            update.require_host(&look, findings, limits);
-            update.require_unused(&look.name);
+            update.require_host(&reading, findings, limits);
+            update.require_unused(&reading.name);
             // What cannot be removed is not written.
-            update.delete_cname(&look.name, &absent_target());
+            update.delete_cname(&reading.name, &absent_target());
             if verb == Verb::Present {
-                update.insert_cname(&look.name, limits.ttl, &wanted);
+                update.insert_cname(&reading.name, limits.ttl, &wanted);
                 target = Some(wanted);
             }
         }
     }
     Ok(Next::Send(Plan {
-        look,
+        reading,
         update,
         records: Vec::new(),
         target,
-        wish: wish.clone(),
+        edit: edit.clone(),
         any_value: false,
         soa_required: false,
     }))
 }
 
-/// What is not as `wish` wants it at the name.
-pub(super) fn cname_difference(rrset: &TxtRrset, wish: &Wish, present: bool) -> Option<String> {
-    let shows = rrset.cname.as_ref().is_some_and(|there| wish.wants(there));
-    let wanted: Vec<&str> = wish.values.iter().map(String::as_str).collect();
+/// What is not as `edit` wants it at the name.
+pub(super) fn cname_difference(rrset: &TxtRrset, edit: &Edit, present: bool) -> Option<String> {
+    let shows = rrset.cname.as_ref().is_some_and(|there| edit.wants(there));
+    let wanted: Vec<&str> = edit.values.iter().map(String::as_str).collect();
     let stands = if present { "not there" } else { "still there" };
     (shows != present).then(|| format!("the CNAME to {} is {stands}", wanted.join(", ")))
 }
 
-impl Wish {
+impl Edit {
     /// Whether a CNAME to `target` is wanted.
     pub(super) fn wants(&self, target: &str) -> bool {
         self.values.iter().any(|wanted| same_name(wanted, target))
@@ -199,8 +199,8 @@ fn at_the_apex(owner: &str) -> ProviderError {
     ProviderError::new(ErrorKind::Unsafe, text).with_hint("have the CA ask for a TXT record")
 }
 
-fn several_targets(owner: &str, wish: &Wish) -> ProviderError {
-    let wanted: Vec<&str> = wish.values.iter().map(String::as_str).collect();
+fn several_targets(owner: &str, edit: &Edit) -> ProviderError {
+    let wanted: Vec<&str> = edit.values.iter().map(String::as_str).collect();
     let text = format!(
         "{owner} is wanted as a CNAME to {}, and can point at one name only",
         wanted.join(" and to ")

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SOA;
 
-use super::look::Look;
-use super::wish::{Plan, Verb, Wish};
+use super::edit::{Edit, Plan, Verb};
+use super::reading::Reading;
 use crate::record::{RecordKind, TxtRecord, TxtRrset, same_name};
 
 /// Whether the zone that is read is the zone that takes the writes, in the same state.
@@ -52,11 +52,11 @@ struct Stale {
 }
 
 impl Findings {
-    /// The reading of `look` to plan with: made up where that is possible, unless shown otherwise
+    /// The reading of `reading` to plan with: made up where that is possible, unless shown otherwise
     /// or a value to remove is in it. The guards refuse the wrong reading.
-    pub(super) fn read(&self, look: Look, wish: &Wish, verb: Verb) -> Look {
-        let own = look.clone().own();
-        let shown = |value: &String| match wish.kind {
+    pub(super) fn read(&self, reading: Reading, edit: &Edit, verb: Verb) -> Reading {
+        let own = reading.clone().own();
+        let shown = |value: &String| match edit.kind {
             RecordKind::Txt => own.rrset.holds(value),
             RecordKind::Cname => own
                 .rrset
@@ -64,21 +64,21 @@ impl Findings {
                 .as_ref()
                 .is_some_and(|to| same_name(to, value)),
         };
-        let at_stake = verb == Verb::Absent && wish.values.iter().any(shown);
+        let at_stake = verb == Verb::Absent && edit.values.iter().any(shown);
         if self.own.unwrap_or(at_stake) {
             own
         } else {
-            look
+            reading
         }
     }
 
     /// Takes in a new read; true when the last guards were refused and the server still shows what
     /// they were made from.
-    pub(super) fn is_unmoved(&mut self, look: &Look) -> bool {
+    pub(super) fn is_unmoved(&mut self, reading: &Reading) -> bool {
         let unmoved = self
             .stale
             .as_ref()
-            .is_some_and(|stale| stale.soa == look.soa && stale.answer == look.ttls);
+            .is_some_and(|stale| stale.soa == reading.soa && stale.answer == reading.ttls);
         if !unmoved && self.place != Place::Incomparable {
             self.place = Place::Open;
         }
@@ -98,31 +98,31 @@ impl Findings {
     /// Takes in that the guards of `plan` were refused with `code`.
     pub(super) fn refused(&mut self, plan: Plan, code: ResponseCode) {
         let Plan {
-            look,
+            reading,
             any_value,
             soa_required,
             ..
         } = plan;
         self.others += u32::from(soa_required && code == ResponseCode::NXRRSet);
         let is_there = matches!(code, ResponseCode::YXRRSet | ResponseCode::YXDomain);
-        if is_there && look.is_taken_for_made_up() {
+        if is_there && reading.is_taken_for_made_up() {
             self.own = Some(true);
-        } else if code == ResponseCode::NXRRSet && look.rrset.cname.is_some() {
-            if look.is_taken_for_own() {
+        } else if code == ResponseCode::NXRRSet && reading.rrset.cname.is_some() {
+            if reading.is_taken_for_own() {
                 self.own = Some(false);
             }
         } else if code == ResponseCode::NXRRSet && any_value {
-            if look.is_taken_for_own() {
+            if reading.is_taken_for_own() {
                 self.own = Some(false);
             } else {
                 self.made_up += 1;
             }
         }
-        self.in_use |= code == ResponseCode::YXDomain && !look.is_ambiguous();
+        self.in_use |= code == ResponseCode::YXDomain && !reading.is_ambiguous();
         self.stale = Some(Stale {
-            soa: look.soa,
-            answer: look.ttls,
-            rrset: look.rrset,
+            soa: reading.soa,
+            answer: reading.ttls,
+            rrset: reading.rrset,
         });
     }
 

@@ -1,34 +1,34 @@
 //! The words for what becomes of a change of one name.
 
-use super::look::Look;
-use super::wish::{Done, Open, Verb, Wish};
+use super::edit::{Done, Edit, Open, Verb};
+use super::reading::Reading;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone, same_name};
 
 /// The name is as wanted. After a lost answer that answer was a success, as far as it was not so
 /// before.
-pub(super) fn found_done(look: Look, wish: &Wish, verb: Verb, open: Option<Open>) -> Done {
+pub(super) fn found_done(reading: Reading, edit: &Edit, verb: Verb, open: Option<Open>) -> Done {
     let Some(Open { before, .. }) = open else {
-        return Done::nothing(look);
+        return Done::nothing(reading);
     };
-    let there = |value: &String| match wish.kind {
+    let there = |value: &String| match edit.kind {
         RecordKind::Txt => before.holds(value),
         RecordKind::Cname => before.cname.as_ref().is_some_and(|to| same_name(to, value)),
     };
     let was = |value: &String| there(value) == (verb == Verb::Present);
-    let changed = wish.values.iter().filter(|value| !was(value));
+    let changed = edit.values.iter().filter(|value| !was(value));
     let changed = changed.cloned().collect();
-    let look = if wish.keeps_some(&before, verb) {
-        look.own()
+    let reading = if edit.keeps_some(&before, verb) {
+        reading.own()
     } else {
-        look
+        reading
     };
-    let mname = look.mname();
+    let mname = reading.mname();
     Done {
         before,
-        after: look.rrset,
+        after: reading.rrset,
         changed,
-        serial: look.soa.serial,
+        serial: reading.soa.serial,
         mname,
     }
 }

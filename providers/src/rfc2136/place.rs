@@ -3,12 +3,12 @@
 
 use super::ask::Visit;
 use super::change::OTHERS_BEFORE_INCOMPARABLE;
+use super::edit::{Edit, Verb};
 use super::findings::{Findings, Place};
-use super::look::Look;
 use super::message::{Update, wire_name};
 use super::outcome::{behind, changing, kept};
+use super::reading::Reading;
 use super::send::{About, Sent};
-use super::wish::{Verb, Wish};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 
@@ -18,17 +18,17 @@ impl Visit<'_> {
     pub(super) async fn find_place(
         &self,
         zone: &Zone,
-        wish: &Wish,
+        edit: &Edit,
         verb: Verb,
-        look: &Look,
+        reading: &Reading,
         findings: &mut Findings,
     ) -> Result<(), ProviderError> {
         if matches!(findings.place, Place::Same | Place::Incomparable) {
             return Ok(());
         }
-        let (owners, mname) = ([wish.owner.as_str()], look.mname());
-        let about = About::one(zone, &owners, &mname, look);
-        findings.place = match self.compare_soa(&about, look, &look.soa).await {
+        let (owners, mname) = ([edit.owner.as_str()], reading.mname());
+        let about = About::one(zone, &owners, &mname, reading);
+        findings.place = match self.compare_soa(&about, reading, &reading.soa).await {
             Sent::Done => {
                 self.provider.owns_soa(zone);
                 Place::Same
@@ -36,7 +36,7 @@ impl Visit<'_> {
             Sent::Conflict(_) => {
                 findings.others += 1;
                 if findings.others >= OTHERS_BEFORE_INCOMPARABLE
-                    && self.may_store_another_soa(zone, look, wish, verb).await
+                    && self.may_store_another_soa(zone, reading, edit, verb).await
                 {
                     Place::Incomparable
                 } else {
@@ -59,13 +59,13 @@ impl Visit<'_> {
     async fn may_store_another_soa(
         &self,
         zone: &Zone,
-        look: &Look,
-        wish: &Wish,
+        reading: &Reading,
+        edit: &Edit,
         verb: Verb,
     ) -> bool {
         if self.is_powerdns().await {
-            let is_lasting = self.provider.disowns_for_long(zone, &look.soa);
-            let takes_ttl = verb == Verb::Present && wish.kind == RecordKind::Txt;
+            let is_lasting = self.provider.disowns_for_long(zone, &reading.soa);
+            let takes_ttl = verb == Verb::Present && edit.kind == RecordKind::Txt;
             return is_lasting || !takes_ttl;
         }
         self.is_signed(zone).await
@@ -75,12 +75,12 @@ impl Visit<'_> {
     pub(super) async fn given_up(
         &self,
         zone: &Zone,
-        wish: &Wish,
+        edit: &Edit,
         verb: Verb,
         findings: &Findings,
         last: &str,
     ) -> ProviderError {
-        let (owner, server) = (&wish.owner, self.provider.settings.server.to_string());
+        let (owner, server) = (&edit.owner, self.provider.settings.server.to_string());
         if findings.place != Place::Other {
             return changing(&server, owner, last);
         }
@@ -94,7 +94,7 @@ impl Visit<'_> {
         }
         // The deletion names our value and nothing else, so it is right in every state of the zone.
         // What it did is not known before a read of that zone shows it.
-        match self.delete_unseen(zone, wish).await {
+        match self.delete_unseen(zone, edit).await {
             Sent::Done => ProviderError::undecided(
                 owner,
                 &format!(
@@ -110,15 +110,15 @@ impl Visit<'_> {
         }
     }
 
-    async fn delete_unseen(&self, zone: &Zone, wish: &Wish) -> Sent {
-        let names = wire_name(&zone.apex).and_then(|apex| Ok((apex, wire_name(&wish.owner)?)));
+    async fn delete_unseen(&self, zone: &Zone, edit: &Edit) -> Sent {
+        let names = wire_name(&zone.apex).and_then(|apex| Ok((apex, wire_name(&edit.owner)?)));
         let (apex, name) = match names {
             Ok(names) => names,
             Err(fault) => return Sent::Lost(fault),
         };
         let mut update = Update::of(apex);
-        for value in &wish.values {
-            match (wish.kind, wire_name(value)) {
+        for value in &edit.values {
+            match (edit.kind, wire_name(value)) {
                 (RecordKind::Txt, _) => update.delete(&name, &TxtRecord::of(value)),
                 (RecordKind::Cname, Ok(target)) => update.delete_cname(&name, &target),
                 (RecordKind::Cname, Err(fault)) => return Sent::Lost(fault),
@@ -126,10 +126,10 @@ impl Visit<'_> {
         }
         let about = About {
             zone,
-            owners: &[&wish.owner],
+            owners: &[&edit.owner],
             mname: &zone.apex,
             values: 0,
-            kind: wish.kind,
+            kind: edit.kind,
         };
         self.send(update, &about).await
     }

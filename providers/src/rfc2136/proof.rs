@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::ask::Visit;
 use super::cname::cname_difference;
-use super::look::Look;
+use super::edit::{Done, Plan, Verb};
 use super::message::plain_name;
+use super::reading::Reading;
 use super::send::{About, Sent};
-use super::wish::{Done, Plan, Verb};
 use crate::difference::{Difference, compare};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord};
@@ -20,28 +20,28 @@ const READ_BACK_WAITS_MS: [u64; 7] = [0, 10, 20, 50, 120, 300, 800];
 impl Visit<'_> {
     /// Reads until the change shows, and compares everything else with what was there before.
     pub(super) async fn read_back(&self, plan: &Plan, verb: Verb) -> Result<Done, ProviderError> {
-        let before = &plan.look.rrset;
-        let owner = &plan.wish.owner;
+        let before = &plan.reading.rrset;
+        let owner = &plan.edit.owner;
         let mut last = None;
         for wait_ms in READ_BACK_WAITS_MS {
             if wait_ms > 0 {
                 // The timer counts in steps of a millisecond: a sleep of nothing takes one, too.
                 tokio::time::sleep(Duration::from_millis(wait_ms)).await;
             }
-            let look = self
-                .look_for(owner, &before.zone, plan.wish.kind)
+            let reading = self
+                .read_for(owner, &before.zone, plan.edit.kind)
                 .await
                 .map_err(|error| {
                     let what = "the server accepted the change, and it cannot be read back";
                     ProviderError::undecided(owner, &format!("{what}: {error}"))
                 })?;
-            let look = if plan.wish.keeps_some(before, verb) {
-                look.own()
+            let reading = if plan.edit.keeps_some(before, verb) {
+                reading.own()
             } else {
-                look
+                reading
             };
-            let serials = look.soa.serial.wrapping_sub(plan.look.soa.serial);
-            match difference(plan, &look, verb) {
+            let serials = reading.soa.serial.wrapping_sub(plan.reading.soa.serial);
+            match difference(plan, &reading, verb) {
                 Err(Difference { ours: false, what }) if serials > 1 => {
                     // Another writer changed the zone between our two reads, and only that can
                     // have done it: our message adds or removes one exact value. Where each change
@@ -53,19 +53,21 @@ impl Visit<'_> {
                     );
                 }
                 Err(difference) => {
-                    last = Some((difference, look));
+                    last = Some((difference, reading));
                     continue;
                 }
                 Ok(()) => {}
             }
-            return Ok(done(plan, look));
+            return Ok(done(plan, reading));
         }
         match last {
-            Some((Difference { ours: true, what }, look)) if look.kind == RecordKind::Cname => {
-                self.ask_about_cname(plan, verb, look, &what).await
+            Some((Difference { ours: true, what }, reading))
+                if reading.kind == RecordKind::Cname =>
+            {
+                self.ask_about_cname(plan, verb, reading, &what).await
             }
-            Some((Difference { ours: true, what }, look)) => {
-                self.ask_the_writer(plan, verb, look, &what).await
+            Some((Difference { ours: true, what }, reading)) => {
+                self.ask_the_writer(plan, verb, reading, &what).await
             }
             Some((Difference { what, .. }, _)) => Err(self.damaged(owner, &what)),
             None => Err(ProviderError::undecided(owner, "no read came back")),
@@ -78,13 +80,13 @@ impl Visit<'_> {
         &self,
         plan: &Plan,
         verb: Verb,
-        look: Look,
+        reading: Reading,
         what: &str,
     ) -> Result<Done, ProviderError> {
-        let (owner, zone, mname) = (&plan.wish.owner, &plan.look.rrset.zone, look.mname());
+        let (owner, zone, mname) = (&plan.edit.owner, &plan.reading.rrset.zone, reading.mname());
         let owners = [owner.as_str()];
-        let about = About::one(zone, &owners, &mname, &look);
-        let mut wanted: Vec<TxtRecord> = look.rrset.records.clone();
+        let about = About::one(zone, &owners, &mname, &reading);
+        let mut wanted: Vec<TxtRecord> = reading.rrset.records.clone();
         let changes = |record: &TxtRecord| {
             let ours = plan.records.iter();
             ours.map(TxtRecord::joined)
@@ -94,33 +96,36 @@ impl Visit<'_> {
         if verb == Verb::Present {
             wanted.extend(plan.records.iter().cloned());
         }
-        if let Sent::Done = self.compare_txt(&about, &look, &wanted).await {
-            let mut look = look;
-            let ttl = look.rrset.ttl.or(plan.look.rrset.ttl);
+        if let Sent::Done = self.compare_txt(&about, &reading, &wanted).await {
+            let mut reading = reading;
+            let ttl = reading.rrset.ttl.or(plan.reading.rrset.ttl);
             wanted.sort();
-            look.rrset.ttl = ttl.filter(|_| !wanted.is_empty());
-            if look.rrset.ttl.is_none() && !wanted.is_empty() {
-                look.rrset.ttl = Some(self.provider.settings.ttl);
+            reading.rrset.ttl = ttl.filter(|_| !wanted.is_empty());
+            if reading.rrset.ttl.is_none() && !wanted.is_empty() {
+                reading.rrset.ttl = Some(self.provider.settings.ttl);
             }
-            look.rrset.records = wanted;
+            reading.rrset.records = wanted;
             return match compare(
-                &plan.look.rrset,
-                &look.rrset,
+                &plan.reading.rrset,
+                &reading.rrset,
                 &plan.records,
                 verb == Verb::Present,
             ) {
-                Ok(()) => Ok(done(plan, look)),
+                Ok(()) => Ok(done(plan, reading)),
                 Err(Difference { what, .. }) => Err(self.damaged(owner, &what)),
             };
         }
         let server = &self.provider.settings.server;
-        if let Sent::Done = self.compare_txt(&about, &look, &look.rrset.records).await {
-            if look.rrset.records == plan.look.rrset.records {
+        if let Sent::Done = self
+            .compare_txt(&about, &reading, &reading.rrset.records)
+            .await
+        {
+            if reading.rrset.records == plan.reading.rrset.records {
                 return Err(not_kept(&server.to_string(), owner));
             }
             return Err(self.damaged(owner, what));
         }
-        Err(self.not_shown_yet(owner, &look))
+        Err(self.not_shown_yet(owner, &reading))
     }
 
     /// As [`Self::ask_the_writer`], for a CNAME.
@@ -128,32 +133,32 @@ impl Visit<'_> {
         &self,
         plan: &Plan,
         verb: Verb,
-        look: Look,
+        reading: Reading,
         what: &str,
     ) -> Result<Done, ProviderError> {
-        let (owner, zone, mname) = (&plan.wish.owner, &plan.look.rrset.zone, look.mname());
+        let (owner, zone, mname) = (&plan.edit.owner, &plan.reading.rrset.zone, reading.mname());
         let owners = [owner.as_str()];
-        let about = About::one(zone, &owners, &mname, &look);
+        let about = About::one(zone, &owners, &mname, &reading);
         let wanted = plan.target.as_ref().filter(|_| verb == Verb::Present);
-        if let Sent::Done = self.compare_cname(&about, &look, wanted).await {
-            let mut look = look;
-            look.rrset.cname = wanted.map(plain_name);
-            look.rrset.ttl = wanted.map(|_| self.provider.settings.ttl);
-            return Ok(done(plan, look));
+        if let Sent::Done = self.compare_cname(&about, &reading, wanted).await {
+            let mut reading = reading;
+            reading.rrset.cname = wanted.map(plain_name);
+            reading.rrset.ttl = wanted.map(|_| self.provider.settings.ttl);
+            return Ok(done(plan, reading));
         }
-        let shown = look.cname.clone();
-        if let Sent::Done = self.compare_cname(&about, &look, shown.as_ref()).await {
-            if look.rrset.cname == plan.look.rrset.cname {
+        let shown = reading.cname.clone();
+        if let Sent::Done = self.compare_cname(&about, &reading, shown.as_ref()).await {
+            if reading.rrset.cname == plan.reading.rrset.cname {
                 return Err(not_kept(&self.provider.settings.server.to_string(), owner));
             }
             return Err(self.damaged(owner, what));
         }
-        Err(self.not_shown_yet(owner, &look))
+        Err(self.not_shown_yet(owner, &reading))
     }
 
-    fn not_shown_yet(&self, owner: &str, look: &Look) -> ProviderError {
-        let (server, serial) = (&self.provider.settings.server, look.soa.serial);
-        let zone = &look.rrset.zone;
+    fn not_shown_yet(&self, owner: &str, reading: &Reading) -> ProviderError {
+        let (server, serial) = (&self.provider.settings.server, reading.soa.serial);
+        let zone = &reading.rrset.zone;
         ProviderError::undecided(
             owner,
             &format!(
@@ -174,23 +179,23 @@ impl Visit<'_> {
 }
 
 /// What is not as it should be at the name.
-fn difference(plan: &Plan, look: &Look, verb: Verb) -> Result<(), Difference> {
+fn difference(plan: &Plan, reading: &Reading, verb: Verb) -> Result<(), Difference> {
     let present = verb == Verb::Present;
-    if look.kind == RecordKind::Cname {
-        return match cname_difference(&look.rrset, &plan.wish, present) {
+    if reading.kind == RecordKind::Cname {
+        return match cname_difference(&reading.rrset, &plan.edit, present) {
             Some(what) => Err(Difference { ours: true, what }),
             None => Ok(()),
         };
     }
-    if plan.look.unequal_ttls().is_none() {
-        return compare(&plan.look.rrset, &look.rrset, &plan.records, present);
+    if plan.reading.unequal_ttls().is_none() {
+        return compare(&plan.reading.rrset, &reading.rrset, &plan.records, present);
     }
     // Only a removal comes here. Each record has a TTL of its own, and keeps it.
-    let mut before = plan.look.rrset.clone();
-    before.ttl = look.rrset.ttl;
-    compare(&before, &look.rrset, &plan.records, present)?;
-    for (record, ttl) in &look.ttls {
-        match plan.look.ttls.get(record) {
+    let mut before = plan.reading.rrset.clone();
+    before.ttl = reading.rrset.ttl;
+    compare(&before, &reading.rrset, &plan.records, present)?;
+    for (record, ttl) in &reading.ttls {
+        match plan.reading.ttls.get(record) {
             Some(old) if old != ttl => {
                 let shown = record.display();
                 let what = format!("the TTL of the value \"{shown}\" went from {old} to {ttl}");
@@ -202,18 +207,18 @@ fn difference(plan: &Plan, look: &Look, verb: Verb) -> Result<(), Difference> {
     Ok(())
 }
 
-fn done(plan: &Plan, look: Look) -> Done {
+fn done(plan: &Plan, reading: Reading) -> Done {
     let text = |record: &TxtRecord| String::from_utf8_lossy(&record.joined()).into_owned();
-    let mname = look.mname();
-    let changed = match plan.wish.kind {
+    let mname = reading.mname();
+    let changed = match plan.edit.kind {
         RecordKind::Txt => plan.records.iter().map(text).collect(),
-        RecordKind::Cname => plan.wish.values.clone(),
+        RecordKind::Cname => plan.edit.values.clone(),
     };
     Done {
-        before: plan.look.rrset.clone(),
-        after: look.rrset,
+        before: plan.reading.rrset.clone(),
+        after: reading.rrset,
         changed,
-        serial: look.soa.serial,
+        serial: reading.soa.serial,
         mname,
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::ask::Visit;
-use super::look::unencodable;
+use super::edit::{Done, Edit, Verb, absent_target, absent_value};
 use super::message::{Update, plain_name, wire_name};
+use super::reading::unencodable;
 use super::refusal::BIND_RECORDS_PER_TYPE;
 use super::send::{About, Sent};
-use super::wish::{Done, Verb, Wish, absent_target, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone};
 
@@ -24,13 +24,13 @@ impl Visit<'_> {
             RecordKind::Txt => String::from_utf8_lossy(&absent_value().joined()).into_owned(),
             RecordKind::Cname => plain_name(&absent_target()),
         };
-        let wish = Wish {
+        let edit = Edit {
             owner: owner.to_owned(),
             kind,
             values: BTreeSet::from([absent]),
         };
         let done = self
-            .change_owner(zone, &wish, Verb::Rehearsal, None)
+            .change_owner(zone, &edit, Verb::Rehearsal, None)
             .await?;
         if kind == RecordKind::Txt && done.before.records.len() >= BIND_RECORDS_PER_TYPE {
             self.prove_room(zone, owner).await?;
@@ -45,18 +45,18 @@ impl Visit<'_> {
         if self.is_powerdns().await {
             return Ok(());
         }
-        let look = self.look_for(owner, zone, RecordKind::Txt).await?;
+        let reading = self.read_for(owner, zone, RecordKind::Txt).await?;
         let mut update = Update::of(wire_name(&zone.apex).map_err(unencodable)?);
-        update.require_soa(&look.soa);
-        update.require_safe_owner(&look.name);
-        update.require_txt(&look.name, &look.rrset.records);
+        update.require_soa(&reading.soa);
+        update.require_safe_owner(&reading.name);
+        update.require_txt(&reading.name, &reading.rrset.records);
         let absent = absent_value();
-        let ttl = look.rrset.ttl.unwrap_or(self.provider.settings.ttl);
-        update.insert(&look.name, ttl, &absent);
-        update.delete(&look.name, &absent);
-        let (owners, mname) = ([owner], look.mname());
+        let ttl = reading.rrset.ttl.unwrap_or(self.provider.settings.ttl);
+        update.insert(&reading.name, ttl, &absent);
+        update.delete(&reading.name, &absent);
+        let (owners, mname) = ([owner], reading.mname());
         match self
-            .send(update, &About::one(zone, &owners, &mname, &look))
+            .send(update, &About::one(zone, &owners, &mname, &reading))
             .await
         {
             Sent::Failed { error, .. } => Err(error),

@@ -5,12 +5,12 @@ use hickory_proto::rr::Name;
 use hickory_proto::rr::rdata::SOA;
 
 use super::ask::Visit;
+use super::edit::{absent_target, absent_value};
 use super::exchange::NoAnswer;
-use super::look::{Look, unencodable};
 use super::message::{Update, wire_name};
+use super::reading::{Reading, unencodable};
 use super::refusal::Request;
 use super::tsig::{Reply, SignedRequest};
-use super::wish::{absent_target, absent_value};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 
@@ -44,14 +44,19 @@ pub(super) struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    pub(super) fn one(zone: &'a Zone, owners: &'a [&'a str], mname: &'a str, look: &Look) -> Self {
-        let values = look.rrset.records.len();
+    pub(super) fn one(
+        zone: &'a Zone,
+        owners: &'a [&'a str],
+        mname: &'a str,
+        reading: &Reading,
+    ) -> Self {
+        let values = reading.rrset.records.len();
         Self {
             zone,
             owners,
             mname,
             values,
-            kind: look.kind,
+            kind: reading.kind,
         }
     }
 }
@@ -138,8 +143,13 @@ impl Visit<'_> {
 
     /// Whether the zone that takes the updates has this SOA now. [`Sent::Done`] says yes, and
     /// nothing is changed.
-    pub(super) async fn compare_soa(&self, about: &About<'_>, look: &Look, soa: &SOA) -> Sent {
-        self.compare(about, look, |update| update.require_soa(soa))
+    pub(super) async fn compare_soa(
+        &self,
+        about: &About<'_>,
+        reading: &Reading,
+        soa: &SOA,
+    ) -> Sent {
+        self.compare(about, reading, |update| update.require_soa(soa))
             .await
     }
 
@@ -148,11 +158,11 @@ impl Visit<'_> {
     pub(super) async fn compare_txt(
         &self,
         about: &About<'_>,
-        look: &Look,
+        reading: &Reading,
         records: &[TxtRecord],
     ) -> Sent {
-        self.compare(about, look, |update| {
-            update.require_txt(&look.name, records)
+        self.compare(about, reading, |update| {
+            update.require_txt(&reading.name, records)
         })
         .await
     }
@@ -161,11 +171,11 @@ impl Visit<'_> {
     pub(super) async fn compare_cname(
         &self,
         about: &About<'_>,
-        look: &Look,
+        reading: &Reading,
         target: Option<&Name>,
     ) -> Sent {
-        self.compare(about, look, |update| {
-            update.require_cname(&look.name, target)
+        self.compare(about, reading, |update| {
+            update.require_cname(&reading.name, target)
         })
         .await
     }
@@ -176,7 +186,7 @@ impl Visit<'_> {
     async fn compare(
         &self,
         about: &About<'_>,
-        look: &Look,
+        reading: &Reading,
         guard: impl FnOnce(&mut Update),
     ) -> Sent {
         let apex = match wire_name(&about.zone.apex) {
@@ -190,9 +200,9 @@ impl Visit<'_> {
         };
         let mut update = Update::of(apex);
         guard(&mut update);
-        match look.kind {
-            RecordKind::Txt => update.delete(&look.name, &absent_value()),
-            RecordKind::Cname => update.delete_cname(&look.name, &absent_target()),
+        match reading.kind {
+            RecordKind::Txt => update.delete(&reading.name, &absent_value()),
+            RecordKind::Cname => update.delete_cname(&reading.name, &absent_target()),
         }
         self.send(update, about).await
     }

@@ -6,25 +6,25 @@ use std::collections::BTreeSet;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ResourceRecord, ResourceRecordSet, RrType};
 
-use super::look::{Listing, Look};
 use super::plan::{Plan, Verb, change, unbuildable};
+use super::reading::{Listing, Reading};
 use super::text::read_name;
 use super::zones::Known;
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordData, RecordKind};
-use crate::wish::Wish;
 
 impl Listing {
     /// What is at `owner`, for a CNAME that is to be added there or removed.
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] below a zone cut, and for a new alias where anything else is.
-    pub(super) fn look_alias(
+    pub(super) fn read_alias(
         &self,
         zone: &Known,
         owner: &str,
         verb: Verb,
-    ) -> Result<Look, ProviderError> {
+    ) -> Result<Reading, ProviderError> {
         self.refuse_cut(zone, owner)?;
         let refused = |what: String| {
             let text = format!("{owner} in {}: {what}", zone.shown());
@@ -52,7 +52,7 @@ impl Listing {
             .flat_map(|set| set.resource_records.iter().flatten());
         rrset.cname = records.map(|record| read_name(&record.value)).next();
         rrset.ttl = stored.as_ref().and_then(|set| set.ttl?.try_into().ok());
-        Ok(Look {
+        Ok(Reading {
             rrset,
             stored,
             shadowed: self.shadowed(zone, owner),
@@ -61,23 +61,23 @@ impl Listing {
 }
 
 impl Plan {
-    /// What `wish` takes, or `None` where all is as wanted.
+    /// What `edit` takes, or `None` where all is as wanted.
     pub(super) fn of_alias(
-        look: &Look,
-        wish: &Wish,
+        reading: &Reading,
+        edit: &Edit,
         verb: Verb,
         new_ttl: u32,
     ) -> Result<Option<Self>, ProviderError> {
         let refused = |text: String| Err(ProviderError::new(ErrorKind::Unsafe, text));
-        let before = look.rrset.clone();
+        let before = reading.rrset.clone();
         let has = |target: &String| before.has(&RecordData::Cname(target.clone()));
         let mut after = before.clone();
         let (changes, changed) = match verb {
             Verb::Absent(_) => {
-                let Some((stored, target)) = look
+                let Some((stored, target)) = reading
                     .stored
                     .clone()
-                    .zip(wish.values.iter().find(|target| has(target)))
+                    .zip(edit.values.iter().find(|target| has(target)))
                 else {
                     return Ok(None);
                 };
@@ -85,11 +85,11 @@ impl Plan {
                 (vec![change(ChangeAction::Delete, stored)?], target)
             }
             Verb::Present(_) => {
-                let [target] = wish.values.iter().collect::<Vec<_>>()[..] else {
-                    let all: Vec<_> = wish.values.iter().map(String::as_str).collect();
+                let [target] = edit.values.iter().collect::<Vec<_>>()[..] else {
+                    let all: Vec<_> = edit.values.iter().map(String::as_str).collect();
                     return refused(format!(
                         "{}: several targets for one CNAME: {}",
-                        wish.owner,
+                        edit.owner,
                         all.join(", ")
                     ));
                 };
@@ -99,16 +99,16 @@ impl Plan {
                 if let Some(there) = &before.cname {
                     return refused(format!(
                         "{} is a CNAME already, to {there}, and it is never replaced",
-                        wish.owner
+                        edit.owner
                     ));
                 }
                 (after.cname, after.ttl) = (Some(target.clone()), Some(new_ttl));
-                (vec![create(&wish.owner, target, new_ttl)?], target)
+                (vec![create(&edit.owner, target, new_ttl)?], target)
             }
         };
         let changed = BTreeSet::from([changed.clone()]);
         Ok(Some(Self::new(
-            wish.clone(),
+            edit.clone(),
             before,
             after,
             changed,

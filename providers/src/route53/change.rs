@@ -16,9 +16,9 @@ use super::alias;
 use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
+use crate::edit::{Done, Edit, gather, receipts};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue};
-use crate::wish::{Done, Wish, gather, receipts};
 
 /// How often a change is tried when another writer changes the same names at the same time.
 const ATTEMPTS: u32 = 5;
@@ -56,7 +56,7 @@ impl Batch {
     fn all(&self, error: &ProviderError) -> impl Iterator<Item = Outcome> {
         self.plans
             .iter()
-            .map(|plan| (plan.wish.owner.clone(), Err(error.clone())))
+            .map(|plan| (plan.edit.owner.clone(), Err(error.clone())))
     }
 }
 
@@ -68,39 +68,37 @@ impl Route53 {
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
-        let gone = self
-            .change_wishes(gather(values), verb, &mut outcomes)
-            .await;
+        let gone = self.change_edits(gather(values), verb, &mut outcomes).await;
         // A zone that is gone may have been made again, under another id.
-        self.change_wishes(gone, verb, &mut outcomes).await;
+        self.change_edits(gone, verb, &mut outcomes).await;
         receipts(values, &outcomes)
     }
 
     /// The wanted changes whose remembered zone is no longer there.
-    async fn change_wishes(
+    async fn change_edits(
         &self,
-        wishes: Vec<Wish>,
+        edits: Vec<Edit>,
         verb: Verb,
         outcomes: &mut BTreeMap<String, Result<Done, ProviderError>>,
-    ) -> Vec<Wish> {
-        let mut zones: BTreeMap<String, (Known, Vec<Wish>)> = BTreeMap::new();
-        for wish in wishes {
-            match self.zone_of(&wish.owner).await {
+    ) -> Vec<Edit> {
+        let mut zones: BTreeMap<String, (Known, Vec<Edit>)> = BTreeMap::new();
+        for edit in edits {
+            match self.zone_of(&edit.owner).await {
                 Ok(zone) => zones
                     .entry(zone.id.clone())
                     .or_insert_with(|| (zone, Vec::new()))
                     .1
-                    .push(wish),
-                Err(error) => drop(outcomes.insert(wish.owner, Err(error))),
+                    .push(edit),
+                Err(error) => drop(outcomes.insert(edit.owner, Err(error))),
             }
         }
         let changed = futures::stream::iter(zones.into_values())
-            .map(async |(zone, wishes)| {
+            .map(async |(zone, edits)| {
                 let _turn = self.queues.turn(zone.id.clone()).await;
-                let changed = self.change_zone(&zone, wishes.clone(), verb).await;
+                let changed = self.change_zone(&zone, edits.clone(), verb).await;
                 let is_gone = |(_, outcome): &Outcome| matches!(outcome, Err(error) if error.kind == ErrorKind::NoZone);
                 let gone = changed.iter().any(is_gone);
-                (changed, if gone { wishes } else { Vec::new() })
+                (changed, if gone { edits } else { Vec::new() })
             })
             .buffer_unordered(AT_ONCE)
             .collect::<Vec<_>>()
@@ -110,17 +108,17 @@ impl Route53 {
         gone.concat()
     }
 
-    async fn change_zone(&self, zone: &Known, wishes: Vec<Wish>, verb: Verb) -> Vec<Outcome> {
-        let planned = match self.plan(zone, &wishes, verb).await {
-            Ok(planned) => self.settled(zone, &wishes, verb, planned).await,
+    async fn change_zone(&self, zone: &Known, edits: Vec<Edit>, verb: Verb) -> Vec<Outcome> {
+        let planned = match self.plan(zone, &edits, verb).await {
+            Ok(planned) => self.settled(zone, &edits, verb, planned).await,
             Err(error) => Err(error),
         };
         let (plans, mut outcomes) = match planned {
             Ok(planned) => planned,
             Err(error) => {
-                return wishes
+                return edits
                     .into_iter()
-                    .map(|wish| (wish.owner, Err(error.clone())))
+                    .map(|edit| (edit.owner, Err(error.clone())))
                     .collect();
             }
         };
@@ -140,38 +138,38 @@ impl Route53 {
     pub(super) async fn plan(
         &self,
         zone: &Known,
-        wishes: &[Wish],
+        edits: &[Edit],
         verb: Verb,
     ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
-        let owners: Vec<&str> = wishes.iter().map(|wish| wish.owner.as_str()).collect();
+        let owners: Vec<&str> = edits.iter().map(|edit| edit.owner.as_str()).collect();
         let listing = self.list(zone, &owners).await?;
         let (mut plans, mut outcomes) = (Vec::new(), Vec::new());
-        for wish in wishes {
-            let look = match verb.kind() {
+        for edit in edits {
+            let reading = match verb.kind() {
                 RecordKind::Txt
-                    if matches!(verb, Verb::Absent(_)) && listing.is_alias(&wish.owner) =>
+                    if matches!(verb, Verb::Absent(_)) && listing.is_alias(&edit.owner) =>
                 {
-                    listing.look_behind_alias(zone, &wish.owner)
+                    listing.read_behind_alias(zone, &edit.owner)
                 }
-                RecordKind::Txt => listing.look(zone, &wish.owner),
-                RecordKind::Cname => listing.look_alias(zone, &wish.owner, verb),
+                RecordKind::Txt => listing.read_name(zone, &edit.owner),
+                RecordKind::Cname => listing.read_alias(zone, &edit.owner, verb),
             };
-            let planned = look.and_then(|look| {
+            let planned = reading.and_then(|reading| {
                 // Whatever is to be done: what this list shows is seen.
-                self.is_older(zone, wishes, &look.rrset);
+                self.is_older(zone, edits, &reading.rrset);
                 let plan = match verb.kind() {
-                    RecordKind::Txt => Plan::of(&look, wish, verb, self.settings.ttl)?,
-                    RecordKind::Cname => Plan::of_alias(&look, wish, verb, self.settings.ttl)?,
+                    RecordKind::Txt => Plan::of(&reading, edit, verb, self.settings.ttl)?,
+                    RecordKind::Cname => Plan::of_alias(&reading, edit, verb, self.settings.ttl)?,
                 };
                 if plan.is_some() {
-                    self.check_shadow(&wish.owner, look.shadowed.as_ref())?;
+                    self.check_shadow(&edit.owner, reading.shadowed.as_ref())?;
                 }
-                Ok(plan.ok_or(look.rrset))
+                Ok(plan.ok_or(reading.rrset))
             });
             match planned {
                 Ok(Ok(plan)) => plans.push(plan),
-                Ok(Err(rrset)) => outcomes.push((wish.owner.clone(), Ok(Done::nothing(rrset)))),
-                Err(error) => outcomes.push((wish.owner.clone(), Err(error))),
+                Ok(Err(rrset)) => outcomes.push((edit.owner.clone(), Ok(Done::nothing(rrset)))),
+                Err(error) => outcomes.push((edit.owner.clone(), Err(error))),
             }
         }
         Ok((plans, outcomes))
@@ -214,7 +212,7 @@ impl Route53 {
                     for value in &plan.changed {
                         self.recent.note(
                             &zone.id,
-                            &plan.wish.owner,
+                            &plan.edit.owner,
                             value.as_bytes(),
                             removed.clone(),
                         );
@@ -223,7 +221,7 @@ impl Route53 {
                 let done = batch
                     .plans
                     .into_iter()
-                    .map(|plan| (plan.wish.owner.clone(), Ok(plan.done(Some(id.clone())))));
+                    .map(|plan| (plan.edit.owner.clone(), Ok(plan.done(Some(id.clone())))));
                 return (done.collect(), Vec::new());
             }
             Err(failure) => failure,
@@ -238,8 +236,8 @@ impl Route53 {
             return (batch.all(&error).collect(), Vec::new());
         }
         // Either way the zone may be another than it was: read again before anything else.
-        let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
-        let planned = match self.plan(zone, &wishes, verb).await {
+        let edits: Vec<Edit> = batch.plans.iter().map(|plan| plan.edit.clone()).collect();
+        let planned = match self.plan(zone, &edits, verb).await {
             Ok(planned) => planned,
             Err(error) => return (batch.all(&error).collect(), Vec::new()),
         };
@@ -249,7 +247,7 @@ impl Route53 {
             for (owner, outcome) in &mut outcomes {
                 if let (Ok(now), Some(plan)) = (
                     &mut *outcome,
-                    batch.plans.iter().find(|plan| plan.wish.owner == *owner),
+                    batch.plans.iter().find(|plan| plan.edit.owner == *owner),
                 ) {
                     *outcome = Ok(Done {
                         after: now.after.clone(),
@@ -290,7 +288,7 @@ impl Route53 {
             outcomes.extend(
                 plans
                     .into_iter()
-                    .map(|plan| (plan.wish.owner, Err(error.clone()))),
+                    .map(|plan| (plan.edit.owner, Err(error.clone()))),
             );
             return Vec::new();
         }
@@ -327,8 +325,8 @@ impl Route53 {
             };
             tokio::time::sleep(Duration::from_millis(*wait)).await;
             // What is sent next is planned on what is listed now.
-            let wishes: Vec<Wish> = batch.plans.iter().map(|plan| plan.wish.clone()).collect();
-            let planned = self.plan(zone, &wishes, verb).await;
+            let edits: Vec<Edit> = batch.plans.iter().map(|plan| plan.edit.clone()).collect();
+            let planned = self.plan(zone, &edits, verb).await;
             let (plans, done) = match planned {
                 Ok(planned) => planned,
                 Err(error) => {
@@ -360,7 +358,7 @@ impl Route53 {
             outcomes.extend(
                 plans
                     .into_iter()
-                    .map(|plan| (plan.wish.owner, Err(error.clone()))),
+                    .map(|plan| (plan.edit.owner, Err(error.clone()))),
             );
             return Vec::new();
         }
@@ -380,16 +378,16 @@ impl Route53 {
         kind: RecordKind,
     ) -> Result<(TxtRrset, String), ProviderError> {
         let listing = self.list(zone, &[owner]).await?;
-        let look = match kind {
-            RecordKind::Txt => listing.look(zone, owner)?,
-            RecordKind::Cname => listing.look_alias(zone, owner, Verb::Present(kind))?,
+        let reading = match kind {
+            RecordKind::Txt => listing.read_name(zone, owner)?,
+            RecordKind::Cname => listing.read_alias(zone, owner, Verb::Present(kind))?,
         };
-        if let Some(there) = &look.rrset.cname {
+        if let Some(there) = &reading.rrset.cname {
             let text = format!("{owner} is a CNAME already, to {there}, and it is never replaced");
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
-        self.check_shadow(owner, look.shadowed.as_ref())?;
-        let ttl = look.rrset.ttl.unwrap_or(self.settings.ttl);
+        self.check_shadow(owner, reading.shadowed.as_ref())?;
+        let ttl = reading.rrset.ttl.unwrap_or(self.settings.ttl);
         let changes = match kind {
             RecordKind::Txt => rehearsal(owner, ttl)?,
             RecordKind::Cname => alias::rehearsal(owner, ttl)?,
@@ -402,7 +400,7 @@ impl Route53 {
             ),
         );
         match self.api.change(&zone.id, changes).await {
-            Err(failure) if failure.is_conflict() => Ok((look.rrset, failure.said())),
+            Err(failure) if failure.is_conflict() => Ok((reading.rrset, failure.said())),
             Err(failure) => Err(self.api.failed(&call, &failure)),
             Ok(id) => {
                 let text = format!(
@@ -434,7 +432,7 @@ impl Route53 {
 }
 
 fn owners(plans: &[Plan]) -> String {
-    let owners: Vec<&str> = plans.iter().map(|plan| plan.wish.owner.as_str()).collect();
+    let owners: Vec<&str> = plans.iter().map(|plan| plan.edit.owner.as_str()).collect();
     match owners.as_slice() {
         few if few.len() <= 5 => few.join(", "),
         [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),

@@ -8,10 +8,10 @@ use super::Route53;
 use super::change::Outcome;
 use super::plan::{Plan, Verb};
 use super::zones::Known;
+use crate::edit::Edit;
 use crate::provider::ProviderError;
 use crate::recent::WAITS_MS;
 use crate::record::TxtRrset;
-use crate::wish::Wish;
 
 impl Route53 {
     /// Reads again where the list shows all as wanted and contradicts what this process changed a
@@ -19,28 +19,28 @@ impl Route53 {
     pub(super) async fn settled(
         &self,
         zone: &Known,
-        wishes: &[Wish],
+        edits: &[Edit],
         verb: Verb,
         (mut plans, mut outcomes): (Vec<Plan>, Vec<Outcome>),
     ) -> Result<(Vec<Plan>, Vec<Outcome>), ProviderError> {
         let mut waits = WAITS_MS.iter();
         loop {
-            let is_late = |(_, outcome): &Outcome| matches!(outcome, Ok(done) if self.is_older(zone, wishes, &done.after));
+            let is_late = |(_, outcome): &Outcome| matches!(outcome, Ok(done) if self.is_older(zone, edits, &done.after));
             let (late, good): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(is_late);
             outcomes = good;
             if late.is_empty() {
                 return Ok((plans, outcomes));
             }
-            let late: Vec<Wish> = late
+            let late: Vec<Edit> = late
                 .iter()
-                .filter_map(|(owner, _)| wishes.iter().find(|wish| wish.owner == *owner).cloned())
+                .filter_map(|(owner, _)| edits.iter().find(|edit| edit.owner == *owner).cloned())
                 .collect();
             let Some(wait) = waits.next() else {
                 let text = "the list is older than a change that was confirmed a moment ago";
                 let error = ProviderError::undecided(&zone.shown(), text);
                 outcomes.extend(
                     late.into_iter()
-                        .map(|wish| (wish.owner, Err(error.clone()))),
+                        .map(|edit| (edit.owner, Err(error.clone()))),
                 );
                 return Ok((plans, outcomes));
             };
@@ -51,9 +51,9 @@ impl Route53 {
         }
     }
 
-    pub(super) fn is_older(&self, zone: &Known, wishes: &[Wish], listed: &TxtRrset) -> bool {
-        let wish = wishes.iter().find(|wish| wish.owner == listed.owner);
-        wish.into_iter().flat_map(|wish| &wish.values).any(|value| {
+    pub(super) fn is_older(&self, zone: &Known, edits: &[Edit], listed: &TxtRrset) -> bool {
+        let edit = edits.iter().find(|edit| edit.owner == listed.owner);
+        edit.into_iter().flat_map(|edit| &edit.values).any(|value| {
             let is_there = listed.holds(value) || listed.cname.as_ref() == Some(value);
             let entry = is_there.then_some(&Value::Null);
             let owner = &listed.owner;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use aws_sdk_route53::types::{Change, ChangeAction, ResourceRecord, ResourceRecordSet, RrType};
 
-use super::look::Look;
+use super::reading::Reading;
 use super::text::{read_value, write_value};
+use crate::edit::{Done, Edit};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, TxtRrset};
-use crate::wish::{Done, Wish};
 
 /// `ResourceRecord` elements of one batch (API reference, ChangeResourceRecordSets).
 const BATCH_RECORDS: usize = 1_000;
@@ -28,7 +28,7 @@ pub(super) enum Verb {
 /// A change of one name that is not made yet.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Plan {
-    pub(super) wish: Wish,
+    pub(super) edit: Edit,
     pub(super) before: TxtRrset,
     after: TxtRrset,
     /// The values that come or go.
@@ -37,21 +37,21 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What `wish` takes, or `None` where all is as wanted. `new_ttl` is for an RRset that does not
+    /// What `edit` takes, or `None` where all is as wanted. `new_ttl` is for an RRset that does not
     /// exist yet, seconds.
     ///
     /// DELETE names the RRset as it was read, and Route 53 refuses the batch when it is not
     /// literally so any more; CREATE refuses it when there is one already. So no change of another
     /// writer in the meantime is lost.
     pub(super) fn of(
-        look: &Look,
-        wish: &Wish,
+        reading: &Reading,
+        edit: &Edit,
         verb: Verb,
         new_ttl: u32,
     ) -> Result<Option<Self>, ProviderError> {
-        let before = look.rrset.clone();
+        let before = reading.rrset.clone();
         let wanted = |value: &&String| before.holds(value) != matches!(verb, Verb::Present(_));
-        let changed: BTreeSet<String> = wish.values.iter().filter(wanted).cloned().collect();
+        let changed: BTreeSet<String> = edit.values.iter().filter(wanted).cloned().collect();
         if changed.is_empty() {
             return Ok(None);
         }
@@ -61,7 +61,7 @@ impl Plan {
                     .iter()
                     .any(|value| record.joined() == value.as_bytes())
         };
-        let stored = look
+        let stored = reading
             .stored
             .as_ref()
             .and_then(|set| set.resource_records.clone())
@@ -76,28 +76,28 @@ impl Plan {
         if matches!(verb, Verb::Present(_)) {
             for value in &changed {
                 let record = TxtRecord::of(value);
-                values.push(resource_record(&record, &wish.owner)?);
+                values.push(resource_record(&record, &edit.owner)?);
                 after.records.push(record);
             }
         }
         after.ttl = (!values.is_empty()).then(|| before.ttl.unwrap_or(new_ttl));
         let mut changes = Vec::new();
-        if let Some(stored) = &look.stored {
+        if let Some(stored) = &reading.stored {
             changes.push(change(ChangeAction::Delete, stored.clone())?);
         }
         if !values.is_empty() {
-            let set = match &look.stored {
+            let set = match &reading.stored {
                 Some(stored) => {
                     let mut set = stored.clone();
                     set.resource_records = Some(values);
                     set
                 }
-                None => txt_set(&wish.owner, new_ttl, values)?,
+                None => txt_set(&edit.owner, new_ttl, values)?,
             };
             changes.push(change(ChangeAction::Create, set)?);
         }
         let plan = Self {
-            wish: wish.clone(),
+            edit: edit.clone(),
             before,
             after,
             changed,
@@ -107,7 +107,7 @@ impl Plan {
             let text = format!(
                 "{}: its TXT record set with the new values is too large to be changed in one batch ({BATCH_RECORDS} values and \
                  {BATCH_CHARACTERS} characters, counted before and after)",
-                wish.owner
+                edit.owner
             );
             return Err(ProviderError::new(ErrorKind::Unsafe, text));
         }
@@ -115,14 +115,14 @@ impl Plan {
     }
 
     pub(super) fn new(
-        wish: Wish,
+        edit: Edit,
         before: TxtRrset,
         after: TxtRrset,
         changed: BTreeSet<String>,
         changes: Vec<Change>,
     ) -> Self {
         Self {
-            wish,
+            edit,
             before,
             after,
             changed,

@@ -17,13 +17,13 @@ async fn an_alias_comes_and_goes_and_another_one_stays() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     let owner = format!("_x.{APEX}");
-    let standing = || fake.with(ZONE, |zone| zone.set(&owner, "CNAME").cloned());
+    let cname_now = || fake.with(ZONE, |zone| zone.set(&owner, "CNAME").cloned());
     provider.preflight(&owner, RecordKind::Cname).await.unwrap();
-    assert_eq!(standing(), None);
+    assert_eq!(cname_now(), None);
     let ours = Record::cname(&owner, "Hash.CA.test.");
     let receipt = present(&*provider, ours.clone()).await.unwrap();
     assert!(receipt.changed && receipt.after.cname.as_deref() == Some(TARGET));
-    assert_eq!(standing().unwrap().values, [format!("{TARGET}.")]);
+    assert_eq!(cname_now().unwrap().values, [format!("{TARGET}.")]);
     assert!(!present(&*provider, ours.clone()).await.unwrap().changed);
     let other = Record::cname(&owner, "other.test");
     assert!(!absent(&*provider, other.clone()).await.unwrap().changed);
@@ -34,7 +34,7 @@ async fn an_alias_comes_and_goes_and_another_one_stays() {
     );
     assert!(absent(&*provider, ours.clone()).await.unwrap().changed);
     assert!(!absent(&*provider, ours).await.unwrap().changed);
-    assert_eq!(standing(), None);
+    assert_eq!(cname_now(), None);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! Ordering is not idempotent and no call carries a key of ours, so the tag is in `comments`; after
 //! a lost answer an order is known by it or by the public key of its request, which DigiCert shows
 //! with the order ("Order info"). OV and EV products depend on domains that were validated in
-//! advance. A DV product is validated by a random value of the order, which `look` names: it is no
+//! advance. A DV product is validated by a random value of the order, which `read` names: it is no
 //! value of the domain's.
 
 mod duplicate;
@@ -30,7 +30,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::issuing::{
     self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Predecessor, Preflight,
-    Product, Revocation, RevocationWish, Succession,
+    Product, Revocation, RevocationRequest, Succession,
 };
 use crate::ca::{CaError, Client, Failure};
 use crate::issuance::OrderState;
@@ -150,17 +150,17 @@ impl Issuing for DigiCert {
         self.found(intent).await
     }
 
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
         if let Some(request) = revoke::request_of(key) {
             return self.revocation_request(key, request).await;
         }
         if let Some(public_key) = duplicate::wanted_key(key) {
-            return self.look_at_duplicate(key, &public_key).await;
+            return self.read_duplicate(key, &public_key).await;
         }
         let details = self.order_details("read the order", key).await?;
         let meant = key.certificate.as_deref().filter(|id| is_id(id));
         if meant.is_some() && meant != wire::certificate_id(&details).as_deref() {
-            return self.look_beside(key, &details).await;
+            return self.read_beside(key, &details).await;
         }
         let order = reissue::with_request(self.seen(key, &details)?, &details);
         self.with_reasons(order, &details).await
@@ -215,8 +215,12 @@ impl Issuing for DigiCert {
         Ok(Fetched::Certificates(found))
     }
 
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        self.revocation(key, wish).await
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
+        self.revocation(key, request).await
     }
 
     async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {

@@ -71,7 +71,7 @@ impl InterNetX {
         let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
         if unclear {
             return Ok(Found::NotYet {
-                look_at: after(now, UNCLEAR),
+                next_read_at: after(now, UNCLEAR),
             });
         }
         Ok(intent.not_found(SURE_AFTER, self.http.longest_effect(), now))

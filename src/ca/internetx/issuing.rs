@@ -17,7 +17,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{self, Body, Call, Kind};
 use crate::ca::issuing::{
     self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Preflight, Product, Revocation,
-    RevocationWish, Wanted,
+    RevocationRequest, Wanted,
 };
 use crate::ca::{CaError, Client, Failure};
 
@@ -192,7 +192,7 @@ impl Issuing for InterNetX {
         self.found(intent).await
     }
 
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
         self.order(key).await
     }
 
@@ -238,13 +238,17 @@ impl Issuing for InterNetX {
 
     /// By the serial number; where the CA does not revoke the present version so, the certificate is
     /// deleted, which is a job that is validated as the order was.
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
         let Some(id) = self.certificate_of(key).await? else {
             let call = Call::new(Kind::Read, "revoke", clean(&key.reference), &[]);
             let why = "the order has no certificate";
             return Err(self.http.error(Failure::Refused, &call, why));
         };
-        let wanted = csr::serial(&wish.serial);
+        let wanted = csr::serial(&request.serial);
         let shown = match self.settled_certificate(&id).await {
             Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(value) => wire::certificate(&value).and_then(|order| order.serial),

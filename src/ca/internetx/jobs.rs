@@ -12,7 +12,7 @@ use crate::ca::{CaError, Failure};
 use crate::issuance::OrderState;
 
 impl InterNetX {
-    /// See [`crate::ca::issuing::Issuing::look`].
+    /// See [`crate::ca::issuing::Issuing::read`].
     pub(super) async fn order(&self, key: &OrderKey) -> Result<Order, CaError> {
         if let Some(id) = key.reference.strip_prefix(wire::CERTIFICATE) {
             let value = self.certificate(id).await?;

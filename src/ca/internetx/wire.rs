@@ -61,7 +61,7 @@ pub(super) fn order(reference: &str, certificate: Option<String>, entry: &Value)
         certificate: known.or(certificate),
     };
     let mut order = Order::new(key, state(status, detail, text("action").unwrap_or("")));
-    order.look_at = text("execution").and_then(moment);
+    order.next_read_at = text("execution").and_then(moment);
     order.ordered_at = text("created").and_then(moment);
     order.product = text("subType").map(clean);
     if order.state != OrderState::Issued {
@@ -383,7 +383,10 @@ mod tests {
             "dcvAuth": [{"domain": "a.de", "status": "IN_PROGRESS"}]});
         let order = order("4299710353", None, &entry);
         assert_eq!(order.key.certificate.as_deref(), Some("774"));
-        assert_eq!(order.look_at.unwrap().to_string(), "2026-11-29T12:10:00Z");
+        assert_eq!(
+            order.next_read_at.unwrap().to_string(),
+            "2026-11-29T12:10:00Z"
+        );
         assert!(order.words.unwrap().contains("a.de IN_PROGRESS"));
     }
 }

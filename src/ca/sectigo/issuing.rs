@@ -24,7 +24,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::issuing::{
     self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Predecessor, Preflight,
-    Product, Revocation, RevocationWish, Succession,
+    Product, Revocation, RevocationRequest, Succession,
 };
 use crate::ca::{CaError, Client, Failure};
 use crate::issuance::OrderState;
@@ -158,7 +158,7 @@ impl Issuing for Sectigo {
         self.found(intent).await
     }
 
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
         let details = self.details("read the order", key).await?;
         Ok(self.seen(key, &details))
     }
@@ -202,8 +202,12 @@ impl Issuing for Sectigo {
         Ok(Fetched::Certificates(found))
     }
 
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        self.revocation(key, wish).await
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
+        self.revocation(key, request).await
     }
 
     async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {

@@ -22,7 +22,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
 use crate::ca::issuing::{
     self, Fetched, Found, Intent, Issuing, Order, OrderKey, Orders, Preflight, Product, Revocation,
-    RevocationWish,
+    RevocationRequest,
 };
 use crate::ca::{CaError, Client, Failure, json as text};
 use crate::issuance::{OrderState, RevocationReason};
@@ -140,7 +140,7 @@ impl Issuing for SwissSign {
         self.found(intent).await
     }
 
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
         let path = ["order", &key.reference, "status"];
         let call = Call::new(Kind::Read, "read the order", clean(&key.reference), &path);
         self.check(&key.reference, "ord-", &call)?;
@@ -189,7 +189,11 @@ impl Issuing for SwissSign {
         Ok(Fetched::Certificates(found))
     }
 
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
         let path = ["order", &key.reference];
         let read = Call::new(Kind::Read, "read the order", clean(&key.reference), &path);
         self.check(&key.reference, "ord-", &read)?;
@@ -200,7 +204,7 @@ impl Issuing for SwissSign {
         let path = ["revoke"];
         let verb = "revoke the certificate of";
         let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), &path);
-        let wanted = csr::serial(&wish.serial);
+        let wanted = csr::serial(&request.serial);
         if let Some(other) = order.serial.as_ref().filter(|serial| **serial != wanted) {
             let why =
                 format!("the order's certificate has the serial number {other}, not {wanted}");
@@ -214,12 +218,12 @@ impl Issuing for SwissSign {
             let why = format!("the order is {}, and has no certificate", order.state);
             return Err(self.http.error(Failure::Refused, &call, &why));
         };
-        let requestor = [&*wish.requestor, &*self.revocation_requestor];
+        let requestor = [&*request.requestor, &*self.revocation_requestor];
         let requestor = requestor.iter().find(|name| !name.trim().is_empty());
         call.body = Body::Json(json!([{
             "serialNumber": serial,
             "issuerName": issuer,
-            "revocationReason": reason(wish.reason),
+            "revocationReason": reason(request.reason),
             "revocationRequestor": requestor,
         }]));
         let answer = self.call(&call).await?;

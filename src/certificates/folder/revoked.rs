@@ -40,14 +40,14 @@ impl Folder {
     }
 
     /// Notes wherever this certificate is in a directory that its CA is about to be asked to revoke
-    /// it; `wish` says how.
+    /// it; `note` says how.
     ///
     /// # Errors
     /// When one of the notes cannot be written.
-    pub fn mark_revoking(directory: &Path, serial: &str, wish: &str) -> Result<(), Trouble> {
+    pub fn mark_revoking(directory: &Path, serial: &str, note: &str) -> Result<(), Trouble> {
         for place in Self::places_of(directory, serial)? {
             if !place.join(REVOKING).exists() {
-                put(&place, REVOKING, wish)?;
+                put(&place, REVOKING, note)?;
             }
         }
         Ok(())

@@ -197,12 +197,12 @@ impl App {
     }
 
     /// The job for commands that only read: it has no account, and needs no secret.
-    pub fn looking_issuer(&self, store: &Arc<dyn Store>) -> Issuer {
+    pub fn reading_issuer(&self, store: &Arc<dyn Store>) -> Issuer {
         let ports = IssuePorts {
             cas: Default::default(),
             issuers: Default::default(),
             providers: Default::default(),
-            lookout: None,
+            checker: None,
             store: Arc::clone(store),
             clock: Arc::clone(&self.clock),
         };

@@ -99,9 +99,9 @@ impl App {
         while let Some(rows) = pages.next().await? {
             let rows = rows.into_iter();
             for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
-                let wish = missing.remove(&(row.domain, row.client.into()));
-                let same = wish.map_or(!self.settings.left_out.is_empty(), |wish| {
-                    *wish.ca == *row.ca && wish.provider.as_deref() == row.provider.as_deref()
+                let want = missing.remove(&(row.domain, row.client.into()));
+                let same = want.map_or(!self.settings.left_out.is_empty(), |want| {
+                    *want.ca == *row.ca && want.provider.as_deref() == row.provider.as_deref()
                 });
                 if !same {
                     return Ok(true);
@@ -113,10 +113,10 @@ impl App {
 
     /// The clients of the configuration that were found at the CA before.
     async fn found(&self, store: &dyn Store) -> Result<BTreeSet<String>, Failed> {
-        let looks = store.looks().await?;
+        let listings = store.listings().await?;
         let mut found = BTreeSet::new();
         for target in &self.targets {
-            let is_found = looks.contains_key(&target.key)
+            let is_found = listings.contains_key(&target.key)
                 || store.fact(&reference_fact(&target.key)).await?.is_some();
             if is_found {
                 found.insert(target.key.clone());
@@ -142,21 +142,21 @@ struct Known {
 }
 
 /// What a configuration wants, by domain.
-type Wishes<'a> = BTreeMap<&'a DomainName, Vec<&'a Wanted>>;
+type ByDomain<'a> = BTreeMap<&'a DomainName, Vec<&'a Wanted>>;
 
-fn by_name(wanted: &[Wanted]) -> Wishes<'_> {
-    let mut wishes = Wishes::new();
+fn by_name(wanted: &[Wanted]) -> ByDomain<'_> {
+    let mut wants = ByDomain::new();
     for one in wanted {
-        wishes.entry(&one.domain).or_default().push(one);
+        wants.entry(&one.domain).or_default().push(one);
     }
-    wishes
+    wants
 }
 
 impl Known {
     async fn read(
         store: &dyn Store,
         settings: &Settings,
-        wanted: &Wishes<'_>,
+        wanted: &ByDomain<'_>,
         found: &BTreeSet<String>,
     ) -> Result<Self, Failed> {
         let keep = |row: DomainRow| Wanted {
@@ -165,7 +165,7 @@ impl Known {
             ca: row.ca.into(),
             provider: row.provider.map(Into::into),
         };
-        let looks = store.looks().await?;
+        let listings = store.listings().await?;
         let mut known = Self {
             count: 0,
             gone: Vec::new(),
@@ -178,28 +178,28 @@ impl Known {
             let rows = rows.into_iter();
             for row in rows.filter(|row| row.origins.contains(&Origin::Config)) {
                 known.count += 1;
-                let wishes: Vec<&Wanted> = wanted.get(&row.domain).cloned().unwrap_or_default();
-                if wishes.iter().any(|wish| *wish.client == *row.client) {
+                let wants: Vec<&Wanted> = wanted.get(&row.domain).cloned().unwrap_or_default();
+                if wants.iter().any(|want| *want.client == *row.client) {
                     // A client that is not found any more changes nothing about its own rows.
                     if !found.contains(&row.client) {
                         known.kept.push(keep(row));
                     }
                     continue;
                 }
-                if wishes.is_empty() && !settings.left_out.is_empty() {
+                if wants.is_empty() && !settings.left_out.is_empty() {
                     known.kept.push(keep(row));
                     continue;
                 }
                 // At another client, unless the domain is there already.
                 let there = store.rows_of(std::slice::from_ref(&row.domain)).await?;
-                let new = new_places(&there, &wishes);
+                let new = new_places(&there, &wants);
                 if new.is_empty() {
                     known.gone.push(row.domain);
                     continue;
                 }
                 // What leaves a client that never was there leaves nothing.
-                known.moved += usize::from(looks.contains_key(&row.client));
-                if !new.iter().any(|wish| found.contains(&*wish.client)) {
+                known.moved += usize::from(listings.contains_key(&row.client));
+                if !new.iter().any(|want| found.contains(&*want.client)) {
                     known.leaving.push(row.key.clone());
                     known.kept.push(keep(row));
                 }
@@ -215,11 +215,11 @@ impl Known {
 }
 
 /// The wanted places of a domain for which it has no row.
-fn new_places<'a>(rows: &[DomainRow], wishes: &[&'a Wanted]) -> Vec<&'a Wanted> {
-    let is_there = |wish: &Wanted| {
+fn new_places<'a>(rows: &[DomainRow], wants: &[&'a Wanted]) -> Vec<&'a Wanted> {
+    let is_there = |want: &Wanted| {
         let mut rows = rows.iter();
-        rows.any(|row| *row.client == *wish.client && row.origins.contains(&Origin::Config))
+        rows.any(|row| *row.client == *want.client && row.origins.contains(&Origin::Config))
     };
-    let wishes = wishes.iter().copied();
-    wishes.filter(|wish| !is_there(wish)).collect()
+    let wants = wants.iter().copied();
+    wants.filter(|want| !is_there(want)).collect()
 }

@@ -22,7 +22,7 @@ use crate::commands::{Exit, Failed};
 use crate::config::{CaSettings, ProviderTable};
 use crate::prevalidation::RecordName;
 use crate::propagation::dnssec::Anchors;
-use crate::propagation::{Gate, GateSettings, Lookout};
+use crate::propagation::{DnsChecker, Gate, GateSettings};
 use crate::store::Store;
 use crate::worker::Ports;
 
@@ -109,7 +109,7 @@ impl App {
         let ports = Ports {
             cas,
             providers,
-            lookout: Arc::clone(&gate) as Arc<dyn Lookout>,
+            checker: Arc::clone(&gate) as Arc<dyn DnsChecker>,
             store,
             clock: Arc::clone(&self.clock),
         };

@@ -66,7 +66,7 @@ fn settings(
     output: &Output,
 ) -> Result<Settings, Failed> {
     let refused = |error: config::ConfigError| Failed::new(Exit::Usage, error.to_string());
-    let found = config::look_for(global.config.as_deref(), &env).map_err(refused)?;
+    let found = config::find_file(global.config.as_deref(), &env).map_err(refused)?;
     if let Some(why) = &found.passed_over {
         output.warn(
             why,

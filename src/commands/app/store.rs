@@ -230,7 +230,7 @@ impl App {
     /// The store for a listing of the CA that changes no inventory, and whether it is the one of the
     /// configuration. Where the store's inventory is another one, a copy with the configuration's;
     /// while there is no store, one in memory.
-    pub async fn open_to_look(&self) -> Result<(Arc<dyn Store>, Option<TempDir>, bool), Failed> {
+    pub async fn open_to_read(&self) -> Result<(Arc<dyn Store>, Option<TempDir>, bool), Failed> {
         if !self.named().is_there().await? {
             let store = memory().await?;
             self.pretend(&*store).await?;

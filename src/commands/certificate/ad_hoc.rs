@@ -129,11 +129,11 @@ pub(super) async fn order(mut app: App, args: OrderArgs, output: &Output) -> Res
             "it is ordered already, and {words}; `--again` orders a new one"
         ));
     }
-    let wish = match args.again {
-        true => pass::Wish::Again,
-        false => pass::Wish::Afresh,
+    let action = match args.again {
+        true => pass::Action::Again,
+        false => pass::Action::Afresh,
     };
-    let exit = pass::by_hand(&app, &only, wish, args.wait, output).await?;
+    let exit = pass::by_hand(&app, &only, action, args.wait, output).await?;
     if exit == Exit::Done {
         if let Some(out) = &args.out {
             copy(&app.settings, &name, out)?;

@@ -104,7 +104,7 @@ async fn listed(
 ) -> Result<Found, Failed> {
     let mut found = issuer.orders(reference).await?;
     if !issuer.kind().lists_revoked {
-        look(issuer, &mut found, app.now()).await?;
+        read(issuer, &mut found, app.now()).await?;
     }
     Ok(Found {
         client,
@@ -114,14 +114,14 @@ async fn listed(
 }
 
 /// Reads each order whose certificate has not ended, where the list does not tell of revocations.
-async fn look(issuer: &dyn Issuing, found: &mut Orders, now: Timestamp) -> Result<(), Failed> {
+async fn read(issuer: &dyn Issuing, found: &mut Orders, now: Timestamp) -> Result<(), Failed> {
     let counts = |order: &&mut Order| {
         order.state == OrderState::Issued && order.ends_at.is_none_or(|end| end > now)
     };
     let open: Vec<&mut Order> = found.orders.iter_mut().filter(counts).collect();
     let count = open.len();
     for order in open.into_iter().take(MOST_READ) {
-        order.state = issuer.look(&order.key).await?.state;
+        order.state = issuer.read(&order.key).await?.state;
     }
     if count > MOST_READ {
         let words = format!(

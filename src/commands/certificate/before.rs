@@ -42,7 +42,7 @@ pub(super) async fn name_of(
     let now = app.now();
     let same = |row: &CertificateRow| Named {
         name: row.name.clone(),
-        same: standing(&app.settings, row, now).map(|(_, words)| words),
+        same: same_certificate(&app.settings, row, now).map(|(_, words)| words),
         other: None,
     };
     let by_hand = rows.iter().filter(|row| row.name.starts_with(BY_HAND));
@@ -93,7 +93,7 @@ pub(super) fn ordered(progress: &Progress) -> Option<&str> {
 }
 
 /// What a row has that counts, or is paid: the print that it was ordered by, and its state.
-fn standing<'a>(
+fn same_certificate<'a>(
     settings: &Settings,
     row: &'a CertificateRow,
     now: Timestamp,
@@ -128,7 +128,7 @@ fn of_request(
     print: &str,
     now: Timestamp,
 ) -> Option<String> {
-    let (before, words) = standing(settings, row, now)?;
+    let (before, words) = same_certificate(settings, row, now)?;
     let request = |print: &str| {
         let lines = print.split('\n').skip(PRODUCT + 1).take(2);
         lines.map(str::to_owned).collect::<Vec<_>>()

@@ -28,7 +28,7 @@ use crate::worker::{Options, Ports, Worker};
 
 /// What a person wants of certificates by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Action {
     /// What is due.
     Due,
     /// What is due, and what is held.
@@ -112,7 +112,7 @@ pub(in crate::commands) async fn views(
     store: &Arc<dyn Store>,
     now: Timestamp,
 ) -> Result<Vec<CertificateView>, Failed> {
-    let issuer = app.looking_issuer(store);
+    let issuer = app.reading_issuer(store);
     Ok(crate::overview::certificates::read(&issuer, now).await?)
 }
 
@@ -148,7 +148,7 @@ fn domains_of(settings: &Settings, names: &[String]) -> Vec<DomainName> {
 pub(super) async fn by_hand(
     app: &App,
     names: &[String],
-    wish: Wish,
+    action: Action,
     wait: Option<SignedDuration>,
     output: &Output,
 ) -> Result<Exit, Failed> {
@@ -174,15 +174,15 @@ pub(super) async fn by_hand(
             voice(output),
         )?
         .asked_by(person());
-    let issuer = match wish {
-        Wish::Fetch => issuer.without_orders(),
-        Wish::Due | Wish::Afresh | Wish::Again => issuer,
+    let issuer = match action {
+        Action::Fetch => issuer.without_orders(),
+        Action::Due | Action::Afresh | Action::Again => issuer,
     };
-    if wish != Wish::Due {
-        let order = match wish {
-            Wish::Again => crate::worker::issue::ByHand::Again,
-            Wish::Fetch => crate::worker::issue::ByHand::Fetch,
-            Wish::Due | Wish::Afresh => crate::worker::issue::ByHand::Afresh,
+    if action != Action::Due {
+        let order = match action {
+            Action::Again => crate::worker::issue::ByHand::Again,
+            Action::Fetch => crate::worker::issue::ByHand::Fetch,
+            Action::Due | Action::Afresh => crate::worker::issue::ByHand::Afresh,
         };
         for name in names {
             issuer
@@ -192,8 +192,8 @@ pub(super) async fn by_hand(
         }
     }
     let wait = app.wait(wait);
-    let domains = match wish {
-        Wish::Fetch => Vec::new(),
+    let domains = match action {
+        Action::Fetch => Vec::new(),
         _ => domains_of(&app.settings, names),
     };
     let worker = upkeep(app, ports, &domains, intake, &run, &stop).await?;
@@ -368,7 +368,7 @@ pub(super) async fn rehearse(app: &App, names: &[String], output: &Output) -> Re
     app.pretend(&*store).await?;
     app.want_certificates(&*store).await?;
     let issue = IssuePorts::of(&ports);
-    let looking = app.looking_issuer(&store);
+    let reader = app.reading_issuer(&store);
     let unfit = app.unfit_directories();
     for why in &unfit {
         output.error(why, Some("`run` orders nothing before this is repaired"));
@@ -386,10 +386,10 @@ pub(super) async fn rehearse(app: &App, names: &[String], output: &Output) -> Re
         let (mut warnings, mut product, mut fault) = (Vec::new(), None, None);
         let mut against = None;
         let password = one.unreadable_password();
-        let mut missing = looking.lacking_proofs(&one, now).await?;
-        match looking.rehearse(&issue, &one, PrivateKey::generate).await? {
+        let mut missing = reader.lacking_proofs(&one, now).await?;
+        match reader.rehearse(&issue, &one, PrivateKey::generate).await? {
             Ok(found) => {
-                against = looking.stands_against(&issue, &one, &found).await?;
+                against = reader.stands_against(&issue, &one, &found).await?;
                 warnings.extend(found.warnings);
                 missing = missing.filter(|_| !found.product.brings_records);
                 product = Some(found.product.reference);

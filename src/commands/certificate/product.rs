@@ -64,8 +64,8 @@ pub(super) async fn check(app: &App, one: &Certificate) -> Result<(), Failed> {
 async fn rehearsed(app: &App, one: &Certificate, issuer: &dyn Issuing) -> Result<(), Failed> {
     let (store, _folder) = app.store_copy().await?;
     let ports = IssuePorts::of(&app.ports(Arc::clone(&store))?);
-    let looking = app.looking_issuer(&store);
-    match looking.rehearse(&ports, one, PrivateKey::generate).await? {
+    let reader = app.reading_issuer(&store);
+    match reader.rehearse(&ports, one, PrivateKey::generate).await? {
         Err(error) if issuer.is_about_the_product(&error) => Err(refused(error)),
         _ => Ok(()),
     }

@@ -16,7 +16,7 @@ use crate::prevalidation::DomainName;
 use crate::sandbox::{self, Sandbox};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Event, Store};
-use crate::worker::{LookState, Options, Ports, Worker};
+use crate::worker::{ListingState, Options, Ports, Worker};
 
 /// How long a run of the demo stays: longer than the slow name server needs.
 const WAIT: SignedDuration = SignedDuration::from_hours(1);
@@ -115,7 +115,7 @@ impl Stage {
     /// What `prevalidate run` does, for all domains or one; everything that was heard of meanwhile.
     pub(super) async fn run(&mut self, only: Option<&DomainName>) -> Result<Vec<Heard>, Failed> {
         self.runs += 1;
-        self.witness.look();
+        self.witness.observe();
         self.app.pretend(&self.store).await?;
         let witness = Arc::clone(&self.witness);
         let options = Options {
@@ -132,15 +132,15 @@ impl Stage {
             Arc::new(move |event| witness.hear(event)),
         );
         worker.run(WAIT).await?;
-        self.witness.look();
+        self.witness.observe();
         if self.stop.is_cancelled() {
             return Err(Failed::new(
                 Exit::Temporary,
                 "stopped before its end; nothing is left behind",
             ));
         }
-        for (client, state) in worker.looks() {
-            if state != LookState::Done {
+        for (client, state) in worker.listings() {
+            if state != ListingState::Done {
                 return Err(Failed::new(
                     Exit::Ca,
                     format!("the listing of {client} did not work: {state:?}"),
@@ -213,7 +213,7 @@ impl Witness {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self) {
+    fn observe(&self) {
         let mut seen = self.seen();
         for domain in &self.domains {
             let counts = self
@@ -237,7 +237,7 @@ impl Witness {
     }
 
     fn hear(&self, event: &Event) {
-        self.look();
+        self.observe();
         let Some(domain) = &event.domain else { return };
         let zone = self.sandbox.dns.zone(0, domain.as_str());
         let heard = Heard {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::known::{CaReport, Known, ProviderReport, Surroundings};
-use super::{Given, LONG_AGO, standing};
+use super::{Given, LONG_AGO, persistent_records};
 use crate::commands::{Exit, Failed};
 use crate::output::moment;
 use crate::overview::DomainView;
@@ -119,7 +119,10 @@ impl Report {
             advice.sharpen(&mut found);
         }
         advice.add(&dns, &mut found);
-        found.extend(standing::findings(&known.persistent, known.view.is_some()));
+        found.extend(persistent_records::findings(
+            &known.persistent,
+            known.view.is_some(),
+        ));
         if given.owner.is_none() && dns.gate.as_ref().is_some_and(|gate| gate.go) {
             // What the CA says comes before everything else of its severity.
             let objections = advice.objections(wanted.value.as_deref(), value.is_some(), now);

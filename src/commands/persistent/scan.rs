@@ -14,7 +14,7 @@ use crate::output::{Output, counted, escape};
 use crate::persistent::lint::{Fault, accepted, allows, lint, lint_together};
 use crate::persistent::owner_of;
 use crate::prevalidation::DomainName;
-use crate::propagation::{Gate, Lookout as _};
+use crate::propagation::{DnsChecker as _, Gate};
 use crate::store::{Store, StoreError};
 
 /// The records of a name, each in its character-strings, or why they could not be read.

@@ -44,8 +44,8 @@ pub(super) fn issuer(app: &App, ports: &Ports, run: &str, shared: &Shared) -> (A
             // The domains continue.
             let hint = failed.hint.unwrap_or_default();
             tracing::error!(hint, "no certificate is kept: {}", failed.message);
-            let looking = app.looking_issuer(&ports.store);
-            (Arc::new(looking), true)
+            let reader = app.reading_issuer(&ports.store);
+            (Arc::new(reader), true)
         }
     }
 }

@@ -61,8 +61,8 @@ fn revocation() -> Revocation {
         requestor: "pki@example.ch".to_owned(),
         since: None,
         asked_at: None,
-        look_at: None,
-        looks: 0,
+        next_read_at: None,
+        reads: 0,
         not_after: None,
         refused: None,
     }
@@ -128,7 +128,7 @@ fn a_life_goes_from_the_key_to_the_servers_and_rests() {
     of(&mut progress, &|order| {
         order.reference = Some("ord-2".to_owned())
     });
-    assert_eq!(step(&progress), Step::Look);
+    assert_eq!(step(&progress), Step::Read);
     of(&mut progress, &|order| {
         order.state = Some(OrderState::Issued)
     });
@@ -246,7 +246,7 @@ fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment()
     let mut progress = Progress {
         order: Some(Order {
             reference: Some("ord-1".to_owned()),
-            look_at: Some(later),
+            next_read_at: Some(later),
             ..order()
         }),
         ..Progress::default()
@@ -263,14 +263,14 @@ fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment()
     };
     assert_eq!(decided(&progress, &Proofs::Enough).at, later);
     assert_eq!(fresh(&progress), now());
-    progress.order.as_mut().unwrap().look_at_is_the_cas = true;
+    progress.order.as_mut().unwrap().next_read_is_from_ca = true;
     assert_eq!(fresh(&progress), later);
 
     // A failure of the run before puts off neither the check nor the fetch of the next run.
     progress.not_before = Some(later);
     for state in [None, Some(OrderState::Issued)] {
         let order = progress.order.as_mut().unwrap();
-        (order.state, order.look_at_is_the_cas) = (state, false);
+        (order.state, order.next_read_is_from_ca) = (state, false);
         assert_eq!(decided(&progress, &Proofs::Enough).at, later);
         assert_eq!(fresh(&progress), now());
     }
@@ -280,17 +280,17 @@ fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment()
 fn checks_become_slower_and_the_first_comes_within_2_seconds() {
     let mut order = order();
     let mut last = SignedDuration::ZERO;
-    for look in 0..30 {
-        order.looks = look;
-        let span = order.next_look(now()).duration_since(now());
+    for read in 0..30 {
+        order.reads = read;
+        let span = order.next_read(now()).duration_since(now());
         assert!(
             span >= last && span <= SignedDuration::from_hours(1),
-            "{look}"
+            "{read}"
         );
         last = span;
     }
-    order.looks = 0;
-    assert_eq!(order.next_look(now()).duration_since(now()).as_secs(), 2);
+    order.reads = 0;
+    assert_eq!(order.next_read(now()).duration_since(now()).as_secs(), 2);
     assert_eq!(last, SignedDuration::from_hours(1));
 }
 
@@ -348,9 +348,9 @@ fn records_that_the_ca_names_with_the_order_are_published_and_a_run_asks_first()
         proofs: &Proofs::Enough,
         is_fresh: true,
     };
-    assert_eq!(next_step(observed, now()).step, Step::Look);
+    assert_eq!(next_step(observed, now()).step, Step::Read);
     progress.order.as_mut().unwrap().records[0].state = RecordState::Visible;
-    assert_eq!(step(&progress), Step::Look);
+    assert_eq!(step(&progress), Step::Read);
     progress.order.as_mut().unwrap().state = Some(OrderState::Issued);
     assert_eq!(step(&progress), Step::Fetch);
 }
@@ -368,7 +368,7 @@ fn a_revocation_that_is_refused_or_waits_stops_no_renewal() {
     };
     let waiting = Revocation {
         asked_at: Some(now()),
-        look_at: Some(later),
+        next_read_at: Some(later),
         ..revocation()
     };
     for open in [refused, waiting] {

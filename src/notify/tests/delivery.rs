@@ -25,7 +25,7 @@ async fn two_processes_on_one_store_tell_once() {
         let told = futures::future::join_all(
             notifiers
                 .iter()
-                .map(|notifier| notifier.tell(&world.picture)),
+                .map(|notifier| notifier.tell(&world.snapshot)),
         )
         .await;
         assert!(told.into_iter().all(|told| told.unwrap().is_empty()));
@@ -41,13 +41,13 @@ async fn a_message_that_may_have_arrived_is_sent_again_as_it_was() {
     world.hold(place);
     let notifier = world.telling(Pace::DAEMON, &heard);
     heard.fails(Some(Failure::open("the answer was lost")));
-    let failed = notifier.tell(&world.picture).await.unwrap();
+    let failed = notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(
         (failed[0].topic, failed[0].error.as_str()),
         (Topic::Held, "the answer was lost")
     );
     let first = only(heard.take());
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), [], "not in a tight loop");
     assert_eq!(
         notifier.open().await.unwrap()[0].error.as_deref(),
@@ -55,9 +55,9 @@ async fn a_message_that_may_have_arrived_is_sent_again_as_it_was() {
     );
 
     heard.fails(None);
-    world.picture.entries[place].reason = "it is still so, in other words".into();
+    world.snapshot.entries[place].reason = "it is still so, in other words".into();
     world.pass(SignedDuration::from_mins(1));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(only(heard.take()), first);
     let open = notifier.open().await.unwrap().remove(0);
     assert_eq!(
@@ -74,7 +74,7 @@ async fn what_some_have_is_not_sent_again_and_keeps_nothing_else_from_them() {
     world.trouble(lapsed).lapsed = true;
     let notifier = world.telling(Pace::DAEMON, &heard);
     heard.fails(Some(Failure::in_part("gone@example.ch: no such user")));
-    let failed = notifier.tell(&world.picture).await.unwrap();
+    let failed = notifier.tell(&world.snapshot).await.unwrap();
     assert!(
         matches!(&failed[..], [failed] if !failed.again && failed.error.contains("gone@")),
         "{failed:?}"
@@ -82,7 +82,7 @@ async fn what_some_have_is_not_sent_again_and_keeps_nothing_else_from_them() {
     let topics: Vec<_> = heard.take().iter().map(|notice| notice.topic).collect();
     assert_eq!(topics, [Topic::Lapsed, Topic::Held]);
     world.pass(hours(1));
-    assert_eq!(notifier.tell(&world.picture).await.unwrap(), []);
+    assert_eq!(notifier.tell(&world.snapshot).await.unwrap(), []);
     assert_eq!(heard.take(), []);
 }
 
@@ -100,12 +100,12 @@ async fn what_may_have_been_told_is_told_to_be_over_and_what_certainly_was_not_i
         world.hold(place);
         let notifier = world.telling(Pace::DAEMON, &heard);
         heard.fails(Some(failure));
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         heard.take();
         heard.fails(None);
         world.mend();
         world.pass(hours(1));
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         assert_eq!(heard.titles(), titles);
         assert!(
             notifier
@@ -128,7 +128,7 @@ async fn a_sink_that_fails_is_asked_less_and_less_often_and_does_not_hold_up_the
     let notifier = world.notifier(Pace::DAEMON, vec![sink("dead", &dead), sink("well", &well)]);
     let mut tries = Vec::new();
     for minute in 0..=60 {
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         tries.extend(dead.take().iter().map(|_| minute));
         world.pass(SignedDuration::from_mins(1));
     }
@@ -138,13 +138,13 @@ async fn a_sink_that_fails_is_asked_less_and_less_often_and_does_not_hold_up_the
     // A night's run tries at once: the next one may be tomorrow.
     world
         .telling(Pace::NIGHTLY, &Heard::default())
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     dead.fails(None);
     world
         .notifier(Pace::NIGHTLY, vec![sink("dead", &dead)])
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     assert_eq!(dead.titles(), ["1 held domain", "1 failing renewal"]);
@@ -160,12 +160,12 @@ async fn a_sink_that_asks_for_time_gets_it() {
         retry_after: Some(Duration::from_secs(3_600)),
         ..Failure::open("busy")
     }));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     world.pass(SignedDuration::from_mins(59));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take().len(), 1);
     world.pass(SignedDuration::from_mins(1));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take().len(), 1);
 }
 
@@ -191,20 +191,20 @@ async fn a_message_of_a_process_that_died_is_sent_by_another_one_with_the_same_i
     };
     let dying = world.notifier(Pace::DAEMON, vec![dying]);
     tokio::select! {
-        _ = dying.tell(&world.picture) => panic!("it never ends"),
+        _ = dying.tell(&world.snapshot) => panic!("it never ends"),
         () = async { while heard.notices.lock().unwrap().is_empty() { tokio::task::yield_now().await } } => {}
     }
     drop(dying);
     let sent = only(heard.take());
     for pace in [Pace::DAEMON, Pace::NIGHTLY] {
         let other = world.telling(pace, &heard);
-        other.tell(&world.picture).await.unwrap();
+        other.tell(&world.snapshot).await.unwrap();
         assert_eq!(heard.take(), [], "it may still be alive");
     }
     world.pass(SignedDuration::from_mins(2));
     world
         .telling(Pace::DAEMON, &heard)
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     assert_eq!(only(heard.take()), sent);
@@ -224,7 +224,7 @@ async fn a_state_that_nobody_can_read_is_told_anew() {
     );
     world
         .telling(Pace::DAEMON, &heard)
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     assert_eq!(heard.titles(), ["1 held domain"]);
@@ -236,14 +236,14 @@ async fn a_state_that_nobody_can_read_is_told_anew() {
 async fn a_loop_that_makes_snapshots_never_waits_and_the_last_is_told() {
     let (mut world, before, after) = (World::new().await, Heard::default(), Heard::default());
     let place = world.add("example.ch");
-    let (pictures, shown) = watch::channel(None);
+    let (snapshots, shown) = watch::channel(None);
     let (notifiers, current) = watch::channel(Arc::new(world.telling(Pace::DAEMON, &before)));
     let ending = CancellationToken::new();
     let task = tokio::spawn(follow(shown, current, ending.clone(), || true));
-    pictures.send_replace(Some(Arc::new(world.picture.clone())));
+    snapshots.send_replace(Some(Arc::new(world.snapshot.clone())));
     notifiers.send_replace(Arc::new(world.telling(Pace::DAEMON, &after)));
     world.hold(place);
-    (0..1_000).for_each(|_| drop(pictures.send_replace(Some(Arc::new(world.picture.clone())))));
+    (0..1_000).for_each(|_| drop(snapshots.send_replace(Some(Arc::new(world.snapshot.clone())))));
     while after.notices.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
@@ -270,11 +270,11 @@ async fn neither_a_greedy_sink_nor_a_wrong_clock_puts_a_message_off_for_longer_t
             ..Failure::refused("busy")
         }));
         world.pass(hours(ahead));
-        assert_eq!(notifier.tell(&world.picture).await.unwrap().len(), 1);
+        assert_eq!(notifier.tell(&world.snapshot).await.unwrap().len(), 1);
         world.pass(hours(-ahead));
         heard.fails(None);
         world.pass(hours(6));
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         assert_eq!(heard.titles(), ["1 held domain"], "{ahead} h ahead");
     }
 }
@@ -284,7 +284,7 @@ async fn a_snapshot_of_a_wrong_clock_is_not_told() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     world.trouble(place).lapsed = true;
-    let (pictures, shown) = watch::channel(None);
+    let (snapshots, shown) = watch::channel(None);
     let (_notifiers, current) = watch::channel(Arc::new(world.telling(Pace::DAEMON, &heard)));
     let (ending, asked) = (CancellationToken::new(), Arc::new(Mutex::new(0)));
     let counted = Arc::clone(&asked);
@@ -293,7 +293,7 @@ async fn a_snapshot_of_a_wrong_clock_is_not_told() {
         false
     }));
     for round in 1..=3 {
-        pictures.send_replace(Some(Arc::new(world.picture.clone())));
+        snapshots.send_replace(Some(Arc::new(world.snapshot.clone())));
         while *asked.lock().unwrap() < round {
             tokio::task::yield_now().await;
         }

@@ -7,15 +7,15 @@ async fn what_is_wrong_is_told_once_again_after_a_while_and_when_it_is_over() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     let notifier = world.telling(Pace::DAEMON, &heard);
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), []);
 
     world.hold(place);
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let notice = heard.take().remove(0);
     assert_eq!(
-        (notice.title.as_str(), notice.standing),
-        ("1 held domain", Standing::Open)
+        (notice.title.as_str(), notice.status),
+        ("1 held domain", Status::Open)
     );
     assert_eq!(
         (notice.new[0].name.as_str(), notice.new[0].why.as_deref()),
@@ -29,10 +29,10 @@ async fn what_is_wrong_is_told_once_again_after_a_while_and_when_it_is_over() {
         notice.text
     );
     world.pass(hours(23));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), []);
     world.pass(hours(1));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let notice = heard.take().remove(0);
     assert_eq!(notice.title, "still 1 held domain");
     assert!(
@@ -44,15 +44,15 @@ async fn what_is_wrong_is_told_once_again_after_a_while_and_when_it_is_over() {
     );
     world.mend();
     world.pass(hours(1));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let notice = heard.take().remove(0);
     assert_eq!(
-        (notice.title.as_str(), notice.standing),
-        ("over: 1 held domain", Standing::Resolved)
+        (notice.title.as_str(), notice.status),
+        ("over: 1 held domain", Status::Resolved)
     );
     assert_eq!(notice.resolved[0].name, "example.ch");
     world.pass(hours(100));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), []);
 }
 
@@ -64,7 +64,7 @@ async fn many_domains_are_one_message_that_names_fifty_and_counts_the_rest() {
         world.hold(place);
     }
     let notifier = world.telling(Pace::DAEMON, &heard);
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let [notice] = &heard.take()[..] else {
         panic!("one message")
     };
@@ -77,10 +77,10 @@ async fn many_domains_are_one_message_that_names_fifty_and_counts_the_rest() {
     // One more a moment later waits for others of its kind.
     let place = world.add("late.example.ch");
     world.hold(place);
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), []);
     world.pass(SignedDuration::from_mins(5));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.titles(), ["1001 held domains (1 new)"]);
 }
 
@@ -88,17 +88,17 @@ async fn many_domains_are_one_message_that_names_fifty_and_counts_the_rest() {
 async fn a_proof_that_comes_nearer_to_its_end_is_never_said_to_be_over_until_it_is() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
-    let end = world.picture.at + hours(24 * 25);
-    world.picture.entries[place].usable_until = Some(end);
+    let end = world.snapshot.at + hours(24 * 25);
+    world.snapshot.entries[place].usable_until = Some(end);
     let notifier = world.telling(Pace::DAEMON, &heard);
     let mut titles = Vec::new();
     for _ in 0..26 {
         world.pass(hours(24));
-        if world.picture.at >= end {
-            world.picture.entries[place].usable_until = None;
+        if world.snapshot.at >= end {
+            world.snapshot.entries[place].usable_until = None;
             world.trouble(place).lapsed = true;
         }
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         titles.extend(
             heard
                 .titles()
@@ -115,9 +115,9 @@ async fn a_proof_that_comes_nearer_to_its_end_is_never_said_to_be_over_until_it_
         ]
     );
     world.mend();
-    world.picture.entries[place].usable_until = Some(end + hours(24 * 300));
+    world.snapshot.entries[place].usable_until = Some(end + hours(24 * 300));
     world.pass(hours(1));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.titles(), ["over: 1 domain is no longer validated"]);
 }
 
@@ -127,21 +127,21 @@ async fn passing_trouble_is_not_told_by_a_daemon_and_is_at_the_end_of_a_night() 
     let place = world.add("example.ch");
     world.trouble(place).failures = 1;
     let failing = crate::overview::trouble::Failing {
-        since: world.picture.at,
+        since: world.snapshot.at,
         error: "no route to it".to_owned(),
     };
     world
-        .picture
+        .snapshot
         .troubles
         .unreachable
         .insert(CLIENT.into(), failing);
     let notifier = world.notifier(Pace::DAEMON, vec![sink("daemon", &daemon)]);
     world
         .notifier(Pace::NIGHTLY, vec![sink("night", &nightly)])
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(daemon.take(), []);
     assert_eq!(
         nightly.titles(),
@@ -149,7 +149,7 @@ async fn passing_trouble_is_not_told_by_a_daemon_and_is_at_the_end_of_a_night() 
     );
     world.trouble(place).failures = 5;
     world.pass(SignedDuration::from_mins(10));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(
         daemon.titles(),
         ["1 client whose CA cannot be asked", "1 failing renewal"]
@@ -161,15 +161,15 @@ async fn the_guard_a_silent_ca_and_foreign_changes_are_told() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     let notifier = world.telling(Pace::DAEMON, &heard);
-    world.picture.clients[0].looked_at = Some(world.picture.at - hours(27));
-    world.picture.clients[0].refusal = "4 of 5 registrations are no longer there".to_owned();
-    world.picture.troubles.inventory = "6 of 12 domains are gone".to_owned();
-    world.picture.troubles.persistent = "6 of 6 records vanished".to_owned();
+    world.snapshot.clients[0].listed_at = Some(world.snapshot.at - hours(27));
+    world.snapshot.clients[0].refusal = "4 of 5 registrations are no longer there".to_owned();
+    world.snapshot.troubles.inventory = "6 of 12 domains are gone".to_owned();
+    world.snapshot.troubles.persistent = "6 of 6 records vanished".to_owned();
     world.trouble(place).others_changed = Some(OthersChanged {
-        at: world.picture.at,
+        at: world.snapshot.at,
         what: "gone: \"v=spf1 -all\"".to_owned(),
     });
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let notices = heard.take();
     let titles: Vec<_> = notices.iter().map(|notice| notice.title.as_str()).collect();
     let others = "1 name where foreign TXT values changed";
@@ -192,14 +192,14 @@ async fn the_guard_a_silent_ca_and_foreign_changes_are_told() {
         notices[1].text
     );
     assert_eq!(
-        (notices[2].new[0].name.as_str(), notices[2].standing),
-        ("example.ch", Standing::Told)
+        (notices[2].new[0].name.as_str(), notices[2].status),
+        ("example.ch", Status::Told)
     );
     // What happened is reported once and is never over; the next time is another time.
     world.pass(hours(24 * 8));
     world.mend();
-    world.picture.clients[0].refusal.clear();
-    notifier.tell(&world.picture).await.unwrap();
+    world.snapshot.clients[0].refusal.clear();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(
         heard.titles(),
         [
@@ -208,10 +208,10 @@ async fn the_guard_a_silent_ca_and_foreign_changes_are_told() {
         ]
     );
     world.trouble(place).others_changed = Some(OthersChanged {
-        at: world.picture.at,
+        at: world.snapshot.at,
         what: "new: \"x\"".to_owned(),
     });
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.titles(), [others]);
 }
 
@@ -224,12 +224,13 @@ async fn a_covered_or_unmanaged_domain_and_one_that_a_person_withdrew_trouble_no
     ] {
         let place = world.add(name);
         world.hold(place);
-        let entry = &mut world.picture.entries[place];
-        (entry.state, entry.covered, entry.usable_until) = (state, covered, Some(world.picture.at));
+        let entry = &mut world.snapshot.entries[place];
+        (entry.state, entry.covered, entry.usable_until) =
+            (state, covered, Some(world.snapshot.at));
     }
     world
         .telling(Pace::NIGHTLY, &heard)
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     assert_eq!(heard.take(), []);
@@ -245,7 +246,7 @@ async fn a_sink_hears_of_its_topics_from_its_severity_on() {
     only.wants.severity = Severity::Critical;
     world
         .notifier(Pace::DAEMON, vec![only])
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     assert_eq!(heard.titles(), ["1 domain is no longer validated"]);
@@ -257,13 +258,13 @@ async fn the_summary_comes_once_a_day() {
     let place = world.add("example.ch");
     world.add("example.com");
     world.hold(place);
-    world.picture.entries[place].state = State::Held;
+    world.snapshot.entries[place].state = State::Held;
     let mut all = sink("team", &heard);
     all.wants.topics = vec![Topic::DailySummary];
     let notifier = world.notifier(Pace::DAEMON, vec![all]);
     let mut days = Vec::new();
     for _ in 0..72 {
-        notifier.tell(&world.picture).await.unwrap();
+        notifier.tell(&world.snapshot).await.unwrap();
         days.extend(heard.take());
         world.pass(hours(1));
     }
@@ -291,10 +292,10 @@ async fn foreign_words_are_harmless_and_short() {
         "\u{1b}[31mred\r\nBcc: all@example.ch\u{202e}{}",
         "x".repeat(5_000)
     );
-    world.picture.entries[place].reason = words.as_str().into();
+    world.snapshot.entries[place].reason = words.as_str().into();
     world
         .telling(Pace::NIGHTLY, &heard)
-        .tell(&world.picture)
+        .tell(&world.snapshot)
         .await
         .unwrap();
     let notice = heard.take().remove(0);
@@ -333,7 +334,7 @@ async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
     all.wants.topics.push(Topic::DailySummary);
     let notifier = world.notifier(Pace::DAEMON, vec![all]);
     world.pass(hours(24 * 200));
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(
         heard.take().len(),
         2,
@@ -341,7 +342,7 @@ async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
     );
     world.pass(hours(-24 * 200));
     world.hold(late);
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     let notices = heard.take();
     let titles: Vec<_> = notices.iter().map(|notice| notice.title.as_str()).collect();
     assert_eq!(titles, ["2 held domains (1 new)", "2 domains: 2 valid"]);
@@ -350,6 +351,6 @@ async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
         Some(world.clock.now()),
         "not since next year"
     );
-    notifier.tell(&world.picture).await.unwrap();
+    notifier.tell(&world.snapshot).await.unwrap();
     assert_eq!(heard.take(), []);
 }

@@ -127,8 +127,8 @@ pub(super) fn asked_for() -> Revocation {
         requestor: String::new(),
         since: None,
         asked_at: None,
-        look_at: None,
-        looks: 0,
+        next_read_at: None,
+        reads: 0,
         not_after: None,
         refused: None,
     }

@@ -86,7 +86,7 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
                 due_at: (!rests).then_some(now),
             })
             .collect();
-        store.record_look(&target.key, &seen, now).await.unwrap();
+        store.record_listing(&target.key, &seen, now).await.unwrap();
         store
             .set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" "))
             .await
@@ -126,10 +126,10 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
         .map(|view| format!("{:?}", Entry::of(view, &mut texts)))
         .collect();
     for at_once in [1, 3, 1_000] {
-        let picture = Snapshot::read_by(|| Pages::sized(&store, at_once), &store, &basis, now)
+        let snapshot = Snapshot::read_by(|| Pages::sized(&store, at_once), &store, &basis, now)
             .await
             .unwrap();
-        let entries: Vec<_> = picture
+        let entries: Vec<_> = snapshot
             .entries
             .iter()
             .map(|entry| format!("{entry:?}"))

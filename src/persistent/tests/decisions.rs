@@ -82,13 +82,13 @@ fn a_record_is_published_looked_at_confirmed_and_left_alone() {
         Step::Publish
     );
     assert_eq!(at(KeptState::Intended, None), Step::Write(0));
-    assert_eq!(at(KeptState::Published, None), Step::Look(0));
+    assert_eq!(at(KeptState::Published, None), Step::Check(0));
     assert_eq!(at(KeptState::Published, Some(Seen::Gone)), Step::Rest);
     assert_eq!(
         at(KeptState::Published, Some(Seen::Everywhere)),
         Step::Confirm(0)
     );
-    assert_eq!(at(KeptState::Visible, None), Step::Look(0));
+    assert_eq!(at(KeptState::Visible, None), Step::Check(0));
     assert_eq!(at(KeptState::Visible, Some(Seen::Everywhere)), Step::Rest);
     assert_eq!(at(KeptState::Visible, Some(Seen::Gone)), Step::PutBack(0));
     let unclear = Seen::Unclear("ns1 is stale".into());
@@ -113,7 +113,7 @@ fn the_old_record_goes_when_the_new_one_is_visible_and_not_before() {
             Some(Seen::Everywhere),
             Step::Confirm(1),
         ),
-        (KeptState::Visible, None, Step::Look(1)),
+        (KeptState::Visible, None, Step::Check(1)),
         (KeptState::Visible, Some(Seen::Everywhere), Step::Remove(0)),
     ] {
         let both = kept(vec![old.clone(), new(state)]);
@@ -180,7 +180,7 @@ fn an_until_that_is_over_or_too_far_waits_for_a_person() {
 #[test]
 fn caa_holds_a_new_record_and_leaves_a_standing_one() {
     let wanted = wanted();
-    let standing = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    let current = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
     let around = |seen| Surroundings {
         seen,
         caa: Some("CAA forbids it"),
@@ -192,7 +192,7 @@ fn caa_holds_a_new_record_and_leaves_a_standing_one() {
         (Step::Hold("caa"), "CAA forbids it")
     );
     let seen = [Some(Seen::Gone)];
-    let decision = next_step(Some(&wanted), &standing, &around(&seen), now());
+    let decision = next_step(Some(&wanted), &current, &around(&seen), now());
     assert_eq!(decision.step, Step::PutBack(0));
 }
 
@@ -205,13 +205,13 @@ fn a_failure_puts_writes_off_and_no_check() {
     failing.records[0].state = KeptState::Published;
     assert_eq!(
         decided(Some(&wanted), &failing, &[None]).step,
-        Step::Look(0)
+        Step::Check(0)
     );
 }
 
 #[test]
 fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
-    for (vanished, standing, speaks) in [
+    for (vanished, current, speaks) in [
         (0, 0, false),
         (1, 1, false),
         (3, 3, false),
@@ -223,13 +223,13 @@ fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
     ] {
         let tally = Tally {
             affected: vanished,
-            known: standing,
+            known: current,
             refused_since: None,
         };
         assert_eq!(
             [alarm(tally).is_some(), shrunk(tally).is_some()],
             [speaks; 2],
-            "{vanished} of {standing}"
+            "{vanished} of {current}"
         );
         // What was refused stays refused, however few are left.
         let refused = Tally {
@@ -239,7 +239,7 @@ fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
         assert_eq!(
             [alarm(refused).is_some(), shrunk(refused).is_some()],
             [vanished > 0; 2],
-            "{vanished} of {standing}"
+            "{vanished} of {current}"
         );
     }
     let four = Tally {
@@ -268,8 +268,8 @@ fn the_guard_speaks_of_many_and_lets_few_be_put_back() {
         guard: Some("many vanished"),
         ..Surroundings::default()
     };
-    let standing = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
-    let decision = next_step(Some(&wanted), &standing, &around, now());
+    let current = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
+    let decision = next_step(Some(&wanted), &current, &around, now());
     assert_eq!(decision.step, Step::Hold("vanished"));
 }
 
@@ -345,8 +345,8 @@ fn nothing_is_waited_for_while_a_record_with_a_fixed_end_is_visible() {
     let mut wanted = wanted();
     let until = now() + DAY * 9;
     wanted.end = End::Fixed(until);
-    let standing = kept(vec![record(KeptState::Visible, until)]);
-    let decision = decided(Some(&wanted), &standing, &[Some(Seen::Everywhere)]);
+    let current = kept(vec![record(KeptState::Visible, until)]);
+    let decision = decided(Some(&wanted), &current, &[Some(Seen::Everywhere)]);
     assert_eq!((decision.step, decision.at), (Step::Rest, until));
 }
 

@@ -24,7 +24,7 @@ fn ago(minutes: i64) -> Timestamp {
 fn policy() -> Policy {
     Policy {
         start_keeps_proof: Some(true),
-        looks_by_itself: true,
+        checks_by_itself: true,
         ..Policy::new(Mode::Manage)
     }
 }
@@ -119,7 +119,7 @@ fn submitted(challenge: &Challenge, renews: Option<Proof>) -> Upkeep {
         tries: 1,
         submitted_at: Some(ago(1)),
         order: Some("77".to_owned()),
-        look_at: Some(after(now(), SignedDuration::from_mins(30))),
+        next_read_at: Some(after(now(), SignedDuration::from_mins(30))),
         reads: 1,
     };
     upkeep
@@ -160,7 +160,7 @@ fn a_start_gives_the_record_and_the_order_is_submitted_once() {
     let decision = next_step(&seen, &policy(), now());
     assert_eq!(
         (decision.step.as_str(), decision.at),
-        ("read", seen.upkeep.attempt.submission.look_at.unwrap())
+        ("read", seen.upkeep.attempt.submission.next_read_at.unwrap())
     );
 }
 
@@ -332,7 +332,7 @@ fn a_record_that_a_colleague_had_replaced_is_taken_over() {
     assert_eq!(upkeep.attempt.challenge, Some(cname("_a2")));
     assert_eq!(
         (
-            upkeep.attempt.submission.look_at,
+            upkeep.attempt.submission.next_read_at,
             upkeep.attempt.submission.tries
         ),
         (None, 0)
@@ -345,7 +345,7 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
     let mut seen = observed(registration(Some(195)), submitted(&wanted, None));
     seen.ledger = vec![entry(&wanted, LedgerState::Published)];
     let mut at = now();
-    seen.upkeep.attempt.submission.look_at = None;
+    seen.upkeep.attempt.submission.next_read_at = None;
     let mut waits = Vec::new();
     for _ in 0..14 {
         seen.upkeep
@@ -357,13 +357,13 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
             let later = after(at, SignedDuration::from_mins(minutes));
             let step = next_step(&seen, &policy(), later).step;
             assert!(
-                matches!(step, Step::Read | Step::Look { .. }),
+                matches!(step, Step::Read | Step::Check { .. }),
                 "{minutes}: {step:?}"
             );
         }
-        let look_at = seen.upkeep.attempt.submission.look_at.unwrap();
-        waits.push(look_at.duration_since(at));
-        at = look_at;
+        let next_read_at = seen.upkeep.attempt.submission.next_read_at.unwrap();
+        waits.push(next_read_at.duration_since(at));
+        at = next_read_at;
     }
     assert!(waits.is_sorted(), "{waits:?}");
     assert_eq!(waits[0], SignedDuration::from_secs(10));
@@ -374,7 +374,7 @@ fn while_an_order_is_taken_it_is_only_read_and_the_interval_grows() {
         .submission
         .wait_for_ca(Some(named), policy().poll, at);
     assert_eq!(
-        seen.upkeep.attempt.submission.look_at,
+        seen.upkeep.attempt.submission.next_read_at,
         Some(named),
         "the CA's own moment"
     );

@@ -12,7 +12,7 @@ use super::{Step, decide};
 pub(super) fn outlives_its_value(attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
     attempt
         .submission
-        .look_at
+        .next_read_at
         .filter(|_| attempt.outlives_its_value(now))
 }
 

@@ -24,7 +24,7 @@ pub(super) fn challenge(
         // The CA may check at any moment once it has taken the order: its record stays to its end.
         // A start that gave no younger one gives none the next time either.
         let is_old = |since: Timestamp| !ours.is_live(margin, since);
-        let margin = match attempt.submission.look_at {
+        let margin = match attempt.submission.next_read_at {
             Some(_) => SignedDuration::ZERO,
             None if attempt.since.is_some_and(is_old) => SignedDuration::ZERO,
             None => margin,

@@ -71,7 +71,7 @@ impl Attempt {
         let made_by_order = |one: &&Challenge| one.counts == Counts::BySubmit;
         let ours = self.challenge.as_ref().filter(made_by_order);
         let until = ours.and_then(|ours| ours.until);
-        self.submission.look_at.is_some() && until.is_some_and(|end| end <= now)
+        self.submission.next_read_at.is_some() && until.is_some_and(|end| end <= now)
     }
 
     /// The order is over without a proof: its challenge is dead, and with it all that was found out

@@ -81,7 +81,7 @@ fn attempt() -> Attempt {
         challenge: Some(challenge()),
         submission: Submission {
             order: some("order"),
-            look_at: at(3),
+            next_read_at: at(3),
             reads: 4,
             tries: 14,
             submitted_at: at(15),
@@ -92,7 +92,7 @@ fn attempt() -> Attempt {
             seen_at: at(6),
             horizon_at: at(7),
             cached_until: at(8),
-            looks: 13,
+            checks: 13,
             vanished: 16,
         },
         ordered: true,

@@ -18,7 +18,7 @@ pub struct Submission {
     pub order: Option<String>,
     /// The CA has taken the order and checks by itself: not before this moment is it read again,
     /// and nothing is submitted meanwhile.
-    pub look_at: Option<Timestamp>,
+    pub next_read_at: Option<Timestamp>,
     /// How often the CA was read since it took the order, for the growing interval.
     pub reads: u32,
 }
@@ -50,7 +50,7 @@ impl Submission {
 
     /// The order is read at `at` at the latest.
     pub fn read_by(&mut self, at: Timestamp) {
-        self.look_at = self.look_at.map(|planned| planned.min(at));
+        self.next_read_at = self.next_read_at.map(|planned| planned.min(at));
     }
 
     /// The CA has taken the order and may have news at `named`, or soon. Nothing is submitted
@@ -61,7 +61,7 @@ impl Submission {
         let reads = usize::try_from(self.reads).unwrap_or(usize::MAX);
         let grown = first * FACTORS[reads.min(FACTORS.len() - 1)];
         let own = after(now, grown.min(LONGEST_WAIT));
-        self.look_at = Some(match named.filter(|&at| at > now) {
+        self.next_read_at = Some(match named.filter(|&at| at > now) {
             Some(named) => named.min(after(now, SignedDuration::from_hours(24))),
             None => own,
         });

@@ -17,7 +17,7 @@ pub struct Visibility {
     /// it anew.
     pub cached_until: Option<Timestamp>,
     /// Checks since the record was published, for the polling interval.
-    pub looks: u32,
+    pub checks: u32,
     /// How often the record was found gone after it had been visible.
     pub vanished: u32,
 }
@@ -37,7 +37,7 @@ impl Visibility {
     /// The record was gone after it had been visible, and is written again.
     pub fn vanish(&mut self) {
         self.unsee();
-        self.looks = 0;
+        self.checks = 0;
         self.vanished += 1;
     }
 
@@ -53,7 +53,7 @@ impl Visibility {
 
     /// The gate has not passed.
     pub fn miss(&mut self) {
-        self.looks += 1;
+        self.checks += 1;
         self.seen_at = None;
     }
 }

@@ -18,7 +18,7 @@ impl Walk<'_> {
     /// and stay; the others have nothing to do with it.
     ///
     /// Returns the names that the delegation lists; none when no server referred.
-    pub(super) async fn look_above(&self, place: &mut Place) -> BTreeSet<Name> {
+    pub(super) async fn find_above(&self, place: &mut Place) -> BTreeSet<Name> {
         let (zone, above) = (place.apex.clone(), place.cut.zone.clone());
         if zone == above {
             return place.cut.hosts.keys().cloned().collect();

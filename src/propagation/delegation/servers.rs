@@ -20,7 +20,7 @@ const MOST_OF_ZONE: usize = 128;
 impl Walk<'_> {
     pub(super) async fn delegation(&self, name: &Name) -> Result<Delegation, WalkError> {
         let (mut place, child) = self.find(name).await?;
-        let mut parent = self.look_above(&mut place).await;
+        let mut parent = self.find_above(&mut place).await;
         if !parent.is_empty() {
             parent.extend(place.cut.others.iter().cloned());
         }

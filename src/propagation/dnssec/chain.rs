@@ -123,7 +123,7 @@ impl Validator {
     }
 
     async fn follow(&self, chain: &Chain) -> (Trust, bool) {
-        let look = Look {
+        let following = Following {
             validator: self,
             now: signatures::seconds(self.clock.now()),
             questions: Effort::new(MOST_QUESTIONS, 0),
@@ -131,23 +131,23 @@ impl Validator {
             remembered: AtomicBool::new(false),
         };
         let trust = {
-            let mut followed = pin!(look.trust(chain));
+            let mut followed = pin!(following.trust(chain));
             // The open questions can be named as long as the search is not dropped.
             let trust = timeout(self.time, followed.as_mut()).await;
             trust.unwrap_or_else(|_| {
                 Trust::Unchecked(format!(
                     "the chain of trust was not followed to its end in {:?}; no answer yet from {}",
                     self.time,
-                    look.questions.open()
+                    following.questions.open()
                 ))
             })
         };
-        (trust, look.remembered.into_inner())
+        (trust, following.remembered.into_inner())
     }
 }
 
 /// One chain's validation.
-struct Look<'a> {
+struct Following<'a> {
     validator: &'a Validator,
     now: u32,
     questions: Effort<'static>,
@@ -156,7 +156,7 @@ struct Look<'a> {
     remembered: AtomicBool,
 }
 
-impl Look<'_> {
+impl Following<'_> {
     async fn trust(&self, chain: &Chain) -> Trust {
         let mut trust =
             Trust::Unchecked("there is no trust anchor for these root servers".to_owned());

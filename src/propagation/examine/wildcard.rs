@@ -32,7 +32,7 @@ const KINDS: [RecordType; 4] = [
 ];
 
 /// Compares `owner` with a random name beside it, at one server.
-pub(super) async fn look(
+pub(super) async fn check(
     asker: &Asker,
     address: SocketAddr,
     owner: &Name,

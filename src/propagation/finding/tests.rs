@@ -186,10 +186,10 @@ fn answers_have_their_findings_and_the_cause_comes_first() {
 
 #[test]
 fn without_a_value_one_answer_is_enough() {
-    let look = |answers: &[Option<Answer>]| codes(&of("example.ch", answers.to_vec(), None, 0));
-    assert_eq!(look(&[None, None]), []);
-    assert_eq!(look(&[None, Some(Unreachable)]), [("dead-server", Warns)]);
-    assert_eq!(look(&[Some(Lame), Some(Lame)]), [("lame-server", Blocks)]);
+    let check = |answers: &[Option<Answer>]| codes(&of("example.ch", answers.to_vec(), None, 0));
+    assert_eq!(check(&[None, None]), []);
+    assert_eq!(check(&[None, Some(Unreachable)]), [("dead-server", Warns)]);
+    assert_eq!(check(&[Some(Lame), Some(Lame)]), [("lame-server", Blocks)]);
     let mut differing = of("example.ch", vec![None, None], None, 0);
     differing.servers[0].values = vec!["v=spf1 -all".to_owned()];
     assert_eq!(codes(&differing), [("answers-differ", Warns)]);
@@ -447,7 +447,7 @@ fn wildcards_caa_and_caches_never_block() {
 
 #[test]
 fn what_does_not_validate_comes_first() {
-    let look = |answers: &[Answer], faulty: &[FaultKind]| {
+    let check = |answers: &[Answer], faulty: &[FaultKind]| {
         let faults = (0..answers.len())
             .map(|nth| faulty.get(nth).map(|kind| fault(*kind)))
             .collect();
@@ -461,21 +461,21 @@ fn what_does_not_validate_comes_first() {
         ))
     };
     let all = [FaultKind::Expired; 2];
-    assert_eq!(look(&[Match, Match], &all), [("dnssec-expired", Blocks)]);
+    assert_eq!(check(&[Match, Match], &all), [("dnssec-expired", Blocks)]);
     assert_eq!(
-        look(&[NoMatch, NoMatch], &all),
+        check(&[NoMatch, NoMatch], &all),
         [("dnssec-expired", Blocks)]
     );
     assert_eq!(
-        look(&[Match, Match], &all[..1]),
+        check(&[Match, Match], &all[..1]),
         [("dnssec-expired", Warns), ("visible", Info)]
     );
     assert_eq!(
-        look(&[Match, NoMatch], &all[..1])[0],
+        check(&[Match, NoMatch], &all[..1])[0],
         ("dnssec-expired", Blocks),
         "only the stale one is believed"
     );
-    let stale = look(&[Match, Match, NoMatch], &all[..1]);
+    let stale = check(&[Match, Match, NoMatch], &all[..1]);
     assert_eq!(stale, [("stale-server", Blocks), ("dnssec-expired", Warns)]);
     for (kind, code) in [
         (FaultKind::Expired, "dnssec-expired"),
@@ -504,7 +504,7 @@ fn what_does_not_validate_comes_first() {
 
 #[test]
 fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
-    let look = |why| {
+    let check = |why| {
         let trust = Trust::Insecure {
             at: "example.ch".to_owned(),
             why,
@@ -517,13 +517,13 @@ fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
             (&trust, vec![None, None]),
         ))
     };
-    assert_eq!(look(Unsigned::NotSigned), [("visible", Info)]);
+    assert_eq!(check(Unsigned::NotSigned), [("visible", Info)]);
     assert_eq!(
-        look(Unsigned::Stray),
+        check(Unsigned::Stray),
         [("visible", Info), ("dnssec-stray", Info)]
     );
     assert_eq!(
-        look(Unsigned::Unsupported("16".to_owned())),
+        check(Unsigned::Unsupported("16".to_owned())),
         [("dnssec-unsupported", Warns), ("visible", Info)]
     );
     let unchecked = Trust::Unchecked("no anchor".to_owned());
@@ -551,7 +551,7 @@ fn resolver(answer: Answer, ttl: u32, bogus: Option<&str>) -> ResolverAnswer {
 
 #[test]
 fn resolvers_show_what_is_cached_and_who_sees_another_zone() {
-    let look = |answer: ResolverAnswer| {
+    let check = |answer: ResolverAnswer| {
         with(&[Match, Match], |seen| {
             (seen.caches.txt_ttl, seen.caches.negative_ttl) = (Some(3600), Some(300));
             let gate = seen.gate.take().unwrap();
@@ -564,33 +564,33 @@ fn resolvers_show_what_is_cached_and_who_sees_another_zone() {
             seen.caches.resolvers = vec![answer];
         })
     };
-    assert_eq!(look(resolver(Match, 7, None)), [("visible", Info)]);
+    assert_eq!(check(resolver(Match, 7, None)), [("visible", Info)]);
     assert_eq!(
-        look(resolver(NoMatch, 7, None)),
+        check(resolver(NoMatch, 7, None)),
         [("still-cached", Warns), ("visible", Info)]
     );
     assert_eq!(
-        look(resolver(NoMatch, 3600, None)),
+        check(resolver(NoMatch, 3600, None)),
         [("split-horizon", Blocks)]
     );
     assert_eq!(
-        look(resolver(NoMatch, 300, None)),
+        check(resolver(NoMatch, 300, None)),
         [("split-horizon", Blocks)]
     );
     assert_eq!(
-        look(resolver(Unreachable, 0, None)),
+        check(resolver(Unreachable, 0, None)),
         [("visible", Info)],
         "their silence changes nothing"
     );
     assert_eq!(
-        look(resolver(Lame, 0, Some("expired"))),
+        check(resolver(Lame, 0, Some("expired"))),
         [("dnssec-bad-signature", Blocks)]
     );
 }
 
 #[test]
 fn where_only_resolvers_can_be_asked_they_decide() {
-    let look = |answers: Vec<ResolverAnswer>| {
+    let check = |answers: Vec<ResolverAnswer>| {
         let mut seen = of(
             "example.ch",
             vec![Some(Unreachable); 2],
@@ -611,16 +611,16 @@ fn where_only_resolvers_can_be_asked_they_decide() {
     };
     let (sees, not) = (|| resolver(Match, 7, None), || resolver(NoMatch, 7, None));
     assert_eq!(
-        look(vec![sees(), sees()]),
+        check(vec![sees(), sees()]),
         [("no-server-reachable", Warns), ("visible", Info)]
     );
-    assert_eq!(look(vec![sees(), not()])[0], ("still-cached", Blocks));
+    assert_eq!(check(vec![sees(), not()])[0], ("still-cached", Blocks));
     assert_eq!(
-        look(vec![resolver(Unreachable, 0, None); 2])[0],
+        check(vec![resolver(Unreachable, 0, None); 2])[0],
         ("no-server-reachable", Blocks)
     );
     assert_eq!(
-        look(vec![resolver(Lame, 0, Some("expired"))])[0],
+        check(vec![resolver(Lame, 0, Some("expired"))])[0],
         ("dnssec-bad-signature", Blocks)
     );
 }

@@ -23,7 +23,7 @@ use url::Url;
 
 use super::reading::{has_answer, is_unclear, judge};
 use super::{Resolver, ResolverAnswer};
-use crate::propagation::Question as Wish;
+use crate::propagation::Question as Asked;
 use crate::propagation::authority::{Asker, Failure, Question, failed, framed};
 use crate::propagation::evidence::rcode;
 use crate::propagation::wanted::AsRecordType;
@@ -67,7 +67,7 @@ impl Resolvers {
         &self,
         resolvers: &[Resolver],
         owner: &Name,
-        question: &Wish<'_>,
+        question: &Asked<'_>,
     ) -> Vec<ResolverAnswer> {
         join_all(
             resolvers
@@ -102,8 +102,13 @@ impl Resolvers {
         Err(format!("no resolver gave an answer: {}", tried.join("; ")))
     }
 
-    async fn ask_one(&self, resolver: &Resolver, owner: &Name, wish: &Wish<'_>) -> ResolverAnswer {
-        let kind = wish.wanted.kind().record_type();
+    async fn ask_one(
+        &self,
+        resolver: &Resolver,
+        owner: &Name,
+        asked: &Asked<'_>,
+    ) -> ResolverAnswer {
+        let kind = asked.wanted.kind().record_type();
         let question = |checking_disabled| Question::to_resolver(owner, kind, checking_disabled);
         let (mut reply, address) = self.exchange(resolver, &question(false)).await;
         let mut unchecked = None;
@@ -121,7 +126,7 @@ impl Resolvers {
             }
             unchecked = Some(found);
         }
-        let judged = judge(&reply, unchecked.as_ref(), owner, wish);
+        let judged = judge(&reply, unchecked.as_ref(), owner, asked);
         ResolverAnswer {
             resolver: resolver.to_string(),
             address,

@@ -82,7 +82,7 @@ async fn servers_of_the_zone_above_count_only_when_they_hold_both_zones() {
         } else {
             (referring, both)
         };
-        let verdict = look(
+        let verdict = check(
             &Lab::of(vec![
                 serve("", &top),
                 first,
@@ -144,7 +144,7 @@ async fn a_server_of_the_zone_above_that_serves_this_one_too_hides_no_delegation
         let lab = Lab::of(servers(serve("example.test", &[&above[..], &cut].concat()))).await;
         let verdict = lab
             .gate()
-            .look(&Question::new(&domain("sub.example.test"), VALUE))
+            .check(&Question::new(&domain("sub.example.test"), VALUE))
             .await;
         let said: Vec<_> = verdict
             .servers
@@ -165,7 +165,7 @@ async fn a_server_of_the_zone_above_that_serves_this_one_too_hides_no_delegation
     let lab = Lab::of(servers(serve("sub.example.test", &cut[..2]))).await;
     let verdict = lab
         .gate()
-        .look(&Question::new(&domain("sub.example.test"), VALUE))
+        .check(&Question::new(&domain("sub.example.test"), VALUE))
         .await;
     assert!(
         !verdict.go && verdict.cause.contains("ns2.example.test"),

@@ -13,10 +13,10 @@ use crate::propagation::lab::{
     Lab, Over, PATIENCE, Script, always, answer, domain, gate, once, record,
 };
 use crate::propagation::resolver::Resolver;
-use crate::propagation::{Answer, GateMode, GateSettings, Judging, Lookout, Question, Verdict};
+use crate::propagation::{Answer, DnsChecker, GateMode, GateSettings, Judging, Question, Verdict};
 
 /// The domain's servers are at this address.
-async fn look_at(server: SocketAddr) -> Verdict {
+async fn check_at(server: SocketAddr) -> Verdict {
     let own = Judging {
         name_servers: vec![server],
         ..Judging::default()
@@ -26,7 +26,7 @@ async fn look_at(server: SocketAddr) -> Verdict {
         zones,
         ..GateSettings::default()
     })
-    .look(&Question::new(&domain("example.test"), VALUE))
+    .check(&Question::new(&domain("example.test"), VALUE))
     .await
 }
 
@@ -59,7 +59,7 @@ async fn names_that_do_not_exist_and_names_above_any_domain_are_told_apart() {
             ],
         );
         let lab = Lab::of(scripts).await;
-        let verdict = lab.gate().look(&Question::new(&domain(name), VALUE)).await;
+        let verdict = lab.gate().check(&Question::new(&domain(name), VALUE)).await;
         assert_eq!(
             (verdict.go, verdict.gone),
             (false, gone),
@@ -141,7 +141,7 @@ async fn an_answer_one_byte_at_a_time_is_given_up_in_the_time_of_one_question() 
     ] {
         let server = slow_server(hangs_up).await;
         let begun = Instant::now();
-        let verdict = look_at(server).await;
+        let verdict = check_at(server).await;
         assert!(begun.elapsed() < PATIENCE * 4, "{:?}", begun.elapsed());
         // Over UDP it only truncates, and where TCP fails that is not an answer.
         let said = &verdict.servers[0];
@@ -169,7 +169,7 @@ async fn an_answer_one_byte_at_a_time_is_given_up_in_the_time_of_one_question() 
             ..GateSettings::default()
         };
         let verdict = gate(settings)
-            .look(&Question::new(&domain("example.test"), VALUE))
+            .check(&Question::new(&domain("example.test"), VALUE))
             .await;
         // The first TLS connection reads the system's certificates.
         assert!(
@@ -205,7 +205,7 @@ async fn answers_about_another_name_are_ignored() {
     let lab = Lab::of(scripts).await;
     let verdict = lab
         .gate()
-        .look(&Question::new(&domain("example.test"), VALUE))
+        .check(&Question::new(&domain("example.test"), VALUE))
         .await;
     assert!(!verdict.go && verdict.servers.is_empty(), "{verdict:?}");
     assert!(

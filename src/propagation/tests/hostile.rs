@@ -11,7 +11,7 @@ use crate::prevalidation::RecordName;
 use crate::propagation::lab::{
     Lab, Over, PATIENCE, Script, always, answer, domain, gate, name, once, record, serve,
 };
-use crate::propagation::{Answer, GateSettings, Lookout, Question, RecordKind};
+use crate::propagation::{Answer, DnsChecker, GateSettings, Question, RecordKind};
 
 /// Longer than any of these may take, and much shorter than they take without a budget.
 const LONG: Duration = Duration::from_secs(60);
@@ -52,7 +52,7 @@ async fn a_delegation_to_a_hundred_names_without_glue_ends_within_its_budget() {
         let gate = lab.gate();
         let asked = domain("www.evil.hostile");
         let question = Question::new(&asked, VALUE);
-        let verdict = timeout(LONG, gate.look(&question)).await.unwrap();
+        let verdict = timeout(LONG, gate.check(&question)).await.unwrap();
         assert!(!verdict.go && !verdict.gone, "{count}: {verdict:?}");
         assert!(verdict.cause.contains("gave up"), "{count}: {verdict:?}");
         assert!(lab.questions() <= 200, "{count}: {}", lab.questions());
@@ -67,14 +67,14 @@ async fn a_hostile_delegation_costs_other_domains_nothing() {
         .map(|nth| domain(&format!("d{nth}.hostile")))
         .collect();
     let good = domain("example.test");
-    let looks = evil.iter().map(async |asked| {
-        assert!(!gate.look(&Question::new(asked, VALUE)).await.go);
+    let checks = evil.iter().map(async |asked| {
+        assert!(!gate.check(&Question::new(asked, VALUE)).await.go);
     });
     let (verdict, _) = timeout(
         LONG,
         futures::future::join(
-            gate.look(&Question::new(&good, VALUE)),
-            futures::future::join_all(looks),
+            gate.check(&Question::new(&good, VALUE)),
+            futures::future::join_all(checks),
         ),
     )
     .await
@@ -107,7 +107,7 @@ async fn one_hostile_name_server_of_two_costs_itself_alone() {
     let asked = domain("example.test");
     let gate = lab.gate();
     let question = Question::new(&asked, VALUE);
-    let verdict = timeout(LONG, gate.look(&question)).await.unwrap();
+    let verdict = timeout(LONG, gate.check(&question)).await.unwrap();
     assert!(verdict.go, "{verdict:?}");
     assert!(
         verdict
@@ -156,7 +156,7 @@ async fn name_servers_that_hang_on_each_other_are_found_by_the_one_that_does_not
         });
         let lab = Lab::of(scripts).await;
         let asked = domain("example.test");
-        let verdict = lab.gate().look(&Question::new(&asked, VALUE)).await;
+        let verdict = lab.gate().check(&Question::new(&asked, VALUE)).await;
         assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
         let named: Vec<_> = verdict
             .servers
@@ -194,7 +194,7 @@ async fn servers_with_a_thousand_addresses_are_asked_a_bounded_number_of_times()
     let gate = lab.gate();
     let asked = domain("example.test");
     let question = Question::new(&asked, VALUE);
-    let verdict = timeout(LONG, gate.look(&question)).await.unwrap();
+    let verdict = timeout(LONG, gate.check(&question)).await.unwrap();
     let said = verdict.warnings.join("; ");
     assert!(
         said.contains("41 name servers; 32 were asked"),
@@ -239,7 +239,7 @@ async fn silent_servers_leave_time_for_those_that_answer() {
     for _ in 0..4 {
         let lab = Lab::of(mostly_silent()).await;
         let asked = domain("example.test");
-        let verdict = lab.gate().look(&Question::new(&asked, VALUE)).await;
+        let verdict = lab.gate().check(&Question::new(&asked, VALUE)).await;
         assert!(verdict.go, "{verdict:?}");
         let silent = verdict
             .servers
@@ -278,7 +278,7 @@ async fn a_walk_that_takes_too_long_names_the_addresses_that_are_silent() {
         ..GateSettings::default()
     };
     let asked = domain("example.test");
-    let verdict = gate(settings).look(&Question::new(&asked, VALUE)).await;
+    let verdict = gate(settings).check(&Question::new(&asked, VALUE)).await;
     assert!(
         verdict.cause.contains("no answer yet from 127.0.0."),
         "{verdict:?}"
@@ -298,7 +298,7 @@ async fn names_that_no_root_server_can_know_are_told_at_once_and_asked_of_nobody
     ] {
         let gate = gate(GateSettings::default());
         let asked = domain(reserved);
-        let verdict = gate.look(&Question::new(&asked, VALUE)).await;
+        let verdict = gate.check(&Question::new(&asked, VALUE)).await;
         assert_eq!(
             (verdict.go, verdict.lasting, gate.questions()),
             (false, true, 0)
@@ -312,5 +312,5 @@ async fn names_that_no_root_server_can_know_are_told_at_once_and_asked_of_nobody
     let lab = Lab::of(internet(&[TXT])).await;
     let asked = domain("example.test");
     let question = Question::new(&asked, VALUE);
-    assert!(lab.gate().look(&question).await.go);
+    assert!(lab.gate().check(&question).await.go);
 }

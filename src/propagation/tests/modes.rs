@@ -13,7 +13,7 @@ use crate::propagation::lab::{
 };
 use crate::propagation::resolver::Resolver;
 use crate::propagation::{
-    Answer, GateMode, GateSettings, InSync, Judging, Lookout, Question, Verdict,
+    Answer, DnsChecker, GateMode, GateSettings, InSync, Judging, Question, Verdict,
 };
 
 /// A script, and how many questions it got.
@@ -57,11 +57,11 @@ fn resolver(lab: &Lab, nth: u8) -> Resolver {
     Resolver::Plain(lab.server(nth))
 }
 
-async fn look(settings: GateSettings, published_for: u64, in_sync: Option<bool>) -> Verdict {
+async fn check(settings: GateSettings, published_for: u64, in_sync: Option<bool>) -> Verdict {
     let domain = domain("example.test");
     let published_for = Duration::from_secs(published_for);
     gate(settings)
-        .look(&Question {
+        .check(&Question {
             published_for,
             in_sync: in_sync.into(),
             ..Question::new(&domain, VALUE)
@@ -82,13 +82,13 @@ async fn no_resolver_is_asked_before_the_delay_has_passed() {
         general,
         ..GateSettings::default()
     };
-    let early = look(settings.clone(), 59, None).await;
+    let early = check(settings.clone(), 59, None).await;
     assert!(!early.go && early.mode == GateMode::Resolvers, "{early:?}");
     assert!(
         early.cause.contains("until 1970-01-01 00:01 UTC") && lab.questions() == 0,
         "{early:?}"
     );
-    let late = look(settings, 60, None).await;
+    let late = check(settings, 60, None).await;
     assert!(
         late.go && late.cause.contains("2 of 2 resolvers"),
         "{late:?}"
@@ -115,7 +115,7 @@ async fn a_resolver_is_asked_to_recurse_and_to_check_and_after_servfail_not_to_c
         delay: Some(Duration::ZERO),
         ..Judging::default()
     };
-    let bogus = look(
+    let bogus = check(
         GateSettings {
             general,
             ..GateSettings::default()
@@ -162,7 +162,7 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
         zones: [("test".to_owned(), own)].into(),
         ..GateSettings::default()
     };
-    let stale = look(settings.clone(), 0, None).await;
+    let stale = check(settings.clone(), 0, None).await;
     assert!(
         !stale.go && asked_early.load(Ordering::SeqCst) == 1,
         "{stale:?}"
@@ -172,7 +172,7 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
         0,
         "asked too early, a resolver would keep the absence"
     );
-    let cached = look(settings.clone(), 0, None).await;
+    let cached = check(settings.clone(), 0, None).await;
     assert!(
         cached.go && cached.mode == GateMode::Authoritative,
         "{cached:?}"
@@ -182,12 +182,12 @@ async fn resolvers_beside_the_name_servers_are_asked_last_and_show_what_is_cache
         Some(100),
         "{cached:?}"
     );
-    let bogus = look(settings.clone(), 0, None).await;
+    let bogus = check(settings.clone(), 0, None).await;
     assert!(
         !bogus.go && bogus.bogus.is_some() && bogus.servers[0].answer == Answer::Match,
         "{bogus:?}"
     );
-    let slow = look(settings, 0, None).await;
+    let slow = check(settings, 0, None).await;
     assert!(
         slow.go && slow.bogus.is_none(),
         "SERVFAIL once, and then an answer that was checked: {slow:?}"
@@ -200,7 +200,7 @@ async fn an_address_that_answers_differently_has_several_servers() {
         let lab = Lab::of(vec![in_turn(vec![good, without])]).await;
         let mut settings = lab.without_walk();
         settings.general.rounds = Some(rounds);
-        let verdict = look(settings, 0, None).await;
+        let verdict = check(settings, 0, None).await;
         assert_eq!(
             (verdict.go, verdict.gone, lab.questions()),
             (go, false, questions),
@@ -216,7 +216,7 @@ async fn an_address_that_answers_differently_has_several_servers() {
     let mut settings = lab.without_walk();
     settings.general.rounds = Some(3);
     assert!(
-        !look(settings, 0, None).await.go,
+        !check(settings, 0, None).await.go,
         "the third round counts too"
     );
 }
@@ -241,7 +241,7 @@ async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
         (GateMode::Delay, 599, None, false),
         (GateMode::Delay, 600, Some(false), true),
     ] {
-        let verdict = look(with(mode), age, in_sync).await;
+        let verdict = check(with(mode), age, in_sync).await;
         assert_eq!(
             (verdict.mode, verdict.go),
             (mode, go),
@@ -279,7 +279,7 @@ async fn a_foreign_record_is_looked_for_in_the_modes_without_questions() {
                 in_sync: InSync::Unnamed,
                 ..Question::new(&domain, VALUE)
             };
-            let verdict = gate(settings).look(&question).await;
+            let verdict = gate(settings).check(&question).await;
             assert_eq!(
                 (verdict.mode, verdict.go, verdict.gone),
                 (GateMode::Authoritative, go, !go),
@@ -302,7 +302,7 @@ async fn a_foreign_record_is_looked_for_in_the_modes_without_questions() {
             general,
             ..GateSettings::default()
         })
-        .look(&question)
+        .check(&question)
         .await;
         assert_eq!(
             (verdict.mode, verdict.go, lab.questions()),
@@ -343,7 +343,7 @@ async fn a_network_that_answers_port_53_itself_is_noticed_and_the_other_way_is_n
             port: lab.port,
             ..GateSettings::default()
         };
-        let verdict = look(settings, 0, None).await;
+        let verdict = check(settings, 0, None).await;
         assert!(!verdict.go && !verdict.gone, "{what}: {verdict:?}");
         for words in [
             "port 53 is redirected",
@@ -366,7 +366,7 @@ async fn a_lame_resolver_among_true_servers_is_no_redirection() {
     let lab = Lab::of(scripts).await;
     let verdict = lab
         .gate()
-        .look(&Question::new(&domain("example.test"), VALUE))
+        .check(&Question::new(&domain("example.test"), VALUE))
         .await;
     assert!(
         !verdict.go && !verdict.cause.contains("redirected"),
@@ -432,16 +432,16 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
     let (scripts, counts): (Vec<_>, Vec<_>) = hoster().into_iter().map(counted).unzip();
     let lab = Lab::of(scripts).await;
     let gate = lab.gate();
-    let looks = (0..DOMAINS).map(async |nth| {
+    let checks = (0..DOMAINS).map(async |nth| {
         let verdict = gate
-            .look(&Question::new(&domain(&format!("d{nth}.test")), VALUE))
+            .check(&Question::new(&domain(&format!("d{nth}.test")), VALUE))
             .await;
         assert!(
             verdict.go && verdict.warnings.is_empty() && verdict.servers.len() == 4,
             "{verdict:?}"
         );
     });
-    futures::future::join_all(looks).await;
+    futures::future::join_all(checks).await;
     let counts: Vec<u32> = counts
         .iter()
         .map(|count| count.load(Ordering::SeqCst))
@@ -467,7 +467,7 @@ async fn many_domains_on_the_same_servers_cost_eleven_questions_each() {
     );
     // Nothing about a zone itself is remembered.
     let before = lab.questions();
-    gate.look(&Question::new(&domain("d0.test"), VALUE)).await;
+    gate.check(&Question::new(&domain("d0.test"), VALUE)).await;
     assert_eq!(lab.questions() - before, 11);
 }
 
@@ -480,9 +480,9 @@ async fn two_walks_that_need_each_others_servers_do_not_wait_for_each_other() {
     .await;
     let gate = lab.gate();
     let begun = std::time::Instant::now();
-    let looks = ["a.test", "b.test"]
-        .map(async |name| gate.look(&Question::new(&domain(name), VALUE)).await);
-    for verdict in futures::future::join_all(looks).await {
+    let checks = ["a.test", "b.test"]
+        .map(async |name| gate.check(&Question::new(&domain(name), VALUE)).await);
+    for verdict in futures::future::join_all(checks).await {
         assert!(!verdict.go && !verdict.cause.is_empty(), "{verdict:?}");
     }
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());

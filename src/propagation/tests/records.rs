@@ -6,7 +6,7 @@ use crate::prevalidation::{Challenge, Counts, DomainName, RecordName};
 use crate::propagation::examine::Subject;
 use crate::propagation::finding::findings;
 use crate::propagation::lab::{Lab, Script, always, answer, domain, serve};
-use crate::propagation::{Answer, Lookout, Question, RecordKind, Verdict, Wanted};
+use crate::propagation::{Answer, DnsChecker, Question, RecordKind, Verdict, Wanted};
 
 const OWNER: &str = "_pki-validation.example.test";
 
@@ -22,10 +22,10 @@ fn cname(of: &DomainName, target: &str) -> Challenge {
     Challenge::cname(of, OWNER, target, Counts::Published).unwrap()
 }
 
-async fn look(scripts: Vec<Script>, challenge: &Challenge) -> Verdict {
+async fn check(scripts: Vec<Script>, challenge: &Challenge) -> Verdict {
     let lab = Lab::of(scripts).await;
     let of = domain("example.test");
-    lab.gate().look(&Question::of(&of, challenge)).await
+    lab.gate().check(&Question::of(&of, challenge)).await
 }
 
 /// example.test on two servers with records of their own.
@@ -66,11 +66,11 @@ async fn a_cname_is_there_when_every_server_has_its_target_in_any_case() {
     let of = domain("example.test");
     let wanted = cname(&of, "A1.b2.Comodoca.example.");
     let there = "_pki-validation.example.test CNAME a1.B2.comodoca.example.";
-    let seen = look(on_two(&[there], &[there]), &wanted).await;
+    let seen = check(on_two(&[there], &[there]), &wanted).await;
     assert!(seen.go && seen.servers.len() == 2, "{seen:?}");
 
     let other = "_pki-validation.example.test CNAME old.comodoca.example.";
-    let stale = look(on_two(&[there], &[other]), &wanted).await;
+    let stale = check(on_two(&[there], &[other]), &wanted).await;
     assert!(!stale.go && !stale.gone, "{stale:?}");
     let words = "CNAME to old.comodoca.example, not to a1.b2.comodoca.example";
     assert!(stale.cause.contains(words), "{stale:?}");
@@ -82,7 +82,7 @@ async fn a_cname_is_there_when_every_server_has_its_target_in_any_case() {
             "no CNAME there",
         ),
     ] {
-        let missing = look(on_two(records, records), &wanted).await;
+        let missing = check(on_two(records, records), &wanted).await;
         assert!(!missing.go && missing.gone, "{missing:?}");
         assert!(missing.cause.contains(words), "{missing:?}");
     }
@@ -118,7 +118,7 @@ async fn a_label_that_is_a_zone_of_its_own_is_asked_for_at_its_own_servers() {
     let lab = Lab::of(scripts).await;
     let (gate, of) = (lab.gate(), domain("example.test"));
     let wanted = txt(&of);
-    let seen = gate.look(&Question::of(&of, &wanted)).await;
+    let seen = gate.check(&Question::of(&of, &wanted)).await;
     assert!(seen.go, "{seen:?}");
     let zone = gate.live_zone(&owner(OWNER)).await.unwrap().unwrap();
     assert_eq!(zone.apex, OWNER);
@@ -140,7 +140,7 @@ async fn a_txt_value_is_looked_for_at_the_end_of_the_aliases() {
     let value = format!("v.small.test TXT \"{VALUE}\"");
     let lab = Lab::of(with_small(&[alias], &[&value])).await;
     let gate = lab.gate();
-    let seen = gate.look(&Question::of(&of, &wanted)).await;
+    let seen = gate.check(&Question::of(&of, &wanted)).await;
     assert!(seen.go, "{seen:?}");
     let named: Vec<_> = seen
         .servers
@@ -160,13 +160,13 @@ async fn a_txt_value_is_looked_for_at_the_end_of_the_aliases() {
         follow_aliases: false,
         ..Question::of(&of, &wanted)
     };
-    let unfollowed = gate.look(&unfollowed).await;
+    let unfollowed = gate.check(&unfollowed).await;
     assert!(
         !unfollowed.go && unfollowed.cause.contains("CNAME"),
         "{unfollowed:?}"
     );
 
-    let missing = look(with_small(&[alias], &[]), &wanted).await;
+    let missing = check(with_small(&[alias], &[]), &wanted).await;
     assert!(!missing.go && missing.gone, "{missing:?}");
     let words = "_pki-validation.example.test is an alias for v.small.test";
     assert!(missing.cause.contains(words), "{missing:?}");
@@ -178,7 +178,7 @@ async fn an_alias_at_the_domain_itself_is_never_followed() {
     let alias = "www.example.test CNAME v.small.test.";
     let value = format!("v.small.test TXT \"{VALUE}\"");
     let lab = Lab::of(with_small(&[alias], &[&value])).await;
-    let seen = lab.gate().look(&Question::new(&of, VALUE)).await;
+    let seen = lab.gate().check(&Question::new(&of, VALUE)).await;
     assert!(
         !seen.go && seen.cause.contains("beside a CNAME"),
         "{seen:?}"
@@ -190,7 +190,7 @@ async fn an_alias_that_one_server_lacks_keeps_the_gate_shut_and_says_nothing_of_
     let of = domain("example.test");
     let alias = "_pki-validation.example.test CNAME v.example.test.";
     let value = format!("v.example.test TXT \"{VALUE}\"");
-    let seen = look(on_two(&[alias, &value], &[&value]), &txt(&of)).await;
+    let seen = check(on_two(&[alias, &value], &[&value]), &txt(&of)).await;
     assert!(!seen.go && !seen.gone, "{seen:?}");
     assert!(
         seen.cause.contains("is an alias for v.example.test"),
@@ -214,7 +214,7 @@ async fn a_loop_of_aliases_ends() {
     let lab = Lab::of(internet(&around)).await;
     let gate = lab.gate();
     let wanted = txt(&of);
-    let seen = gate.look(&Question::of(&of, &wanted)).await;
+    let seen = gate.check(&Question::of(&of, &wanted)).await;
     assert!(
         !seen.go && seen.cause.contains("loop of aliases"),
         "{seen:?}"
@@ -299,13 +299,13 @@ async fn a_resolver_that_follows_the_aliases_is_believed_where_they_are_followed
         general,
         ..GateSettings::default()
     });
-    assert!(gate.look(&Question::of(&of, &wanted)).await.go);
+    assert!(gate.check(&Question::of(&of, &wanted)).await.go);
     let unfollowed = Question {
         follow_aliases: false,
         ..Question::of(&of, &wanted)
     };
-    assert!(!gate.look(&unfollowed).await.go);
+    assert!(!gate.check(&unfollowed).await.go);
     assert_eq!(gate.target(&owner(OWNER)).await, Ok(owner("v.small.test")));
     let alias = cname(&of, "v.small.test");
-    assert!(gate.look(&Question::of(&of, &alias)).await.go);
+    assert!(gate.check(&Question::of(&of, &alias)).await.go);
 }

@@ -56,7 +56,7 @@ pub(super) struct Domain {
     proof: Option<Proof>,
     last_words: Option<String>,
     /// How many checks there were: each sees other perspectives.
-    looks: u64,
+    checks: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -199,12 +199,12 @@ impl Book {
         }
         let mut references = Vec::new();
         for name in good {
-            let standing = self
+            let present = self
                 .clients
                 .get(client)
                 .and_then(|client| client.by_name.get(&name))
                 .cloned();
-            references.push(match standing {
+            references.push(match present {
                 Some(reference) => {
                     if behaviour.register_known == Known::NewToken {
                         self.reset_token(&reference, behaviour, now)?;
@@ -233,7 +233,7 @@ impl Book {
             token: Some(self.token(now)),
             proof: None,
             last_words: None,
-            looks: 0,
+            checks: 0,
         };
         self.domains.insert(reference.clone(), domain);
         reference
@@ -298,10 +298,10 @@ impl Book {
     }
 
     /// Counts a check and says which one it is.
-    pub(super) fn count_look(&mut self, reference: &str) -> u64 {
+    pub(super) fn count_check(&mut self, reference: &str) -> u64 {
         self.domains.get_mut(reference).map_or(0, |domain| {
-            domain.looks += 1;
-            domain.looks
+            domain.checks += 1;
+            domain.checks
         })
     }
 

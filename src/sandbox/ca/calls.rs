@@ -254,9 +254,9 @@ async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> 
         let Some(value) = state.book.awaited(domain, now) else {
             return Ok(Outcome::Stale);
         };
-        (name, value, state.book.count_look(reference))
+        (name, value, state.book.count_check(reference))
     };
-    let mut seen = shared.look(&name, &value, nth).await;
+    let mut seen = shared.check(&name, &value, nth).await;
     if seen.is_ok() && shared.state().behaviour.caa == CaaCheck::Validate {
         let permitted = shared.caa_after(&name, Subject::Host, false).await;
         seen = permitted.and(seen);

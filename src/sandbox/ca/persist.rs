@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{CaaCheck, Shared};
 use crate::persistent::LABEL;
 use crate::sandbox::caa::Subject;
-use crate::sandbox::look::{Data, Persistent};
+use crate::sandbox::check::{Data, Persistent};
 
 /// A proof by this method may be used this long (BR 3.2.2.4.22).
 const REUSE: SignedDuration = SignedDuration::from_hours(24 * 10);
@@ -34,12 +34,12 @@ pub struct Recheck {
 pub(super) struct Watched {
     /// By domain: when the CA checks next.
     next: BTreeMap<String, Timestamp>,
-    looks: Vec<Recheck>,
+    checks: Vec<Recheck>,
 }
 
 impl Watched {
-    pub(super) fn looks(&self) -> &[Recheck] {
-        &self.looks
+    pub(super) fn checks(&self) -> &[Recheck] {
+        &self.checks
     }
 
     /// Whether a name is validated by the persistent record of its domain.
@@ -60,7 +60,7 @@ impl Shared {
         if self.state().book.find(domain).is_none() {
             return Err(format!("{domain} is not registered (give A-labels)"));
         }
-        self.look_again(domain).await
+        self.check_again(domain).await
     }
 
     /// Checks each record that is due.
@@ -68,11 +68,11 @@ impl Shared {
         let due = self.state().persistent.due(self.now());
         for domain in due {
             // What it found is in its checks.
-            let _ = self.look_again(&domain).await;
+            let _ = self.check_again(&domain).await;
         }
     }
 
-    async fn look_again(&self, domain: &str) -> Result<(), String> {
+    async fn check_again(&self, domain: &str) -> Result<(), String> {
         let (behaviour, now) = (self.state().behaviour.clone(), self.now());
         let wanted = Persistent {
             validators: &behaviour.persistent.validators(),
@@ -85,7 +85,7 @@ impl Shared {
         let next = now.saturating_add(every).unwrap_or(Timestamp::MAX);
         let watch = |watched: &mut Watched| watched.next.insert(domain.to_owned(), next);
         watch(&mut self.state().persistent);
-        let mut seen = self.look_for(&owner, Data::Persistent(&wanted), 0).await;
+        let mut seen = self.check_for(&owner, Data::Persistent(&wanted), 0).await;
         if seen.is_ok() && behaviour.caa == CaaCheck::Validate {
             seen = self.caa_after(domain, Subject::Host, true).await.and(seen);
         }
@@ -99,7 +99,7 @@ impl Shared {
             Ok(words) => (true, words.clone()),
             Err(words) => (false, words.clone()),
         };
-        state.persistent.looks.push(Recheck {
+        state.persistent.checks.push(Recheck {
             domain: domain.to_owned(),
             at: now,
             found,
@@ -111,6 +111,6 @@ impl Shared {
     /// What the back door shows: the domains under this method, and all checks.
     pub(super) fn watched(&self) -> Value {
         let state = self.state();
-        json!({"next": state.persistent.next, "looks": state.persistent.looks})
+        json!({"next": state.persistent.next, "looks": state.persistent.checks})
     }
 }

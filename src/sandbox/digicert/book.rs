@@ -32,7 +32,7 @@ pub(super) struct Domain {
     pub(super) is_pending: bool,
     pub(super) submitted_at: Option<Timestamp>,
     /// When the CA checks by itself next.
-    pub(super) next_look: Option<Timestamp>,
+    pub(super) next_check: Option<Timestamp>,
     /// The last one of the domain itself is the one that is shown.
     pub(super) values: Vec<Value>,
 }
@@ -105,7 +105,7 @@ impl Book {
             approved_at: None,
             is_pending: false,
             submitted_at: None,
-            next_look: None,
+            next_check: None,
             values: Vec::new(),
         });
         self.serial

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::book::{TARGET, Value};
 use super::wire::Reply;
 use super::{Shared, State};
-use crate::sandbox::look::{self, Data, Perspectives};
+use crate::sandbox::check::{self, Data, Perspectives};
 
 /// Begins a validation, and gives the value that is shown now.
 pub(super) fn submit(
@@ -23,7 +23,7 @@ pub(super) fn submit(
     }
     domain.is_pending = true;
     domain.submitted_at = Some(now);
-    domain.next_look = behaviour.polls.then_some(now);
+    domain.next_check = behaviour.polls.then_some(now);
     if behaviour.submission_ends_values {
         domain.values.clear();
     }
@@ -63,7 +63,7 @@ pub(super) async fn check(shared: &Shared, id: u64) -> Reply {
         let words = "The DCV method of the domain has no token.";
         return Reply::refused(400, "invalid_dcv_method", words);
     }
-    if blind || !look(shared, &name).await {
+    if blind || !check_dns(shared, &name).await {
         let code = if with_cname {
             "invalid_dns_cname"
         } else {
@@ -88,12 +88,12 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
     let is_due = {
         let state = shared.state();
         let domain = state.book.named(name).filter(|domain| domain.is_pending);
-        domain.is_some_and(|domain| domain.next_look.is_some_and(|next| next <= now))
+        domain.is_some_and(|domain| domain.next_check.is_some_and(|next| next <= now))
     };
     if !is_due {
         return;
     }
-    look(shared, name).await;
+    check_dns(shared, name).await;
     let mut state = shared.state();
     let Some(domain) = state.book.named_mut(name) else {
         return;
@@ -107,12 +107,12 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
         _ => 0,
     };
     let next = now.saturating_add(SignedDuration::from_mins(minutes)).ok();
-    domain.next_look = next.filter(|_| minutes > 0 && domain.is_pending);
+    domain.next_check = next.filter(|_| minutes > 0 && domain.is_pending);
 }
 
 /// Looks for any value that counts, and counts the domain when it is there. No lock is held during
 /// the check.
-pub(super) async fn look(shared: &Shared, name: &str) -> bool {
+pub(super) async fn check_dns(shared: &Shared, name: &str) -> bool {
     let now = shared.now();
     let (values, with_cname) = {
         let state = shared.state();
@@ -140,7 +140,7 @@ pub(super) async fn look(shared: &Shared, name: &str) -> bool {
         let mut state = shared.state();
         if let Some(domain) = state.book.named_mut(name) {
             domain.approved_at = Some(now);
-            (domain.is_pending, domain.next_look) = (false, None);
+            (domain.is_pending, domain.next_check) = (false, None);
             let used = domain.values.iter_mut().filter(|one| one.text == value);
             used.for_each(|one| one.is_used = true);
         }
@@ -159,13 +159,13 @@ pub(super) async fn sees(shared: &Shared, owner: &str, data: Data<'_>) -> bool {
     let mut owner = owner.to_owned();
     for _ in 0..8 {
         let servers = (shared.name_servers)(&owner);
-        if look::look(&owner, data, &servers, every).await.is_ok() {
+        if check::check(&owner, data, &servers, every).await.is_ok() {
             return true;
         }
         if matches!(data, Data::Cname(_)) {
             return false;
         }
-        match look::alias(&owner, &servers).await {
+        match check::alias(&owner, &servers).await {
             Some(target) => owner = target,
             None => return false,
         }

@@ -416,7 +416,7 @@ async fn check(shared: &Shared, id: &str) -> Result<Reply, Reply> {
         blind > 0
     };
     if !blind {
-        order_dcv::look(shared, id).await;
+        order_dcv::check(shared, id).await;
         order_dcv::settle(shared, id).await;
     }
     let state = shared.state();
@@ -479,9 +479,9 @@ fn revoke(shared: &Shared, id: &str, asked: &Asked<'_>) -> Result<Reply, Reply> 
         return Ok(Reply::empty(204));
     }
     let comments = body["comments"].as_str().unwrap_or_default().to_owned();
-    let wish = Some((certificate, reason.to_owned()));
+    let asked = Some((certificate, reason.to_owned()));
     let orders = &mut state.orders;
-    let id = orders.ask(order, "revoke", "pending", comments.clone(), wish);
+    let id = orders.ask(order, "revoke", "pending", comments.clone(), asked);
     Ok(Reply {
         status: 201,
         ..Reply::json(json!({"id": id, "type": "revoke", "status": "pending",

@@ -7,7 +7,7 @@ use super::book::{TARGET, Value};
 use super::dcv::sees;
 use super::orders::{Order, is_dv};
 use super::{Shared, State};
-use crate::sandbox::look::Data;
+use crate::sandbox::check::Data;
 
 /// What an order waits for.
 pub(super) struct Waits {
@@ -99,21 +99,21 @@ pub(super) fn value(state: &mut State, id: u64, now: Timestamp) -> Option<Value>
 /// nothing.
 pub(super) async fn settle(shared: &Shared, id: u64) {
     let now = shared.now();
-    let looks = {
+    let is_checked = {
         let mut state = shared.state();
         let polls = state.behaviour.polls;
         let Some(order) = state.orders.order_mut(id).filter(|order| order.is_open()) else {
             return;
         };
-        let is_due = order.next_look.is_some_and(|next| next <= now);
+        let is_due = order.next_check.is_some_and(|next| next <= now);
         if is_due {
             let soon = now.saturating_add(SignedDuration::from_mins(1));
-            order.next_look = soon.ok();
+            order.next_check = soon.ok();
         }
         polls && is_due
     };
-    if looks {
-        look(shared, id).await;
+    if is_checked {
+        check(shared, id).await;
     }
     let mut state = shared.state();
     let Some(order) = state.orders.order(id) else {
@@ -126,7 +126,7 @@ pub(super) async fn settle(shared: &Shared, id: u64) {
 }
 
 /// Looks for the value of an order at every name that lacks it. No lock is held during the check.
-pub(super) async fn look(shared: &Shared, id: u64) {
+pub(super) async fn check(shared: &Shared, id: u64) {
     let now = shared.now();
     let (missing, value, with_cname) = {
         let state = shared.state();

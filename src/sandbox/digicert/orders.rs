@@ -66,7 +66,7 @@ pub(super) struct Order {
     /// The random value of the order, and the names that were validated by it.
     pub(super) value: Option<book::Value>,
     pub(super) proven: BTreeSet<String>,
-    pub(super) next_look: Option<Timestamp>,
+    pub(super) next_check: Option<Timestamp>,
 }
 
 /// One certificate of an order.
@@ -225,7 +225,7 @@ impl Orders {
             waits_for_approval: new.waits_for_approval,
             value: None,
             proven: BTreeSet::new(),
-            next_look: Some(now),
+            next_check: Some(now),
         };
         let comments = order.comments.clone();
         self.orders.insert(id, order);
@@ -243,7 +243,7 @@ impl Orders {
         let certificate = self.certificate(csr, names, now);
         if let Some(order) = self.orders.get_mut(&id) {
             order.certificates.push(certificate);
-            (order.decided, order.next_look) = (None, Some(now));
+            (order.decided, order.next_check) = (None, Some(now));
         }
     }
 

@@ -37,15 +37,15 @@ impl Orders {
         order: u64,
         kind: &'static str,
         comments: String,
-        wish: (Csr, Vec<String>),
+        asked: (Csr, Vec<String>),
         waits: bool,
         now: Timestamp,
     ) {
         let status = if waits { "pending" } else { "approved" };
         let id = self.ask(order, kind, status, comments, None);
         match self.requests.get_mut(&id).filter(|_| waits) {
-            Some(request) => request.reissues = Some(wish),
-            None => self.make_another(order, kind, wish, now),
+            Some(request) => request.reissues = Some(asked),
+            None => self.make_another(order, kind, asked, now),
         }
     }
 
@@ -82,8 +82,8 @@ impl Orders {
         let open = self.requests.values_mut();
         for request in open.filter(|one| one.status == "pending" && is_meant(one)) {
             request.status = if approves { "approved" } else { "rejected" };
-            if let Some(wish) = request.reissues.take() {
-                approved.push((request.order, request.kind, wish));
+            if let Some(asked) = request.reissues.take() {
+                approved.push((request.order, request.kind, asked));
                 continue;
             }
             let Some(order) = self.orders.get_mut(&request.order) else {
@@ -100,8 +100,8 @@ impl Orders {
                 }
             }
         }
-        for (order, kind, wish) in approved.into_iter().filter(|_| approves) {
-            self.make_another(order, kind, wish, now);
+        for (order, kind, asked) in approved.into_iter().filter(|_| approves) {
+            self.make_another(order, kind, asked, now);
         }
     }
 }

@@ -70,11 +70,11 @@ fn check_prerequisites(zone: &Zone, prerequisites: &[Record]) -> Result<(), Resp
     }
     // A whole set, compared by value: the compare-and-swap of RFC 2136. TTLs do not count.
     for (name, kind, wanted) in whole_sets {
-        let standing = zone
+        let present = zone
             .set(&name, kind)
             .map(|set| set.data.as_slice())
             .unwrap_or_default();
-        if standing.len() != wanted.len() || !wanted.iter().all(|data| standing.contains(data)) {
+        if present.len() != wanted.len() || !wanted.iter().all(|data| present.contains(data)) {
             return Err(ResponseCode::NXRRSet);
         }
     }

@@ -53,7 +53,7 @@ pub(super) struct Job {
     pub(super) execution: Timestamp,
     pub(super) finished: Option<Timestamp>,
     pub(super) validated: Option<Timestamp>,
-    pub(super) looks: u32,
+    pub(super) reads: u32,
     pub(super) record: Option<Wanted>,
     pub(super) csr: Option<Csr>,
 }
@@ -207,10 +207,10 @@ impl Book {
             if seen || job.record.is_none() {
                 job.validated = Some(now);
             } else {
-                job.looks += 1;
+                job.reads += 1;
                 (job.status, job.detail) = ("DEFERRED".to_owned(), "WF_DNS_AUTH");
                 job.execution = after(now, behaviour.look_after.max(60));
-                if job.looks >= behaviour.looks {
+                if job.reads >= behaviour.looks {
                     job.status = "FAILED".to_owned();
                     job.finished = Some(now);
                 }

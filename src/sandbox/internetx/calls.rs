@@ -8,7 +8,7 @@ use super::behaviour::Behaviour;
 use super::book::{Job, PRODUCTS, Wanted, hex, line};
 use super::{Shared, contacts};
 use crate::ca::csr::{Csr, KeyKind};
-use crate::sandbox::look::{self, Data, Perspectives};
+use crate::sandbox::check::{self, Data, Perspectives};
 
 /// Performs a call, after whatever was due by itself.
 pub(super) async fn perform(shared: &Shared, asked: &Asked<'_>) -> Answer {
@@ -76,7 +76,7 @@ async fn sees(shared: &Shared, record: &Wanted) -> bool {
         seed: 1,
     };
     let servers = (shared.name_servers)(&record.owner);
-    look::look(&record.owner, data, &servers, perspectives)
+    check::check(&record.owner, data, &servers, perspectives)
         .await
         .is_ok()
 }
@@ -228,7 +228,7 @@ fn begin(
         .certificates
         .get(&certificate)
         .is_some_and(|one| one.order["certificateType"] == "MAIL" && action == "create");
-    let look = SignedDuration::from_secs(behaviour.look_after);
+    let pause = SignedDuration::from_secs(behaviour.look_after);
     let job = Job {
         id: state.book.number(),
         action,
@@ -237,10 +237,10 @@ fn begin(
         certificate,
         tag: tag.map(str::to_owned),
         created: now,
-        execution: now.saturating_add(look).unwrap_or(now),
+        execution: now.saturating_add(pause).unwrap_or(now),
         finished: None,
         validated: None,
-        looks: 0,
+        reads: 0,
         record,
         csr,
     };

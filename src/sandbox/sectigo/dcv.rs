@@ -8,7 +8,7 @@ use super::behaviour::{Behaviour, OrderEnd};
 use super::book::{Domain, Order, Stage};
 use super::wire::{Reply, order_of, status, status_of, word};
 use crate::sandbox::caa::{self, PARAMETERS_BIND, Rules, Source, Subject};
-use crate::sandbox::look::{self, Data, Perspectives};
+use crate::sandbox::check::{self, Data, Perspectives};
 
 /// What a call is told when the domain cannot be validated.
 fn refused(shared: &Shared, name: &str) -> Option<Reply> {
@@ -56,8 +56,8 @@ pub(super) async fn call(shared: &Shared, verb: &[&str], force: bool, name: &str
     match verb {
         ["status"] => show(shared, &name),
         ["sync"] => {
-            let looks = shared.state().behaviour.sync_looks;
-            if force && looks {
+            let is_checked = shared.state().behaviour.sync_looks;
+            if force && is_checked {
                 check(shared, &name).await;
             }
             show(shared, &name)
@@ -266,7 +266,7 @@ async fn check(shared: &Shared, name: &str) {
         seed: 0,
     };
     let servers = servers_of(&owner);
-    let seen = look::look(&owner, data, &servers, every).await.is_ok()
+    let seen = check::check(&owner, data, &servers, every).await.is_ok()
         && (!behaviour.caa || is_allowed(shared, name).await);
     let now = shared.now();
     let mut state = shared.state();
@@ -316,7 +316,7 @@ async fn end_of_aliases(
     const MOST: usize = 8;
     let mut name = name.to_ascii_lowercase();
     for _ in 0..MOST {
-        match look::alias(&name, &servers_of(&name)).await {
+        match check::alias(&name, &servers_of(&name)).await {
             Some(next) => name = next.to_ascii_lowercase(),
             None => break,
         }

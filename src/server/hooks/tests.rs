@@ -142,7 +142,7 @@ impl World {
             .await
             .unwrap();
         world.rest().await;
-        world.shared.look_again().await.unwrap();
+        world.shared.read_again().await.unwrap();
         world
     }
 
@@ -187,7 +187,7 @@ impl World {
                 .unwrap();
         }
         self.store
-            .record_look("swisssign/Muster AG", &seen, now)
+            .record_listing("swisssign/Muster AG", &seen, now)
             .await
             .unwrap();
         self.clock.advance(SignedDuration::from_secs(1));

@@ -498,7 +498,7 @@ async fn metrics_say_the_states_and_name_domains_only_when_asked_to() {
         .set_fact(&refusal_fact(INVENTORY), "5 of 5 domains are gone")
         .await
         .unwrap();
-    lab.shared.look_again().await.unwrap();
+    lab.shared.read_again().await.unwrap();
     lab.change(|live| live.domain_labels = 1);
     let body = fetch(&router, "/metrics").await.body;
     assert!(

@@ -11,11 +11,11 @@ pub(super) const HEAD: &str = "domain,unicode,client,provider,state,covered,proo
                                lateness,ca_read,reason\r\n";
 
 /// The rows of some entries.
-pub(super) fn rows(picture: &Arc<Snapshot>, places: &[u32]) -> String {
+pub(super) fn rows(snapshot: &Arc<Snapshot>, places: &[u32]) -> String {
     let mut text = String::with_capacity(places.len() * 160);
     places
         .iter()
-        .filter_map(|place| picture.entries.get(*place as usize))
+        .filter_map(|place| snapshot.entries.get(*place as usize))
         .for_each(|entry| row(&mut text, entry));
     text
 }

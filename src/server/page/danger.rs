@@ -19,13 +19,13 @@ const VALID: &str = "valid";
 
 /// The section, where there is anything to be reported.
 pub(super) fn section(
-    picture: &Snapshot,
+    snapshot: &Snapshot,
     summary: &Summary,
     policy: &Policy,
     now: Timestamp,
 ) -> Markup {
     let all = &summary.endangered;
-    let entries = all.iter().filter_map(|place| picture.entries.get(*place));
+    let entries = all.iter().filter_map(|place| snapshot.entries.get(*place));
     html! {
         @if !all.is_empty() {
             section aria-labelledby="danger" {

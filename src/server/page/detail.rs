@@ -77,7 +77,7 @@ pub(super) async fn show(
         title: &said(&title),
         here: Here::Domains,
         visitor: Some(&visitor),
-        picture: Some(now),
+        snapshot: Some(now),
         now,
         copies: true,
     };
@@ -107,10 +107,10 @@ pub(super) async fn show(
 
 /// The certificates that depend on the proof of the domain; nothing where there are none.
 fn certificates(pages: &Pages, view: &DomainView, now: Timestamp) -> Markup {
-    let picture = pages.shared.picture();
-    let all = picture
+    let snapshot = pages.shared.snapshot();
+    let all = snapshot
         .as_ref()
-        .map_or(&[][..], |picture| &picture.certificates[..]);
+        .map_or(&[][..], |snapshot| &snapshot.certificates[..]);
     let hang = hanging_on(all, view.domain.as_str(), &view.client);
     let is_held = view.state == Standing::Held;
     let until = view.usable_until();
@@ -370,7 +370,7 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
                                     @if !entry.is_plain() { code { (said(&entry.owner)) " " (entry.kind) } " " }
                                     (value(&entry.value, &format!("value-{place}")))
                                 }
-                                td { (standing(entry)) @if entry.removal_tries > 0 { ", failed " (counted(entry.removal_tries as usize, "time", "times")) } }
+                                td { (ledger_state(entry)) @if entry.removal_tries > 0 { ", failed " (counted(entry.removal_tries as usize, "time", "times")) } }
                                 td.not-phone { (said(&entry.provider)) @if let Some(zone) = &entry.zone { ", zone " (said(zone)) } }
                                 td.not-phone { (time_and_away(entry.published_at.unwrap_or(entry.created_at), now)) }
                             }
@@ -382,7 +382,7 @@ fn in_dns(ledger: &[LedgerEntry], now: Timestamp) -> Markup {
     }
 }
 
-fn standing(entry: &LedgerEntry) -> &'static str {
+fn ledger_state(entry: &LedgerEntry) -> &'static str {
     match entry.state {
         LedgerState::Intended => "about to be written",
         LedgerState::Published if entry.is_awaited() => "a foreign writer must write it",

@@ -14,12 +14,12 @@ use super::orders::note;
 use super::summary::Summary;
 use super::visitor::{Visitor, word_field};
 use super::words::{away, capital, counted, link, link_of, marked, number, said, state, time};
-use super::{Pages, calendar, danger, standing};
+use super::{Pages, calendar, cards, danger};
 use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
 use crate::overview::machines::Machines;
-use crate::overview::snapshot::{ClientStanding, Snapshot};
+use crate::overview::snapshot::{ClientState, Snapshot};
 use crate::prevalidation::State as Standing;
 
 /// This many cases are shown here; the list has all.
@@ -31,7 +31,7 @@ pub(super) async fn show(
     visitor: Visitor,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let (picture, summary) = match pages.picture() {
+    let (snapshot, summary) = match pages.snapshot() {
         Ok(both) => both,
         Err(response) => return *response,
     };
@@ -40,7 +40,7 @@ pub(super) async fn show(
         title: "Overview",
         here: Here::Overview,
         visitor: Some(&visitor),
-        picture: Some(picture.at),
+        snapshot: Some(snapshot.at),
         now,
         copies: false,
     };
@@ -49,30 +49,30 @@ pub(super) async fn show(
         StatusCode::OK,
         html! {
             (note(query.as_deref()))
-            (lead(&picture, &summary, now))
-            (standing::refusal(&picture.troubles.persistent))
-            (danger::section(&picture, &summary, policy, now))
+            (lead(&snapshot, &summary, now))
+            (cards::refusal(&snapshot.troubles.persistent))
+            (danger::section(&snapshot, &summary, policy, now))
             (counts(&summary))
-            (cases(&picture, &summary, now))
+            (cases(&snapshot, &summary, now))
             (calendar::section(&summary.calendar))
-            (certificates(&picture, now))
-            (standing::records(&picture.persistent, now))
-            (standing::registrations(&picture.registrations, now))
-            (clients(&picture, &summary, &visitor, now))
-            (machines(&picture.machines, now))
+            (certificates(&snapshot, now))
+            (cards::records(&snapshot.persistent, now))
+            (cards::registrations(&snapshot.registrations, now))
+            (clients(&snapshot, &summary, &visitor, now))
+            (machines(&snapshot.machines, now))
         },
     );
     by_itself(page, "/")
 }
 
 /// The answer in one sentence, and what it rests on.
-fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
+fn lead(snapshot: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
     let all = summary.managed;
     let late = summary.counts.waiting.late + summary.counts.waiting.overdue;
-    let asked = picture
+    let asked = snapshot
         .clients
         .iter()
-        .map(|client| client.looked_at)
+        .map(|client| client.listed_at)
         .min()
         .flatten();
     html! {
@@ -94,15 +94,15 @@ fn lead(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                 }
             }
             p {
-                @if summary.needing.is_empty() && all > 0 && picture.gravity(now) == Gravity::Ok { "Nothing needs a person. " }
-                @if let Some(first) = summary.soonest.and_then(|place| picture.entries.get(place)) {
+                @if summary.needing.is_empty() && all > 0 && snapshot.gravity(now) == Gravity::Ok { "Nothing needs a person. " }
+                @if let Some(first) = summary.soonest.and_then(|place| snapshot.entries.get(place)) {
                     "The first proof ends " @if let Some(end) = first.usable_until { (away(end, now)) } ": " (link(&first.domain)) ". "
                 }
                 @if summary.counts.below_margin.warning > 0 { (counted(summary.counts.below_margin.warning, "domain has", "domains have")) " less than the warning margin left. " }
                 @if late > 0 { (counted(late, "domain waits", "domains wait")) " longer than usual. " }
                 @match asked {
                     Some(at) => { "The CA was last asked " (away(at, now)) "." },
-                    None if picture.clients.is_empty() => "The configuration has no client.",
+                    None if snapshot.clients.is_empty() => "The configuration has no client.",
                     None => "The CA has not been asked about every client yet.",
                 }
             }
@@ -147,25 +147,25 @@ fn counts(summary: &Summary) -> Markup {
     }
 }
 
-fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
-    let refused: Vec<&ClientStanding> = picture
+fn cases(snapshot: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
+    let refused: Vec<&ClientState> = snapshot
         .clients
         .iter()
         .filter(|client| !client.refusal.is_empty())
         .collect();
-    let stale: Vec<&ClientStanding> = picture
+    let stale: Vec<&ClientState> = snapshot
         .clients
         .iter()
         .filter(|client| {
             client
-                .looked_at
+                .listed_at
                 .is_some_and(|at| Age::of(Some(at), now) != Age::Fresh)
         })
         .collect();
     let entries = summary
         .needing
         .iter()
-        .filter_map(|place| picture.entries.get(*place));
+        .filter_map(|place| snapshot.entries.get(*place));
     html! {
         @if !refused.is_empty() || !stale.is_empty() || !summary.needing.is_empty() {
             section aria-labelledby="needs" {
@@ -185,7 +185,7 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                 }
                 @for client in stale {
                     div.note.wait { p {
-                        strong { (said(&client.key)) ": the CA was last asked " @if let Some(at) = client.looked_at { (away(at, now)) } "." }
+                        strong { (said(&client.key)) ": the CA was last asked " @if let Some(at) = client.listed_at { (away(at, now)) } "." }
                         " What is shown of its domains is as old."
                     } }
                 }
@@ -206,9 +206,9 @@ fn cases(picture: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
 }
 
 /// The certificates, when each ends and what is next; nothing where there are none.
-fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
+fn certificates(snapshot: &Snapshot, now: Timestamp) -> Markup {
     let shown = || {
-        let all = picture.certificates.iter();
+        let all = snapshot.certificates.iter();
         all.filter(|view| view.state != CertificateState::Unmanaged)
     };
     let of = |view: &CertificateView| (view.ca.clone(), view.product.clone());
@@ -255,7 +255,7 @@ fn certificates(picture: &Snapshot, now: Timestamp) -> Markup {
     }
 }
 
-fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timestamp) -> Markup {
+fn clients(snapshot: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timestamp) -> Markup {
     let order = visitor.order_word();
     html! {
         section aria-labelledby="clients" {
@@ -271,13 +271,13 @@ fn clients(picture: &Snapshot, summary: &Summary, visitor: &Visitor, now: Timest
                         @if order.is_some() { th scope="col" { span.unseen { "Order" } } }
                     } }
                     tbody {
-                        @for client in &picture.clients {
+                        @for client in &snapshot.clients {
                             @let (domains, needing) = summary.clients.get(&client.key).copied().unwrap_or_default();
                             tr {
                                 th scope="row" { a href={ "/domains?client=" (encoded(&client.key)) } { (key(&client.key)) } }
                                 td.number.not-phone { (number(domains)) }
                                 td.number.not-phone { (number(needing)) }
-                                td { @match client.looked_at {
+                                td { @match client.listed_at {
                                     Some(at) => { (away(at, now)) " " span.soft.wide-only { (time(at)) } },
                                     None => "not yet",
                                 } }

@@ -12,7 +12,7 @@ use super::visitor::{Visitor, word_field};
 use super::words::{away, said, time};
 
 /// A snapshot is renewed every 30 seconds; one that is older than this is no longer being renewed.
-const OLD_PICTURE: SignedDuration = SignedDuration::from_mins(2);
+const OLD_SNAPSHOT: SignedDuration = SignedDuration::from_mins(2);
 
 /// How often a page on a wall screen is loaded again, in seconds.
 const TAKEN_ANEW: u32 = 60;
@@ -41,7 +41,7 @@ pub(super) struct Frame<'a> {
     /// `None`: a client of which nothing is known.
     pub(super) visitor: Option<&'a Visitor>,
     /// The moment of the snapshot that it shows.
-    pub(super) picture: Option<Timestamp>,
+    pub(super) snapshot: Option<Timestamp>,
     pub(super) now: Timestamp,
     /// It has values with a button to copy them: the one thing that needs a script.
     pub(super) copies: bool,
@@ -79,7 +79,7 @@ impl Frame<'_> {
                     }
                     footer.foot {
                         span { "prevalidate" @if self.visitor.is_some() { " " (env!("CARGO_PKG_VERSION")) } }
-                        @if let Some(at) = self.picture { span { "As of " (time(at)) ", " (away(at, self.now)) } }
+                        @if let Some(at) = self.snapshot { span { "As of " (time(at)) ", " (away(at, self.now)) } }
                         span { "All times are UTC" }
                     }
                 }
@@ -123,8 +123,8 @@ impl Frame<'_> {
     }
 
     fn age_warning(&self) -> Markup {
-        match self.picture {
-            Some(at) if self.now.duration_since(at).abs() > OLD_PICTURE => html! {
+        match self.snapshot {
+            Some(at) if self.now.duration_since(at).abs() > OLD_SNAPSHOT => html! {
                 div.note.wrong role="status" {
                     p { strong { "This snapshot is old." } " It was taken " (away(at, self.now))
                         ": the store could not be read since. The log says why." }

@@ -36,7 +36,7 @@ pub(super) async fn show(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Response {
-    let (picture, _) = match pages.picture() {
+    let (snapshot, _) = match pages.snapshot() {
         Ok(both) => both,
         Err(response) => return *response,
     };
@@ -47,13 +47,13 @@ pub(super) async fn show(
         StatusCode::BAD_REQUEST
     };
     let live = pages.shared.live();
-    let found = query.find(&picture);
+    let found = query.find(&snapshot);
     let now = pages.now();
     let frame = Frame {
         title: "Domains",
         here: Here::Domains,
         visitor: Some(&visitor),
-        picture: Some(picture.at),
+        snapshot: Some(snapshot.at),
         now,
         copies: false,
     };
@@ -67,7 +67,7 @@ pub(super) async fn show(
                     @for fault in &faults { p { (said(fault)) } }
                 }
             }
-            (filters(&query, &picture, live.providers.iter().map(String::as_str)))
+            (filters(&query, &snapshot, live.providers.iter().map(String::as_str)))
             section aria-labelledby="found" {
                 div.heading {
                     h2 #found { (counted(found.total, "domain", "domains")) @if is_narrowed(&query) { " found" } }
@@ -77,7 +77,7 @@ pub(super) async fn show(
                 @if found.entries.is_empty() {
                     p.card.soft { "Nothing is found. " a href="/domains" { "Show all domains" } }
                 } @else {
-                    div.card.table-card { (table(&query, &found.entries, picture.clients.len() > 1, now)) }
+                    div.card.table-card { (table(&query, &found.entries, snapshot.clients.len() > 1, now)) }
                     (pager(&query, found.total))
                 }
             }
@@ -91,8 +91,8 @@ pub(super) async fn download(
     visitor: Visitor,
     RawQuery(raw): RawQuery,
 ) -> Response {
-    let picture = match pages.picture() {
-        Ok((picture, _)) => picture,
+    let snapshot = match pages.snapshot() {
+        Ok((snapshot, _)) => snapshot,
         Err(response) => return *response,
     };
     let (query, faults) = read(raw.as_deref(), Sort::Name);
@@ -106,13 +106,13 @@ pub(super) async fn download(
     }
     // Places, not rows: the snapshot is there already, and is kept until the last row is sent.
     let places: Vec<u32> = query
-        .all(&picture)
+        .all(&snapshot)
         .into_iter()
-        .filter_map(|entry| picture.place(&entry.domain, &entry.client))
+        .filter_map(|entry| snapshot.place(&entry.domain, &entry.client))
         .collect();
     let chunks = (0..places.len()).step_by(ROWS).map(move |from| {
         let to = places.len().min(from + ROWS);
-        csv::rows(&picture, &places[from..to])
+        csv::rows(&snapshot, &places[from..to])
     });
     let text = std::iter::once(csv::HEAD.to_owned())
         .chain(chunks)
@@ -212,10 +212,10 @@ fn spans(query: &Query) -> Markup {
 
 fn filters<'a>(
     query: &Query,
-    picture: &'a Snapshot,
+    snapshot: &'a Snapshot,
     providers: impl Iterator<Item = &'a str>,
 ) -> Markup {
-    let clients = picture.clients.iter().map(|client| &*client.key);
+    let clients = snapshot.clients.iter().map(|client| &*client.key);
     let is_filtered = query.state.is_some()
         || query.client.is_some()
         || query.provider.is_some()

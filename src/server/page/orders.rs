@@ -26,7 +26,7 @@ enum Outcome {
     Busy,
     Unread,
     Withdrawn,
-    Looking,
+    Listing,
 }
 
 impl Outcome {
@@ -35,7 +35,7 @@ impl Outcome {
         Self::Busy,
         Self::Unread,
         Self::Withdrawn,
-        Self::Looking,
+        Self::Listing,
     ];
 
     fn word(self) -> &'static str {
@@ -44,7 +44,7 @@ impl Outcome {
             Self::Busy => "busy",
             Self::Unread => "unread",
             Self::Withdrawn => "withdrawn",
-            Self::Looking => "looking",
+            Self::Listing => "looking",
         }
     }
 
@@ -60,7 +60,7 @@ impl Outcome {
             Self::Withdrawn => {
                 "A person took it out of DNS by hand, so nothing was done. `prevalidate run --domain` takes it up again."
             }
-            Self::Looking => "The CA is asked now. The page shows its answer within a minute.",
+            Self::Listing => "The CA is asked now. The page shows its answer within a minute.",
         }
     }
 }
@@ -79,17 +79,17 @@ pub(super) fn note(query: Option<&str>) -> Markup {
 
 /// What the form of a listing sends.
 #[derive(Debug, Deserialize)]
-pub(super) struct Look {
+pub(super) struct ListNow {
     client: String,
     word: String,
 }
 
 /// `POST /clients/look`
-pub(super) async fn look_now(
+pub(super) async fn list_now(
     State(pages): State<Arc<Pages>>,
     visitor: Visitor,
     headers: HeaderMap,
-    form: Result<Form<Look>, FormRejection>,
+    form: Result<Form<ListNow>, FormRejection>,
 ) -> Response {
     let form = match allowed(&pages, &visitor, &headers, form, |form| &form.word) {
         Ok(form) => form,
@@ -115,13 +115,13 @@ pub(super) async fn look_now(
     if let Err(error) = pages.shared.store.note(&[event]).await {
         return pages.store_failed(&error);
     }
-    pages.shared.order_look(&target.key);
+    pages.shared.order_listing(&target.key);
     tracing::info!(
         client = target.key,
         by = visitor.name(),
         "a listing was ordered"
     );
-    after("/", Outcome::Looking)
+    after("/", Outcome::Listing)
 }
 
 /// `POST /domains/{name}/try`

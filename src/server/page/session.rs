@@ -406,7 +406,7 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
         title: "Sign in",
         here: Here::Elsewhere,
         visitor: None,
-        picture: None,
+        snapshot: None,
         now: pages.now(),
         copies: false,
     };

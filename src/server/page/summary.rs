@@ -68,9 +68,9 @@ pub(super) struct Change {
 }
 
 impl Summary {
-    pub(super) fn of(picture: &Snapshot, policy: &Policy) -> Self {
+    pub(super) fn of(snapshot: &Snapshot, policy: &Policy) -> Self {
         let mut summary = Self {
-            counts: Counts::of(&picture.entries, policy, picture.at),
+            counts: Counts::of(&snapshot.entries, policy, snapshot.at),
             managed: 0,
             proven: 0,
             needing: Vec::new(),
@@ -78,14 +78,14 @@ impl Summary {
             soonest: None,
             clients: HashMap::new(),
             calendar: Calendar::of(
-                &calendar(picture),
-                &expected(picture, policy),
+                &calendar(snapshot),
+                &expected(snapshot, policy),
                 policy,
-                picture.at,
+                snapshot.at,
             ),
         };
-        let end = |place: usize| picture.entries[place].usable_until;
-        for (place, entry) in picture.entries.iter().enumerate() {
+        let end = |place: usize| snapshot.entries[place].usable_until;
+        for (place, entry) in snapshot.entries.iter().enumerate() {
             if entry.state == State::Unmanaged {
                 continue;
             }
@@ -95,7 +95,7 @@ impl Summary {
                 .or_default();
             *domains += 1;
             summary.managed += 1;
-            if entry.danger_at(policy, picture.at) > Danger::None {
+            if entry.danger_at(policy, snapshot.at) > Danger::None {
                 summary.endangered.push(place);
             }
             if entry.needs_a_person {
@@ -116,7 +116,7 @@ impl Summary {
             }
         }
         summary.needing.sort_by_key(|place| end(*place));
-        let gravest = |place: &usize| Sort::Danger.key(&picture.entries[*place]);
+        let gravest = |place: &usize| Sort::Danger.key(&snapshot.entries[*place]);
         summary.endangered.sort_by_key(gravest);
         summary
     }
@@ -213,12 +213,12 @@ fn spans(
 }
 
 /// The renewals that follow the planned ones, by day, if each succeeds on its day.
-fn expected(picture: &Snapshot, policy: &Policy) -> BTreeMap<Date, usize> {
-    let until = day(picture.at).saturating_add(MONTHS.months());
+fn expected(snapshot: &Snapshot, policy: &Policy) -> BTreeMap<Date, usize> {
+    let until = day(snapshot.at).saturating_add(MONTHS.months());
     let mut days = BTreeMap::new();
-    for entry in &picture.entries {
+    for entry in &snapshot.entries {
         let own = entry.state != State::Unmanaged && !entry.covered;
-        let mut next = entry.renew_at.filter(|_| own).map(|at| at.max(picture.at));
+        let mut next = entry.renew_at.filter(|_| own).map(|at| at.max(snapshot.at));
         while let Some(made) = next {
             let proof = Proof {
                 validated_at: Some(made),

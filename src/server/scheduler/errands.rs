@@ -12,10 +12,10 @@ use crate::server::manager;
 use crate::store::{StoreError, tidy};
 
 /// A snapshot is never older, while the store answers.
-const PICTURE: Duration = Duration::from_secs(30);
+const SNAPSHOT: Duration = Duration::from_secs(30);
 /// When something was done, the next snapshot comes sooner: not sooner than this, nor than ten
 /// times what the last one took.
-const PICTURE_SOON: Duration = Duration::from_secs(2);
+const SNAPSHOT_SOON: Duration = Duration::from_secs(2);
 /// How often the store is written to, so that one that can only be read is noticed.
 const WRITE: Duration = Duration::from_secs(10);
 /// How long such a write may take.
@@ -31,7 +31,7 @@ const TIDY: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Errand {
     /// Reads the states of all domains.
-    Picture,
+    Snapshot,
     /// Writes to the store.
     Write,
     /// Compares the clocks.
@@ -54,7 +54,7 @@ impl Errands {
         // Not at once, and not by the whole fleet at the same time.
         let tidy = now + TIDY.mul_f64(rand::random_range(0.01..0.1));
         let due = [
-            (Errand::Picture, now),
+            (Errand::Snapshot, now),
             (Errand::Write, now + WRITE),
             (Errand::Clock, now),
             (Errand::Tidy, tidy),
@@ -71,7 +71,7 @@ impl Errands {
     pub(super) fn due(&mut self, changed: bool) -> Vec<Errand> {
         let now = Instant::now();
         let is_due = |errand: Errand, due: Instant| {
-            due <= now || errand == Errand::Picture && changed && self.soon <= now
+            due <= now || errand == Errand::Snapshot && changed && self.soon <= now
         };
         let idle = self
             .due
@@ -97,13 +97,13 @@ impl Errands {
         let now = Instant::now();
         self.running.remove(&errand);
         let every = match errand {
-            Errand::Picture => PICTURE,
+            Errand::Snapshot => SNAPSHOT,
             Errand::Write => WRITE,
             Errand::Clock => CLOCK,
             Errand::Tidy => TIDY,
         };
-        if errand == Errand::Picture {
-            self.soon = now + (took * 10).clamp(PICTURE_SOON, PICTURE);
+        if errand == Errand::Snapshot {
+            self.soon = now + (took * 10).clamp(SNAPSHOT_SOON, SNAPSHOT);
         }
         self.due.insert(errand, now + every);
     }
@@ -116,7 +116,7 @@ impl Scheduler {
         loop {
             let began = Instant::now();
             let outcome = match errand {
-                Errand::Picture => self.take_picture().await,
+                Errand::Snapshot => self.take_snapshot().await,
                 Errand::Write => self.shared.store.try_to_write(WRITTEN_WITHIN).await,
                 Errand::Clock => match self.compare_clocks().await {
                     Ok(()) => self.note_machine().await,
@@ -145,36 +145,36 @@ impl Scheduler {
         note_daemon(&*shared.store, &host(), shared.clock.now()).await
     }
 
-    async fn take_picture(&self) -> Result<(), StoreError> {
+    async fn take_snapshot(&self) -> Result<(), StoreError> {
         let began = Instant::now();
-        let picture = self.shared.look_again().await?;
-        *lock(&self.picture_took) = began.elapsed();
-        if self.hear(&picture) {
+        let snapshot = self.shared.read_again().await?;
+        *lock(&self.snapshot_took) = began.elapsed();
+        if self.hear(&snapshot) {
             self.shared.wake.notify_one();
         }
         let line = self
             .shared
             .obstacle()
-            .map_or_else(|| summary(&picture), |obstacle| obstacle.to_string());
+            .map_or_else(|| summary(&snapshot), |obstacle| obstacle.to_string());
         manager::status(&line);
         Ok(())
     }
 
     /// Changes at the CA by other programs, and domains that it has not been asked about, make
     /// listings due. True when they do.
-    fn hear(&self, picture: &Arc<Snapshot>) -> bool {
+    fn hear(&self, snapshot: &Arc<Snapshot>) -> bool {
         let worker = self.worker.borrow().clone();
-        let unread: BTreeSet<&str> = picture
+        let unread: BTreeSet<&str> = snapshot
             .entries
             .iter()
             .filter(|entry| entry.state == State::New && entry.ca_read_at.is_none())
             .map(|entry| &*entry.client)
             .collect();
         let mut news = false;
-        for client in &picture.clients {
+        for client in &snapshot.clients {
             news |= worker.hear(
                 &client.key,
-                client.looked_at,
+                client.listed_at,
                 !client.refusal.is_empty(),
                 unread.contains(&*client.key),
             );
@@ -184,9 +184,9 @@ impl Scheduler {
 }
 
 /// `20 domains: 18 valid, 2 renewing`
-fn summary(picture: &Snapshot) -> String {
+fn summary(snapshot: &Snapshot) -> String {
     let mut states: BTreeMap<&str, usize> = BTreeMap::new();
-    let managed = picture
+    let managed = snapshot
         .entries
         .iter()
         .filter(|entry| entry.state != State::Unmanaged);

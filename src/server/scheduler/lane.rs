@@ -20,9 +20,9 @@ impl Scheduler {
         while let Some(watch) = draining.run_until_cancelled(self.watch()).await {
             let worker = self.worker.borrow().clone();
             self.shared
-                .take_ordered_looks()
+                .take_ordered_listings()
                 .iter()
-                .for_each(|client| worker.order_look(client));
+                .for_each(|client| worker.order_listing(client));
             // Never dropped in the middle: a claim whose answer is not read is a lease that is not
             // given back.
             let began = Instant::now();

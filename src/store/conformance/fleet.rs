@@ -91,7 +91,7 @@ async fn fill(store: &Subject) {
         .await
         .unwrap();
     store
-        .record_look("swisssign/a", &[unchanged("b.ch", at(5))], at(4))
+        .record_listing("swisssign/a", &[unchanged("b.ch", at(5))], at(4))
         .await
         .unwrap();
     let leases = store.claim(&claim_of(10, 9)).await.unwrap();
@@ -263,7 +263,7 @@ pub async fn a_zero_byte_in_foreign_text_spoils_nothing(store: Subject) {
         ..registration
     });
     store
-        .record_look(
+        .record_listing(
             "swisssign/a",
             &[Seen {
                 changed: Some(Box::new(sighting.clone())),

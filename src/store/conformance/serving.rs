@@ -20,7 +20,7 @@ pub async fn the_next_due_is_the_earliest_that_a_claim_could_be_for(store: Subje
         .await
         .unwrap();
     store
-        .record_look("swisssign/b", &[seen("x.ch", at(9))], at(0))
+        .record_listing("swisssign/b", &[seen("x.ch", at(9))], at(0))
         .await
         .unwrap();
     let next = async |only: Option<&[RowKey]>, except: &[&str]| {
@@ -76,7 +76,7 @@ pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subj
         let store = store.clone();
         async move {
             store
-                .claim_look("swisssign/a", &holder, HOUR, FIVE, at(minute))
+                .claim_listing("swisssign/a", &holder, HOUR, FIVE, at(minute))
                 .await
                 .unwrap()
         }
@@ -103,7 +103,8 @@ pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subj
         None,
         "the turn stays where it is"
     );
-    store.record_look("swisssign/a", &[], at(2)).await.unwrap();
+    let listed = store.record_listing("swisssign/a", &[], at(2));
+    listed.await.unwrap();
     assert_eq!(ask("other".to_owned(), 3).await, Some(at(2) + HOUR));
     assert_eq!(
         ask("late".to_owned(), 1).await,
@@ -111,12 +112,12 @@ pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subj
         "it was made while a process was about to ask"
     );
     let at_once = store
-        .claim_look("swisssign/a", "other", SignedDuration::ZERO, FIVE, at(3))
+        .claim_listing("swisssign/a", "other", SignedDuration::ZERO, FIVE, at(3))
         .await
         .unwrap();
     assert_eq!(at_once, None, "a person does not wait for the hour");
     let wait = store
-        .claim_look("swisssign/a", "third", SignedDuration::ZERO, FIVE, at(4))
+        .claim_listing("swisssign/a", "third", SignedDuration::ZERO, FIVE, at(4))
         .await
         .unwrap();
     assert!(
@@ -125,7 +126,7 @@ pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subj
     );
     assert_eq!(
         store
-            .claim_look("swisssign/b", "third", HOUR, FIVE, at(3))
+            .claim_listing("swisssign/b", "third", HOUR, FIVE, at(3))
             .await
             .unwrap(),
         None
@@ -135,7 +136,7 @@ pub async fn one_of_many_lists_a_client_and_the_others_are_told_when(store: Subj
 pub async fn a_turn_ends_with_its_lease_and_a_wrong_clock_delays_none(store: Subject) {
     let ask = async |holder: &str, minute: i64| {
         store
-            .claim_look("swisssign/a", holder, HOUR, FIVE, at(minute))
+            .claim_listing("swisssign/a", holder, HOUR, FIVE, at(minute))
             .await
             .unwrap()
     };
@@ -145,7 +146,7 @@ pub async fn a_turn_ends_with_its_lease_and_a_wrong_clock_delays_none(store: Sub
     assert_eq!(ask("other", 6).await, None);
     assert!(ask("dies", 7).await.is_some(), "its turn is over");
     store
-        .record_look("swisssign/a", &[], at(365 * 24 * 60))
+        .record_listing("swisssign/a", &[], at(365 * 24 * 60))
         .await
         .unwrap();
     assert_eq!(ask("third", 8).await, None, "a listing a year ahead");

@@ -8,7 +8,7 @@ use super::transaction::{reading, writing};
 use super::{PostgresStore, hints, rows, sql};
 use crate::prevalidation::{DomainName, RowKey};
 use crate::store::row::{RawDomain, bit};
-use crate::store::wish::{Dropped, Held, Wish};
+use crate::store::wanted_rows::{Dropped, Held, WantedRows};
 use crate::store::{DomainRow, Origin, Wanted};
 
 pub(super) async fn sync(
@@ -19,7 +19,7 @@ pub(super) async fn sync(
 ) -> Result<(), Fault> {
     change(
         store,
-        Wish {
+        WantedRows {
             origin,
             wanted,
             dropped: Dropped::AllOthers,
@@ -37,7 +37,7 @@ pub(super) async fn want(
 ) -> Result<(), Fault> {
     change(
         store,
-        Wish {
+        WantedRows {
             origin,
             wanted,
             dropped: Dropped::These(&[]),
@@ -55,7 +55,7 @@ pub(super) async fn unwant(
 ) -> Result<(), Fault> {
     change(
         store,
-        Wish {
+        WantedRows {
             origin,
             wanted: &[],
             dropped: Dropped::These(keys),
@@ -65,22 +65,26 @@ pub(super) async fn unwant(
     .await
 }
 
-async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result<(), Fault> {
-    if wish
+async fn change(
+    store: &PostgresStore,
+    wanted_rows: WantedRows<'_>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if wanted_rows
         .difference(&reading!(store, |db| held(db).await)?)
         .is_none()
     {
         return Ok(());
     }
     let now = now.as_microsecond();
-    let bit = bit(wish.origin);
+    let bit = bit(wanted_rows.origin);
     writing!(store, |db| {
         // Two machines that read the same new configuration do it one after the other, and the
         // second has nothing to do.
         sql("SELECT pg_advisory_xact_lock(hashtextextended('prevalidate inventory', 0))")
             .execute(&mut *db)
             .await?;
-        let Some((set, drop)) = wish.difference(&held(db).await?) else {
+        let Some((set, drop)) = wanted_rows.difference(&held(db).await?) else {
             return Ok(());
         };
         let names: Vec<&str> = set.iter().map(|(key, _)| key.text()).collect();
@@ -119,7 +123,7 @@ async fn change(store: &PostgresStore, wish: Wish<'_>, now: Timestamp) -> Result
             .execute(&mut *db)
             .await?;
         // What the configuration wants stays as it says; the other origin only adds what it wants.
-        if wish.origin != Origin::Config {
+        if wanted_rows.origin != Origin::Config {
             let added = sql("UPDATE domain SET origins = origins | $2 WHERE name = ANY($1)");
             added.bind(&names).bind(bit).execute(&mut *db).await?;
         }

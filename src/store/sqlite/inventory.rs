@@ -7,7 +7,7 @@ use super::SqliteStore;
 use super::fault::Fault;
 use crate::prevalidation::{DomainName, RowKey};
 use crate::store::row::{self, RawDomain};
-use crate::store::wish::{Dropped, Held, Wish};
+use crate::store::wanted_rows::{Dropped, Held, WantedRows};
 use crate::store::{DomainRow, Origin, Wanted};
 
 pub(super) async fn sync(
@@ -44,20 +44,20 @@ async fn change(
     dropped: Dropped<'_>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let wish = Wish {
+    let wanted_rows = WantedRows {
         origin,
         wanted,
         dropped,
     };
     let mut db = store.read().await?;
-    let known = wishes(&mut db).await?;
+    let known = held_rows(&mut db).await?;
     db.end();
-    if wish.difference(&known).is_none() {
+    if wanted_rows.difference(&known).is_none() {
         return Ok(());
     }
     drop(known);
     let mut tx = store.begin().await?;
-    let Some((set, unset)) = wish.difference(&wishes(&mut tx).await?) else {
+    let Some((set, unset)) = wanted_rows.difference(&held_rows(&mut tx).await?) else {
         return tx.leave().await;
     };
     let rows: Vec<_> = set
@@ -103,7 +103,7 @@ async fn change(
     tx.commit().await
 }
 
-async fn wishes(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
+async fn held_rows(db: &mut SqliteConnection) -> Result<Vec<Held>, Fault> {
     Ok(
         sqlx::query_as("SELECT name, client, ca, provider, origins FROM domain")
             .fetch_all(db)

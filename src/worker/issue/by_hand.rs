@@ -236,7 +236,9 @@ impl Issuer {
             KeySource::Request(path) => crate::text::file::read(path)
                 .map_err(|error| error.to_string())
                 .and_then(|bytes| Csr::read(&bytes)),
-            KeySource::Made(kind) => make(*kind).and_then(|key| key.request(&certificate.wish())),
+            KeySource::Made(kind) => {
+                make(*kind).and_then(|key| key.request(&certificate.request_content()))
+            }
         };
         let csr = match csr {
             Ok(csr) => csr,
@@ -325,8 +327,8 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
                 requestor: requestor.clone(),
                 since: Some(now),
                 asked_at: None,
-                look_at: None,
-                looks: 0,
+                next_read_at: None,
+                reads: 0,
                 not_after: Some(installed.not_after),
                 refused: None,
             }));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prevalidate_kit::secret::SecretSource;
 
 use crate::ca::issuing::{Contact, Subject};
-use crate::certificates::key::Wish;
+use crate::certificates::key::RequestContent;
 use crate::certificates::{Access, KeyKind};
 use crate::issuance::Wanted;
 use crate::worker::Target;
@@ -55,9 +55,9 @@ pub struct Certificate {
 
 impl Certificate {
     /// What the request of the certificate asks for.
-    pub(super) fn wish(&self) -> Wish {
+    pub(super) fn request_content(&self) -> RequestContent {
         match &self.subject {
-            Subject::Names(names) => Wish {
+            Subject::Names(names) => RequestContent {
                 common_name: names.first().cloned().unwrap_or_default(),
                 dns_names: names.clone(),
                 email: None,
@@ -72,7 +72,7 @@ impl Certificate {
                     .flatten()
                     .map(String::as_str)
                     .collect();
-                Wish {
+                RequestContent {
                     common_name: match person.is_empty() {
                         true => email.clone(),
                         false => person.join(" "),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::live::known;
 use super::{Issuer, Task};
-use crate::certificates::folder::Standing;
+use crate::certificates::folder::LiveState;
 use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 
@@ -162,10 +162,10 @@ impl Issuer {
         let Some((certificate, installed)) = certificate.zip(installed) else {
             return false;
         };
-        let standing = self
+        let live = self
             .folder(certificate)
-            .standing(known(installed, certificate), now);
-        matches!(standing, Ok(Standing::Whole(_)))
+            .live_state(known(installed, certificate), now);
+        matches!(live, Ok(LiveState::Whole(_)))
     }
 
     async fn adopt(&self, row: &CertificateRow, now: Timestamp) -> Result<bool, StoreError> {

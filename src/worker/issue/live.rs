@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::lying::{is_ours_for, is_wanted_there, moved_here};
 use super::{Certificate, Issuer, Keeper};
-use crate::certificates::folder::{Known, Live as Lying, Standing};
+use crate::certificates::folder::{Known, Live as Lying, LiveState};
 use crate::certificates::{Checked, Folder};
 use crate::issuance::Live;
 use crate::issuance::progress::{Installed, Order};
@@ -43,8 +43,8 @@ impl Issuer {
             return Live::Nothing;
         };
         let (folder, known) = (self.folder(certificate), known(installed, certificate));
-        match folder.standing(known, now) {
-            Ok(Standing::Whole(pair)) => match unbundled(certificate, &folder, known, &pair) {
+        match folder.live_state(known, now) {
+            Ok(LiveState::Whole(pair)) => match unbundled(certificate, &folder, known, &pair) {
                 Some(why) => Live::Unbundled { why },
                 None => Live::There {
                     serial: installed.serial.clone(),
@@ -59,13 +59,13 @@ impl Issuer {
             Err(trouble) => Live::Unreadable {
                 why: trouble.message,
             },
-            Ok(Standing::Damaged(why)) => match folder.version_of_key(known) {
+            Ok(LiveState::Damaged(why)) => match folder.version_of_key(known) {
                 None if folder.current().is_none() => Live::Gone {
                     why: format!("its files are gone from {}", folder.path().display()),
                 },
                 key => Live::Damaged { why, key },
             },
-            Ok(Standing::Foreign(why)) => {
+            Ok(LiveState::Foreign(why)) => {
                 if let Some(live) = self.newer(row, certificate, &folder, now) {
                     return Live::Newer {
                         why: format!(

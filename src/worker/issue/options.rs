@@ -9,7 +9,7 @@ use prevalidate_providers::Provider;
 
 use crate::ca::{Issuing, Validation};
 use crate::clock::Clock;
-use crate::propagation::Lookout;
+use crate::propagation::DnsChecker;
 use crate::store::Store;
 
 /// Everything outside that the job touches.
@@ -22,7 +22,7 @@ pub struct IssuePorts {
     /// The providers by `[provider.NAME]`, for records that an order brings with it.
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// The gate, for the same.
-    pub lookout: Option<Arc<dyn Lookout>>,
+    pub checker: Option<Arc<dyn DnsChecker>>,
     /// What survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -39,7 +39,7 @@ impl IssuePorts {
             issuers: issuers.collect(),
             cas: ports.cas.clone(),
             providers: ports.providers.clone(),
-            lookout: Some(Arc::clone(&ports.lookout)),
+            checker: Some(Arc::clone(&ports.checker)),
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         }

@@ -29,7 +29,7 @@ pub use self::dns::Against;
 pub(super) use self::noted::Notes;
 pub use self::repair::way_out;
 pub(super) use self::rest::with_orders;
-pub(super) use self::revocation::noted_wish;
+pub(super) use self::revocation::noted_request;
 use super::task::Task;
 use crate::issuance::Step;
 use crate::store::StoreError;
@@ -43,7 +43,7 @@ impl Task<'_> {
             Step::Submit => return self.submit().await,
             Step::Drop => self.leave_what_is_early(),
             Step::Find => self.find().await,
-            Step::Look => return self.look().await,
+            Step::Read => return self.read().await,
             Step::Watch => return self.watch().await,
             Step::Fetch => self.fetch().await,
             Step::Repair => return self.repair().await,

@@ -130,7 +130,7 @@ impl World {
             cas: BTreeMap::new(),
             issuers: BTreeMap::from([("memory".to_owned(), ca)]),
             providers: BTreeMap::new(),
-            lookout: None,
+            checker: None,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
         };

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::Issuer;
-use super::perform::noted_wish;
+use super::perform::noted_request;
 use crate::certificates::{Access, Folder};
 use crate::issuance::progress::Installed;
 use crate::store::orders::CertificateRow;
@@ -35,8 +35,8 @@ impl Issuer {
         if row.progress.revocation.is_some() {
             return None;
         }
-        let wish = noted_wish(&folder.revoking(version)?, &serial, now)?;
-        row.progress.revocation = Some(Box::new(wish));
+        let request = noted_request(&folder.revoking(version)?, &serial, now)?;
+        row.progress.revocation = Some(Box::new(request));
         Some(("revoking", words("its CA was asked to revoke it")))
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::Worker;
 use super::super::task::Task;
 use super::dns::in_words;
-use super::gate::{LOOKS_AT_ONCE, age_of};
+use super::gate::{CHECKS_AT_ONCE, age_of};
 use crate::prevalidation::{Challenge, LedgerEntry, LedgerState, RecordName, RecordType};
 use crate::propagation::{Answer, GateMode, Question, RecordKind, Wanted};
 
@@ -24,12 +24,12 @@ impl Worker {
             let owner = owner.unwrap_or_else(|| RecordName::from(&task.fence.domain));
             let kind = entry.map_or(RecordKind::Txt, |entry| entry.kind.into());
             let (live, lifetimes) = futures::join!(
-                self.ports.lookout.live_zone(&owner),
-                self.ports.lookout.lifetimes(&owner, kind)
+                self.ports.checker.live_zone(&owner),
+                self.ports.checker.lifetimes(&owner, kind)
             );
             (task, id, live.ok().flatten(), lifetimes)
         });
-        let asked: Vec<_> = asked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
+        let asked: Vec<_> = asked.buffer_unordered(CHECKS_AT_ONCE).collect().await;
         let mut announced = Vec::with_capacity(asked.len());
         for (mut task, id, live, lifetimes) in asked {
             if let Some(entry) = task.entry_by_id(id) {
@@ -50,7 +50,7 @@ impl Worker {
                         "vanished",
                         format!("{value} was removed; the zone's own writer must write it again"),
                     );
-                } else if visibility.looks == 0 {
+                } else if visibility.checks == 0 {
                     let text = format!(
                         "{value} is for the zone's own writer to write: `prevalidate records` prints it"
                     );
@@ -65,7 +65,7 @@ impl Worker {
     /// Checks whether the foreign writer has removed what may go; each task with its entries.
     pub(super) async fn see_gone(&self, tasks: Vec<(Task, Vec<i64>)>) -> Vec<Task> {
         let now = self.ports.clock.now();
-        let looked = futures::stream::iter(tasks).map(async |(task, ids)| {
+        let checked = futures::stream::iter(tasks).map(async |(task, ids)| {
             let mut gone = Vec::new();
             for entry in task
                 .observed
@@ -88,20 +88,20 @@ impl Worker {
                     },
                     ..Question::new(domain, &entry.value)
                 };
-                let verdict = self.ports.lookout.look(&question).await;
+                let verdict = self.ports.checker.check(&question).await;
                 // Without a check it is never known; the value is not kept for ever.
                 let heard = verdict
                     .servers
                     .iter()
                     .any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
-                let blind = self.ports.lookout.mode(domain) == GateMode::Delay && !heard;
+                let blind = self.ports.checker.mode(domain) == GateMode::Delay && !heard;
                 gone.push((entry.id, verdict.gone || blind));
             }
             (task, gone)
         });
-        let looked: Vec<_> = looked.buffer_unordered(LOOKS_AT_ONCE).collect().await;
-        let mut done = Vec::with_capacity(looked.len());
-        for (mut task, gone) in looked {
+        let checked: Vec<_> = checked.buffer_unordered(CHECKS_AT_ONCE).collect().await;
+        let mut done = Vec::with_capacity(checked.len());
+        for (mut task, gone) in checked {
             for (id, gone) in gone {
                 self.seen_gone(&mut task, id, gone, now);
             }

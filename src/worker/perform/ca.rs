@@ -46,7 +46,7 @@ impl Worker {
     /// carries orders out over some time, what has become of a call whose answer was lost.
     fn must_be_read_singly(&self, task: &Task) -> bool {
         let is_missing = matches!(task.observed.sighting, Sighting::Missing(_));
-        let is_order = task.policy(self).looks_by_itself;
+        let is_order = task.policy(self).checks_by_itself;
         is_missing || is_order && task.observed.upkeep.calls.unanswered.is_some()
     }
 
@@ -354,12 +354,15 @@ impl Worker {
             .await;
         crashpoint::reach("reset-done");
         let now = self.ports.clock.now();
-        let look_at = answer.as_ref().ok().and_then(|started| started.look_at);
+        let next_read_at = answer
+            .as_ref()
+            .ok()
+            .and_then(|started| started.next_read_at);
         let answer = answer.map(|started| started.registration);
         let mut fact = None;
         self.took(Some(&ca), &mut task, effect, answer, now, |worker, task| {
             if effect == Effect::Start {
-                return task.started(worker, look_at, now);
+                return task.started(worker, next_read_at, now);
             }
             task.observed.upkeep.attempt.value = task
                 .registration()
@@ -503,7 +506,7 @@ impl Worker {
             let upkeep = &mut task.observed.upkeep;
             upkeep.calls.begin(effect, now);
             if effect == Effect::Validate {
-                task.looked_before = upkeep.attempt.submission.submit(now);
+                task.submitted_before = upkeep.attempt.submission.submit(now);
             }
         }
         self.intend(tasks, hold, |task| {

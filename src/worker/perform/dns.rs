@@ -66,7 +66,7 @@ impl Worker {
     /// Asks the provider whether the record of the next validation could be written.
     async fn try_next_record(&self, task: &Task) -> Result<Preflight, ProviderError> {
         let policy = task.policy(self);
-        let owner = next_owner(policy, &*self.ports.lookout, &task.fence.domain).await?;
+        let owner = next_owner(policy, &*self.ports.checker, &task.fence.domain).await?;
         let named = self.provider_of(task, &owner).await?;
         let kind = policy.record.kind.into();
         self.provider(&named)?.preflight(owner.as_str(), kind).await

@@ -15,11 +15,11 @@ use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
 
 /// This many domains are checked together.
-pub(super) const LOOKS_AT_ONCE: usize = 64;
+pub(super) const CHECKS_AT_ONCE: usize = 64;
 
 /// After this many checks that found the value nowhere, the provider is asked whether it is still
 /// there.
-const LOOK_CLOSER: u32 = 6;
+const CLOSER_CHECK: u32 = 6;
 
 /// A change by its provider and that provider's name for it.
 type Change = (String, String);
@@ -35,35 +35,35 @@ impl Worker {
         }
         let now = self.ports.clock.now();
         let in_sync = self.in_sync(&tasks).await;
-        let looked = futures::stream::iter(tasks)
+        let checked = futures::stream::iter(tasks)
             .map(|task| {
                 let change = self.change_of(&task);
-                let by_provider = self.ports.lookout.mode(&task.fence.domain) == GateMode::Provider;
+                let by_provider = self.ports.checker.mode(&task.fence.domain) == GateMode::Provider;
                 let synced = match change.and_then(|change| in_sync.get(&change)) {
                     Some(told) => told.clone(),
                     None if by_provider => Ok(InSync::Unnamed),
                     None => Ok(InSync::Untold),
                 };
                 async move {
-                    let verdict = self.look_for(&task, synced, now).await;
+                    let verdict = self.check_for(&task, synced, now).await;
                     // Each check has its own time: the slowest one of the batch must not make the
                     // others look younger (invariant I5).
                     (task, verdict, self.ports.clock.now())
                 }
             })
-            .buffer_unordered(LOOKS_AT_ONCE)
+            .buffer_unordered(CHECKS_AT_ONCE)
             .collect::<Vec<_>>()
             .await;
         crashpoint::reach("look-done");
-        let mut done = Vec::with_capacity(looked.len());
-        for (mut task, verdict, at) in looked {
+        let mut done = Vec::with_capacity(checked.len());
+        for (mut task, verdict, at) in checked {
             self.take_verdict(&mut task, verdict, at);
             done.push(task);
         }
         self.finish(done).await
     }
 
-    async fn look_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
+    async fn check_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
         let Some(challenge) = wanted(task) else {
             let nothing = "there is no record to look for".to_owned();
             return Verdict::new(GateMode::default(), false, nothing);
@@ -82,7 +82,7 @@ impl Worker {
             follow_aliases: task.policy(self).follow_aliases,
             ..Question::of(&task.fence.domain, challenge)
         };
-        let mut verdict = self.ports.lookout.look(&question).await;
+        let mut verdict = self.ports.checker.check(&question).await;
         if let Some(error) = unasked {
             verdict
                 .cause
@@ -119,7 +119,7 @@ impl Worker {
     /// The change that wrote the task's value, where its visibility is judged by the provider's
     /// word.
     fn change_of(&self, task: &Task) -> Option<Change> {
-        if self.ports.lookout.mode(&task.fence.domain) != GateMode::Provider {
+        if self.ports.checker.mode(&task.fence.domain) != GateMode::Provider {
             return None;
         }
         let entry = entry_of(task, wanted(task)?)?;
@@ -217,14 +217,14 @@ impl Worker {
         }
         // Gone after it was visible, or not to be seen anywhere for long: a person may have removed
         // it. The provider knows, and putting it there again is harmless.
-        let look_closer = verdict.gone
-            && (visibility.visible_at.is_some() || visibility.looks.is_multiple_of(LOOK_CLOSER));
+        let closer_check = verdict.gone
+            && (visibility.visible_at.is_some() || visibility.checks.is_multiple_of(CLOSER_CHECK));
         let poll = Duration::try_from(self.policy.poll).unwrap_or(Duration::from_secs(10));
-        let interval = polling_interval(poll, visibility.looks);
+        let interval = polling_interval(poll, visibility.checks);
         upkeep.setback.pause(interval, now);
         upkeep.setback.note(verdict.cause.clone());
         task.waits_for(self, subject, &verdict.cause, now);
-        if look_closer {
+        if closer_check {
             task.publish_again(challenge);
         }
     }
@@ -245,7 +245,7 @@ pub(super) fn age_of(entry: &LedgerEntry, now: Timestamp) -> Duration {
 
 fn wanted(task: &Task) -> Option<&Challenge> {
     match &task.decision.step {
-        Step::Look { challenge } => Some(challenge),
+        Step::Check { challenge } => Some(challenge),
         _ => None,
     }
 }

@@ -81,7 +81,7 @@ impl Worker {
 
     async fn rehearse_domain(&self, task: &mut Task, zones: &Zones) -> Result<(), ProviderError> {
         let policy = task.policy(self);
-        let name = next_owner(policy, &*self.ports.lookout, &task.fence.domain).await?;
+        let name = next_owner(policy, &*self.ports.checker, &task.fence.domain).await?;
         let (kind, is_exact) = (policy.record.kind, policy.record.is_exact());
         let named = self.provider_of(task, &name).await?;
         let (provider, now) = (self.provider(&named)?, self.ports.clock.now());

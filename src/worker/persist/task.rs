@@ -109,7 +109,7 @@ impl<'a> Task<'a> {
             last = Some(decision);
             match step {
                 Step::Rest | Step::Hold(_) | Step::Forget => break,
-                Step::Look(at) => self.look(at).await,
+                Step::Check(at) => self.check(at).await,
                 Step::Confirm(at) => self.confirm(at).await?,
                 Step::Publish => self.publish().await?,
                 Step::Write(at) => self.write(at, false).await?,
@@ -144,8 +144,11 @@ impl<'a> Task<'a> {
         self.keeper.ports.clock.now()
     }
 
-    async fn look(&mut self, at: usize) {
-        let sight = self.keeper.look(&self.domain, &self.kept.records[at]).await;
+    async fn check(&mut self, at: usize) {
+        let sight = self
+            .keeper
+            .check(&self.domain, &self.kept.records[at])
+            .await;
         self.seen.resize(self.kept.records.len(), None);
         self.seen[at] = Some(sight.seen);
         if let Some(is_displaced) = sight.is_displaced {
@@ -220,13 +223,13 @@ impl<'a> Task<'a> {
             .ok_or_else(|| unfit(format!("{shown} is too long for a record below it")))?;
         let ports = &self.keeper.ports;
         let place = ports
-            .lookout
+            .checker
             .target(&owner)
             .await
             .map_err(|why| ProviderError::new(ErrorKind::Unavailable, why))?;
         let named = wanted.provider.as_deref();
-        let lookout = &*ports.lookout;
-        let provider = route_record(&ports.providers, lookout, &place, &shown, named).await?;
+        let checker = &*ports.checker;
+        let provider = route_record(&ports.providers, checker, &place, &shown, named).await?;
         Ok((place, provider))
     }
 
@@ -303,7 +306,7 @@ impl<'a> Task<'a> {
     async fn announce(&mut self, at: usize) {
         let owner = RecordName::parse(&self.kept.records[at].owner).ok();
         let live = match owner {
-            Some(owner) => self.keeper.ports.lookout.live_zone(&owner).await,
+            Some(owner) => self.keeper.ports.checker.live_zone(&owner).await,
             None => Ok(None),
         };
         let record = &mut self.kept.records[at];

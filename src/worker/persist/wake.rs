@@ -20,8 +20,8 @@ impl Keeper {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn wake_looks(&self) -> Result<(), StoreError> {
-        self.change(Kept::looks_later, Kept::wake_looks).await
+    pub async fn wake_checks(&self) -> Result<(), StoreError> {
+        self.change(Kept::is_checked_later, Kept::wake_checks).await
     }
 
     async fn change(

@@ -8,11 +8,11 @@ use crate::ca::Verdict;
 use crate::prevalidation::{Effect, Order, OrderState, Sighting};
 
 impl Task {
-    /// A start was answered: the attempt keeps the challenge. `look_at`: the start was a submission.
+    /// A start was answered: the attempt keeps the challenge. `next_read_at`: the start was a submission.
     pub(in crate::worker) fn started(
         &mut self,
         worker: &Worker,
-        look_at: Option<Timestamp>,
+        next_read_at: Option<Timestamp>,
         now: Timestamp,
     ) {
         if self.observed.upkeep.attempt.since.is_none() {
@@ -32,8 +32,8 @@ impl Task {
                     .upkeep
                     .attempt
                     .take(&challenge, token.as_deref());
-                if look_at.is_some() {
-                    self.taken(worker, look_at, now);
+                if next_read_at.is_some() {
+                    self.taken(worker, next_read_at, now);
                 }
             }
             given => {
@@ -60,13 +60,13 @@ impl Task {
         if is_over || upkeep.setback.hold.is_some() {
             return;
         }
-        let by_itself = self.policy(worker).looks_by_itself;
+        let by_itself = self.policy(worker).checks_by_itself;
         match verdict {
-            Some(Verdict::Taken { look_at }) => {
+            Some(Verdict::Taken { next_read_at }) => {
                 // If the answer names another record, that order was submitted by this call.
                 let submission = &mut self.observed.upkeep.attempt.submission;
                 submission.is_submitted_since(Some(now));
-                self.taken(worker, Some(look_at), now);
+                self.taken(worker, Some(next_read_at), now);
             }
             // The word was true before; the date has not moved, so the CA has not checked yet.
             Some(Verdict::Proven) if by_itself => self.taken(worker, None, now),
@@ -88,7 +88,7 @@ impl Task {
         let shows_nothing = self.registration().is_some_and(|found| {
             !found.is_summary && found.order.is_none() && found.challenge.is_none()
         });
-        let had_order = upkeep.attempt.submission.look_at.is_some()
+        let had_order = upkeep.attempt.submission.next_read_at.is_some()
             || upkeep.attempt.submission.order.is_some();
         let is_sure = by_itself && upkeep.attempt.submission.tries > 1 && shows_nothing;
         had_order || is_sure && upkeep.attempt.challenge.is_some()
@@ -98,7 +98,7 @@ impl Task {
     /// the challenge any more. An order that is open all the same is gone on with by the start.
     pub(super) fn is_refused_again(&self, worker: &Worker) -> bool {
         let upkeep = &self.observed.upkeep;
-        self.policy(worker).looks_by_itself
+        self.policy(worker).checks_by_itself
             && upkeep.attempt.challenge.is_some()
             && upkeep.attempt.submission.tries > 1
     }
@@ -119,7 +119,13 @@ impl Task {
 
     /// Whether a row of the list leaves open what has come of an order that the CA has taken.
     pub(in crate::worker) fn is_unclear(&self) -> bool {
-        let has_taken = self.observed.upkeep.attempt.submission.look_at.is_some();
+        let has_taken = self
+            .observed
+            .upkeep
+            .attempt
+            .submission
+            .next_read_at
+            .is_some();
         let Some(found) = self.registration().filter(|_| has_taken) else {
             return false;
         };
@@ -199,7 +205,7 @@ impl Task {
         let submission = &mut attempt.submission;
         if waits {
             let was_before = submission.tries > 1;
-            submission.take_back(self.looked_before.filter(|_| was_before));
+            submission.take_back(self.submitted_before.filter(|_| was_before));
         } else if is_taken {
             // It may have been about an order that another program has begun meanwhile: that one is
             // submitted.
@@ -217,7 +223,7 @@ impl Task {
         let was_submitted = order.is_some_and(Order::is_submitted)
             && upkeep.attempt.challenge.is_some()
             && upkeep.attempt.submission.tries > 0;
-        let is_due = match upkeep.attempt.submission.look_at {
+        let is_due = match upkeep.attempt.submission.next_read_at {
             Some(at) => at <= now,
             None => was_submitted,
         };

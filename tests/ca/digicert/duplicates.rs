@@ -2,7 +2,7 @@
 
 use prevalidate::ca::Failure;
 use prevalidate::ca::issuing::{
-    Fetched, Found, Intent, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
+    Fetched, Found, Intent, Order, OrderKey, Predecessor, Revocation, RevocationRequest, Succession,
 };
 use prevalidate::ca::issuing_conformance as suite;
 use prevalidate::issuance::{OrderState, RevocationReason};
@@ -41,7 +41,7 @@ async fn a_duplicate_has_its_own_key_the_order_of_the_first_and_its_own_certific
         let orders = desk.lab.cc.orders();
         assert_eq!((orders.len(), orders[0].duplicates), (1, 2));
         assert_eq!(orders[0].certificates, 1, "the first is as it was");
-        let again = desk.ca().look(&order.key).await.unwrap();
+        let again = desk.ca().read(&order.key).await.unwrap();
         assert_eq!(again.key.certificate, order.key.certificate);
     }
 }
@@ -89,13 +89,13 @@ async fn a_duplicate_that_waits_for_its_approval_is_found_and_goes_on_or_is_over
         let Found::Order(found) = desk.ca().find(&next).await.unwrap() else {
             panic!("its request is there");
         };
-        let waits = desk.ca().look(&found.key).await.unwrap();
+        let waits = desk.ca().read(&found.key).await.unwrap();
         assert_eq!(waits.state, OrderState::AwaitsPerson);
         assert!(waits.words.unwrap().contains("approve the duplicate"));
         let fetched = desk.ca().fetch(&found.key).await.unwrap();
         assert_eq!(fetched, Fetched::NotYet, "never that of the first");
         desk.lab.cc.decide_requests(approves);
-        let seen = desk.ca().look(&found.key).await.unwrap();
+        let seen = desk.ca().read(&found.key).await.unwrap();
         assert_eq!(seen.state, end);
     }
 }
@@ -109,10 +109,10 @@ async fn a_duplicate_is_revoked_alone_and_a_dv_order_has_none() {
     let made = suite::wait(&desk, made).await;
     let (sight, _) = suite::fetch(&desk, &made, &next).await;
     desk.ca()
-        .revoke(&made.key, &wish(&sight.serial))
+        .revoke(&made.key, &request(&sight.serial))
         .await
         .unwrap();
-    let first = desk.ca().look(&order.key).await.unwrap();
+    let first = desk.ca().read(&order.key).await.unwrap();
     assert_eq!(first.state, OrderState::Issued);
 
     let desk = Desk::start(DV, |_| {}).await;
@@ -122,8 +122,8 @@ async fn a_duplicate_is_revoked_alone_and_a_dv_order_has_none() {
     assert_eq!(error.failure, Failure::Refused);
 }
 
-fn wish(serial: &str) -> RevocationWish {
-    RevocationWish {
+fn request(serial: &str) -> RevocationRequest {
+    RevocationRequest {
         serial: serial.to_owned(),
         reason: RevocationReason::KeyCompromise,
         requestor: String::new(),
@@ -151,16 +151,16 @@ async fn of_two_duplicates_the_revocation_of_one_is_not_that_of_the_other() {
         let ca = desk.ca();
         // Its answer is lost: it is read back, and nothing is said of the other.
         desk.fault("/revoke", What::DoneButLost);
-        ca.revoke(done, &wish(serial)).await.unwrap_err();
-        assert_eq!(ca.look(done).await.unwrap().state, OrderState::Revoked);
-        assert_ne!(ca.look(left).await.unwrap().state, OrderState::Revoked);
-        let again = ca.revoke(done, &wish(serial)).await.unwrap();
+        ca.revoke(done, &request(serial)).await.unwrap_err();
+        assert_eq!(ca.read(done).await.unwrap().state, OrderState::Revoked);
+        assert_ne!(ca.read(left).await.unwrap().state, OrderState::Revoked);
+        let again = ca.revoke(done, &request(serial)).await.unwrap();
         assert_eq!(again, Revocation::Done);
         assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 1);
-        let asked = ca.revoke(left, &wish(other)).await.unwrap();
+        let asked = ca.revoke(left, &request(other)).await.unwrap();
         assert_eq!(asked, Revocation::Done);
         assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2, "asked by itself");
-        assert_eq!(ca.look(left).await.unwrap().state, OrderState::Revoked);
+        assert_eq!(ca.read(left).await.unwrap().state, OrderState::Revoked);
         assert_eq!(desk.lab.cc.orders()[0].revocations.len(), 2);
     }
 }
@@ -172,12 +172,12 @@ async fn the_open_request_of_one_duplicate_is_never_taken_for_that_of_the_other(
         let [(first, serial), (second, other)] = pair(&desk, "asked.test").await;
         desk.lab.cc.change(|cc| cc.approval = Approval::Needed);
         let ca = desk.ca();
-        let one = ca.revoke(&first, &wish(&serial)).await.unwrap();
-        let two = ca.revoke(&second, &wish(&other)).await.unwrap();
+        let one = ca.revoke(&first, &request(&serial)).await.unwrap();
+        let two = ca.revoke(&second, &request(&other)).await.unwrap();
         assert_ne!(one, two, "{shows_comments}");
         assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2);
         if shows_comments {
-            assert_eq!(ca.revoke(&second, &wish(&other)).await.unwrap(), two);
+            assert_eq!(ca.revoke(&second, &request(&other)).await.unwrap(), two);
             assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 2, "it is found");
         }
         desk.lab.cc.decide_requests(true);
@@ -185,7 +185,7 @@ async fn the_open_request_of_one_duplicate_is_never_taken_for_that_of_the_other(
             let Revocation::Taken(key) = asked else {
                 panic!("{asked:?}");
             };
-            assert_eq!(ca.look(&key).await.unwrap().state, OrderState::Revoked);
+            assert_eq!(ca.read(&key).await.unwrap().state, OrderState::Revoked);
         }
         assert_eq!(desk.lab.cc.orders()[0].revocations.len(), 2);
     }
@@ -205,10 +205,10 @@ async fn a_rejected_request_ends_its_own_duplicate_and_none_beside_it() {
         let waits = desk.lab.cc.open_requests();
         desk.lab.cc.decide_request(waits[1], false);
         let ca = desk.ca();
-        let one = ca.look(&keys[0]).await.unwrap();
+        let one = ca.read(&keys[0]).await.unwrap();
         assert_eq!(one.state, OrderState::AwaitsPerson, "{shows_comments}");
         assert_eq!(one.key, keys[0]);
-        let two = ca.look(&keys[1]).await.unwrap();
+        let two = ca.read(&keys[1]).await.unwrap();
         assert_eq!(two.state, OrderState::Rejected, "{shows_comments}");
 
         // What an older program kept does not tell which request is its own.
@@ -216,11 +216,11 @@ async fn a_rejected_request_ends_its_own_duplicate_and_none_beside_it() {
         bare.certificate = bare
             .certificate
             .map(|text| text.split(';').next().unwrap().to_owned());
-        let unclear = ca.look(&bare).await.unwrap();
+        let unclear = ca.read(&bare).await.unwrap();
         assert_eq!(unclear.state, OrderState::Working);
         assert!(unclear.words.unwrap().contains("which duplicate request"));
         desk.lab.cc.decide_request(waits[0], true);
-        let one = ca.look(&keys[0]).await.unwrap();
+        let one = ca.read(&keys[0]).await.unwrap();
         assert_eq!(one.state, OrderState::Issued);
     }
 }
@@ -238,7 +238,7 @@ async fn a_duplicate_that_the_list_calls_approved_is_issued_once_it_shows_a_cert
         let mut next = second(&desk, "next", "word.test", &order);
         let made = suite::submit(&desk, &mut next).await.unwrap();
         assert_eq!(made.state, OrderState::Working);
-        let seen = desk.ca().look(&made.key).await.unwrap();
+        let seen = desk.ca().read(&made.key).await.unwrap();
         assert_eq!(seen.state, OrderState::Issued, "{word}");
         suite::fetch(&desk, &seen, &next).await;
     }

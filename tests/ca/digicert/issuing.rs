@@ -166,7 +166,7 @@ async fn an_order_of_its_own_value_names_its_record_and_waits_for_it() {
     desk.make_ready("a.test");
     let mut intent = suite::intent(&desk, "own", &["www.a.test", "*.a.test"]);
     let order = suite::submit(&desk, &mut intent).await.unwrap();
-    let order = desk.ca().look(&order.key).await.unwrap();
+    let order = desk.ca().read(&order.key).await.unwrap();
     assert_eq!(order.state, OrderState::AwaitsValidation);
     assert_eq!(order.words.as_deref(), Some("not validated: a.test"));
     let id = desk.lab.cc.orders()[0].id;
@@ -174,12 +174,12 @@ async fn an_order_of_its_own_value_names_its_record_and_waits_for_it() {
     let shown: Vec<_> = order.challenges.iter().map(ToString::to_string).collect();
     assert_eq!(shown, [format!("_dnsauth.a.test TXT {value}")]);
     assert!(order.challenges[0].until.is_some(), "a value has an end");
-    let again = desk.ca().look(&order.key).await.unwrap();
+    let again = desk.ca().read(&order.key).await.unwrap();
     assert_eq!(again.challenges.len(), 1);
     assert!(again.challenges[0].is_same_record(&order.challenges[0]));
     // A value that has ended gives way to another.
     desk.lab.clock.advance(DAY * 31);
-    let later = desk.ca().look(&order.key).await.unwrap();
+    let later = desk.ca().read(&order.key).await.unwrap();
     assert!(!later.challenges[0].is_same_record(&order.challenges[0]));
 }
 
@@ -354,7 +354,7 @@ async fn an_id_that_is_no_number_is_never_sent() {
     let nobody = OrderKey::new("7/status");
     let ca = desk.ca();
     for failed in [
-        ca.look(&nobody).await.map(drop),
+        ca.read(&nobody).await.map(drop),
         ca.fetch(&nobody).await.map(drop),
         ca.check_records(&nobody).await,
         ca.withdraw(&nobody, "").await,

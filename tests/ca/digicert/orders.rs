@@ -1,7 +1,7 @@
 //! Orders at DigiCert that people decide, that the CA ends, and that are revoked; and the list.
 
 use prevalidate::ca::issuing::{
-    Found, Intent, Issuing, Order, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
+    Found, Intent, Issuing, Order, OrderKey, Predecessor, Revocation, RevocationRequest, Succession,
 };
 use prevalidate::ca::issuing_conformance::{self as suite, Stage as _};
 use prevalidate::issuance::{OrderState, RevocationReason};
@@ -10,8 +10,8 @@ use prevalidate::sandbox::digicert::{Approval, Rights};
 use super::issuing::{DV, Desk, ORDER, OV};
 use super::*;
 
-fn wish(serial: &str) -> RevocationWish {
-    RevocationWish {
+fn request(serial: &str) -> RevocationRequest {
+    RevocationRequest {
         serial: serial.to_owned(),
         reason: RevocationReason::KeyCompromise,
         requestor: String::new(),
@@ -27,7 +27,7 @@ async fn an_order_waits_for_its_approval_and_goes_on_or_is_over() {
         assert_eq!(order.state, OrderState::AwaitsPerson);
         assert!(order.words.unwrap().contains("Certificates > Requests"));
         desk.lab.cc.decide_requests(approves);
-        assert_eq!(desk.ca().look(&order.key).await.unwrap().state, end);
+        assert_eq!(desk.ca().read(&order.key).await.unwrap().state, end);
     }
 }
 
@@ -43,7 +43,7 @@ async fn a_key_that_may_not_approve_is_told_which_setting_it_needs() {
     let patient = Arc::new(desk.lab.other(|settings| settings.skip_approval = false));
     let ca = Validation::issuing(patient).unwrap();
     let order = ca.submit(&intent).await.unwrap();
-    let order = ca.look(&order.key).await.unwrap();
+    let order = ca.read(&order.key).await.unwrap();
     assert_eq!(order.state, OrderState::AwaitsPerson);
 }
 
@@ -64,12 +64,12 @@ async fn every_word_of_the_ca_ends_an_order_or_leaves_it_open() {
         ("expired", OrderState::Failed),
     ] {
         desk.lab.cc.decide_order(id, Some(word));
-        let seen = desk.ca().look(&order.key).await.unwrap();
+        let seen = desk.ca().read(&order.key).await.unwrap();
         assert_eq!(seen.state, state, "{word}");
     }
     desk.lab.cc.decide_order(id, None);
     desk.ca().withdraw(&order.key, "not needed").await.unwrap();
-    let seen = desk.ca().look(&order.key).await.unwrap();
+    let seen = desk.ca().read(&order.key).await.unwrap();
     assert_eq!(seen.state, OrderState::Withdrawn);
     let again = desk.ca().withdraw(&order.key, "").await.unwrap_err();
     assert_eq!(again.failure, Failure::Refused);
@@ -81,7 +81,7 @@ async fn a_pending_order_says_which_domain_and_which_organisation_it_waits_for()
     desk.make_unproven("bare.test");
     let mut intent = suite::intent(&desk, "bare", &["www.bare.test"]);
     let order = suite::submit(&desk, &mut intent).await.unwrap();
-    let order = desk.ca().look(&order.key).await.unwrap();
+    let order = desk.ca().read(&order.key).await.unwrap();
     assert_eq!(order.state, OrderState::AwaitsValidation);
     let words = "the organisation is not validated for ov; not validated: bare.test";
     assert_eq!(order.words.as_deref(), Some(words));
@@ -96,9 +96,9 @@ async fn a_revocation_is_done_at_once_and_an_answer_that_was_lost_is_read_back()
         let (intent, order) = desk.first("revoked.test").await;
         let (leaf, _) = suite::fetch(&desk, &order, &intent).await;
         desk.fault("/revoke", What::DoneButLost);
-        let lost = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+        let lost = desk.ca().revoke(&order.key, &request(&leaf.serial)).await;
         assert!(lost.unwrap_err().outcome_unknown());
-        let again = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+        let again = desk.ca().revoke(&order.key, &request(&leaf.serial)).await;
         assert_eq!(again.unwrap(), Revocation::Done, "{keeps}");
         assert_eq!(desk.lab.cc.orders()[0].revocations, ["keyCompromise"]);
     }
@@ -110,15 +110,15 @@ async fn an_empty_answer_to_a_revocation_is_no_word_of_the_ca() {
     let (intent, order) = desk.first("empty.test").await;
     let (leaf, _) = suite::fetch(&desk, &order, &intent).await;
     desk.fault("/revoke", What::Empty(200));
-    let asked = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+    let asked = desk.ca().revoke(&order.key, &request(&leaf.serial)).await;
     let key = order.key.clone();
     assert_eq!(asked.unwrap(), Revocation::Taken(key.clone()));
     assert!(desk.lab.cc.orders()[0].revocations.is_empty());
     assert_eq!(
-        desk.ca().look(&key).await.unwrap().state,
+        desk.ca().read(&key).await.unwrap().state,
         OrderState::Issued
     );
-    let again = desk.ca().revoke(&order.key, &wish(&leaf.serial)).await;
+    let again = desk.ca().revoke(&order.key, &request(&leaf.serial)).await;
     assert_eq!(again.unwrap(), Revocation::Done);
 }
 
@@ -133,20 +133,20 @@ async fn a_revocation_that_waits_for_an_administrator_is_asked_for_once_and_foll
             .change(|behaviour| behaviour.approval = Approval::Needed);
         desk.fault("/revoke", What::DoneButLost);
         let ca = desk.ca();
-        ca.revoke(&order.key, &wish(&leaf.serial))
+        ca.revoke(&order.key, &request(&leaf.serial))
             .await
             .unwrap_err();
-        let asked = ca.revoke(&order.key, &wish(&leaf.serial)).await.unwrap();
+        let asked = ca.revoke(&order.key, &request(&leaf.serial)).await.unwrap();
         let Revocation::Taken(key) = &asked else {
             panic!("{asked:?}");
         };
         assert_eq!(desk.lab.cc.count("PUT", "/revoke"), 1, "no second request");
-        let seen = ca.look(key).await.unwrap();
+        let seen = ca.read(key).await.unwrap();
         assert_eq!(seen.state, OrderState::AwaitsPerson);
-        assert_eq!(ca.revoke(key, &wish(&leaf.serial)).await.unwrap(), asked);
+        assert_eq!(ca.revoke(key, &request(&leaf.serial)).await.unwrap(), asked);
         desk.lab.cc.decide_requests(approves);
-        assert_eq!(ca.look(key).await.unwrap().state, end);
-        let last = ca.revoke(key, &wish(&leaf.serial)).await;
+        assert_eq!(ca.read(key).await.unwrap().state, end);
+        let last = ca.revoke(key, &request(&leaf.serial)).await;
         match approves {
             true => assert_eq!(last.unwrap(), Revocation::Done),
             false => assert!(last.unwrap_err().message.contains("rejected")),
@@ -165,11 +165,11 @@ async fn an_older_certificate_of_an_order_is_revoked_by_its_number_and_the_new_o
         way: prevalidate::ca::issuing::Succession::Reissue,
     });
     let made = suite::submit(&desk, &mut next).await.unwrap();
-    let done = desk.ca().revoke(&order.key, &wish(&old.serial)).await;
+    let done = desk.ca().revoke(&order.key, &request(&old.serial)).await;
     assert_eq!(done.unwrap(), Revocation::Done);
-    let seen = desk.ca().look(&made.key).await.unwrap();
+    let seen = desk.ca().read(&made.key).await.unwrap();
     assert_eq!(seen.state, OrderState::Issued, "one of two is revoked");
-    let nobody = desk.ca().revoke(&order.key, &wish("abcdef")).await;
+    let nobody = desk.ca().revoke(&order.key, &request("abcdef")).await;
     assert_eq!(nobody.unwrap_err().failure, Failure::NotFound);
     assert_eq!(desk.lab.cc.count("PUT", "/certificate/ABCDEF/revoke"), 1);
 }
@@ -256,7 +256,7 @@ async fn trouble_at_an_order_is_told_from_a_refusal() {
     assert_eq!(error.failure, Failure::Forbidden);
     assert!(error.hint.unwrap().contains("orders certificates"));
     assert_eq!(desk.held(), 0);
-    let gone = desk.ca().look(&OrderKey::new("999")).await.unwrap_err();
+    let gone = desk.ca().read(&OrderKey::new("999")).await.unwrap_err();
     assert_eq!(gone.failure, Failure::NotFound);
 }
 
@@ -327,7 +327,7 @@ async fn a_reissue_that_waits_for_its_approval_is_found_and_not_made_twice() {
         assert_eq!(found.state, OrderState::AwaitsPerson);
         assert!(found.words.unwrap().contains("approve the reissue"));
         desk.lab.cc.decide_requests(approves);
-        let state = desk.ca().look(&found.key).await.unwrap().state;
+        let state = desk.ca().read(&found.key).await.unwrap().state;
         let expected = match approves {
             true => OrderState::Issued,
             false => OrderState::Rejected,
@@ -344,7 +344,7 @@ async fn an_order_keeps_the_method_that_it_was_made_with() {
     let mut intent = suite::intent(&desk, "method", &["method.test"]);
     let order = suite::submit(&desk, &mut intent).await.unwrap();
     let kinds = async |ca: Arc<dyn Issuing>| {
-        let shown = ca.look(&order.key).await.unwrap().challenges;
+        let shown = ca.read(&order.key).await.unwrap().challenges;
         let shown = shown.iter().map(ToString::to_string);
         shown.collect::<Vec<_>>()
     };

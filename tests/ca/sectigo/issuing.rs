@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::Failure;
 use prevalidate::ca::issuing::{
-    Fetched, Found, Issuing, OrderKey, Predecessor, Revocation, RevocationWish, Succession,
+    Fetched, Found, Issuing, OrderKey, Predecessor, Revocation, RevocationRequest, Succession,
 };
 use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::ca::validation::Method;
@@ -254,16 +254,16 @@ async fn an_order_waits_for_its_approval_and_a_declined_one_is_over() {
     let ca = Stage::ca(&lab);
     let mut intent = suite::intent(&lab, "approved", &["approved.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::AwaitsPerson);
-    assert!(looked.words.unwrap().contains("approve it in SCM"));
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::AwaitsPerson);
+    assert!(checked.words.unwrap().contains("approve it in SCM"));
     ca.withdraw(&order.key, "not needed").await.unwrap();
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::Rejected);
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::Rejected);
     lab.scm
         .decide_order(lab.scm.orders()[0].id, Some("Quantum"));
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::Unknown("Quantum".to_owned()));
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::Unknown("Quantum".to_owned()));
 }
 
 #[tokio::test]
@@ -303,33 +303,33 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
     let mut intent = suite::intent(&lab, "revoked", &["revoked.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
     let order = suite::wait(&lab, order).await;
-    let wish = |serial: &str| RevocationWish {
+    let request = |serial: &str| RevocationRequest {
         serial: serial.to_owned(),
         reason: RevocationReason::KeyCompromise,
         requestor: String::new(),
         comment: None,
     };
     let ca = Stage::ca(&lab);
-    let error = ca.revoke(&order.key, &wish("abcdef")).await.unwrap_err();
+    let error = ca.revoke(&order.key, &request("abcdef")).await.unwrap_err();
     assert!(error.message.contains("-5101"), "{error}");
     assert_eq!(lab.scm.count("/revoke/serial/ABCDEF"), 1);
     // A success of a gateway before Sectigo is not Sectigo's.
     let by_number = "POST /ssl/v1/revoke/serial/ABCDEF";
     lab.scm.fault(fault(by_number, What::Gateway(200)));
-    let asked = ca.revoke(&order.key, &wish("abcdef")).await.unwrap();
+    let asked = ca.revoke(&order.key, &request("abcdef")).await.unwrap();
     assert_eq!(asked, Revocation::Taken(order.key.clone()));
     let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
     let path = format!("POST /ssl/v1/revoke/{}", order.key);
     lab.scm.fault(fault(&path, What::DoneButLost));
-    ca.revoke(&order.key, &wish(&leaf.serial))
+    ca.revoke(&order.key, &request(&leaf.serial))
         .await
         .unwrap_err();
-    let again = ca.revoke(&order.key, &wish(&leaf.serial)).await.unwrap();
+    let again = ca.revoke(&order.key, &request(&leaf.serial)).await.unwrap();
     assert_eq!(again, Revocation::Done);
     assert_eq!(lab.scm.orders()[0].revocation, Some(1));
     let nobody = OrderKey::new("abc");
     assert_eq!(
-        ca.look(&nobody).await.unwrap_err().failure,
+        ca.read(&nobody).await.unwrap_err().failure,
         Failure::Refused
     );
 }
@@ -350,7 +350,7 @@ async fn a_refused_revocation_is_done_only_where_the_ca_shows_it() {
     let (key, serial) = &orders[0];
     // The order shows another certificate than this one, as after a replacement.
     let beside = &orders[1].1;
-    let wish = |serial: &str| RevocationWish {
+    let request = |serial: &str| RevocationRequest {
         serial: serial.to_owned(),
         reason: RevocationReason::KeyCompromise,
         requestor: String::new(),
@@ -368,7 +368,7 @@ async fn a_refused_revocation_is_done_only_where_the_ca_shows_it() {
             (serial, by_order.clone()),
         ] {
             lab.scm.fault(fault(&path, What::Says(code)));
-            let refused = ca.revoke(key, &wish(serial)).await.expect_err(&path);
+            let refused = ca.revoke(key, &request(serial)).await.expect_err(&path);
             assert_eq!(refused.failure, Failure::Refused, "{path}: {refused}");
         }
     }
@@ -376,22 +376,22 @@ async fn a_refused_revocation_is_done_only_where_the_ca_shows_it() {
     for what in [What::Gateway(403), What::Gateway(500)] {
         lab.scm.fault(fault(&by_number(beside), What::Gateway(204)));
         lab.scm.fault(fault("GET /ssl/v1", what));
-        let asked = ca.revoke(key, &wish(beside)).await.unwrap();
+        let asked = ca.revoke(key, &request(beside)).await.unwrap();
         assert_eq!(asked, Revocation::Taken(key.clone()));
     }
     // A success that the list does not show is none yet.
     lab.scm.fault(fault(&by_number(beside), What::Gateway(204)));
-    let asked = ca.revoke(key, &wish(beside)).await.unwrap();
+    let asked = ca.revoke(key, &request(beside)).await.unwrap();
     assert_eq!(asked, Revocation::Taken(key.clone()));
     // A list that takes no notice of the state proves nothing.
     lab.scm.fault(fault(&by_number(beside), What::DoneButLost));
-    ca.revoke(key, &wish(beside)).await.unwrap_err();
+    ca.revoke(key, &request(beside)).await.unwrap_err();
     lab.scm.change(|behaviour| behaviour.ignores_status = true);
-    ca.revoke(key, &wish(beside)).await.unwrap_err();
+    ca.revoke(key, &request(beside)).await.unwrap_err();
     lab.scm.change(|behaviour| behaviour.ignores_status = false);
-    let again = ca.revoke(key, &wish(beside)).await.unwrap();
+    let again = ca.revoke(key, &request(beside)).await.unwrap();
     assert_eq!(again, Revocation::Done);
-    assert_eq!(ca.look(key).await.unwrap().state, OrderState::Issued);
+    assert_eq!(ca.read(key).await.unwrap().state, OrderState::Issued);
 }
 
 #[tokio::test]
@@ -425,7 +425,7 @@ async fn an_order_that_is_not_there_for_a_moment_is_revoked_by_the_number() {
     let order = suite::submit(&lab, &mut intent).await.unwrap();
     let order = suite::wait(&lab, order).await;
     let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
-    let wish = RevocationWish {
+    let request = RevocationRequest {
         serial: leaf.serial,
         reason: RevocationReason::Superseded,
         requestor: String::new(),
@@ -434,10 +434,10 @@ async fn an_order_that_is_not_there_for_a_moment_is_revoked_by_the_number() {
     let ca = Stage::ca(&lab);
     let details = format!("GET /ssl/v1/{}", order.key.reference);
     lab.scm.fault(fault(&details, What::Says(-5101)));
-    let answer = ca.revoke(&order.key, &wish).await.unwrap();
+    let answer = ca.revoke(&order.key, &request).await.unwrap();
     assert!(matches!(answer, Revocation::Taken(_)), "{answer:?}");
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::Revoked);
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::Revoked);
 }
 
 #[tokio::test]
@@ -463,13 +463,13 @@ async fn an_order_that_is_refused_for_its_predecessor_says_so() {
     let gone = OrderKey::new("99999");
     for (key, is_revoked) in [(gone, false), (order.key.clone(), true)] {
         if is_revoked {
-            let wish = RevocationWish {
+            let request = RevocationRequest {
                 serial: order.serial.clone().unwrap(),
                 reason: RevocationReason::Superseded,
                 requestor: "prevalidate".to_owned(),
                 comment: None,
             };
-            Stage::ca(&lab).revoke(&key, &wish).await.unwrap();
+            Stage::ca(&lab).revoke(&key, &request).await.unwrap();
         }
         for way in [Succession::Renewal, Succession::Reissue] {
             let mut next = suite::intent(&lab, "next", &["before.test"]);

@@ -30,12 +30,12 @@ async fn validated_right_after_a_submission_is_no_success_until_the_date_moves()
             Status::Valid,
             "the old proof counts"
         );
-        let Verdict::Taken { look_at } = answer.verdict else {
+        let Verdict::Taken { next_read_at } = answer.verdict else {
             panic!("{:?}", answer.verdict);
         };
         let old = before.proof.unwrap();
         assert!(!answer.registration.proof.unwrap().is_newer_than(&old));
-        lab.advance(look_at.duration_since(lab.now()));
+        lab.advance(next_read_at.duration_since(lab.now()));
         let after = lab.ca.get("a.test").await.unwrap();
         assert!(after.proof.as_ref().unwrap().is_newer_than(&old));
         assert!(after.open_order().is_none(), "{after:?}");
@@ -76,7 +76,7 @@ async fn an_open_order_is_adopted_and_never_started_or_submitted_again() {
             assert!(matches!(answer.verdict, Verdict::Taken { .. }));
         }
         let adopted = lab.ca.start("a.test").await.unwrap();
-        assert!(adopted.look_at.is_some(), "it was submitted already");
+        assert!(adopted.next_read_at.is_some(), "it was submitted already");
         let effects = [
             "/start/domain/cname",
             "/submit/domain/cname",
@@ -100,10 +100,10 @@ async fn an_order_that_hangs_is_looked_at_when_sectigo_says_and_never_counts() {
     let mut waits = Vec::new();
     for _ in 0..4 {
         let answer = lab.ca.submit("a.test").await.unwrap();
-        let Verdict::Taken { look_at } = answer.verdict else {
+        let Verdict::Taken { next_read_at } = answer.verdict else {
             panic!("{:?}", answer.verdict);
         };
-        let wait = look_at.duration_since(lab.now());
+        let wait = next_read_at.duration_since(lab.now());
         waits.push(wait.as_secs());
         lab.advance(wait + SignedDuration::from_mins(11));
         assert_eq!(
@@ -158,7 +158,7 @@ async fn a_rejected_order_is_named_and_may_be_started_anew() {
 async fn a_txt_record_is_named_by_the_submission_and_its_odd_value_comes_whole() {
     let lab = proven(Method::Txt, |_| {}).await;
     let started = lab.ca.start("a.test").await.unwrap();
-    assert!(started.look_at.is_some());
+    assert!(started.next_read_at.is_some());
     let challenge = started.registration.challenge.unwrap();
     assert_eq!(challenge.owner.as_str(), "_pki-validation.a.test");
     assert_eq!(challenge.counts, Counts::BySubmit);
@@ -210,7 +210,7 @@ async fn an_order_is_submitted_by_its_own_method_whatever_is_configured_since() 
     let colleague = lab.other(|settings| settings.method = Method::Cname);
     colleague.start("a.test").await.unwrap();
     let adopted = lab.ca.start("a.test").await.unwrap();
-    assert_eq!(adopted.look_at, None, "nothing was submitted");
+    assert_eq!(adopted.next_read_at, None, "nothing was submitted");
     let challenge = adopted.registration.challenge.unwrap();
     assert_eq!(challenge.record_type(), "CNAME");
     assert_eq!(challenge.counts, Counts::Published);
@@ -246,7 +246,7 @@ async fn an_order_in_an_unknown_state_is_under_way_and_never_started_anew() {
             .change(|behaviour| behaviour.submitted_is_called = word);
         lab.scm.clear_log();
         let adopted = lab.ca.start("a.test").await.unwrap();
-        assert!(adopted.look_at.is_some(), "{adopted:?}");
+        assert!(adopted.next_read_at.is_some(), "{adopted:?}");
         let shown = adopted.registration.challenge.unwrap();
         assert!(shown.is_same_record(&challenge));
         let answer = lab.ca.submit("a.test").await.unwrap();

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::Failure;
 use prevalidate::ca::csr::Sight;
-use prevalidate::ca::issuing::{Fetched, Found, Issuing, Revocation, RevocationWish};
+use prevalidate::ca::issuing::{Fetched, Found, Issuing, Revocation, RevocationRequest};
 use prevalidate::ca::issuing_conformance::{self as suite, Stage};
 use prevalidate::clock::Clock;
 use prevalidate::issuance::{OrderState, RevocationReason};
@@ -72,8 +72,8 @@ impl Stage for Lab {
     }
 }
 
-fn wish(serial: &str) -> RevocationWish {
-    RevocationWish {
+fn request(serial: &str) -> RevocationRequest {
+    RevocationRequest {
         serial: serial.to_owned(),
         reason: RevocationReason::Superseded,
         requestor: String::new(),
@@ -185,7 +185,7 @@ async fn an_order_costs_no_more_calls_than_the_api_asks_for() {
     intent.product = ca.preflight(&intent).await.unwrap().product.reference;
     lab.sandbox.ca.clear_log();
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    assert_eq!(ca.look(&order.key).await.unwrap().state, OrderState::Issued);
+    assert_eq!(ca.read(&order.key).await.unwrap().state, OrderState::Issued);
     ca.fetch(&order.key).await.unwrap();
     let calls: Vec<_> = lab.sandbox.ca.log().iter().map(|one| one.call).collect();
     assert_eq!(calls, [Call::Issue, Call::OrderStatus, Call::OrderChain]);
@@ -206,12 +206,12 @@ async fn an_order_that_waits_says_for_what() {
     let ca = Stage::ca(&lab);
     let mut intent = suite::intent(&lab, "waits", &["later.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::AwaitsValidation);
-    assert!(looked.words.unwrap().contains("later.test"));
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::AwaitsValidation);
+    assert!(checked.words.unwrap().contains("later.test"));
     lab.sandbox.ca.set_validated("later.test", lab.clock.now());
     lab.clock.advance(SignedDuration::from_secs(61));
-    assert_eq!(ca.look(&order.key).await.unwrap().state, OrderState::Issued);
+    assert_eq!(ca.read(&order.key).await.unwrap().state, OrderState::Issued);
 
     let mut approved = suite::intent(&lab, "approval", &["later.test"]);
     approved.product = "EV SSL Gold Multi-Domain".to_owned();
@@ -219,14 +219,19 @@ async fn an_order_that_waits_says_for_what() {
     assert!(flight.warnings[0].contains("approves"), "{flight:?}");
     let order = suite::submit(&lab, &mut approved).await.unwrap();
     lab.clock.advance(SignedDuration::from_secs(61));
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::AwaitsPerson);
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::AwaitsPerson);
     lab.sandbox
         .ca
         .decide_order(&order.key.reference, "REJECTED");
-    let looked = ca.look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::Rejected);
-    assert!(looked.words.unwrap().contains("Rejected by the RA officer"));
+    let checked = ca.read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::Rejected);
+    assert!(
+        checked
+            .words
+            .unwrap()
+            .contains("Rejected by the RA officer")
+    );
 }
 
 #[tokio::test]
@@ -270,10 +275,10 @@ async fn a_ca_that_obeys_caa_issues_for_no_name_that_forbids_it() {
         Stage::make_ready(&lab, zone);
         let mut intent = suite::intent(&lab, zone, &[name]);
         let order = suite::submit(&lab, &mut intent).await.unwrap();
-        let looked = Stage::ca(&lab).look(&order.key).await.unwrap();
-        assert_eq!(looked.state, state, "{name}: {looked:?}");
+        let checked = Stage::ca(&lab).read(&order.key).await.unwrap();
+        assert_eq!(checked.state, state, "{name}: {checked:?}");
         if state == OrderState::Failed {
-            let words = looked.words.unwrap();
+            let words = checked.words.unwrap();
             assert!(
                 words.contains(&format!("CAA at {zone}: no CA may issue")),
                 "{words}"
@@ -292,17 +297,17 @@ async fn an_order_that_fails_and_one_that_is_revoked_at_once_are_told_apart() {
     lab.make_unproven("bad.test");
     let mut intent = suite::intent(&lab, "fails", &["bad.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    let looked = Stage::ca(&lab).look(&order.key).await.unwrap();
-    assert_eq!(looked.state, OrderState::Failed);
-    assert!(looked.words.unwrap().contains("bad.test"));
+    let checked = Stage::ca(&lab).read(&order.key).await.unwrap();
+    assert_eq!(checked.state, OrderState::Failed);
+    assert!(checked.words.unwrap().contains("bad.test"));
 
     Stage::make_ready(&lab, "good.test");
     let mut intent = suite::intent(&lab, "revoked", &["good.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
     let ca = Stage::ca(&lab);
-    assert_eq!(ca.look(&order.key).await.unwrap().state, OrderState::Issued);
+    assert_eq!(ca.read(&order.key).await.unwrap().state, OrderState::Issued);
     assert_eq!(
-        ca.look(&order.key).await.unwrap().state,
+        ca.read(&order.key).await.unwrap().state,
         OrderState::Revoked
     );
 
@@ -311,9 +316,9 @@ async fn an_order_that_fails_and_one_that_is_revoked_at_once_are_told_apart() {
         .change(|behaviour| behaviour.orders_become = "QUANTUM_CHECK".to_owned());
     let mut intent = suite::intent(&lab, "new-word", &["good.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    let looked = ca.look(&order.key).await.unwrap();
+    let checked = ca.read(&order.key).await.unwrap();
     assert_eq!(
-        looked.state,
+        checked.state,
         OrderState::Unknown("QUANTUM_CHECK".to_owned())
     );
 }
@@ -325,8 +330,8 @@ async fn a_revocation_names_who_asks_for_it_and_the_right_certificate_only() {
     let mut intent = suite::intent(&lab, "revoked", &["revoked.test"]);
     let ca = Stage::ca(&lab);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
-    ca.look(&order.key).await.unwrap();
-    let error = ca.revoke(&order.key, &wish("ab")).await.unwrap_err();
+    ca.read(&order.key).await.unwrap();
+    let error = ca.revoke(&order.key, &request("ab")).await.unwrap_err();
     assert_eq!(error.failure, Failure::Refused, "{error}");
     assert_eq!(lab.sandbox.ca.count(Call::Revoke), 0);
     let (leaf, _) = suite::fetch(&lab, &order, &intent).await;
@@ -334,15 +339,15 @@ async fn a_revocation_names_who_asks_for_it_and_the_right_certificate_only() {
         .ca
         .fault(Fault::nth(Call::Revoke, 1, What::DeliverThenDrop));
     let error = ca
-        .revoke(&order.key, &wish(&leaf.serial))
+        .revoke(&order.key, &request(&leaf.serial))
         .await
         .unwrap_err();
     assert!(error.outcome_unknown(), "{error}");
     assert_eq!(
-        ca.look(&order.key).await.unwrap().state,
+        ca.read(&order.key).await.unwrap().state,
         OrderState::Revoked
     );
-    let again = ca.revoke(&order.key, &wish(&leaf.serial)).await.unwrap();
+    let again = ca.revoke(&order.key, &request(&leaf.serial)).await.unwrap();
     assert_eq!(again, Revocation::Done);
     assert_eq!(lab.sandbox.ca.count(Call::Revoke), 1);
     let seen = lab.sandbox.ca.orders().remove(0);
@@ -386,7 +391,7 @@ async fn a_certificate_for_another_key_comes_as_it_is_for_the_check_above() {
     let mut intent = suite::intent(&lab, "other", &["other.test"]);
     let order = suite::submit(&lab, &mut intent).await.unwrap();
     let ca = Stage::ca(&lab);
-    ca.look(&order.key).await.unwrap();
+    ca.read(&order.key).await.unwrap();
     let Fetched::Certificates(found) = ca.fetch(&order.key).await.unwrap() else {
         panic!("issued");
     };

@@ -59,7 +59,7 @@ fn records_of_orders_go_through_autodns_at_one_pace_and_are_gone_afterwards() {
     };
     let door = runtime.block_on(Door::before(&fake.url(), &robot.url(), copy));
 
-    let world = World::looking(move |_| vec![address]);
+    let world = World::checking(move |_| vec![address]);
     for zone in ZONES {
         world.make_validated(zone, SystemClock.now() - SignedDuration::from_hours(24));
     }

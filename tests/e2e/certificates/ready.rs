@@ -14,7 +14,7 @@ fn an_unreadable_p12_password_is_told_everywhere_and_nothing_is_ordered() {
     let setup = lab.setup(&[("www", &lines), ("api", "names = [\"api.alpha.test\"]")]);
     let file = password.display().to_string();
     let words = ["www", "p12_password", file.as_str()];
-    let looks = [
+    let checks = [
         &["config", "check"][..],
         &["doctor"],
         &["certificate", "issue", "--dry-run"],
@@ -26,7 +26,7 @@ fn an_unreadable_p12_password_is_told_everywhere_and_nothing_is_ordered() {
             std::fs::write(&password, "a good password").unwrap();
             open().unwrap();
         }
-        for arguments in looks {
+        for arguments in checks {
             lab.world.run(&setup, arguments).exits(2).says(&words);
         }
         lab.world.run(&setup, &WAIT).exits(1).says(&words);
@@ -41,7 +41,7 @@ fn an_unreadable_p12_password_is_told_everywhere_and_nothing_is_ordered() {
     }
     std::fs::remove_file(&password).unwrap();
     crate::support::name_server::write_secret(&password, "a good password");
-    for arguments in looks {
+    for arguments in checks {
         lab.world.run(&setup, arguments).exits(0);
     }
     lab.world.run(&setup, &WAIT).exits(0);

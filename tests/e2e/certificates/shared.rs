@@ -83,12 +83,12 @@ fn a_machine_with_its_own_directory_leaves_that_of_another_alone() {
     lab.world.run(&first, &WAIT).exits(0);
     let place = lab.world.path("first").display().to_string();
     let words = format!("its files are kept by {} in {place}", host());
-    let looks = [
+    let checks = [
         &["certificate", "list", "-v"][..],
         &["certificate", "show", "www"],
     ];
     lab.world.run(&second, &WAIT).exits(0);
-    for arguments in looks {
+    for arguments in checks {
         lab.world.run(&second, arguments).exits(0).says(&[&words]);
     }
     lab.world.run(&second, &["check"]).exits(0);

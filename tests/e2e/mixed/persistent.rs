@@ -48,7 +48,7 @@ fn head(more: &str) -> String {
 fn run_all() {
     namespace::set_up([ROOT, BIND, AWS, CLOUDFLARE].map(address));
     let stage = Stage::start();
-    let world = World::looking(|name| vec![port_53(whose(name))]);
+    let world = World::checking(|name| vec![port_53(whose(name))]);
     let mut setup = stage.setup(&world);
     let before = stage.zones();
     setup.domains = NAMES[..18].iter().map(|&name| name.to_owned()).collect();
@@ -85,8 +85,8 @@ fn run_all() {
         let rest = |zone: Vec<String>| zone.into_iter().filter(|line| !is_ours(line)).collect();
         zones.map(rest).collect()
     };
-    let standing = stage.zones().concat();
-    assert_eq!(standing.iter().filter(|line| is_ours(line)).count(), 20);
+    let published = stage.zones().concat();
+    assert_eq!(published.iter().filter(|line| is_ours(line)).count(), 20);
     assert_eq!(
         without(stage.zones()),
         before,

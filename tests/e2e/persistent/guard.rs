@@ -1,6 +1,6 @@
 //! Many records at once: what the guard refuses, for how long, and what ends it.
 
-use super::{Setup, quoted, stage, standing};
+use super::{Setup, published, quoted, stage};
 
 const ZONES: [&str; 4] = ["a.test", "b.test", "c.test", "d.test"];
 
@@ -16,7 +16,7 @@ fn many_records_that_vanish_are_put_back_by_force_only() {
         .run(&setup, &["run", "--wait", "10m"])
         .exits(5)
         .says(&["4 of 4 persistent records vanished", "--force"]);
-    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
+    assert!(zones.iter().all(|zone| published(&server, zone).is_empty()));
     world
         .run(&setup, &["persistent", "resume", "a.test"])
         .says(&["the guard refuses", "`prevalidate run --force`"]);
@@ -30,21 +30,21 @@ fn many_records_that_vanish_are_put_back_by_force_only() {
         .run(&setup, &["run", "--wait", "30s", "--force"])
         .exits(0);
     world.run(&setup, &["check"]).exits(0);
-    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
+    assert!(zones.iter().all(|zone| published(&server, zone).len() == 1));
 }
 
 #[test]
 fn a_refusal_remains_until_a_person_or_the_records_end_it() {
     let (server, world, setup) = stage(&ZONES.map(|zone| (zone, "")));
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    let ours = ZONES.map(|zone| standing(&server, zone).remove(0));
+    let ours = ZONES.map(|zone| published(&server, zone).remove(0));
     let bring = |nth: usize| {
         let (zone, value) = (ZONES[nth], quoted(&ours[nth]));
         server.nsupdate(&format!(
             "update add _validation-persist.{zone}. 60 TXT {value}"
         ));
     };
-    let there = || ZONES.map(|zone| standing(&server, zone).len());
+    let there = || ZONES.map(|zone| published(&server, zone).len());
     for zone in ZONES {
         server.nsupdate(&format!("update delete _validation-persist.{zone}. TXT"));
     }
@@ -96,7 +96,7 @@ fn a_refusal_to_remove_remains_when_more_records_are_known() {
             .exits(5)
             .says(&["no longer in the configuration", "since"]);
     }
-    let there = || zones.map(|zone| standing(&server, zone).len());
+    let there = || zones.map(|zone| published(&server, zone).len());
     assert_eq!(there(), [1, 1, 1, 1, 1]);
     // All are named again: the cause is gone.
     world.run(&all, &["run", "--wait", "30s"]).exits(0);
@@ -121,7 +121,7 @@ fn many_records_that_leave_the_configuration_stay_until_force() {
         .run(&emptied, &["run", "--wait", "10m"])
         .exits(5)
         .says(&[words[0], "emptied by mistake", "REMOVES from DNS"]);
-    assert!(zones.iter().all(|zone| standing(&server, zone).len() == 1));
+    assert!(zones.iter().all(|zone| published(&server, zone).len() == 1));
     world.run(&emptied, &["check"]).exits(2).says(&words);
     // Named again, all is as it was.
     world.run(&setup, &["run", "--wait", "10m"]).exits(0);
@@ -130,5 +130,5 @@ fn many_records_that_leave_the_configuration_stay_until_force() {
     world
         .run(&emptied, &["run", "--wait", "30s", "--force"])
         .exits(0);
-    assert!(zones.iter().all(|zone| standing(&server, zone).is_empty()));
+    assert!(zones.iter().all(|zone| published(&server, zone).is_empty()));
 }

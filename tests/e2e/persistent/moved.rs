@@ -171,7 +171,7 @@ fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
         let file = file.display().to_string();
         world.run(&setup, &["records", "--check", &file]).exits(0);
     };
-    let look = || {
+    let check = || {
         world.run(&setup, &["run", "--wait", "0s"]).exits(1);
     };
     const LABEL: &str = "_validation-persist.a.test";
@@ -184,7 +184,7 @@ fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
     server.nsupdate(&format!(
         "update delete {LABEL}. TXT\nupdate add {LABEL}. 60 CNAME q.one.test."
     ));
-    look();
+    check();
     assert_eq!(told(), [vec!["q.one.test"], vec![]]);
     keeps();
     server.nsupdate(&format!("update add q.one.test. 60 TXT {}", value()));
@@ -194,14 +194,14 @@ fn the_writers_of_a_zone_are_not_told_a_txt_where_an_alias_is() {
 
     // The target of the alias becomes an alias too.
     server.nsupdate("update delete q.one.test. TXT\nupdate add q.one.test. 60 CNAME r.one.test.");
-    look();
+    check();
     assert_eq!(told(), [vec!["r.one.test"], vec![]]);
     server.nsupdate(&format!("update add r.one.test. 60 TXT {}", value()));
     world.run(&setup, &["run", "--wait", "0s"]);
 
     // The alias goes: what it led to stays until the label has the record.
     server.nsupdate(&format!("update delete {LABEL}. CNAME"));
-    look();
+    check();
     assert_eq!(told(), [vec![LABEL, "r.one.test"], vec![]]);
     server.nsupdate(&format!("update add {LABEL}. 60 TXT {}", value()));
     world.run(&setup, &["run", "--wait", "0s"]);

@@ -1,6 +1,6 @@
 //! The life of a record: published, kept, replaced, put back, withdrawn.
 
-use super::{ACCOUNT, quoted, section, stage, standing};
+use super::{ACCOUNT, published, quoted, section, stage};
 use crate::support::process;
 
 #[test]
@@ -18,7 +18,7 @@ fn a_persistent_record_is_kept_without_any_ca() {
         .run(&setup, &["run", "--wait", "30s"])
         .exits(0)
         .says(&["2 of 2 persistent records visible"]);
-    let first = standing(&server, "a.test");
+    let first = published(&server, "a.test");
     assert_eq!(first.len(), 1, "{first:?}");
     let start = format!("ca.example; accounturi={ACCOUNT}; persistUntil=");
     assert!(first[0].starts_with(&start), "{first:?}");
@@ -53,8 +53,8 @@ fn a_persistent_record_is_kept_without_any_ca() {
     // Taken out of the configuration, it goes.
     let setup = setup.without("b.test");
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(standing(&server, "b.test"), [""; 0]);
-    assert_eq!(standing(&server, "a.test"), first);
+    assert_eq!(published(&server, "b.test"), [""; 0]);
+    assert_eq!(published(&server, "a.test"), first);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn an_account_without_a_client_stops_no_persistent_record() {
          needs no [ca.NAME]",
     ]);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(standing(&server, "a.test").len(), 1);
+    assert_eq!(published(&server, "a.test").len(), 1);
     world.run(&setup, &["check"]).exits(0);
 }
 
@@ -83,16 +83,16 @@ fn a_record_that_a_pipeline_drops_comes_back_and_a_new_account_replaces_it() {
     let (server, world, setup) = stage(&[("a.test", other)]);
     let before = server.axfr("a.test");
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    let both = standing(&server, "a.test");
+    let both = published(&server, "a.test");
     assert_eq!(both.len(), 2, "{both:?}");
     let ours = both[0].clone();
     server.nsupdate(&format!(
         "update delete _validation-persist.a.test. TXT {}",
         quoted(&ours)
     ));
-    assert_eq!(standing(&server, "a.test").len(), 1);
+    assert_eq!(published(&server, "a.test").len(), 1);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(standing(&server, "a.test"), both);
+    assert_eq!(published(&server, "a.test"), both);
     world
         .run(&setup, &["history", "a.test"])
         .says(&["vanished", "another writer", "put back"]);
@@ -100,7 +100,7 @@ fn a_record_that_a_pipeline_drops_comes_back_and_a_new_account_replaces_it() {
     let account = "https://acme.ca.example/acct/4712";
     let moved = section(setup.clone(), account, "canary = \"0s\"");
     world.run(&moved, &["run", "--wait", "30s"]).exits(0);
-    let now = standing(&server, "a.test");
+    let now = published(&server, "a.test");
     assert!(now.len() == 2 && now[0].contains("4712"), "{now:?}");
 
     world
@@ -114,7 +114,7 @@ fn a_record_that_a_pipeline_drops_comes_back_and_a_new_account_replaces_it() {
         .run(&moved, &["persistent", "resume", "a.test"])
         .exits(0);
     world.run(&moved, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(standing(&server, "a.test").len(), 2);
+    assert_eq!(published(&server, "a.test").len(), 2);
     world
         .run(&moved, &["persistent", "withdraw", "a.test", "--yes"])
         .exits(0)
@@ -166,7 +166,7 @@ fn the_writers_of_a_zone_are_told_what_must_be_and_what_may_go() {
     };
     deploy();
     world.run(&setup, &["run", "--wait", "10s"]).exits(0);
-    assert_eq!(standing(&server, "a.test").len(), 1);
+    assert_eq!(published(&server, "a.test").len(), 1);
     for (format, rule) in [
         ("dnscontrol", "IGNORE(\"_validation-persist\", \"TXT\")"),
         ("octodns", "NameRejectlistFilter"),
@@ -210,7 +210,7 @@ fn a_process_may_be_killed_at_every_point_of_a_persistent_record() {
             .status
             .code();
         if died.is_some() {
-            let ours = standing(&server, "a.test");
+            let ours = published(&server, "a.test");
             assert_eq!(ours.len(), 1, "{point}");
             let line = format!(
                 "update delete _validation-persist.a.test. TXT {}",
@@ -220,7 +220,7 @@ fn a_process_may_be_killed_at_every_point_of_a_persistent_record() {
             world.run_with(&setup, &["run", "--wait", "30s"], crash);
         }
         world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-        assert_eq!(standing(&server, "a.test").len(), 1, "{point}");
+        assert_eq!(published(&server, "a.test").len(), 1, "{point}");
         let nobody = super::super::world::Setup {
             domains: Vec::new(),
             ..setup.clone()

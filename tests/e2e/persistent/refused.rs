@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::super::world::{Setup, World};
-use super::{ACCOUNT, section, standing};
+use super::{ACCOUNT, published, section};
 use crate::support::name_server::write_secret;
 use crate::support::zones::{Key, Keys};
 use crate::support::{NameServer, Zone};
@@ -48,7 +48,7 @@ fn stage() -> (NameServer, World, Setup, Setup) {
 #[test]
 fn a_refusal_that_was_mended_is_tried_again_at_a_persons_word() {
     let (server, world, weak, strong) = stage();
-    let there = || ZONES.map(|zone| standing(&server, zone).len());
+    let there = || ZONES.map(|zone| published(&server, zone).len());
     world.run(&weak, &["run", "--wait", "0s"]).exits(1).says(&[
         "REFUSED",
         "grant weak. name _validation-persist.a.test. TXT",
@@ -153,7 +153,7 @@ fn stage_of_two() -> (NameServer, World, Setup) {
 fn an_alias_to_a_name_that_the_key_may_not_write_is_told_with_the_refusal() {
     let (server, world, setup) = stage_of_two();
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    let value = standing(&server, "a.test").remove(0);
+    let value = published(&server, "a.test").remove(0);
     server.nsupdate(
         "update delete _validation-persist.a.test. TXT\n\
          update add _validation-persist.a.test. 60 CNAME a.one.test.",

@@ -13,7 +13,7 @@ fn a_daemon_keeps_the_record_and_metrics_api_and_page_say_so() {
     let (server, world, mut setup) = stage(&[("shown.test", "")]);
     setup.more.push_str("[server]\nlisten = \"127.0.0.1:0\"\n");
     world.run(&setup, &["run", "--wait", "30s"]);
-    assert_eq!(standing(&server, "shown.test").len(), 1);
+    assert_eq!(published(&server, "shown.test").len(), 1);
 
     let mut daemon = Daemon::start(world.command(&setup, &["serve"]));
     daemon.hears("STATUS=");
@@ -35,7 +35,7 @@ fn a_daemon_keeps_the_record_and_metrics_api_and_page_say_so() {
     assert!(page.contains("Persistent records") && page.contains("None needs attention."));
     let (status, said) = daemon.stop();
     assert_eq!(status.code(), Some(0), "{said}");
-    assert_eq!(standing(&server, "shown.test").len(), 1, "it stays");
+    assert_eq!(published(&server, "shown.test").len(), 1, "it stays");
 
     // CAA does not allow the issuer any more, and another account is wanted: held.
     server.nsupdate("update add shown.test. 60 CAA 0 issue \"other.example\"");

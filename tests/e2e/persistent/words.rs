@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use prevalidate::clock::{Clock as _, SystemClock};
 
-use super::{ACCOUNT, section, stage, standing};
+use super::{ACCOUNT, published, section, stage};
 
 #[test]
 fn a_configuration_of_persistent_records_is_refused_with_all_its_faults() {
@@ -99,7 +99,7 @@ fn caa_that_lacks_the_method_holds_a_new_record_with_the_words() {
             "add ca-tbr-22",
             "held",
         ]);
-    let count = |zone| standing(&server, zone).len();
+    let count = |zone| published(&server, zone).len();
     assert_eq!(["a.test", "b.test", "c.test"].map(count), [0, 0, 1]);
     world
         .run(&setup, &["check"])
@@ -119,7 +119,7 @@ fn one_domain_goes_first_and_the_users_of_acme_are_named() {
             "waits until the record of a.test was visible for 24 h",
             "ask the users of ACME",
         ]);
-    let count = |zone| standing(&server, zone).len();
+    let count = |zone| published(&server, zone).len();
     assert_eq!(["a.test", "b.test"].map(count), [1, 0]);
 }
 
@@ -182,7 +182,7 @@ fn an_until_that_is_over_is_told_before_a_run_and_holds_only_its_own_records() {
             .run(&setup, &["run", "--wait", "20s"])
             .exits(1)
             .says(&["b.test at other.example: `until`"]);
-        assert_eq!(standing(&server, "b.test"), [""; 0]);
-        assert_eq!(standing(&server, "a.test").len(), 1, "all others continue");
+        assert_eq!(published(&server, "b.test"), [""; 0]);
+        assert_eq!(published(&server, "a.test").len(), 1, "all others continue");
     }
 }

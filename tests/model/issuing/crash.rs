@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use prevalidate::ca::issuing::{
     Fetched, Found, Intent, Kind, Order, OrderKey, Orders as Shown, Preflight, Product, Revocation,
-    RevocationWish, Wanted,
+    RevocationRequest, Wanted,
 };
 use prevalidate::ca::{CaError, Client, Issuing};
 use prevalidate::store::orders::{
@@ -44,13 +44,17 @@ impl Issuing for Mortal<dyn Issuing> {
     async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
         self.fuse.effect("find", self.inner.find(intent)).await
     }
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
-        self.fuse.effect("look", self.inner.look(key)).await
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
+        self.fuse.effect("look", self.inner.read(key)).await
     }
     async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
         self.fuse.effect("fetch", self.inner.fetch(key)).await
     }
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        wish: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
         let call = self.inner.revoke(key, wish);
         self.fuse.effect("revoke", call).await
     }

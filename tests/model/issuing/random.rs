@@ -101,7 +101,7 @@ fn trouble(world: &World, rng: &mut StdRng) {
     let verbs = [
         Verb::Submit,
         Verb::Find,
-        Verb::Look,
+        Verb::Read,
         Verb::Fetch,
         Verb::Revoke,
     ];

@@ -16,9 +16,9 @@ async fn due(store: &PostgresStore, domains: &[String]) {
         .map(|domain| wanted(domain, "swisssign/a"))
         .collect();
     store.want(Origin::Config, &wishes, at(0)).await.unwrap();
-    let look: Vec<_> = domains.iter().map(|domain| seen(domain, at(1))).collect();
+    let listing: Vec<_> = domains.iter().map(|domain| seen(domain, at(1))).collect();
     store
-        .record_look("swisssign/a", &look, at(0))
+        .record_listing("swisssign/a", &listing, at(0))
         .await
         .unwrap();
 }
@@ -62,12 +62,12 @@ async fn a_clock_a_year_ahead_steals_no_lease() {
             .is_empty(),
         "its lease lives"
     );
-    let look = [prevalidate::store::Seen {
+    let listing = [prevalidate::store::Seen {
         due_at: None,
         ..seen("a.ch", at(1))
     }];
     wrong
-        .record_look("swisssign/a", &look, at(10) + YEAR)
+        .record_listing("swisssign/a", &listing, at(10) + YEAR)
         .await
         .unwrap();
     assert!(
@@ -216,13 +216,13 @@ async fn looks_wake_ups_and_commits_do_not_wait_in_a_circle() {
             for round in 0..15 {
                 match lane % 3 {
                     0 => {
-                        let look: Vec<_> = domains
+                        let listing: Vec<_> = domains
                             .iter()
                             .rev()
                             .map(|domain| seen(domain, at(1)))
                             .collect();
                         store
-                            .record_look("swisssign/a", &look, at(round))
+                            .record_listing("swisssign/a", &listing, at(round))
                             .await
                             .unwrap();
                     }

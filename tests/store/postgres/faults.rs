@@ -18,7 +18,7 @@ async fn filled(store: &PostgresStore) {
         .await
         .unwrap();
     store
-        .record_look("swisssign/a", &[seen("a.ch", at(1))], at(0))
+        .record_listing("swisssign/a", &[seen("a.ch", at(1))], at(0))
         .await
         .unwrap();
 }

@@ -40,14 +40,14 @@ async fn who_looks_for_work_reads_no_more_rows_than_there_is_work() {
         .collect();
     let wishes: Vec<_> = names.iter().map(|name| wanted(name, CLIENT)).collect();
     store.want(Origin::Config, &wishes, at(0)).await.unwrap();
-    let look: Vec<_> = names
+    let listing: Vec<_> = names
         .iter()
         .map(|name| Seen {
             due_at: Some(at(1)),
             ..seen(name, at(1))
         })
         .collect();
-    store.record_look(CLIENT, &look, at(0)).await.unwrap();
+    store.record_listing(CLIENT, &listing, at(0)).await.unwrap();
     store.close().await;
 
     let claim = Claim {

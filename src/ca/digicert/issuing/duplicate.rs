@@ -208,7 +208,7 @@ impl DigiCert {
 
     /// The state of a certificate of an order that its details do not show: a duplicate, or one
     /// before a reissue.
-    pub(super) async fn look_beside(
+    pub(super) async fn read_beside(
         &self,
         key: &OrderKey,
         details: &Value,
@@ -284,7 +284,7 @@ impl DigiCert {
     }
 
     /// The state of a duplicate that had no certificate yet.
-    pub(super) async fn look_at_duplicate(
+    pub(super) async fn read_duplicate(
         &self,
         key: &OrderKey,
         public_key: &[u8],

@@ -108,7 +108,7 @@ impl DigiCert {
         let now = self.http.clock.now();
         if unclear {
             return Found::NotYet {
-                look_at: now.saturating_add(UNCLEAR).unwrap_or(Timestamp::MAX),
+                next_read_at: now.saturating_add(UNCLEAR).unwrap_or(Timestamp::MAX),
             };
         }
         intent.not_found(SURE_AFTER, self.http.longest_effect(), now)

@@ -14,7 +14,7 @@ use crate::issuance::OrderState;
 
 /// What a request for a reissue comes to, by the words of DigiCert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum RequestState {
     Open,
     Rejected,
     Over,
@@ -23,7 +23,7 @@ enum Standing {
 /// A request for another certificate of an order.
 struct Request<'a> {
     id: u64,
-    standing: Standing,
+    state: RequestState,
     comments: Option<&'a str>,
 }
 
@@ -35,21 +35,21 @@ fn requests<'a>(kind: &str, details: &'a Value) -> Vec<Request<'a>> {
         known.to_ascii_lowercase().contains(kind)
     });
     let read = |one: &'_ Value| {
-        let standing = match one["status"].as_str().unwrap_or_default() {
-            "pending" | "needs_approval" | "submitted" => Standing::Open,
-            "rejected" => Standing::Rejected,
-            _ => Standing::Over,
+        let state = match one["status"].as_str().unwrap_or_default() {
+            "pending" | "needs_approval" | "submitted" => RequestState::Open,
+            "rejected" => RequestState::Rejected,
+            _ => RequestState::Over,
         };
         let id = number(&one["id"])?.parse().ok()?;
-        Some((id, standing))
+        Some((id, state))
     };
     let mut found: Vec<_> = reissues
         .filter_map(|one| {
-            let (id, standing) = read(one)?;
+            let (id, state) = read(one)?;
             let comments = one["comments"].as_str().filter(|words| !words.is_empty());
             Some(Request {
                 id,
-                standing,
+                state,
                 comments,
             })
         })
@@ -73,7 +73,7 @@ pub(super) fn by_requests(kind: &str, intent: &Intent, details: &Value) -> Optio
     for request in requests(kind, details) {
         match request.comments {
             Some(words) if words.contains(&intent.tag) => return Some(Asked::Ours(request.id)),
-            _ if request.standing != Standing::Open => {}
+            _ if request.state != RequestState::Open => {}
             // Of another person, or ours.
             _ => asked = Some(Asked::Unclear),
         }
@@ -102,19 +102,19 @@ pub(super) fn with_request_of(kind: &str, mut order: Order, details: &Value) -> 
         (None, _) => None,
     };
     match own {
-        Some(request) if request.standing == Standing::Open => {
+        Some(request) if request.state == RequestState::Open => {
             order.state = OrderState::AwaitsPerson;
             order.words = Some(format!(
                 "request {}: an administrator must approve the {kind} in CertCentral, under Certificates > Requests",
                 request.id
             ));
         }
-        Some(request) if request.standing == Standing::Rejected => {
+        Some(request) if request.state == RequestState::Rejected => {
             order.state = OrderState::Rejected;
             let words = format!("an administrator rejected request {}", request.id);
             order.words = Some(words);
         }
-        None if all.iter().any(|one| one.standing != Standing::Over) => {
+        None if all.iter().any(|one| one.state != RequestState::Over) => {
             order.words = Some(format!(
                 "DigiCert does not show which {kind} request is its own: look in CertCentral, under Certificates > Requests"
             ));

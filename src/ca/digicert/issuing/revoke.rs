@@ -11,7 +11,7 @@ use super::wire::{self, REQUEST};
 use crate::ca::csr;
 use crate::ca::http::redact::clean;
 use crate::ca::http::{self, Body, Call, Kind};
-use crate::ca::issuing::{Order, OrderKey, Revocation, RevocationWish};
+use crate::ca::issuing::{Order, OrderKey, Revocation, RevocationRequest};
 use crate::ca::{CaError, Failure};
 use crate::issuance::{OrderState, RevocationReason};
 
@@ -25,14 +25,14 @@ impl DigiCert {
     pub(super) async fn revocation(
         &self,
         key: &OrderKey,
-        wish: &RevocationWish,
+        asked: &RevocationRequest,
     ) -> Result<Revocation, CaError> {
         if let Some(request) = request_of(key) {
             return self.asked_before(key, request).await;
         }
         let details = self.settled_details(key).await?;
         let known = self.seen(&OrderKey::new(key.reference.clone()), &details)?;
-        let wanted = csr::serial(&wish.serial);
+        let wanted = csr::serial(&asked.serial);
         let is_present = known.serial.as_ref() == Some(&wanted);
         // An order tells of one certificate, and not of those beside it.
         let is_over = match is_present {
@@ -56,8 +56,8 @@ impl DigiCert {
         let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), &path);
         call.method = Method::PUT;
         let mut body = json!({
-            "revocation_reason": word(wish.reason),
-            "comments": comments(wish, &wanted),
+            "revocation_reason": word(asked.reason),
+            "comments": comments(asked, &wanted),
         });
         if self.settings.skip_approval {
             body["skip_approval"] = json!(true);
@@ -183,9 +183,9 @@ fn open_requests(details: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// A note for the administrator who decides, and the certificate by which the request is found.
-fn comments(wish: &RevocationWish, serial: &str) -> String {
-    let note = wish.comment.clone();
-    let note = note.unwrap_or_else(|| wish.reason.to_string());
+fn comments(asked: &RevocationRequest, serial: &str) -> String {
+    let note = asked.comment.clone();
+    let note = note.unwrap_or_else(|| asked.reason.to_string());
     format!("{note} [{}]", mark(serial))
 }
 

@@ -147,7 +147,7 @@ impl Sectigo {
         let after = |at: Timestamp, span| at.saturating_add(span).unwrap_or(Timestamp::MAX);
         if unclear {
             return Found::NotYet {
-                look_at: after(now, UNTAGGED),
+                next_read_at: after(now, UNTAGGED),
             };
         }
         intent.not_found(SURE_AFTER, self.http.longest_effect(), now)

@@ -9,7 +9,7 @@ use super::super::error::{ApiError, Endpoint};
 use super::wire;
 use crate::ca::http::redact::clean;
 use crate::ca::http::{Body, Call, Kind};
-use crate::ca::issuing::{OrderKey, Revocation, RevocationWish};
+use crate::ca::issuing::{OrderKey, Revocation, RevocationRequest};
 use crate::ca::{CaError, Failure, csr};
 use crate::issuance::OrderState;
 
@@ -30,7 +30,7 @@ impl Sectigo {
     pub(super) async fn revocation(
         &self,
         key: &OrderKey,
-        wish: &RevocationWish,
+        request: &RevocationRequest,
     ) -> Result<Revocation, CaError> {
         let known = match self.details("read the order", key).await {
             Ok(details) => Some(details),
@@ -38,7 +38,7 @@ impl Sectigo {
             Err(error) if error.failure == Failure::NotFound => None,
             Err(error) => return Err(error),
         };
-        let wanted = csr::serial(&wish.serial);
+        let wanted = csr::serial(&request.serial);
         let shown = known.as_ref().and_then(wire::serial);
         // After a replacement the order has another certificate, and the old one goes by number.
         // Where the order shows no number, only the number names the certificate.
@@ -54,12 +54,12 @@ impl Sectigo {
         let path: &[&str] = if is_present { &by_id } else { &by_serial };
         let verb = "revoke the certificate of";
         let mut call = Call::new(Kind::Effect, verb, clean(&key.reference), path);
-        let reason = wish
+        let reason = request
             .comment
             .clone()
-            .unwrap_or_else(|| wish.reason.to_string());
+            .unwrap_or_else(|| request.reason.to_string());
         call.body = Body::Json(json!({
-            "reasonCode": wish.reason.code(),
+            "reasonCode": request.reason.code(),
             "reason": reason.chars().take(512).collect::<String>(),
         }));
         let (answer, refused) = self.answer(Endpoint::Ssl, &call).await?;

@@ -182,7 +182,7 @@ fn judged(listed: &Listed, intent: &Intent, by_csr: bool, empty: Found, now: Tim
     match best {
         Some(order) => Found::Order(order),
         None if is_unclear => Found::NotYet {
-            look_at: now.saturating_add(UNCLEAR).unwrap_or(Timestamp::MAX),
+            next_read_at: now.saturating_add(UNCLEAR).unwrap_or(Timestamp::MAX),
         },
         None => empty,
     }

@@ -80,7 +80,7 @@ fn damage_is_mended_where_the_ca_has_it_and_a_foreign_pair_is_left_alone() {
             "renewed",
             with(installed(), &renewing),
             damaged(Some(1)),
-            Step::Look,
+            Step::Read,
         ),
         (
             "foreign",
@@ -150,9 +150,9 @@ fn the_records_of_an_order_that_the_ca_looks_at_later_are_looked_for_by_each_run
         order: Some(Order {
             reference: Some("7".to_owned()),
             submitted_at: Some(now()),
-            looked_at: Some(now()),
-            look_at: Some(later),
-            look_at_is_the_cas: true,
+            last_read_at: Some(now()),
+            next_read_at: Some(later),
+            next_read_is_from_ca: true,
             records,
             ..order()
         }),
@@ -173,7 +173,7 @@ fn the_records_of_an_order_that_the_ca_looks_at_later_are_looked_for_by_each_run
     assert_eq!(next(&visible, true), (Step::Watch, now()));
     let hour = now() + SignedDuration::from_hours(1);
     assert_eq!(next(&visible, false), (Step::Watch, hour));
-    assert_eq!(next(&with(Vec::new()), true), (Step::Look, later));
+    assert_eq!(next(&with(Vec::new()), true), (Step::Read, later));
     let gone = with(vec![record(RecordState::Published)]);
     assert_eq!(next(&gone, false).0, Step::Publish);
 }

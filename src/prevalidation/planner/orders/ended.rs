@@ -23,8 +23,8 @@ fn a_record_stays_and_nothing_is_started_while_an_order_outlives_its_value() {
             seen.upkeep.attempt.submission.reads = 90;
             for ledger in [vec![], vec![entry(&ended, LedgerState::Published)]] {
                 seen.ledger = ledger;
-                for (look_at, expected) in [(ago(1), "read"), (ago(-30), "wait")] {
-                    seen.upkeep.attempt.submission.look_at = Some(look_at);
+                for (next_read_at, expected) in [(ago(1), "read"), (ago(-30), "wait")] {
+                    seen.upkeep.attempt.submission.next_read_at = Some(next_read_at);
                     assert_eq!(step(&seen), expected);
                 }
             }

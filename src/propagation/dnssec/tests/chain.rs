@@ -12,7 +12,7 @@ use crate::clock::SimulatedClock;
 use crate::propagation::dnssec::signatures::data;
 use crate::propagation::dnssec::{Anchors, FaultKind, Trust, Unsigned};
 use crate::propagation::lab::{Lab, Script, domain, once};
-use crate::propagation::{Answer, Gate, Judging, Lookout, Question, Verdict};
+use crate::propagation::{Answer, DnsChecker, Gate, Judging, Question, Verdict};
 
 const VALUE: &str = "swiss-pki=0123456789abcdef";
 const ZONE: [&str; 5] = [
@@ -76,8 +76,8 @@ async fn trust(gate: &Gate, of: &str) -> Trust {
         .await
 }
 
-async fn look(gate: &Gate) -> Verdict {
-    gate.look(&Question::new(&domain("example.test"), VALUE))
+async fn check(gate: &Gate) -> Verdict {
+    gate.check(&Question::new(&domain("example.test"), VALUE))
         .await
 }
 
@@ -85,7 +85,7 @@ async fn look(gate: &Gate) -> Verdict {
 async fn found(internet: &Internet, servers: Vec<Script>) -> (Trust, Verdict) {
     let lab = Lab::of(servers).await;
     let gate = internet.gate(&lab);
-    (trust(&gate, "example.test").await, look(&gate).await)
+    (trust(&gate, "example.test").await, check(&gate).await)
 }
 
 #[track_caller]
@@ -119,7 +119,7 @@ async fn a_signed_zone_costs_one_question_more_the_first_check_three() {
     let mut counts = Vec::new();
     for _ in 0..2 {
         let before = lab.questions();
-        let verdict = look(&gate).await;
+        let verdict = check(&gate).await;
         assert!(verdict.go && verdict.warnings.is_empty(), "{verdict:?}");
         counts.push(lab.questions() - before);
     }
@@ -132,10 +132,10 @@ async fn a_signed_zone_costs_one_question_more_the_first_check_three() {
     ])
     .await;
     let gate = internet.gate(&unsigned);
-    let first = look(&gate).await;
+    let first = check(&gate).await;
     assert!(first.go && first.bogus.is_none(), "{first:?}");
     let before = unsigned.questions();
-    assert!(look(&gate).await.go);
+    assert!(check(&gate).await.go);
     let plain = unsigned.questions() - before;
     assert_eq!(
         counts,
@@ -146,9 +146,9 @@ async fn a_signed_zone_costs_one_question_more_the_first_check_three() {
     // The first check of all asks for the keys of the root and of the top-level domain too.
     let fresh = Lab::of(internet.servers()).await;
     let gate = internet.gate(&fresh);
-    look(&gate).await;
+    check(&gate).await;
     let first = fresh.questions();
-    look(&gate).await;
+    check(&gate).await;
     assert_eq!(
         first - (fresh.questions() - first),
         3,
@@ -318,7 +318,7 @@ async fn a_stale_server_that_still_signs_with_last_months_key_is_stale_and_not_l
         // Whose keys come first is chance.
         for _ in 0..6 {
             let verdict = gate
-                .look(&Question {
+                .check(&Question {
                     published_for,
                     ..Question::new(&domain, VALUE)
                 })
@@ -352,7 +352,7 @@ async fn signatures_must_hold_in_the_second_round_too() {
     let mut servers = internet.servers();
     (servers[2], servers[3]) = (in_turn(), in_turn());
     let lab = Lab::of(servers).await;
-    let verdict = look(&internet.gate(&lab)).await;
+    let verdict = check(&internet.gate(&lab)).await;
     assert!(
         !verdict.go
             && verdict
@@ -407,7 +407,7 @@ async fn unsigned_delegations_end_the_chain_properly_and_stray_signatures_are_to
 async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed_zone() {
     let internet = Internet::new();
     let lab = Lab::of(internet.servers()).await;
-    let verdict = look(&lab.gate()).await;
+    let verdict = check(&lab.gate()).await;
     assert!(verdict.go && verdict.warnings.len() == 1, "{verdict:?}");
     assert!(
         verdict.warnings[0].contains("no trust anchor"),
@@ -417,7 +417,7 @@ async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed
     // An anchor that does not fit is the fault of no zone.
     let mut settings = lab.gate().settings().clone();
     settings.trust_anchors = Anchors::parse(&Signer::p256("").ds().to_string()).unwrap();
-    let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
+    let verdict = check(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
     assert!(
         verdict.go && verdict.warnings[0].contains("the trust anchors do not fit"),
         "{verdict:?}"
@@ -429,7 +429,7 @@ async fn without_an_anchor_nothing_is_checked_and_that_is_a_warning_for_a_signed
         ..Judging::default()
     };
     settings.zones = [("example.test".to_owned(), servers)].into();
-    let verdict = look(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
+    let verdict = check(&Gate::new(settings, Arc::new(SimulatedClock::at(now())))).await;
     assert!(
         verdict.go && verdict.warnings[0].contains("are configured, not found"),
         "{verdict:?}"
@@ -482,7 +482,7 @@ async fn zones_cut_inside_one_server_are_followed_label_by_label() {
     };
     assert_eq!(keys.zone().to_string(), "a.b.example.test.");
     assert!(
-        gate.look(&Question::new(&domain("a.b.example.test"), VALUE))
+        gate.check(&Question::new(&domain("a.b.example.test"), VALUE))
             .await
             .go
     );
@@ -559,7 +559,7 @@ async fn a_network_that_drops_edns_leaves_the_chain_unchecked_and_not_bogus() {
         })
     });
     let lab = Lab::of(stripped.collect()).await;
-    let verdict = look(&internet.gate(&lab)).await;
+    let verdict = check(&internet.gate(&lab)).await;
     assert!(verdict.bogus.is_none() && verdict.go, "{verdict:?}");
 }
 

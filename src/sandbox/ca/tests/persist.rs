@@ -47,8 +47,8 @@ async fn a_proof_lives_from_check_to_check_and_ends_after_ten_days() {
 
     lab.stand("v=other");
     lab.clock.advance(days(8));
-    let looks = lab.ca.rechecks().await;
-    let found: Vec<bool> = looks.iter().map(|look| look.found).collect();
+    let checks = lab.ca.rechecks().await;
+    let found: Vec<bool> = checks.iter().map(|check| check.found).collect();
     assert_eq!(found, [false, true, true, false]);
     assert!(lab.ca.domain("example.test").unwrap().validated);
     lab.clock.advance(days(2));

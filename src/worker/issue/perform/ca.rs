@@ -261,7 +261,7 @@ impl Task<'_> {
         let now = self.now();
         if let Some(order) = self.order() {
             (order.submitted_at, order.ended_at) = (Some(now), None);
-            order.look_at = now.saturating_add(FIRST_SEARCH).ok();
+            order.next_read_at = now.saturating_add(FIRST_SEARCH).ok();
         }
         if !self.is_noted().await? {
             return Ok(());
@@ -284,7 +284,7 @@ impl Task<'_> {
                 self.say("unanswered", error.message.clone());
                 if let Some(order) = self.order() {
                     (order.ended_at, order.words) = (Some(now), Some(error.message.clone()));
-                    order.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                    order.next_read_at = now.saturating_add(FIRST_SEARCH).ok();
                 }
                 self.progress().trouble = Some(error.message);
             }
@@ -312,12 +312,12 @@ impl Task<'_> {
     /// The order certainly did not reach the CA, or had no effect there. Its version says so too.
     pub(super) fn not_submitted(&mut self) {
         if let Some(order) = self.order() {
-            (order.submitted_at, order.look_at) = (None, None);
+            (order.submitted_at, order.next_read_at) = (None, None);
         }
         self.note_not_submitted();
     }
 
-    pub(super) async fn look(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn read(&mut self) -> Result<(), StoreError> {
         let Some(order) = self.row.progress.order.clone() else {
             return Ok(());
         };
@@ -337,7 +337,7 @@ impl Task<'_> {
             // It makes the CA check sooner than it does by itself; the order says what counts.
             tracing::warn!(ca = name, order = %key, %error, "the CA was not asked to check");
         }
-        match ca.look(&key).await {
+        match ca.read(&key).await {
             Ok(shown) => {
                 self.answered(&name);
                 self.saw(&shown);
@@ -372,13 +372,13 @@ impl Task<'_> {
         }
         (order.state, order.gone_since) = (Some(shown.state.clone()), None);
         order.words.clone_from(&shown.words);
-        order.look_at_is_the_cas = shown.look_at.is_some_and(|at| at > now);
-        let own = order.next_look(now);
-        order.look_at = match shown.look_at {
+        order.next_read_is_from_ca = shown.next_read_at.is_some_and(|at| at > now);
+        let own = order.next_read(now);
+        order.next_read_at = match shown.next_read_at {
             Some(at) if at > now => Some(at),
             _ => Some(own),
         };
-        (order.looks, order.looked_at) = (order.looks + 1, Some(now));
+        (order.reads, order.last_read_at) = (order.reads + 1, Some(now));
         if shown.paid_until.is_some() {
             order.paid_until = shown.paid_until;
         }
@@ -391,7 +391,7 @@ impl Task<'_> {
             .filter(|one| !one.records.iter().all(is_visible))
         {
             // They come next.
-            order.look_at = None;
+            order.next_read_at = None;
         }
         let words = match &shown.words {
             Some(words) => format!("{}: {}: {words}", shown.key, shown.state),
@@ -403,7 +403,7 @@ impl Task<'_> {
         if shown.state == OrderState::Issued {
             let progress = self.progress();
             if let Some(order) = progress.order.as_mut() {
-                order.look_at = None;
+                order.next_read_at = None;
                 let records = std::mem::take(&mut order.records);
                 progress.leave_behind(records);
             }

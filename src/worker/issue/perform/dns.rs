@@ -18,7 +18,7 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Record as DnsRec
 use super::super::task::Task;
 use crate::issuance::progress::{Order, Record, RecordState};
 use crate::prevalidation::{Challenge, ChallengeData, DomainName, Policy, RecordName};
-use crate::propagation::{Lookout, Question, Wanted};
+use crate::propagation::{DnsChecker, Question, Wanted};
 use crate::store::StoreError;
 use crate::worker::issue::{Certificate, IssuePorts, Issuer};
 use crate::worker::place::{route_owner, written_at};
@@ -35,9 +35,9 @@ struct Place<'a> {
 }
 
 impl IssuePorts {
-    fn gate(&self) -> Result<&Arc<dyn Lookout>, ProviderError> {
-        let lookout = self.lookout.as_ref();
-        lookout.ok_or_else(|| unfit("no gate is configured"))
+    fn gate(&self) -> Result<&Arc<dyn DnsChecker>, ProviderError> {
+        let checker = self.checker.as_ref();
+        checker.ok_or_else(|| unfit("no gate is configured"))
     }
 }
 
@@ -54,11 +54,11 @@ impl Place<'_> {
         owner: RecordName,
         is_text: bool,
     ) -> Result<(RecordName, String, Arc<dyn Provider>), ProviderError> {
-        let (providers, lookout) = (&self.ports.providers, &**self.ports.gate()?);
-        let place = written_at(self.terms(), lookout, domain, owner, is_text).await?;
+        let (providers, checker) = (&self.ports.providers, &**self.ports.gate()?);
+        let place = written_at(self.terms(), checker, domain, owner, is_text).await?;
         let named = self.named_provider(domain).await;
         let named = named.map_err(|error| unfit(&error.to_string()))?;
-        let name = route_owner(providers, lookout, domain, &place, named.as_deref()).await?;
+        let name = route_owner(providers, checker, domain, &place, named.as_deref()).await?;
         match providers.get(&name).cloned() {
             Some(provider) => Ok((place, name, provider)),
             None => Err(unfit(&format!("there is no [provider.{name}]"))),
@@ -87,7 +87,7 @@ impl Task<'_> {
         match ca.challenges(&intent).await {
             Ok(wanted) => {
                 self.answered(&name);
-                let records: Vec<Record> = wanted.challenges.iter().map(wished).collect();
+                let records: Vec<Record> = wanted.challenges.iter().map(record_of).collect();
                 self.say_challenges(&records);
                 if let Some(order) = self.progress().order.as_mut() {
                     order.records = records;
@@ -111,7 +111,7 @@ impl Task<'_> {
     /// What an order that the CA has wants in DNS now. A record that it does not name any more must
     /// leave; while it names none, those that are there stay.
     pub(super) fn wants_records(&mut self, challenges: &[Challenge]) {
-        let wanted: Vec<Record> = challenges.iter().map(wished).collect();
+        let wanted: Vec<Record> = challenges.iter().map(record_of).collect();
         let progress = self.progress();
         let Some(order) = progress.order.as_mut().filter(|_| !wanted.is_empty()) else {
             return;
@@ -155,7 +155,7 @@ impl Task<'_> {
             let known = &mut order.records[at];
             known.stood_at = is_there.then_some(now);
             if !is_there {
-                (known.state, order.look_at) = (RecordState::Published, None);
+                (known.state, order.next_read_at) = (RecordState::Published, None);
             }
         }
         Ok(())
@@ -190,7 +190,7 @@ impl Task<'_> {
         self.issuer.policy.of(&self.ca_of_order())
     }
 
-    fn lookout(&self) -> Result<&Arc<dyn Lookout>, ProviderError> {
+    fn checker(&self) -> Result<&Arc<dyn DnsChecker>, ProviderError> {
         self.issuer.ports.gate()
     }
 
@@ -212,7 +212,7 @@ impl Task<'_> {
     }
 
     async fn is_visible(&self, record: &Record, domain: &DomainName) -> Result<(), String> {
-        let lookout = self.lookout().map_err(|error| error.message)?;
+        let checker = self.checker().map_err(|error| error.message)?;
         let owner = RecordName::parse(&record.owner)?;
         let wanted = match record.is_alias() {
             true => Wanted::Cname(&record.data),
@@ -225,7 +225,7 @@ impl Task<'_> {
             published_for: Duration::ZERO,
             ..Question::new(domain, "")
         };
-        let verdict = lookout.look(&question).await;
+        let verdict = checker.check(&question).await;
         match verdict.go {
             true => Ok(()),
             false => Err(verdict.cause),
@@ -246,7 +246,7 @@ fn in_words(error: &ProviderError) -> String {
 }
 
 /// A challenge as a record that is not written yet.
-fn wished(challenge: &Challenge) -> Record {
+fn record_of(challenge: &Challenge) -> Record {
     let (kind, data) = match &challenge.data {
         ChallengeData::Txt(value) => ("TXT", value.clone()),
         ChallengeData::Cname(target) => ("CNAME", target.as_str().to_owned()),

@@ -184,11 +184,11 @@ impl Task<'_> {
                         return self.hold(HoldKind::Key, words, Some(hint.to_owned()));
                     }
                 };
-                let wish = certificate.wish();
+                let request_content = certificate.request_content();
                 // RSA takes seconds of computing.
                 let made = tokio::task::spawn_blocking(move || {
                     let key = known.map_or_else(|| PrivateKey::generate(kind), Ok)?;
-                    let csr = key.request(&wish)?;
+                    let csr = key.request(&request_content)?;
                     Ok::<_, String>((Some(key), csr))
                 });
                 made.await.unwrap_or_else(|error| Err(error.to_string()))
@@ -262,8 +262,8 @@ impl Task<'_> {
                 self.answered(&name);
                 let now = self.now();
                 if let Some(order) = self.progress().order.as_mut() {
-                    order.look_at = Some(order.next_look(now));
-                    order.looks += 1;
+                    order.next_read_at = Some(order.next_read(now));
+                    order.reads += 1;
                 }
                 return;
             }

@@ -41,8 +41,8 @@ impl Task<'_> {
         }
         let passed = now.duration_since(since);
         let pause = (passed / 2).clamp(FIRST_SEARCH, GONE);
-        let mut look_at = now.saturating_add(pause).ok();
-        let Some(sought) = self.looked_for().await else {
+        let mut next_read_at = now.saturating_add(pause).ok();
+        let Some(sought) = self.searched().await else {
             return;
         };
         let besides = match sought {
@@ -54,18 +54,18 @@ impl Task<'_> {
                     return;
                 };
                 order.gone_since = Some(since);
-                look_at = look_at.max(order.look_at);
+                next_read_at = next_read_at.max(order.next_read_at);
                 format!("its list has it: {}", shown.state)
             }
             Sought::Unclear(named) => {
-                look_at = look_at.max(named);
+                next_read_at = next_read_at.max(named);
                 format!("nor does it tell whether it has `{}`", self.tag())
             }
             Sought::Refused(why) => format!("nor can it be looked for: {why}"),
             Sought::Nowhere => format!("nor does it find it by `{}`", self.tag()),
         };
         if let Some(order) = self.order() {
-            (order.look_at, order.look_at_is_the_cas) = (look_at, false);
+            (order.next_read_at, order.next_read_is_from_ca) = (next_read_at, false);
         }
         self.progress().trouble = Some(words.clone());
         if passed >= GONE {
@@ -79,7 +79,7 @@ impl Task<'_> {
     }
 
     /// What the CA says of the order by its tag and its key; `None`: nothing now.
-    async fn looked_for(&mut self) -> Option<Sought> {
+    async fn searched(&mut self) -> Option<Sought> {
         let (ca, intent) = match self.call().await {
             Ok(call) => call?,
             Err(error) => {
@@ -91,7 +91,7 @@ impl Task<'_> {
         let sought = match ca.find(&intent).await {
             Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => return None,
             Ok(Found::No) => Sought::Nowhere,
-            Ok(Found::NotYet { look_at }) => Sought::Unclear(Some(look_at)),
+            Ok(Found::NotYet { next_read_at }) => Sought::Unclear(Some(next_read_at)),
             Ok(Found::Order(shown)) => Sought::Listed(shown),
             // The order that this one comes after, or replaces, is not there either.
             Err(error) if error.failure == Failure::NotFound => Sought::Nowhere,

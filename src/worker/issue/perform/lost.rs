@@ -246,7 +246,7 @@ impl Task<'_> {
         Ok(Some(Order {
             version: begun.version,
             ended_at: Some(now),
-            look_at: None,
+            next_read_at: None,
             is_recovered: true,
             is_fetched: false,
             ..order
@@ -272,7 +272,7 @@ impl Task<'_> {
         if !matches!(certificate.key, KeySource::Made(_)) {
             return Err("its key was made here, and the configuration has a request".to_owned());
         }
-        let csr = key.request(&certificate.wish())?;
+        let csr = key.request(&certificate.request_content())?;
         Ok(Order {
             ca: certificate.ca.clone(),
             tag: format!("prevalidate:{}", uuid::Uuid::new_v4()),

@@ -305,7 +305,7 @@ impl Task<'_> {
                 version: version.number,
                 print: respelled(&certificate.wanted, &version.order.print),
                 ended_at: Some(now),
-                look_at: None,
+                next_read_at: None,
                 is_recovered: true,
                 is_fetched: false,
                 is_fetched_again: false,

@@ -136,7 +136,7 @@ impl Issuer {
     }
 
     /// Notes beside a certificate that its CA is asked to revoke it, for a store that does not know.
-    pub(super) fn mark_revoking(&self, name: &str, wish: &Revocation) {
+    pub(super) fn mark_revoking(&self, name: &str, request: &Revocation) {
         let directory = &self.options.directory;
         let folder = Folder::at(directory, name, Access::default());
         let is_noted = folder
@@ -145,8 +145,8 @@ impl Issuer {
         if is_noted {
             return;
         }
-        let text = serde_json::to_string(wish).unwrap_or_default();
-        if let Err(trouble) = Folder::mark_revoking(directory, &wish.serial, &text) {
+        let text = serde_json::to_string(request).unwrap_or_default();
+        if let Err(trouble) = Folder::mark_revoking(directory, &request.serial, &text) {
             // The store knows. For this note alone no revocation waits: a key may be stolen.
             tracing::warn!(
                 %trouble,

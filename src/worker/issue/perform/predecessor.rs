@@ -76,7 +76,7 @@ impl Task<'_> {
             reference: after.reference.clone(),
             certificate: after.certificate.clone(),
         };
-        match ca.look(&key).await {
+        match ca.read(&key).await {
             Ok(shown) => shown.state == OrderState::Revoked || shown.state.has_failed(),
             Err(error) => error.failure == Failure::NotFound,
         }

@@ -9,7 +9,7 @@ use super::super::task::Task;
 use super::alone::is_installed;
 use super::newest::is_ours;
 use crate::certificates::Folder;
-use crate::certificates::folder::{self, Standing};
+use crate::certificates::folder::{self, LiveState};
 use crate::issuance::Live;
 use crate::issuance::again;
 use crate::issuance::progress::{Deployment, HoldKind, Order};
@@ -144,8 +144,8 @@ impl Task<'_> {
         }
         let now = self.now();
         let why = match &self.row.progress.installed {
-            Some(installed) => match folder.standing(known(installed, certificate), now) {
-                Ok(Standing::Foreign(why)) => Some(why),
+            Some(installed) => match folder.live_state(known(installed, certificate), now) {
+                Ok(LiveState::Foreign(why)) => Some(why),
                 _ => None,
             },
             None => {

@@ -8,9 +8,9 @@ use super::super::certificate::Certificate;
 use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
 use super::nearby::Version;
-use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationWish};
+use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationRequest};
 use crate::certificates::Folder;
-use crate::issuance::progress::{Refusal, Revocation as Wish};
+use crate::issuance::progress::{Refusal, Revocation as RevocationNote};
 use crate::issuance::{BY_HAND, OrderState};
 use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
@@ -25,21 +25,21 @@ fn is_of(shown: Option<&str>, serial: &str) -> bool {
 }
 
 /// The revocation that a note tells of, to be gone on with: the CA says how it stands.
-pub(in crate::worker::issue) fn noted_wish(
+pub(in crate::worker::issue) fn noted_request(
     noted: &str,
     serial: &str,
     now: Timestamp,
-) -> Option<Wish> {
-    let wish = serde_json::from_str::<Wish>(noted).ok();
-    let wish = wish.filter(|wish| wish.serial == serial)?;
+) -> Option<RevocationNote> {
+    let request = serde_json::from_str::<RevocationNote>(noted).ok();
+    let request = request.filter(|request| request.serial == serial)?;
     // Where its order is not known, it is looked for first.
-    let is_known = !wish.reference.is_empty();
-    Some(Wish {
+    let is_known = !request.reference.is_empty();
+    Some(RevocationNote {
         asked_at: is_known.then_some(now),
-        look_at: Some(now),
-        looks: 0,
+        next_read_at: Some(now),
+        reads: 0,
         refused: None,
-        ..wish
+        ..request
     })
 }
 
@@ -62,7 +62,7 @@ impl Task<'_> {
             reference: revocation.reference.clone(),
             certificate: revocation.certificate.clone(),
         };
-        let wish = RevocationWish {
+        let request = RevocationRequest {
             serial: revocation.serial.clone(),
             reason: revocation.reason,
             requestor: revocation.requestor.clone(),
@@ -70,7 +70,7 @@ impl Task<'_> {
         };
         self.issuer.mark_revoking(&self.row.name, &revocation);
         reach("revoke-intended");
-        let answer = ca.revoke(&key, &wish).await;
+        let answer = ca.revoke(&key, &request).await;
         reach("revoke-done");
         let now = self.now();
         match answer {
@@ -83,7 +83,7 @@ impl Task<'_> {
                 self.say("revoking", format!("{key}: the CA has taken the request"));
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
-                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                    open.next_read_at = now.saturating_add(FIRST_SEARCH).ok();
                     open.reference = key.reference;
                     open.certificate = key.certificate;
                 }
@@ -94,7 +94,7 @@ impl Task<'_> {
                 self.say("unanswered", error.message.clone());
                 if let Some(open) = self.progress().revocation.as_mut() {
                     open.asked_at = Some(now);
-                    open.look_at = now.saturating_add(FIRST_SEARCH).ok();
+                    open.next_read_at = now.saturating_add(FIRST_SEARCH).ok();
                 }
             }
             Err(error) => {
@@ -154,7 +154,7 @@ impl Task<'_> {
         let Some(noted) = noted.filter(|_| self.row.progress.revocation.is_none()) else {
             return;
         };
-        let Some(wish) = noted_wish(noted, serial, self.now()) else {
+        let Some(request) = noted_request(noted, serial, self.now()) else {
             tracing::warn!("the note of a revocation cannot be read");
             return;
         };
@@ -162,7 +162,7 @@ impl Task<'_> {
             "revoking",
             format!("serial number {serial}: this store did not know of it"),
         );
-        self.progress().revocation = Some(Box::new(wish));
+        self.progress().revocation = Some(Box::new(request));
     }
 
     /// The same for a certificate under another name or in an older version, which no row of this store
@@ -202,7 +202,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    fn ca_of(&self, revocation: &Wish) -> String {
+    fn ca_of(&self, revocation: &RevocationNote) -> String {
         match revocation.ca.is_empty() {
             true => self.row.ca.clone(),
             false => revocation.ca.clone(),
@@ -242,7 +242,7 @@ impl Task<'_> {
             certificate: revocation.certificate,
         };
         let now = self.now();
-        match ca.look(&key).await {
+        match ca.read(&key).await {
             // A number that is shown must be that of the certificate: an order may have several.
             Ok(shown)
                 if shown.state == OrderState::Revoked
@@ -256,9 +256,9 @@ impl Task<'_> {
                 let Some(open) = self.progress().revocation.as_mut() else {
                     return;
                 };
-                let span = FIRST_SEARCH * i32::try_from((open.looks + 1).min(150)).unwrap_or(1);
-                open.looks += 1;
-                open.look_at = now.saturating_add(span).ok();
+                let span = FIRST_SEARCH * i32::try_from((open.reads + 1).min(150)).unwrap_or(1);
+                open.reads += 1;
+                open.next_read_at = now.saturating_add(span).ok();
                 let asked = open.asked_at;
                 if asked.is_some_and(|at| now.duration_since(at) > REVOKE_AGAIN) {
                     open.asked_at = None;
@@ -266,7 +266,7 @@ impl Task<'_> {
             }
             Err(error) => {
                 if let Some(open) = self.progress().revocation.as_mut() {
-                    open.look_at = now.saturating_add(FIRST_SEARCH * 5).ok();
+                    open.next_read_at = now.saturating_add(FIRST_SEARCH * 5).ok();
                 }
                 self.unread(&name, &error);
             }

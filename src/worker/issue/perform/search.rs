@@ -56,12 +56,12 @@ impl Task<'_> {
                 );
                 self.saw(&shown);
             }
-            Ok(Found::NotYet { look_at }) => {
+            Ok(Found::NotYet { next_read_at }) => {
                 self.answered(&name);
                 let now = self.now();
-                let least = now.saturating_add(FIRST_SEARCH).unwrap_or(look_at);
+                let least = now.saturating_add(FIRST_SEARCH).unwrap_or(next_read_at);
                 let Some(order) = self.order() else { return };
-                order.look_at = Some(look_at.max(least));
+                order.next_read_at = Some(next_read_at.max(least));
                 let since = order.ended_at.unwrap_or(now);
                 if now.duration_since(since) > UNCLEAR {
                     order.gone_since.get_or_insert(since);
@@ -101,7 +101,7 @@ impl Task<'_> {
         let Some(order) = self.order() else { return };
         order.not_found += 1;
         if order.not_found < ORDERS {
-            (order.submitted_at, order.ended_at, order.look_at) = (None, None, None);
+            (order.submitted_at, order.ended_at, order.next_read_at) = (None, None, None);
             order.gone_since = None;
             self.note_not_submitted();
             return self.say(

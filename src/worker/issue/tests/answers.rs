@@ -89,7 +89,7 @@ async fn an_order_costs_each_call_once_and_is_looked_at_after_two_seconds() {
     let verbs: Vec<Verb> = calls.iter().map(|call| call.verb).collect();
     assert_eq!(
         verbs,
-        [Verb::Preflight, Verb::Submit, Verb::Look, Verb::Fetch]
+        [Verb::Preflight, Verb::Submit, Verb::Read, Verb::Fetch]
     );
     let waited = calls[2].at.duration_since(calls[1].at);
     assert!(waited <= SignedDuration::from_secs(2), "{waited:?}");

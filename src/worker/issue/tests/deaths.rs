@@ -10,7 +10,7 @@ use crate::ca::Client;
 use crate::ca::in_memory::KIND;
 use crate::ca::issuing::{
     Fetched, Found, Intent, Kind, Order, OrderKey, Orders, Preflight, Product, Revocation,
-    RevocationWish,
+    RevocationRequest,
 };
 
 /// A CA whose caller dies at the n-th moment: before a call, or after it, with its answer.
@@ -60,14 +60,18 @@ impl Issuing for Deadly {
     async fn find(&self, intent: &Intent) -> Result<Found, CaError> {
         through!(self, self.ca.find(intent))
     }
-    async fn look(&self, key: &OrderKey) -> Result<Order, CaError> {
-        through!(self, self.ca.look(key))
+    async fn read(&self, key: &OrderKey) -> Result<Order, CaError> {
+        through!(self, self.ca.read(key))
     }
     async fn fetch(&self, key: &OrderKey) -> Result<Fetched, CaError> {
         through!(self, self.ca.fetch(key))
     }
-    async fn revoke(&self, key: &OrderKey, wish: &RevocationWish) -> Result<Revocation, CaError> {
-        through!(self, self.ca.revoke(key, wish))
+    async fn revoke(
+        &self,
+        key: &OrderKey,
+        request: &RevocationRequest,
+    ) -> Result<Revocation, CaError> {
+        through!(self, self.ca.revoke(key, request))
     }
     async fn orders(&self, client: &str) -> Result<Orders, CaError> {
         self.ca.orders(client).await

@@ -25,7 +25,9 @@ impl World {
         let path = self.folder.path().join(file);
         if !path.exists() {
             let key = crate::certificates::PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
-            let csr = key.request(&self.certificate("joe").wish()).unwrap();
+            let csr = key
+                .request(&self.certificate("joe").request_content())
+                .unwrap();
             std::fs::write(&path, csr.pem()).unwrap();
         }
         Certificate {

@@ -17,7 +17,7 @@ impl World {
 
 #[tokio::test]
 async fn an_order_that_one_check_finds_nowhere_comes_home() {
-    for verb in [Verb::Look, Verb::Fetch] {
+    for verb in [Verb::Read, Verb::Fetch] {
         for state in [OrderState::AwaitsPerson, OrderState::Issued] {
             let world = World::new().await;
             let wanted = [world.certificate("joe")];
@@ -64,14 +64,14 @@ async fn an_order_that_nothing_finds_for_ten_minutes_is_held_and_can_still_be_fo
         ca.found_after = SignedDuration::from_hours(24);
     });
     world.run(&wanted, 0).await;
-    world.shows_nothing(Verb::Look, 100);
+    world.shows_nothing(Verb::Read, 100);
     world.run(&wanted, 500).await;
     let progress = world.row("joe").await.progress;
     assert_eq!(progress.hold, None);
     let trouble = progress.trouble.unwrap();
     assert!(trouble.contains("-5101"), "{trouble}");
-    let looks = world.ca.count(Verb::Look);
-    assert!((5..30).contains(&looks), "{looks} looks, ever more slowly");
+    let reads = world.ca.count(Verb::Read);
+    assert!((5..30).contains(&reads), "{reads} looks, ever more slowly");
     world.run(&wanted, 1200).await;
     let hold = world.row("joe").await.progress.hold.unwrap();
     assert!(hold.words.contains("prevalidate:"), "{}", hold.words);
@@ -95,7 +95,7 @@ async fn an_order_that_is_held_as_gone_is_made_again_by_a_persons_word_only() {
         ca.found_after = SignedDuration::from_hours(24);
     });
     world.run(&wanted, 0).await;
-    world.shows_nothing(Verb::Look, 200);
+    world.shows_nothing(Verb::Read, 200);
     world.run(&wanted, 2400).await;
     world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
     world.run(&wanted, 60).await;
@@ -121,7 +121,7 @@ async fn records_of_an_order_stay_while_the_ca_does_not_show_it() {
         });
         let (issuer, _) = office(&world, &zones, in_order).await;
         go(&world, &issuer, 30).await;
-        world.shows_nothing(Verb::Look, 3);
+        world.shows_nothing(Verb::Read, 3);
         go(&world, &issuer, 60).await;
         assert!(world.kinds("www").await.contains(&"missed".to_owned()));
         assert!(
@@ -142,7 +142,7 @@ async fn an_order_that_is_listed_and_never_shown_is_held_and_comes_back() {
         world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
         world.run(&wanted, 0).await;
         match is_told_by_the_list {
-            true => world.shows_nothing(Verb::Look, 200),
+            true => world.shows_nothing(Verb::Read, 200),
             false => world.ca.change(|ca| ca.lacks_details = true),
         }
         world.run(&wanted, 500).await;
@@ -156,9 +156,9 @@ async fn an_order_that_is_listed_and_never_shown_is_held_and_comes_back() {
         for part in ["issue joe` looks for it again", "issue joe --again", "paid"] {
             assert!(hint.contains(part), "{hint}");
         }
-        let looks = world.ca.count(Verb::Look);
+        let reads = world.ca.count(Verb::Read);
         world.run(&wanted, 2400).await;
-        assert_eq!(world.ca.count(Verb::Look), looks, "it waits for a person");
+        assert_eq!(world.ca.count(Verb::Read), reads, "it waits for a person");
         // It is kept: it may come back.
         world.ca.forgive();
         world.ca.change(|ca| {
@@ -231,7 +231,7 @@ async fn an_order_that_cannot_even_be_looked_for_is_held() {
     let wanted = [world.certificate("joe")];
     world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);
     world.run(&wanted, 0).await;
-    world.shows_nothing(Verb::Look, 200);
+    world.shows_nothing(Verb::Read, 200);
     for _ in 0..200 {
         let words = "this user may not list orders".to_owned();
         world

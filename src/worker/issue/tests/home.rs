@@ -109,8 +109,8 @@ async fn a_directory_that_lost_its_name_goes_on_to_be_kept() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     world.run(&wanted, 60).await;
-    let looks = world.job(&wanted, alone(""));
-    assert!(world.seen(&looks).await.is_well());
+    let reads = world.job(&wanted, alone(""));
+    assert!(world.seen(&reads).await.is_well());
     let issuer = world.job(&wanted, alone("new"));
     issuer.by_hand("joe", ByHand::Fetch).await.unwrap().unwrap();
     world.go(&issuer).await;

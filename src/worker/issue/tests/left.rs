@@ -25,9 +25,9 @@ impl World {
 async fn an_open_order_is_followed_although_nothing_wants_its_certificate() {
     let world = World::new().await;
     let one = world.with_open_order().await;
-    let looks = world.ca.count(Verb::Look);
+    let reads = world.ca.count(Verb::Read);
     let issuer = world.run(&[], 10).await;
-    assert!(world.ca.count(Verb::Look) > looks, "each run looks at it");
+    assert!(world.ca.count(Verb::Read) > reads, "each run looks at it");
     let why = world.why(&issuer, "joe").await;
     for part in ["not in the configuration", "ord-000001"] {
         assert!(why.contains(part), "{why}");

@@ -8,12 +8,12 @@ use crate::issuance::progress::HoldKind;
 
 /// What is found in the place that servers read, and what is next.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct LiveState {
     pub(super) live: Live,
     pub(super) decision: Decision,
 }
 
-impl Standing {
+impl LiveState {
     fn is_well(&self) -> bool {
         self.live.fault().is_none() && self.decision.step != crate::issuance::Step::Held
     }
@@ -39,13 +39,13 @@ impl World {
         self.folder.path().join("certificates").join(file)
     }
 
-    pub(super) async fn stands(&self, wanted: &[Certificate]) -> Standing {
+    pub(super) async fn stands(&self, wanted: &[Certificate]) -> LiveState {
         let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
         let issuer = self.issuer(ca, wanted.to_vec());
         let (row, now) = (self.row(&wanted[0].wanted.name).await, self.clock.now());
         let live = issuer.live(&row, now).await.unwrap();
         let decision = issuer.decide_by(&row, &live, false, now).await.unwrap();
-        Standing { live, decision }
+        LiveState { live, decision }
     }
 
     /// Another certificate, as a person puts it into a version of joe's folder by hand.

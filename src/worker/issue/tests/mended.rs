@@ -64,7 +64,7 @@ async fn a_directory_and_a_request_that_were_mended_are_ordered_for_by_the_next_
         HoldKind::Key
     );
     let key = crate::certificates::PrivateKey::generate(KeyKind::EcdsaP256).unwrap();
-    let csr = key.request(&wanted[0].wish()).unwrap();
+    let csr = key.request(&wanted[0].request_content()).unwrap();
     std::fs::write(&path, csr.pem()).unwrap();
     world.run(&wanted, 60).await;
     assert_eq!(world.ca.held().len(), 2);
@@ -122,7 +122,7 @@ async fn a_hold_of_a_clock_that_was_ahead_ends_with_it() {
     // Issued by the right clock, and fetched by one that is ahead; the CA's answers tell no time.
     let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
     let key = crate::ca::issuing::OrderKey::new("ord-000001");
-    ca.look(&key).await.unwrap();
+    ca.read(&key).await.unwrap();
     world.clock.advance(SignedDuration::from_hours(48));
     world.run(&wanted, 60).await;
     let hold = world.row("joe").await.progress.hold.unwrap();
@@ -177,7 +177,7 @@ async fn a_revocation_ends_although_the_deploy_program_fails_or_an_order_waits()
 
 #[tokio::test]
 async fn a_run_soon_after_a_failed_one_waits_for_the_step_that_is_due() {
-    for verb in [Verb::Preflight, Verb::Look, Verb::Fetch] {
+    for verb in [Verb::Preflight, Verb::Read, Verb::Fetch] {
         let world = World::new().await;
         let wanted = [world.certificate("joe")];
         world

@@ -2,7 +2,7 @@
 //! never more than one.
 
 use super::*;
-use crate::ca::issuing::{OrderKey, RevocationWish};
+use crate::ca::issuing::{OrderKey, RevocationRequest};
 use crate::issuance::progress::HoldKind;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
@@ -22,14 +22,14 @@ async fn one() -> [Certificate; 1] {
 impl World {
     /// An administrator revokes the first order at the CA.
     async fn revoke_at_the_ca(&self) {
-        let wish = RevocationWish {
+        let request = RevocationRequest {
             serial: "1000001".to_owned(),
             reason: RevocationReason::Superseded,
             requestor: "admin".to_owned(),
             comment: None,
         };
         let key = OrderKey::new("ord-000001");
-        self.ca.revoke(&key, &wish).await.unwrap();
+        self.ca.revoke(&key, &request).await.unwrap();
     }
 
     /// Whether each order at the CA names the one that it comes after.

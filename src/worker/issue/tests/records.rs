@@ -6,15 +6,15 @@ use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 
 use super::*;
 use crate::prevalidation::{Challenge, Counts};
-use crate::propagation::{GateMode, Lookout, Question, Verdict, Wanted as DnsWanted};
+use crate::propagation::{DnsChecker, GateMode, Question, Verdict, Wanted as DnsWanted};
 
 /// A gate that sees what is in the zones.
 #[derive(Debug)]
 pub(super) struct Gate(pub(super) MemoryZones);
 
 #[async_trait]
-impl Lookout for Gate {
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+impl DnsChecker for Gate {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let owner = question.owner();
         let go = match question.wanted {
             DnsWanted::Txt(value) => self
@@ -55,7 +55,7 @@ pub(super) fn job(world: &World, zones: &MemoryZones, one: &Certificate) -> Issu
     let mut issuer = world.issuer(Arc::clone(&world.ca) as Arc<dyn Issuing>, vec![one.clone()]);
     let provider = Arc::new(MemoryProvider::new(zones.clone())) as Arc<dyn Provider>;
     issuer.ports.providers = BTreeMap::from([("memory".to_owned(), provider)]);
-    issuer.ports.lookout = Some(Arc::new(Gate(zones.clone())));
+    issuer.ports.checker = Some(Arc::new(Gate(zones.clone())));
     issuer
 }
 
@@ -126,7 +126,7 @@ async fn a_ca_that_refuses_to_look_at_records_is_asked_about_the_order_all_the_s
     let next = calls.get(asked.unwrap() + 1);
     assert_eq!(
         next,
-        Some(&Verb::Look),
+        Some(&Verb::Read),
         "it checks by itself too: {calls:?}"
     );
 }
@@ -139,7 +139,7 @@ async fn a_record_that_an_order_wants_no_more_leaves_and_an_answer_that_was_lost
     let (mut issuer, one) = office(&world, &zones, false).await;
     world.ca.next(Verb::Submit, Way::AnswerLost);
     // These name servers do not have it.
-    issuer.ports.lookout = Some(Arc::new(Gate(MemoryZones::new())));
+    issuer.ports.checker = Some(Arc::new(Gate(MemoryZones::new())));
     go(&world, &issuer, 30).await;
     assert_eq!(zones.values("_dnsauth.example.ch"), [b"a-value".to_vec()]);
     assert!(world.live("www").is_none());

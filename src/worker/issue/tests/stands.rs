@@ -6,7 +6,7 @@ use super::records::{Gate, go, job, office};
 use super::*;
 use crate::issuance::progress::RecordState;
 use crate::prevalidation::RecordName;
-use crate::propagation::{Lookout, Question, Verdict};
+use crate::propagation::{DnsChecker, Question, Verdict};
 use prevalidate_providers::Provider;
 use prevalidate_providers::memory::{MemoryProvider, MemoryZones};
 
@@ -64,7 +64,7 @@ async fn each_run_looks_for_the_records_although_the_ca_named_a_later_moment() {
     go(&world, &issuer, 120).await;
     assert!(has_both(&zones));
     let order = world.row("www").await.progress.order.unwrap();
-    assert!(order.look_at_is_the_cas, "{order:?}");
+    assert!(order.next_read_is_from_ca, "{order:?}");
     world.clock.advance(SignedDuration::from_mins(5));
     let calls = world.ca.calls().len();
     go(&world, &job(&world, &zones, &one), 60).await;
@@ -82,7 +82,7 @@ async fn a_record_that_vanishes_before_every_name_server_has_it_is_written_again
     let world = World::new().await;
     let zones = MemoryZones::new().with_zone("example.ch");
     let (mut issuer, one) = office(&world, &zones, true).await;
-    issuer.ports.lookout = Some(Arc::new(Gate(MemoryZones::new())));
+    issuer.ports.checker = Some(Arc::new(Gate(MemoryZones::new())));
     go(&world, &issuer, 30).await;
     assert!(has_both(&zones));
     zones.take(OWNER, "a-value");
@@ -118,9 +118,9 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
     );
     // A person removes one: the CA is not asked in a loop, and nothing is written.
     zones.take(OWNER, "a-value");
-    let asked = world.ca.count(Verb::Look);
+    let asked = world.ca.count(Verb::Read);
     go(&world, &job(&world, &zones, &other), 120).await;
-    let asked = world.ca.count(Verb::Look) - asked;
+    let asked = world.ca.count(Verb::Read) - asked;
     assert!((1..20).contains(&asked), "{asked}");
     assert!(zones.values(OWNER).is_empty());
     // Wanted again, it continues, with its records.
@@ -134,8 +134,8 @@ async fn records_of_an_open_order_stay_while_the_configuration_names_it_no_more(
 struct Follows(MemoryZones, &'static str, &'static str);
 
 #[async_trait::async_trait]
-impl Lookout for Follows {
-    async fn look(&self, question: &Question<'_>) -> Verdict {
+impl DnsChecker for Follows {
+    async fn check(&self, question: &Question<'_>) -> Verdict {
         let owner = question.owner();
         let end = match owner.as_str() == self.1 && question.follows() {
             true => RecordName::parse(self.2).unwrap(),
@@ -145,7 +145,7 @@ impl Lookout for Follows {
             owner: Some(&end),
             ..*question
         };
-        Gate(self.0.clone()).look(&question).await
+        Gate(self.0.clone()).check(&question).await
     }
 
     async fn target(&self, owner: &RecordName) -> Result<RecordName, String> {
@@ -168,7 +168,7 @@ async fn a_record_of_an_order_is_written_where_an_alias_of_its_name_leads() {
             .ca
             .change(|ca| ca.works_for = SignedDuration::from_hours(3));
         let (mut issuer, _) = office(&world, &zones, true).await;
-        issuer.ports.lookout = Some(Arc::new(Follows(zones.clone(), OWNER, small)));
+        issuer.ports.checker = Some(Arc::new(Follows(zones.clone(), OWNER, small)));
         issuer.policy.follow_aliases = follows;
         go(&world, &issuer, 120).await;
         let at = |name: &str| zones.values(name).len();

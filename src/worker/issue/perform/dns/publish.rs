@@ -15,7 +15,7 @@ use crate::worker::memory::with_memory;
 
 /// Between two checks at name servers that do not have the record yet, and at what a record waits
 /// for.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+const CHECK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 
 /// While name servers do not have a record, its provider is asked this often whether it has it.
 const WRITE_AGAIN: SignedDuration = SignedDuration::from_mins(1);
@@ -63,9 +63,9 @@ impl Task<'_> {
             }
         }
         self.stepped();
-        let next = self.now().saturating_add(LOOK_AGAIN).ok();
+        let next = self.now().saturating_add(CHECK_AGAIN).ok();
         if let Some(order) = self.progress().order.as_mut() {
-            order.look_at = next.filter(|_| !is_all);
+            order.next_read_at = next.filter(|_| !is_all);
             if is_all || awaited.is_some() {
                 order.pause = awaited.filter(|_| !is_all);
             }
@@ -88,11 +88,11 @@ impl Task<'_> {
     /// The order waits before it writes anything.
     fn pause(&mut self, why: &str) {
         self.stepped();
-        let at = self.now().saturating_add(LOOK_AGAIN).ok();
+        let at = self.now().saturating_add(CHECK_AGAIN).ok();
         let Some(order) = self.progress().order.as_mut() else {
             return;
         };
-        order.look_at = at;
+        order.next_read_at = at;
         if order.pause.as_deref() != Some(why) {
             order.pause = Some(why.to_owned());
             self.say("waiting", why);

@@ -4,7 +4,7 @@
 use hickory_proto::rr::{DNSClass, RData};
 use jiff::Timestamp;
 
-use super::caa::standing::{Stop, refuses, stops};
+use super::caa::persistent_records::{Stop, refuses, stops};
 use super::examine::CaaSets;
 use super::gate::name;
 use super::{Gate, GateMode, RecordKind};

@@ -10,7 +10,7 @@ use super::lease::micros;
 use super::transaction::{reading, writing};
 use super::{PostgresStore, hints, rows, sql};
 use crate::store::row::{encode, time};
-use crate::store::{FAR, Seen, StoreError, next_look};
+use crate::store::{FAR, Seen, StoreError, next_listing};
 
 pub(super) async fn record(
     store: &PostgresStore,
@@ -148,11 +148,11 @@ pub(super) async fn claim(
                 ));
             }
             // Only now: a listing that another has just stored gave this turn away.
-            let looked: Option<(i64,)> = rows("SELECT at FROM look WHERE client = $1")
+            let listed: Option<(i64,)> = rows("SELECT at FROM look WHERE client = $1")
                 .bind(client)
                 .fetch_optional(db)
                 .await?;
-            Ok(next_look(looked.map(|(at,)| at), every, now))
+            Ok(next_listing(listed.map(|(at,)| at), every, now))
         },
         unless | next | next.is_some()
     )

@@ -19,13 +19,13 @@ use crate::persistent::{Wanted, owner_of};
 use crate::prevalidation::{DomainName, RecordName};
 use crate::propagation::finding::Severity;
 use crate::propagation::survey::{CaaSets, Survey};
-use crate::propagation::{Gate, Lookout as _};
+use crate::propagation::{DnsChecker as _, Gate};
 use crate::rdap::{self, Book};
 use crate::store::{Store, StoreError};
 use crate::worker::route::route_record;
 
 /// By what is asked, and about when.
-pub(super) struct Looker<'a> {
+pub(super) struct Reader<'a> {
     pub(super) settings: &'a Settings,
     pub(super) gate: &'a Arc<Gate>,
     pub(super) providers: &'a Providers,
@@ -37,12 +37,12 @@ pub(super) struct Looker<'a> {
     pub(super) now: Timestamp,
 }
 
-impl Looker<'_> {
+impl Reader<'_> {
     /// What is found about these records, domain by domain.
     ///
     /// # Errors
     /// What the store says.
-    pub(super) async fn look(
+    pub(super) async fn read(
         &self,
         wanted: &[&Wanted],
         store: &dyn Store,
@@ -194,7 +194,7 @@ impl Looker<'_> {
     ///
     /// # Errors
     /// What the store says.
-    pub(super) async fn look_beside(
+    pub(super) async fn read_beside(
         &self,
         views: &[DomainView],
         wanted: &[&Wanted],

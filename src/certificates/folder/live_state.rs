@@ -33,7 +33,7 @@ impl Known<'_> {
 
 /// What servers read, compared with what was installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum LiveState {
     /// It is that, and whole.
     Whole(Box<Checked>),
     /// It is that, and servers cannot use it; the reason.
@@ -54,14 +54,14 @@ impl Folder {
     ///
     /// # Errors
     /// When it cannot be read from here: it is not known.
-    pub fn standing(&self, known: Known<'_>, now: Timestamp) -> Result<Standing, Trouble> {
+    pub fn live_state(&self, known: Known<'_>, now: Timestamp) -> Result<LiveState, Trouble> {
         let judged = self
             .target()
             .and_then(|version| self.compared(version, known, now));
         match judged {
-            Ok(whole) => Ok(Standing::Whole(Box::new(whole))),
-            Err(End::Damaged(why)) => Ok(Standing::Damaged(why)),
-            Err(End::Foreign(why)) => Ok(Standing::Foreign(why)),
+            Ok(whole) => Ok(LiveState::Whole(Box::new(whole))),
+            Err(End::Damaged(why)) => Ok(LiveState::Damaged(why)),
+            Err(End::Foreign(why)) => Ok(LiveState::Foreign(why)),
             Err(End::Unknown(trouble)) => Err(trouble),
         }
     }

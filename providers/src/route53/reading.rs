@@ -22,7 +22,7 @@ pub(super) struct Listing(BTreeMap<String, Vec<ResourceRecordSet>>);
 
 /// What is at one name.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
     /// The same as Route 53 has it, for the DELETE that must match it literally.
     pub(super) stored: Option<ResourceRecordSet>,
@@ -32,7 +32,7 @@ pub(super) struct Look {
 }
 
 impl Route53 {
-    /// Reads what [`Listing::look`] needs to know about `owners`.
+    /// Reads what [`Listing::reading`] needs to know about `owners`.
     pub(super) async fn list(
         &self,
         zone: &Known,
@@ -150,7 +150,7 @@ impl Listing {
     /// # Errors
     /// [`ErrorKind::Unsafe`] at an alias, below a zone cut, and where an answer depends on who
     /// asks.
-    pub(super) fn look(&self, zone: &Known, owner: &str) -> Result<Look, ProviderError> {
+    pub(super) fn read_name(&self, zone: &Known, owner: &str) -> Result<Reading, ProviderError> {
         let refused = |what: String, hint: String| {
             Err(ProviderError::new(
                 ErrorKind::Unsafe,
@@ -211,7 +211,7 @@ impl Listing {
                 .collect(),
             ..self.nothing_at(zone, owner)
         };
-        Ok(Look {
+        Ok(Reading {
             rrset,
             stored,
             shadowed: self.shadowed(zone, owner),
@@ -228,13 +228,13 @@ impl Listing {
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] below a zone cut.
-    pub(super) fn look_behind_alias(
+    pub(super) fn read_behind_alias(
         &self,
         zone: &Known,
         owner: &str,
-    ) -> Result<Look, ProviderError> {
+    ) -> Result<Reading, ProviderError> {
         self.refuse_cut(zone, owner)?;
-        Ok(Look {
+        Ok(Reading {
             rrset: self.nothing_at(zone, owner),
             stored: None,
             shadowed: None,

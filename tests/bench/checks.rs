@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, stream};
 use prevalidate::clock::SystemClock;
 use prevalidate::prevalidation::DomainName;
-use prevalidate::propagation::{Gate, GateSettings, Judging, Lookout, Question};
+use prevalidate::propagation::{DnsChecker, Gate, GateSettings, Judging, Question};
 use tempfile::TempDir;
 
 use crate::Row;
@@ -77,7 +77,7 @@ pub fn thousand() -> Vec<Row> {
     for rounds in [1, 2] {
         let gate = Gate::new(settings(rounds), Arc::new(SystemClock));
         let begun = Instant::now();
-        let went = runtime.block_on(look(&gate, &domains));
+        let went = runtime.block_on(check(&gate, &domains));
         let took = begun.elapsed();
         assert_eq!(went, domains.len(), "all of them are visible");
         let mut case = String::new();
@@ -109,13 +109,13 @@ pub fn thousand() -> Vec<Row> {
     rows
 }
 
-async fn look(gate: &Gate, domains: &[String]) -> usize {
-    let looks = stream::iter(domains).map(|name| async move {
+async fn check(gate: &Gate, domains: &[String]) -> usize {
+    let checks = stream::iter(domains).map(|name| async move {
         let domain = DomainName::from_a_labels(name).unwrap();
-        let verdict = gate.look(&Question::new(&domain, VALUE)).await;
+        let verdict = gate.check(&Question::new(&domain, VALUE)).await;
         assert!(verdict.go && verdict.servers.len() == 4, "{verdict:?}");
     });
-    looks.buffer_unordered(AT_ONCE).count().await
+    checks.buffer_unordered(AT_ONCE).count().await
 }
 
 fn start(address: SocketAddr, zones: &[Zone]) -> (Process, TempDir) {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use hickory_proto::rr::Name;
 
-use super::look::Look;
 use super::message::Update;
+use super::reading::Reading;
 use crate::record::{RecordKind, TxtRecord, TxtRrset};
 
 /// Which way a change goes.
@@ -21,14 +21,14 @@ pub(super) enum Verb {
 
 /// The values wanted at one name.
 #[derive(Debug, Clone)]
-pub(super) struct Wish {
+pub(super) struct Edit {
     pub(super) owner: String,
     pub(super) kind: RecordKind,
     /// TXT values, or the target of a CNAME.
     pub(super) values: BTreeSet<String>,
 }
 
-impl Wish {
+impl Edit {
     pub(super) fn is_for(&self, record: &TxtRecord) -> bool {
         self.values
             .iter()
@@ -45,14 +45,14 @@ impl Wish {
 /// A change of one name that is not made yet.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) look: Look,
+    pub(super) reading: Reading,
     pub(super) update: Update,
     /// The records that come or go; none when the update only asks the zone whether the values are
     /// really not there.
     pub(super) records: Vec<TxtRecord>,
     /// The target of the CNAME that comes or goes.
     pub(super) target: Option<Name>,
-    pub(super) wish: Wish,
+    pub(super) edit: Edit,
     /// Whether the guard is "there are TXT values".
     pub(super) any_value: bool,
     /// Whether the guard is the SOA that was read.
@@ -74,7 +74,7 @@ impl Plan {
 )]
 pub(super) enum Next {
     /// The values are there already.
-    Nothing(Look),
+    Nothing(Reading),
     Send(Plan),
 }
 
@@ -100,13 +100,13 @@ pub(super) struct Done {
 
 impl Done {
     /// The name is as it was read.
-    pub(super) fn nothing(look: Look) -> Self {
-        let mname = look.mname();
+    pub(super) fn nothing(reading: Reading) -> Self {
+        let mname = reading.mname();
         Self {
-            before: look.rrset.clone(),
-            after: look.rrset,
+            before: reading.rrset.clone(),
+            after: reading.rrset,
             changed: BTreeSet::new(),
-            serial: look.soa.serial,
+            serial: reading.soa.serial,
             mname,
         }
     }

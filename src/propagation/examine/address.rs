@@ -127,7 +127,7 @@ impl Gate {
             let soa = self.asker.ask(address, &zone, RecordType::SOA).await;
             seen.caches.negative_ttl = soa.ok().as_ref().map(evidence::negative_ttl);
             if *owner != zone {
-                seen.wildcard = wildcard::look(&self.asker, address, owner, &zone).await;
+                seen.wildcard = wildcard::check(&self.asker, address, owner, &zone).await;
             }
         }
     }

@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::fault::Fault;
 use super::{SqliteStore, holder, lease};
-use crate::store::{FAR, SKEW, Seen, StoreError, next_look, row};
+use crate::store::{FAR, SKEW, Seen, StoreError, next_listing, row};
 
 /// The entries of so many domains are in memory as text at once.
 const AT_ONCE: usize = 1_000;
@@ -131,11 +131,11 @@ pub(super) async fn claim(
     now: Timestamp,
 ) -> Result<Option<Timestamp>, Fault> {
     let mut tx = store.begin().await?;
-    let looked: Option<i64> = sqlx::query_scalar("SELECT at FROM look WHERE client = ?")
+    let listed: Option<i64> = sqlx::query_scalar("SELECT at FROM look WHERE client = ?")
         .bind(client)
         .fetch_optional(&mut *tx)
         .await?;
-    if let Some(next) = next_look(looked, every, now) {
+    if let Some(next) = next_listing(listed, every, now) {
         tx.leave().await?;
         return Ok(Some(next));
     }

@@ -6,9 +6,9 @@ use std::sync::PoisonError;
 use jiff::{SignedDuration, Timestamp};
 
 use super::covering::{Cover, Covering, above, above_fact, above_text};
-use super::looks::UnderWay;
+use super::listings::UnderWay;
 use super::survey::{Sight, Survey};
-use super::{LookState, Target, Worker, crashpoint};
+use super::{ListingState, Target, Worker, crashpoint};
 use crate::ca::CaError;
 use crate::prevalidation::{DomainName, Observed};
 use crate::store::{DomainRow, Event, Pages, Seen, StoreError};
@@ -23,20 +23,20 @@ const ASKED_DAILY: SignedDuration = SignedDuration::from_hours(24);
 
 impl Worker {
     /// Lists a client whose listing is due, or takes over what another worker has seen since.
-    pub(super) async fn look_or_adopt(&self, look: UnderWay<'_>) -> Result<(), StoreError> {
-        let target = &look.target;
-        let Some(every) = look.every else {
-            return self.look(target).await;
+    pub(super) async fn list_or_adopt(&self, listing: UnderWay<'_>) -> Result<(), StoreError> {
+        let target = &listing.target;
+        let Some(every) = listing.every else {
+            return self.list(target).await;
         };
         let now = self.ports.clock.now();
         let lease = self.options.lease;
         let claimed = self
             .ports
             .store
-            .claim_look(&target.key, &self.options.holder, every, lease, now)
+            .claim_listing(&target.key, &self.options.holder, every, lease, now)
             .await?;
         match claimed {
-            None => self.look(target).await,
+            None => self.list(target).await,
             Some(again_at) => self.adopt(target, again_at, now).await,
         }
     }
@@ -50,15 +50,16 @@ impl Worker {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let store = &*self.ports.store;
-        let looked_at = store.looks().await?.get(&target.key).copied();
-        let Some(looked_at) = looked_at else {
+        let listed_at = store.listings().await?.get(&target.key).copied();
+        let Some(listed_at) = listed_at else {
             let soon = now.saturating_add(OTHERS_AGAIN).unwrap_or(again_at);
-            self.looks.wait_for_others(&target.key, again_at.min(soon));
+            self.listings
+                .wait_for_others(&target.key, again_at.min(soon));
             return Ok(());
         };
         // An older version wrote this listing and stored too little; list again.
         let Some(above) = above(store, &target.key).await? else {
-            return self.look(target).await;
+            return self.list(target).await;
         };
         let refused = store
             .fact(&refusal_fact(&target.key))
@@ -73,12 +74,12 @@ impl Worker {
         }
         self.cover(&target.key, cover.covering(&target.key, above, now));
         let state = if refused {
-            LookState::Refused(Vec::new())
+            ListingState::Refused(Vec::new())
         } else {
-            LookState::Done
+            ListingState::Done
         };
-        self.looks
-            .adopted(&target.key, state, Some(looked_at), again_at);
+        self.listings
+            .adopted(&target.key, state, Some(listed_at), again_at);
         Ok(())
     }
 
@@ -90,9 +91,9 @@ impl Worker {
     }
 
     /// Looks at a client and stores what it saw, unless the guard refuses.
-    pub(super) async fn look(&self, target: &Target) -> Result<(), StoreError> {
+    pub(super) async fn list(&self, target: &Target) -> Result<(), StoreError> {
         if !self.has_domains(target).await? {
-            return self.look_at_nothing(target).await;
+            return self.list_nothing(target).await;
         }
         let mut seen: Vec<Seen> = Vec::new();
         let mut dated_earlier: Vec<Event> = Vec::new();
@@ -104,7 +105,7 @@ impl Worker {
             Ok(survey) => survey,
             // Given up because the program is to end: that says nothing about the CA.
             Err(error) if self.stop.is_cancelled() && error.is_retryable() => {
-                self.look_failed(target, &error);
+                self.listing_failed(target, &error);
                 return Ok(());
             }
             Err(error) => {
@@ -113,7 +114,7 @@ impl Worker {
                     self.note(vec![event]).await?;
                     self.remember_failure(&target.key, &error).await?;
                 }
-                self.look_failed(target, &error);
+                self.listing_failed(target, &error);
                 return Ok(());
             }
         };
@@ -138,17 +139,17 @@ impl Worker {
                     .set_fact(&refusal_fact(&target.key), &alarms.join("; "))
                     .await?;
                 self.note(events).await?;
-                self.look_ended(&target.key, LookState::Refused(survey.alarms));
+                self.listing_ended(&target.key, ListingState::Refused(survey.alarms));
                 return Ok(());
             }
         }
         events.extend(dated_earlier);
         crashpoint::reach("listed");
-        self.store_look(target, &seen, &survey).await?;
+        self.store_listing(target, &seen, &survey).await?;
         self.note(events).await?;
         self.cover(&target.key, survey.covering);
-        self.looks.looked(&target.key, survey.read_at);
-        self.look_ended(&target.key, LookState::Done);
+        self.listings.listed(&target.key, survey.read_at);
+        self.listing_ended(&target.key, ListingState::Done);
         Ok(())
     }
 
@@ -164,13 +165,13 @@ impl Worker {
     }
 
     /// An account that only orders may not be allowed to list domains.
-    async fn look_at_nothing(&self, target: &Target) -> Result<(), StoreError> {
+    async fn list_nothing(&self, target: &Target) -> Result<(), StoreError> {
         let (store, now) = (&self.ports.store, self.ports.clock.now());
         self.remember(&failure_fact(&target.key), "").await?;
         self.remember(&warning_fact(&target.key), "").await?;
-        store.record_look(&target.key, &[], now).await?;
-        self.looks.looked(&target.key, now);
-        self.look_ended(&target.key, LookState::Done);
+        store.record_listing(&target.key, &[], now).await?;
+        self.listings.listed(&target.key, now);
+        self.listing_ended(&target.key, ListingState::Done);
         Ok(())
     }
 
@@ -193,7 +194,7 @@ impl Worker {
     }
 
     /// Before the listing: a worker that hears of it finds all that belongs to it.
-    async fn store_look(
+    async fn store_listing(
         &self,
         target: &Target,
         seen: &[Seen],
@@ -209,7 +210,7 @@ impl Worker {
         .await?;
         self.ports
             .store
-            .record_look(&target.key, seen, survey.read_at)
+            .record_listing(&target.key, seen, survey.read_at)
             .await?;
         crashpoint::reach("look-stored");
         Ok(())
@@ -264,25 +265,25 @@ impl Worker {
             self.targets
                 .iter()
                 .filter(|target| target.ca == ca)
-                .for_each(|target| self.look_failed(target, error));
+                .for_each(|target| self.listing_failed(target, error));
         }
     }
 
-    pub(super) fn look_failed(&self, target: &Target, error: &CaError) {
+    pub(super) fn listing_failed(&self, target: &Target, error: &CaError) {
         let hint = error
             .hint
             .as_ref()
             .map(|hint| format!(" ({hint})"))
             .unwrap_or_default();
-        let state = LookState::Failed {
+        let state = ListingState::Failed {
             error: format!("{error}{hint}"),
             temporary: error.is_retryable(),
         };
-        self.look_ended(&target.key, state);
+        self.listing_ended(&target.key, state);
     }
 
-    fn look_ended(&self, client: &str, state: LookState) {
-        self.looks.ended(client, state, self.ports.clock.now());
+    fn listing_ended(&self, client: &str, state: ListingState) {
+        self.listings.ended(client, state, self.ports.clock.now());
     }
 
     pub(super) fn observed(

@@ -16,7 +16,7 @@ use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 
 /// What one read of a name showed.
 #[derive(Debug, Clone)]
-pub(super) struct Look {
+pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
     /// The other reading of the same answer, where the name says what the wildcard beside it says.
     pub(super) otherwise: Option<TxtRrset>,
@@ -34,7 +34,7 @@ pub(super) struct Look {
     pub(super) shadowed: Option<Name>,
 }
 
-impl Look {
+impl Reading {
     /// Whether the name itself is the host that may exist only through a wildcard.
     pub(super) fn shadows_itself(&self) -> bool {
         self.shadowed.as_ref() == Some(&self.name)
@@ -145,16 +145,16 @@ impl Visit<'_> {
     /// What is at `owner` of the wanted type.
     ///
     /// # Errors
-    /// As [`Self::look`] and [`Self::look_for_cname`].
-    pub(super) async fn look_for(
+    /// As [`Self::reading`] and [`Self::read_cname`].
+    pub(super) async fn read_for(
         &self,
         owner: &str,
         zone: &Zone,
         kind: RecordKind,
-    ) -> Result<Look, ProviderError> {
+    ) -> Result<Reading, ProviderError> {
         match kind {
-            RecordKind::Txt => self.look(owner, zone).await,
-            RecordKind::Cname => self.look_for_cname(owner, zone).await,
+            RecordKind::Txt => self.read_name(owner, zone).await,
+            RecordKind::Cname => self.read_cname(owner, zone).await,
         }
     }
 
@@ -163,7 +163,11 @@ impl Visit<'_> {
     /// # Errors
     /// [`ErrorKind::Unsafe`] at an alias and below a zone cut, [`ErrorKind::NoZone`] where the
     /// server has no authority.
-    pub(super) async fn look(&self, owner: &str, zone: &Zone) -> Result<Look, ProviderError> {
+    pub(super) async fn read_name(
+        &self,
+        owner: &str,
+        zone: &Zone,
+    ) -> Result<Reading, ProviderError> {
         let name = wire_name(owner).map_err(unencodable)?;
         let (owner, apex, server) = (
             plain_name(&name),
@@ -240,7 +244,7 @@ impl Visit<'_> {
                 otherwise = Some(std::mem::replace(&mut rrset, nothing));
             }
         }
-        Ok(Look {
+        Ok(Reading {
             rrset,
             otherwise,
             name,

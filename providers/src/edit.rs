@@ -8,7 +8,7 @@ use crate::record::{Receipt, Record, RecordKind, TxtRrset, TxtValue};
 
 /// The values wanted, or not wanted, at one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct Edit {
     /// Lower-case A-labels without a trailing dot.
     pub(crate) owner: String,
     /// Never empty, and no value of it is.
@@ -40,14 +40,14 @@ impl Done {
 }
 
 /// One wish per name, of the values that [`check`] lets pass.
-pub(crate) fn gather(values: &[TxtValue]) -> Vec<Wish> {
-    let mut wishes: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+pub(crate) fn gather(values: &[TxtValue]) -> Vec<Edit> {
+    let mut edits: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
-        wishes.entry(owner).or_default().insert(value.clone());
+        edits.entry(owner).or_default().insert(value.clone());
     }
-    wishes
+    edits
         .into_iter()
-        .map(|(owner, values)| Wish {
+        .map(|(owner, values)| Edit {
             owner: owner.to_owned(),
             values,
         })
@@ -137,16 +137,16 @@ mod tests {
             value("b.ch", "3"),
             value("a.ch", ""),
         ];
-        let wishes = gather(&values);
+        let edits = gather(&values);
         assert_eq!(
-            wishes
+            edits
                 .iter()
-                .map(|wish| wish.owner.as_str())
+                .map(|edit| edit.owner.as_str())
                 .collect::<Vec<_>>(),
             ["a.ch", "b.ch"]
         );
         assert_eq!(
-            wishes[1].values,
+            edits[1].values,
             BTreeSet::from(["2".to_owned(), "3".to_owned()])
         );
         for owner in [

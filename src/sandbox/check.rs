@@ -111,7 +111,7 @@ pub(super) struct Perspectives {
 }
 
 /// Looks for `value` at `name`: the CA's words, in `Ok` when it was seen.
-pub(super) async fn look(
+pub(super) async fn check(
     name: &str,
     data: Data<'_>,
     servers: &[SocketAddr],
@@ -133,7 +133,7 @@ pub(super) async fn look(
 /// The same through `resolvers`, one for each perspective: the first must see the value, and at
 /// most `may_fail` of the others may not. A resolver validates (or not) by itself: SERVFAIL is a
 /// failure like any other.
-pub(super) async fn look_through(
+pub(super) async fn check_through(
     name: &str,
     data: Data<'_>,
     resolvers: &[SocketAddr],

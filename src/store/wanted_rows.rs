@@ -8,7 +8,7 @@ use super::{Origin, Wanted};
 use crate::prevalidation::RowKey;
 
 /// What an origin wants from now on.
-pub(super) struct Wish<'a> {
+pub(super) struct WantedRows<'a> {
     pub origin: Origin,
     pub wanted: &'a [Wanted],
     pub dropped: Dropped<'a>,
@@ -43,7 +43,7 @@ type At<'a> = (&'a str, &'a str);
 /// The rows to write, each with its key, and the keys of those whose wish is taken back.
 type Difference<'a> = (Vec<(RowKey, &'a Wanted)>, Vec<String>);
 
-impl<'a> Wish<'a> {
+impl<'a> WantedRows<'a> {
     /// What is to be written, in order; `None` when nothing differs.
     pub fn difference(&self, rows: &[Held]) -> Option<Difference<'a>> {
         let by_name: HashMap<&str, &Held> =
@@ -94,19 +94,19 @@ impl<'a> Wish<'a> {
             .collect();
         let mut given: HashSet<&str> = HashSet::new();
         let mut placed = Vec::with_capacity(wanted.len());
-        for (&(domain, client), &wish) in &wanted {
+        for (&(domain, client), &wanted_rows) in &wanted {
             let first = by_name.get(domain);
             let key = match by_place.get(&(domain, client)) {
-                Some(row) if row.name == domain => RowKey::from(&wish.domain),
-                Some(_) => RowKey::further(&wish.domain, client),
+                Some(row) if row.name == domain => RowKey::from(&wanted_rows.domain),
+                Some(_) => RowKey::further(&wanted_rows.domain, client),
                 None if first.is_none_or(|row| self.leaves(row, &wanted))
                     && given.insert(domain) =>
                 {
-                    RowKey::from(&wish.domain)
+                    RowKey::from(&wanted_rows.domain)
                 }
-                None => RowKey::further(&wish.domain, client),
+                None => RowKey::further(&wanted_rows.domain, client),
             };
-            placed.push((key, wish));
+            placed.push((key, wanted_rows));
         }
         placed
     }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{LookState, Target};
+use super::{ListingState, Target};
 use crate::prevalidation::policy::backoff;
 
 /// A listing that the guard refused waits for a person; whether one has come is checked after this
@@ -18,15 +18,15 @@ pub(super) const SOON: SignedDuration = SignedDuration::from_secs(5);
 
 /// The clients of a worker, by key.
 #[derive(Debug)]
-pub(super) struct Looks {
+pub(super) struct Listings {
     /// `None`: each client once.
     every: Option<SignedDuration>,
-    clients: Mutex<BTreeMap<String, Standing>>,
+    clients: Mutex<BTreeMap<String, ClientListing>>,
 }
 
 #[derive(Debug)]
-struct Standing {
-    state: LookState,
+struct ClientListing {
+    state: ListingState,
     under_way: bool,
     /// `None`: never again.
     due_at: Option<Timestamp>,
@@ -34,12 +34,12 @@ struct Standing {
     soon: bool,
     failures: u32,
     /// The moment of the listing that is gone by.
-    looked_at: Option<Timestamp>,
+    listed_at: Option<Timestamp>,
 }
 
 /// A listing that is under way; one that is given up, by an error or a panic, is due again.
 pub(super) struct UnderWay<'a> {
-    looks: &'a Looks,
+    listings: &'a Listings,
     pub(super) target: Target,
     /// How old the last listing of any process may be.
     pub(super) every: Option<SignedDuration>,
@@ -47,35 +47,35 @@ pub(super) struct UnderWay<'a> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        if let Some(standing) = self.looks.lock().get_mut(&self.target.key) {
-            standing.under_way = false;
-            if standing.state == LookState::Running {
-                standing.state = LookState::Waiting;
+        if let Some(client) = self.listings.lock().get_mut(&self.target.key) {
+            client.under_way = false;
+            if client.state == ListingState::Running {
+                client.state = ListingState::Waiting;
             }
         }
     }
 }
 
-impl Looks {
+impl Listings {
     pub(super) fn new(targets: &[Target], every: Option<SignedDuration>) -> Self {
-        let standing = |target: &Target| {
-            let standing = Standing {
-                state: LookState::Waiting,
+        let client = |target: &Target| {
+            let client = ClientListing {
+                state: ListingState::Waiting,
                 under_way: false,
                 due_at: Some(Timestamp::MIN),
                 soon: false,
                 failures: 0,
-                looked_at: None,
+                listed_at: None,
             };
-            (target.key.clone(), standing)
+            (target.key.clone(), client)
         };
         Self {
             every,
-            clients: Mutex::new(targets.iter().map(standing).collect()),
+            clients: Mutex::new(targets.iter().map(client).collect()),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Standing>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, ClientListing>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,10 +91,10 @@ impl Looks {
     }
 
     /// How the last listing of each client ended.
-    pub(super) fn states(&self) -> BTreeMap<String, LookState> {
+    pub(super) fn states(&self) -> BTreeMap<String, ListingState> {
         self.lock()
             .iter()
-            .map(|(key, standing)| (key.clone(), standing.state.clone()))
+            .map(|(key, client)| (key.clone(), client.state.clone()))
             .collect()
     }
 
@@ -105,78 +105,78 @@ impl Looks {
         now: Timestamp,
     ) -> Option<UnderWay<'_>> {
         let mut clients = self.lock();
-        let is_due = |standing: &Standing| {
-            !standing.under_way && standing.due_at.is_some_and(|due| self.is_due(due, now))
+        let is_due = |client: &ClientListing| {
+            !client.under_way && client.due_at.is_some_and(|due| self.is_due(due, now))
         };
         let target = targets.find(|target| clients.get(&target.key).is_some_and(is_due))?;
-        let standing = clients.get_mut(&target.key)?;
-        standing.under_way = true;
-        if standing.state == LookState::Waiting {
-            standing.state = LookState::Running;
+        let client = clients.get_mut(&target.key)?;
+        client.under_way = true;
+        if client.state == ListingState::Waiting {
+            client.state = ListingState::Running;
         }
-        let every = if standing.soon {
+        let every = if client.soon {
             self.every.map(|every| every.min(SOON))
         } else {
             self.every
         };
         Some(UnderWay {
-            looks: self,
+            listings: self,
             target: target.clone(),
             every,
         })
     }
 
     /// A listing ended so.
-    pub(super) fn ended(&self, client: &str, state: LookState, now: Timestamp) {
+    pub(super) fn ended(&self, client: &str, state: ListingState, now: Timestamp) {
         let mut clients = self.lock();
-        let Some(standing) = clients.get_mut(client) else {
+        let Some(client) = clients.get_mut(client) else {
             return;
         };
-        let failed = matches!(state, LookState::Failed { .. });
-        standing.failures = if failed { standing.failures + 1 } else { 0 };
+        let failed = matches!(state, ListingState::Failed { .. });
+        client.failures = if failed { client.failures + 1 } else { 0 };
         let pause = match state {
-            LookState::Failed { .. } => backoff(standing.failures),
-            LookState::Refused(_) => REFUSED_AGAIN,
+            ListingState::Failed { .. } => backoff(client.failures),
+            ListingState::Refused(_) => REFUSED_AGAIN,
             _ => self.every.unwrap_or_default(),
         };
-        standing.due_at = self.every.and_then(|_| now.saturating_add(pause).ok());
-        standing.soon &= failed;
+        client.due_at = self.every.and_then(|_| now.saturating_add(pause).ok());
+        client.soon &= failed;
         // What was known stays known while a CA does not answer for a while; each effect is
         // preceded by a read of its own.
         let passes = matches!(
             state,
-            LookState::Failed {
+            ListingState::Failed {
                 temporary: true,
                 ..
             }
         );
-        if !(passes && self.every.is_some() && standing.state == LookState::Done) {
-            standing.state = state;
+        if !(passes && self.every.is_some() && client.state == ListingState::Done) {
+            client.state = state;
         }
     }
 
-    /// A listing of another worker at `looked_at` is past; the next one may be due at `again_at`.
+    /// A listing of another worker at `listed_at` is past; the next one may be due at `again_at`.
     pub(super) fn adopted(
         &self,
         client: &str,
-        state: LookState,
-        looked_at: Option<Timestamp>,
+        state: ListingState,
+        listed_at: Option<Timestamp>,
         again_at: Timestamp,
     ) {
-        if let Some(standing) = self.lock().get_mut(client) {
-            standing.failures = 0;
+        if let Some(client) = self.lock().get_mut(client) {
+            client.failures = 0;
             // What was not asked about then is still not asked about.
-            standing.soon &= looked_at <= standing.looked_at;
-            standing.looked_at = looked_at;
-            standing.due_at = Some(again_at);
-            standing.state = state;
+            client.soon &= listed_at <= client.listed_at;
+            client.listed_at = listed_at;
+            client.due_at = Some(again_at);
+            client.state = state;
         }
     }
 
     /// Another worker is listing; whether that has ended is asked at `again_at`.
     pub(super) fn wait_for_others(&self, client: &str, again_at: Timestamp) {
-        if let Some(standing) = self.lock().get_mut(client) {
-            standing.due_at = Some(again_at);
+        if let Some(client) = self.lock().get_mut(client) {
+            client.due_at = Some(again_at);
         }
     }
 
@@ -186,29 +186,24 @@ impl Looks {
     pub(super) fn hear(
         &self,
         client: &str,
-        looked_at: Option<Timestamp>,
+        listed_at: Option<Timestamp>,
         refused: bool,
         unread: bool,
         now: Timestamp,
     ) -> bool {
         let mut clients = self.lock();
-        let Some(standing) = clients
-            .get_mut(client)
-            .filter(|standing| !standing.under_way)
-        else {
+        let Some(client) = clients.get_mut(client).filter(|client| !client.under_way) else {
             return false;
         };
-        let is_done = standing.state == LookState::Done;
-        let is_refused = matches!(standing.state, LookState::Refused(_));
+        let is_done = client.state == ListingState::Done;
+        let is_refused = matches!(client.state, ListingState::Refused(_));
         // A snapshot that is older than this worker's own listing says nothing about later changes.
-        let unread = unread && is_done && looked_at >= standing.looked_at;
-        let news = looked_at > standing.looked_at
-            || is_done && refused
-            || is_refused && !refused
-            || unread;
+        let unread = unread && is_done && listed_at >= client.listed_at;
+        let news =
+            listed_at > client.listed_at || is_done && refused || is_refused && !refused || unread;
         if news {
-            standing.due_at = Some(now);
-            standing.soon |= unread;
+            client.due_at = Some(now);
+            client.soon |= unread;
         }
         news
     }
@@ -216,20 +211,20 @@ impl Looks {
     /// A person wants a client to be listed now, however its last listing ended. One that is under
     /// way is that listing.
     pub(super) fn order(&self, client: &str, now: Timestamp) {
-        if let Some(standing) = self
+        if let Some(client) = self
             .lock()
             .get_mut(client)
-            .filter(|standing| !standing.under_way)
+            .filter(|client| !client.under_way)
         {
-            (standing.due_at, standing.soon) = (Some(now), true);
+            (client.due_at, client.soon) = (Some(now), true);
         }
     }
 
-    /// The listing of `looked_at` was this worker's own.
-    pub(super) fn looked(&self, client: &str, looked_at: Timestamp) {
-        if let Some(standing) = self.lock().get_mut(client) {
+    /// The listing of `listed_at` was this worker's own.
+    pub(super) fn listed(&self, client: &str, listed_at: Timestamp) {
+        if let Some(client) = self.lock().get_mut(client) {
             // To the microsecond, as the store says it.
-            standing.looked_at = Timestamp::from_microsecond(looked_at.as_microsecond()).ok();
+            client.listed_at = Timestamp::from_microsecond(listed_at.as_microsecond()).ok();
         }
     }
 
@@ -237,23 +232,23 @@ impl Looks {
     pub(super) fn are_done(&self, client: &str) -> bool {
         self.lock()
             .get(client)
-            .is_some_and(|standing| standing.state == LookState::Done)
+            .is_some_and(|client| client.state == ListingState::Done)
     }
 
     /// Whether a first listing is under way.
     pub(super) fn are_running(&self) -> bool {
         self.lock()
             .values()
-            .any(|standing| standing.state == LookState::Running)
+            .any(|client| client.state == ListingState::Running)
     }
 
     /// When the next listing of one of `targets` is due, of those that are not under way.
     pub(super) fn next<'t>(&self, targets: impl Iterator<Item = &'t Target>) -> Option<Timestamp> {
         let clients = self.lock();
-        let standings = targets
+        let clients = targets
             .filter_map(|target| clients.get(&target.key))
-            .filter(|standing| !standing.under_way);
-        standings.filter_map(|standing| standing.due_at).min()
+            .filter(|client| !client.under_way);
+        clients.filter_map(|client| client.due_at).min()
     }
 }
 
@@ -268,24 +263,24 @@ mod tests {
         let now: Timestamp = "2026-11-22T12:00:00.123456789Z".parse().unwrap();
         let stored: Timestamp = "2026-11-22T12:00:00.123456Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
-        let looks = Looks::new(
+        let listings = Listings::new(
             std::slice::from_ref(&target),
             Some(SignedDuration::from_hours(1)),
         );
-        let look = looks.begin([&target].into_iter(), now).unwrap();
-        looks.looked(&target.key, now);
-        looks.ended(&target.key, LookState::Done, now);
-        drop(look);
+        let listing = listings.begin([&target].into_iter(), now).unwrap();
+        listings.listed(&target.key, now);
+        listings.ended(&target.key, ListingState::Done, now);
+        drop(listing);
         let earlier = stored - SignedDuration::from_secs(1);
         for before in [None, Some(earlier)] {
             assert!(
-                !looks.hear(&target.key, before, false, true, now),
+                !listings.hear(&target.key, before, false, true, now),
                 "{before:?}"
             );
         }
-        assert!(!looks.hear(&target.key, Some(stored), false, false, now));
+        assert!(!listings.hear(&target.key, Some(stored), false, false, now));
         assert!(
-            looks.hear(&target.key, Some(stored), false, true, now),
+            listings.hear(&target.key, Some(stored), false, true, now),
             "a domain that came after the listing"
         );
     }
@@ -297,16 +292,16 @@ mod tests {
         let targets = std::slice::from_ref(&target);
         let every = SignedDuration::from_hours(6);
         for ahead in [24 * 400, 24, 7] {
-            let looks = Looks::new(targets, Some(every));
+            let listings = Listings::new(targets, Some(every));
             let wrong = now + SignedDuration::from_hours(ahead);
-            drop(looks.begin(targets.iter(), wrong).unwrap());
-            looks.ended(&target.key, LookState::Done, wrong);
-            assert!(looks.begin(targets.iter(), now).is_some(), "{ahead} h");
+            drop(listings.begin(targets.iter(), wrong).unwrap());
+            listings.ended(&target.key, ListingState::Done, wrong);
+            assert!(listings.begin(targets.iter(), now).is_some(), "{ahead} h");
         }
-        let looks = Looks::new(targets, Some(every));
-        looks.ended(&target.key, LookState::Done, now);
+        let listings = Listings::new(targets, Some(every));
+        listings.ended(&target.key, ListingState::Done, now);
         assert!(
-            looks.begin(targets.iter(), now).is_none(),
+            listings.begin(targets.iter(), now).is_none(),
             "one that was put off rightly waits"
         );
     }
@@ -315,28 +310,32 @@ mod tests {
     fn an_ordered_listing_waits_for_nothing() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let target = Target::new("ca", ClientSelector::Name("one".into()));
-        let looks = Looks::new(
+        let listings = Listings::new(
             std::slice::from_ref(&target),
             Some(SignedDuration::from_hours(1)),
         );
-        let failed = LookState::Failed {
+        let failed = ListingState::Failed {
             error: "gone".into(),
             temporary: true,
         };
-        for state in [LookState::Done, LookState::Refused(Vec::new()), failed] {
-            let ordered = looks.begin([&target].into_iter(), now).unwrap();
-            looks.order(&target.key, now);
-            looks.ended(&target.key, state, now);
+        for state in [
+            ListingState::Done,
+            ListingState::Refused(Vec::new()),
+            failed,
+        ] {
+            let ordered = listings.begin([&target].into_iter(), now).unwrap();
+            listings.order(&target.key, now);
+            listings.ended(&target.key, state, now);
             drop(ordered);
             assert!(
-                looks.begin([&target].into_iter(), now).is_none(),
+                listings.begin([&target].into_iter(), now).is_none(),
                 "the one under way was that listing"
             );
-            looks.order(&target.key, now);
-            assert_eq!(looks.next([&target].into_iter()), Some(now));
+            listings.order(&target.key, now);
+            assert_eq!(listings.next([&target].into_iter()), Some(now));
         }
         assert_eq!(
-            looks.begin([&target].into_iter(), now).unwrap().every,
+            listings.begin([&target].into_iter(), now).unwrap().every,
             Some(SOON)
         );
     }

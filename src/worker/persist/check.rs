@@ -44,8 +44,8 @@ impl Sight {
 impl Keeper {
     /// Looks at one record: asks the name servers at the name where a CA checks, or, where the gate
     /// asks none, the provider that wrote it.
-    pub(super) async fn look(&self, domain: &DomainName, record: &KeptRecord) -> Sight {
-        let mode = self.ports.lookout.mode(domain);
+    pub(super) async fn check(&self, domain: &DomainName, record: &KeptRecord) -> Sight {
+        let mode = self.ports.checker.mode(domain);
         if matches!(mode, GateMode::Provider | GateMode::Delay) && !record.by_others {
             return Sight::by_provider(self.read(domain, record, mode).await);
         }
@@ -55,7 +55,7 @@ impl Keeper {
         if mode == GateMode::Resolvers && seen != Seen::Everywhere {
             let owner = owner_of(domain);
             end = match owner {
-                Some(owner) => self.ports.lookout.target(&owner).await.ok(),
+                Some(owner) => self.ports.checker.target(&owner).await.ok(),
                 None => None,
             };
         }
@@ -82,7 +82,7 @@ impl Keeper {
             return Some(true);
         }
         let owner = RecordName::parse(&record.owner).ok()?;
-        let leads = self.ports.lookout.target(&owner).await.ok()?;
+        let leads = self.ports.checker.target(&owner).await.ok()?;
         Some(leads != owner)
     }
 
@@ -132,7 +132,7 @@ impl Keeper {
         let owner = owner_of(domain);
         let asked = self.question(domain, owner.as_ref(), record);
         let question = Question { in_sync, ..asked };
-        self.ports.lookout.look(&question).await
+        self.ports.checker.check(&question).await
     }
 
     async fn ask_at(
@@ -142,7 +142,7 @@ impl Keeper {
         record: &KeptRecord,
     ) -> Verdict {
         let question = self.question(domain, owner, record);
-        self.ports.lookout.look(&question).await
+        self.ports.checker.check(&question).await
     }
 
     fn question<'a>(

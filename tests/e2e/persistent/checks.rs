@@ -5,7 +5,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::super::world::World;
-use super::{ACCOUNT, ISSUER, quoted, stage, standing};
+use super::{ACCOUNT, ISSUER, published, quoted, stage};
 use crate::support::apis::route53::{Fake, Key};
 use crate::support::name_server::write_secret;
 
@@ -15,7 +15,7 @@ fn a_dropped_record_is_seen_in_mode_delay_and_a_provider_that_cannot_be_read_is_
     setup.name_servers.clear();
     setup.more = "[propagation.zone.\"a.test\"]\nmode = \"delay\"\ndelay = \"1s\"\n".to_owned();
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    let ours = standing(&server, "a.test");
+    let ours = published(&server, "a.test");
     assert_eq!(ours.len(), 1, "{ours:?}");
     world
         .run(&setup, &["persistent", "list"])
@@ -26,7 +26,7 @@ fn a_dropped_record_is_seen_in_mode_delay_and_a_provider_that_cannot_be_read_is_
         quoted(&ours[0])
     ));
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
-    assert_eq!(standing(&server, "a.test"), ours, "it is put back");
+    assert_eq!(published(&server, "a.test"), ours, "it is put back");
 
     let mut blind = setup.clone();
     let key = blind.provider.take().unwrap().1;
@@ -53,7 +53,7 @@ fn a_dropped_record_is_seen_in_mode_provider() {
     fake.key("AKIAOURS", Key::of("ours"));
     fake.zone("Z0A", "a.test", "ours");
     let before = fake.dump("Z0A");
-    let world = World::looking(|_| Vec::new());
+    let world = World::checking(|_| Vec::new());
     for (name, text) in [("id", "AKIAOURS"), ("key", "wJalrXUtnFEMI")] {
         write_secret(&world.path(name), text);
     }
