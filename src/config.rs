@@ -25,6 +25,7 @@ mod tests;
 mod tree;
 mod trust;
 mod urls;
+mod values;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,12 +1,10 @@
 //! `[ca.NAME]`: what every kind of CA has, and the table of settings that the kind declares.
 
-use std::time::Duration;
-
 use prevalidate_kit::secret::SecretSource;
 use url::Url;
 
 use super::CaSettings;
-use super::files::{self, file};
+use super::files;
 use super::persistent::{METHOD_PERSISTENT, PERSISTENT_INSTEAD};
 use super::quantity::Rate;
 use super::tree::{Schema, Section};
@@ -79,19 +77,14 @@ pub(super) fn read(section: Section<'_>) -> Option<CaSettings> {
         .text("rate")
         .map(|text| Rate::read(text).map_err(|message| section.fault("rate", message)));
     let caa_names = caa_names(&section, shape);
-    let ca_file = files::roots(&section, "ca_file");
+    let ca_file = section.trusted_file("ca_file");
     let proxy = section
         .text("proxy")
         .and_then(|text| proxy_url(&section, text));
     Some(CaSettings {
         kind: kind.filter(|_| whole)?,
         url: url?,
-        rate: rate
-            .unwrap_or(Ok(Rate {
-                count: shape.rate,
-                per: Duration::from_secs(1),
-            }))
-            .ok()?,
+        rate: rate.unwrap_or(Ok(Rate::a_second(shape.rate))).ok()?,
         follow_aliases: section.flag("follow_aliases", true),
         caa_names,
         ca_file,
@@ -143,7 +136,7 @@ pub(super) fn own(section: &Section<'_>, setting: &Setting) -> Option<Value> {
             word.map(|word| Value::Text(word.to_owned()))
         }
         Form::Secret => section.secret(key).map(Value::Secret),
-        Form::File => file(section, key).map(Value::File),
+        Form::File => section.file(key).map(Value::File),
         Form::Whole(default) => Some(Value::Whole(section.whole(key, 0..=u32::MAX, *default))),
         Form::Flag(default) => Some(Value::Flag(section.flag(key, *default))),
         Form::Words { known, default } => Some(Value::Words(words(section, key, known, default))),

@@ -10,44 +10,46 @@ use prevalidate_kit::http::{check_identity, check_trusted, is_forbidden};
 use super::tree::Section;
 use crate::propagation::dnssec::Anchors;
 
-/// The path of a file that is there.
-pub(super) fn file(section: &Section<'_>, key: &str) -> Option<PathBuf> {
-    let path = section.path(key)?;
-    let why = match std::fs::metadata(&path) {
-        Ok(found) if found.is_file() => return Some(path),
-        Ok(found) if found.is_dir() => "is a folder, not a file".to_owned(),
-        Ok(_) => "is not a regular file".to_owned(),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = section.reader.folder.display();
-            format!("there is no such file (relative to {folder})")
+impl Section<'_> {
+    /// The path of a file that is there.
+    pub fn file(&self, key: &str) -> Option<PathBuf> {
+        let path = self.path(key)?;
+        let why = match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => return Some(path),
+            Ok(found) if found.is_dir() => "is a folder, not a file".to_owned(),
+            Ok(_) => "is not a regular file".to_owned(),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let folder = self.reader.folder.display();
+                format!("there is no such file (relative to {folder})")
+            }
+            Err(error) => format!("cannot be reached: {error}"),
+        };
+        self.fault(key, why);
+        Some(path)
+    }
+
+    /// The path of a file of certificates that are to be trusted.
+    pub fn trusted_file(&self, key: &str) -> Option<PathBuf> {
+        let path = self.file(key)?;
+        if path.is_file()
+            && let Err(why) = check_trusted(&path)
+        {
+            self.unusable(key, format!("{}: {why}", path.display()));
         }
-        Err(error) => format!("cannot be reached: {error}"),
-    };
-    section.fault(key, why);
-    Some(path)
-}
-
-/// The path of a file of certificates that are to be trusted.
-pub(super) fn roots(section: &Section<'_>, key: &str) -> Option<PathBuf> {
-    let path = file(section, key)?;
-    if path.is_file()
-        && let Err(why) = check_trusted(&path)
-    {
-        section.unusable(key, format!("{}: {why}", path.display()));
+        Some(path)
     }
-    Some(path)
-}
 
-/// The path of a file of trust anchors.
-pub(super) fn anchors(section: &Section<'_>, key: &str) -> Option<PathBuf> {
-    let path = file(section, key)?;
-    if path.is_file()
-        && !is_forbidden(&path)
-        && let Err(why) = Anchors::read(&path)
-    {
-        section.unusable(key, format!("{}: {why}", path.display()));
+    /// The path of a file of trust anchors.
+    pub fn anchors_file(&self, key: &str) -> Option<PathBuf> {
+        let path = self.file(key)?;
+        if path.is_file()
+            && !is_forbidden(&path)
+            && let Err(why) = Anchors::read(&path)
+        {
+            self.unusable(key, format!("{}: {why}", path.display()));
+        }
+        Some(path)
     }
-    Some(path)
 }
 
 /// A certificate and its key, by which this program says who it is.

@@ -100,16 +100,8 @@ fn key(section: &Section<'_>) -> Option<HookKeySettings> {
             "is empty; name the zones, or leave it out for a key that may name anything",
         );
     }
-    let zones = section.texts("zones").into_iter().filter_map(|item| {
-        let fault = |message| {
-            section
-                .reader
-                .fault(Some(item.line), &section.key("zones"), message, None)
-        };
-        super::names::read_known(item.text).map_err(fault).ok()
-    });
     Some(HookKeySettings {
-        zones: zones.collect(),
+        zones: section.each("zones", super::names::read_known),
         name: name?,
         kind,
         secret: secret?,

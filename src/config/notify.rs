@@ -7,7 +7,6 @@ use lettre::message::Mailbox;
 use url::{Host, Url};
 
 use super::fault::nearest;
-use super::files;
 use super::quantity::{DAY, HOUR};
 use super::tree::{Schema, Section};
 use super::urls::plain_url;
@@ -171,7 +170,7 @@ fn one(section: &Section<'_>, names: &mut BTreeSet<String>) -> Option<NotifySett
         }
     }
     let allow_private = section.flag("allow_private", false);
-    let ca_file = files::roots(section, "ca_file");
+    let ca_file = section.trusted_file("ca_file");
     let by = match kind {
         Kind::Webhook => webhook(section, allow_private).map(NotifyBy::Web),
         Kind::Chat => {

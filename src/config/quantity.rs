@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::propagation::resolver::server_address;
 
+pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -94,6 +95,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// So many calls in a second.
+    pub(super) const fn a_second(count: u32) -> Self {
+        let per = Duration::from_secs(1);
+        Self { count, per }
+    }
+
     /// Calls per second.
     pub fn per_second(self) -> f64 {
         f64::from(self.count) / self.per.as_secs_f64()

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::files;
 use super::quantity::Rate;
 use super::tree::{Schema, Section};
 use super::urls::{is_loopback, plain_url};
@@ -14,11 +13,8 @@ pub(super) const RDAP: Schema = Schema {
     keys: &["url", "rate", "ca_file"],
 };
 
-/// One question a second: public servers refuse those who ask faster.
-const RATE: Rate = Rate {
-    count: 1,
-    per: std::time::Duration::from_secs(1),
-};
+/// Public servers refuse those who ask faster.
+const RATE: Rate = Rate::a_second(1);
 
 /// `[rdap]`
 #[derive(Debug, Clone, PartialEq)]
@@ -53,14 +49,10 @@ pub(super) fn rdap(top: &Section<'_>) -> Option<RdapSettings> {
             "must begin with https:// (http:// only for a loopback address)",
         );
     }
-    let rate = section.text("rate").map_or(Ok(RATE), Rate::read);
-    let rate = rate.unwrap_or_else(|message| {
-        section.fault("rate", message);
-        RATE
-    });
+    let rate = section.rate("rate", 0, RATE);
     Some(RdapSettings {
         url: url?,
         rate,
-        ca_file: files::roots(&section, "ca_file"),
+        ca_file: section.trusted_file("ca_file"),
     })
 }

@@ -1,9 +1,7 @@
 //! From the file's tree to [`Settings`]: every section, every key, every default and every bound.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::registry::ProviderSettings;
@@ -17,8 +15,7 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
-use super::files;
-use super::quantity::{DAY, HOUR, Rate, dns_address};
+use super::quantity::{DAY, HOUR, Rate, SECOND, dns_address};
 use super::server::server;
 #[cfg(test)]
 use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
@@ -127,8 +124,6 @@ pub(super) const SCHEMAS: [&Schema; 20] = [
 /// The URL of the store that is gone with the process.
 pub const MEMORY: &str = "sqlite::memory:";
 
-const SECOND: SignedDuration = SignedDuration::from_secs(1);
-
 /// Reads the text of `path`; `file` is the same, absolute.
 pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, ConfigError> {
     let (tree, errors) = DeTable::parse_recoverable(text);
@@ -211,20 +206,16 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let worker = top.table("worker", &WORKER);
     let worker = WorkerSettings {
         concurrency: worker.whole("concurrency", 1..=256, 16),
-        wait: std_duration(worker.duration(
+        wait: worker.std_duration(
             "wait",
             SignedDuration::ZERO..=DAY,
             SignedDuration::from_mins(10),
-        )),
+        ),
         // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
-        lease: std_duration(worker.duration("lease", SECOND..=HOUR, SECOND * 300)),
+        lease: worker.std_duration("lease", SECOND..=HOUR, SECOND * 300),
         // What was read longer ago than 26 h counts as stale (invariant I18).
-        look_every: std_duration(worker.duration("look_every", SECOND..=DAY, HOUR * 6)),
-        drain: std_duration(worker.duration(
-            "drain",
-            SignedDuration::ZERO..=SECOND * 600,
-            SECOND * 30,
-        )),
+        look_every: worker.std_duration("look_every", SECOND..=DAY, HOUR * 6),
+        drain: worker.std_duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30),
     };
     let rdap = super::rdap::rdap(top);
     let notify = super::notify::read(top);
@@ -455,34 +446,19 @@ fn propagation(section: &Section<'_>) -> PropagationSettings {
             .reader
             .notice(section.line_of("delay"), &section.key("delay"), message);
     }
-    let default_rate = Rate {
-        count: 300,
-        per: Duration::from_secs(1),
-    };
-    let rate = section.text("rate").map_or(Ok(default_rate), Rate::read);
-    // A listing asks a server two or three questions, and a batch is 64 checks.
-    let rate = rate.and_then(|rate| {
-        if rate.per_second() < 10.0 {
-            Err("must be at least \"10/s\"")
-        } else {
-            Ok(rate)
-        }
-    });
     PropagationSettings {
-        poll: std_duration(section.duration("poll", SECOND..=HOUR, SECOND * 10)),
-        settle: std_duration(section.duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60)),
-        timeout: std_duration(section.duration(
+        poll: section.std_duration("poll", SECOND..=HOUR, SECOND * 10),
+        settle: section.std_duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60),
+        timeout: section.std_duration(
             "timeout",
             SignedDuration::from_millis(100)..=SECOND * 10,
             SECOND * 3,
-        )),
-        rate: rate.unwrap_or_else(|message| {
-            section.fault("rate", message);
-            default_rate
-        }),
-        roots: addresses(section, "roots"),
-        trust_anchors: files::anchors(section, "trust_anchors"),
-        extra_ca_file: files::roots(section, "extra_ca_file"),
+        ),
+        // A listing asks a server two or three questions, and a batch is 64 checks.
+        rate: section.rate("rate", 10, Rate::a_second(300)),
+        roots: section.each("roots", dns_address),
+        trust_anchors: section.anchors_file("trust_anchors"),
+        extra_ca_file: section.trusted_file("extra_ca_file"),
         general,
         zones,
     }
@@ -522,21 +498,13 @@ fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> 
 
 /// The keys that are both in `[propagation]` and in its zones.
 fn judging(section: &Section<'_>) -> Judging {
-    let resolvers = section.texts("resolvers").into_iter().filter_map(|item| {
-        let fault = |message| {
-            section
-                .reader
-                .fault(Some(item.line), &section.key("resolvers"), message, None)
-        };
-        item.text.parse().map_err(fault).ok()
-    });
     Judging {
         mode: section.choice("mode", &GateMode::ALL.map(|mode| (mode.as_str(), mode))),
-        name_servers: addresses(section, "name_servers"),
-        resolvers: resolvers.collect(),
+        name_servers: section.each("name_servers", dns_address),
+        resolvers: section.each("resolvers", str::parse),
         delay: section
             .has("delay")
-            .then(|| std_duration(section.duration("delay", SECOND..=DAY * 7, SECOND))),
+            .then(|| section.std_duration("delay", SECOND..=DAY * 7, SECOND)),
         rounds: section
             .has("rounds")
             .then(|| section.whole("rounds", 1..=5, Judging::ROUNDS)),
@@ -563,23 +531,4 @@ fn must_know_resolvers(section: &Section<'_>, own: &Judging, general: &Judging) 
         ),
         _ => {}
     }
-}
-
-fn addresses(section: &Section<'_>, key: &str) -> Vec<SocketAddr> {
-    let texts = section.texts(key).into_iter();
-    texts
-        .filter_map(|item| {
-            let fault = |message| {
-                section
-                    .reader
-                    .fault(Some(item.line), &section.key(key), message, None)
-            };
-            dns_address(item.text).map_err(fault).ok()
-        })
-        .collect()
-}
-
-/// Durations of the file are never negative.
-fn std_duration(value: SignedDuration) -> Duration {
-    value.unsigned_abs()
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use prevalidate_kit::secret::SecretSource;
 
-use super::files::file;
 use super::hooks::{self, HookKeySettings};
 use super::tree::{Schema, Section};
 
@@ -151,7 +150,7 @@ fn tls(section: &Section<'_>) -> (Option<PathBuf>, Option<PathBuf>) {
         "the chain in PEM, the server's own certificate first",
     );
     section.must_have("key", "the certificate's key in PEM");
-    (file(section, "certificate"), file(section, "key"))
+    (section.file("certificate"), section.file("key"))
 }
 
 fn tokens(section: &Section<'_>) -> Vec<TokenSettings> {

@@ -13,16 +13,13 @@ use crate::ca::issuing::{self, Contact, Subject};
 use crate::certificates::{KeyKind, fingerprint};
 use crate::config::fault::{Fault, nearest};
 use crate::config::names::read_name;
-use crate::config::quantity::duration;
+use crate::config::quantity::{HOUR, SECOND, duration};
 use crate::config::tree::Section;
 use crate::config::{CaSettings, ClientSettings};
 use crate::issuance::Lead;
 
 /// How long a deploy program may take, unless the configuration says otherwise.
 const DEPLOY_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
-
-/// The longest time that a deploy program may have.
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// The longest time before its end at which a certificate is renewed.
 const YEAR: SignedDuration = SignedDuration::from_hours(24 * 365);
@@ -102,13 +99,7 @@ impl One<'_> {
             renew_before_text: section.text("renew_before").unwrap_or("1/3").to_owned(),
             renew_before,
             deploy,
-            deploy_timeout: section
-                .duration(
-                    "deploy_timeout",
-                    SignedDuration::from_secs(1)..=HOUR,
-                    DEPLOY_TIMEOUT,
-                )
-                .unsigned_abs(),
+            deploy_timeout: section.std_duration("deploy_timeout", SECOND..=HOUR, DEPLOY_TIMEOUT),
             access,
             keep: section.whole("keep", 0..=1_000, KEEP),
             p12_password,
@@ -374,7 +365,7 @@ impl One<'_> {
             return share;
         }
         match duration(text) {
-            Ok(span) if (SignedDuration::from_secs(1)..=YEAR).contains(&span) => Lead::Span(span),
+            Ok(span) if (SECOND..=YEAR).contains(&span) => Lead::Span(span),
             _ => {
                 section.fault(
                     "renew_before",
