@@ -14,9 +14,12 @@ mod hooks;
 pub mod names;
 mod notify;
 mod persistent;
+mod policy;
+mod propagation;
 mod quantity;
 mod rdap;
 mod read;
+mod rows;
 mod server;
 mod show;
 pub mod starter;
@@ -26,14 +29,12 @@ mod tree;
 mod trust;
 mod urls;
 mod values;
+mod worker;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::SignedDuration;
 use prevalidate_kit::secret::SecretSource;
 use serde_json::{Map, Value};
 use url::Url;
@@ -48,16 +49,18 @@ pub use find::{ENV, Found, find, find_file, load, load_as_it_stands};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use persistent::PersistentSettings;
+pub use policy::PolicySettings;
+pub use propagation::PropagationSettings;
 pub use quantity::{Rate, duration, show_duration};
 pub use rdap::RdapSettings;
 pub use read::MEMORY;
 pub use server::{ServerSettings, TlsSettings, TokenRole, TokenSettings};
+pub use worker::WorkerSettings;
 
 use crate::ca::ClientSelector;
 use crate::ca::registry::Adapter;
 use crate::ca::settings::Values;
-use crate::prevalidation::{DomainName, Mode, Purpose, ReuseRow};
-use crate::propagation::Judging;
+use crate::prevalidation::{DomainName, Purpose};
 
 /// In the place of a provider's name: the one that has the zone. The default.
 pub const AUTO: &str = "auto";
@@ -105,29 +108,6 @@ pub struct Settings {
     pub unusable: Vec<Fault>,
     /// The lines of keys whose files and secrets are read later; see [`Settings::line_of`].
     lines: BTreeMap<String, usize>,
-}
-
-/// `[policy]`: what may be done, and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicySettings {
-    /// Whether anything is ever changed.
-    pub mode: Mode,
-    /// How long before its end a proof is renewed.
-    pub renew_before: SignedDuration,
-    /// A valid domain with less left than this is a warning.
-    pub warning: SignedDuration,
-    /// A valid domain with less left than this is critical.
-    pub critical: SignedDuration,
-    /// A random value with less left than this is replaced.
-    pub reset_token_before: SignedDuration,
-    /// How many valid domains may be between a token reset and their new proof at one time.
-    pub max_at_risk: u32,
-    /// Whether a domain below another registered one needs no registration of its own.
-    pub cover: bool,
-    /// Whether names that older software reads as another domain are accepted.
-    pub accept_idn: bool,
-    /// `[[policy.reuse]]`: replaces the built-in table; empty: the built-in one.
-    pub reuse: Vec<ReuseRow>,
 }
 
 /// `[ca.NAME]`: an account at a CA.
@@ -190,44 +170,6 @@ pub struct ProviderTable {
     pub table: Map<String, Value>,
     /// The line of each key.
     pub lines: BTreeMap<String, usize>,
-}
-
-/// `[propagation]`: when a value counts as visible.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PropagationSettings {
-    /// How domains are judged that no zone of `zones` holds.
-    pub general: Judging,
-    /// `[propagation.zone.NAME]`, in A-labels: what is different there.
-    pub zones: BTreeMap<String, Judging>,
-    /// The first interval between two listings.
-    pub poll: Duration,
-    /// From the gate to the call to the CA.
-    pub settle: Duration,
-    /// For one try at one address.
-    pub timeout: Duration,
-    /// The most questions to one server.
-    pub rate: Rate,
-    /// Root name servers; empty: the built-in hints.
-    pub roots: Vec<SocketAddr>,
-    /// DNSSEC trust anchors in zone-file form instead of IANA's.
-    pub trust_anchors: Option<PathBuf>,
-    /// Root certificates in PEM for resolvers, beside the system's.
-    pub extra_ca_file: Option<PathBuf>,
-}
-
-/// `[worker]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerSettings {
-    /// Domains worked on at once.
-    pub concurrency: u32,
-    /// How long one `run` stays to see things through; the next one continues from there.
-    pub wait: Duration,
-    /// How long the lease of a worker on a domain lasts when the worker dies.
-    pub lease: Duration,
-    /// How old the last listing of a client may be while a daemon runs.
-    pub look_every: Duration,
-    /// How long a daemon that ends lets what is under way continue.
-    pub drain: Duration,
 }
 
 impl Settings {

@@ -75,7 +75,6 @@ const WALL_CLOCKS: [&str; 2] = ["providers/src/registry.rs", "src/clock.rs"];
 const LONG: usize = 500;
 const LONG_FILES: &[&str] = &[
     "src/commands/summary.rs",
-    "src/config/read.rs",
     "src/config/tests.rs",
     "src/config/tree.rs",
     "src/output.rs",

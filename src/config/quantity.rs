@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::propagation::resolver::server_address;
 
 pub(super) const SECOND: SignedDuration = SignedDuration::from_secs(1);
+pub(super) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 pub(super) const HOUR: SignedDuration = SignedDuration::from_hours(1);
 pub(super) const DAY: SignedDuration = SignedDuration::from_hours(24);
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use jiff::{SignedDuration, Timestamp};
 use prevalidate_providers::registry::ProviderSettings;
 use serde_json::Map;
 use toml::de::DeTable;
@@ -15,17 +14,11 @@ use super::clients::Clients;
 #[cfg(test)]
 use super::clients::{CLIENT, CLIENT_DOMAIN};
 use super::fault::ConfigError;
-use super::quantity::{DAY, HOUR, Rate, SECOND, dns_address};
 use super::server::server;
 #[cfg(test)]
 use super::server::{SERVER, TLS as SERVER_TLS, TOKEN as SERVER_TOKEN};
 use super::tree::{Reader, Schema, Section, shown_key};
-use super::{
-    AUTO, Mode, PolicySettings, PropagationSettings, ProviderTable, ReuseRow, Settings,
-    WorkerSettings,
-};
-use crate::prevalidation::DomainName;
-use crate::propagation::{GateMode, Judging};
+use super::{AUTO, ProviderTable, Settings};
 use crate::store::url::Named;
 
 const TOP: Schema = Schema {
@@ -47,52 +40,9 @@ const TOP: Schema = Schema {
         "persistent",
     ],
 };
-const POLICY: Schema = Schema {
-    path: "policy",
-    keys: &[
-        "mode",
-        "renew_before",
-        "warning",
-        "critical",
-        "reset_token_before",
-        "max_at_risk",
-        "cover",
-        "accept_idn",
-        "reuse",
-    ],
-};
-const REUSE: Schema = Schema {
-    path: "policy.reuse",
-    keys: &["start", "limit", "source"],
-};
 const STORE: Schema = Schema {
     path: "store",
     keys: &["url", "password"],
-};
-const PROPAGATION: Schema = Schema {
-    path: "propagation",
-    keys: &[
-        "mode",
-        "poll",
-        "settle",
-        "delay",
-        "rounds",
-        "resolvers",
-        "extra_ca_file",
-        "timeout",
-        "rate",
-        "roots",
-        "trust_anchors",
-        "zone",
-    ],
-};
-const ZONE: Schema = Schema {
-    path: "propagation.zone.NAME",
-    keys: &["mode", "name_servers", "resolvers", "delay", "rounds"],
-};
-const WORKER: Schema = Schema {
-    path: "worker",
-    keys: &["concurrency", "wait", "lease", "look_every", "drain"],
 };
 
 /// All sections with fixed keys: the reference file must show each of them. `[provider.NAME]`
@@ -100,15 +50,15 @@ const WORKER: Schema = Schema {
 #[cfg(test)]
 pub(super) const SCHEMAS: [&Schema; 20] = [
     &TOP,
-    &POLICY,
-    &REUSE,
+    &super::policy::POLICY,
+    &super::policy::REUSE,
     &STORE,
     &CA,
     &CLIENT,
     &CLIENT_DOMAIN,
-    &PROPAGATION,
-    &ZONE,
-    &WORKER,
+    &super::propagation::PROPAGATION,
+    &super::propagation::ZONE,
+    &super::worker::WORKER,
     &SERVER,
     &SERVER_TLS,
     &SERVER_TOKEN,
@@ -166,7 +116,7 @@ pub(super) fn read(path: &Path, file: &Path, text: &str) -> Result<Settings, Con
 
 /// Everything is read before anything is given up; `None` only after a fault was reported.
 fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
-    let policy = policy(&top.table("policy", &POLICY));
+    let policy = super::policy::read(top);
     let store = top.table("store", &STORE);
     let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
@@ -200,23 +150,10 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
             .fault(Some(table.line), "provider.auto", message, None);
     }
 
-    let accept_idn = top.table("policy", &POLICY).flag("accept_idn", false);
+    let accept_idn = policy.accept_idn;
     let clients = Clients::new(top, &cas, &kinds, &providers, accept_idn).read();
-    let propagation = propagation(&top.table("propagation", &PROPAGATION));
-    let worker = top.table("worker", &WORKER);
-    let worker = WorkerSettings {
-        concurrency: worker.whole("concurrency", 1..=256, 16),
-        wait: worker.std_duration(
-            "wait",
-            SignedDuration::ZERO..=DAY,
-            SignedDuration::from_mins(10),
-        ),
-        // At least three times the longest single effect, a call to the CA of 30 s (faults W06).
-        lease: worker.std_duration("lease", SECOND..=HOUR, SECOND * 300),
-        // What was read longer ago than 26 h counts as stale (invariant I18).
-        look_every: worker.std_duration("look_every", SECOND..=DAY, HOUR * 6),
-        drain: worker.std_duration("drain", SignedDuration::ZERO..=SECOND * 600, SECOND * 30),
-    };
+    let propagation = super::propagation::read(top);
+    let worker = super::worker::read(top);
     let rdap = super::rdap::rdap(top);
     let notify = super::notify::read(top);
     let certificates = super::certificates::read(top, &cas, &clients, accept_idn);
@@ -229,7 +166,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let server = server(top);
     Some(Settings {
         file: file.to_owned(),
-        policy: policy?,
+        policy,
         store_url: store_url?,
         store_password,
         cas: cas
@@ -249,89 +186,6 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
         left_out: Vec::new(),
         unusable: Vec::new(),
         lines: BTreeMap::new(),
-    })
-}
-
-fn policy(section: &Section<'_>) -> Option<PolicySettings> {
-    section.must_have(
-        "mode",
-        "write mode = \"manage\", or mode = \"observe\" to read without writing",
-    );
-    let mode = section.choice(
-        "mode",
-        &[("manage", Mode::Manage), ("observe", Mode::Observe)],
-    );
-    let renew_before = section.duration("renew_before", HOUR..=DAY * 365, DAY * 30);
-    // The alarms follow a shorter renewal window in the same proportion, so that it alone can be
-    // set.
-    let warning = section.duration(
-        "warning",
-        HOUR..=DAY * 365,
-        (DAY * 20).min(renew_before * 2 / 3),
-    );
-    let critical = section.duration(
-        "critical",
-        HOUR..=DAY * 365,
-        (DAY * 7).min(renew_before * 7 / 30).min(warning),
-    );
-    if critical > warning {
-        section.fault("critical", "must not be longer than `warning`");
-    }
-    if warning > renew_before {
-        let line = section.line_of("warning");
-        let message = "is longer than `renew_before`: every domain will be a warning before its renewal begins";
-        section
-            .reader
-            .notice(line, &section.key("warning"), message);
-    }
-    Some(PolicySettings {
-        renew_before,
-        warning,
-        critical,
-        // A random value lives 30 days (BR 3.2.2.4.7).
-        reset_token_before: section.duration("reset_token_before", HOUR..=DAY * 29, DAY * 5),
-        max_at_risk: section.whole("max_at_risk", 1..=10_000, 20),
-        cover: section.flag("cover", true),
-        accept_idn: section.flag("accept_idn", false),
-        reuse: section
-            .tables("reuse", &REUSE)
-            .iter()
-            .filter_map(reuse)
-            .collect(),
-        mode: mode?,
-    })
-}
-
-fn reuse(row: &Section<'_>) -> Option<ReuseRow> {
-    row.must_have(
-        "start",
-        "the first instant of issuance it applies to, such as start = \"2027-03-15T00:00:00Z\"",
-    );
-    row.must_have(
-        "limit",
-        "how long a proof may be used, such as limit = \"98d\"",
-    );
-    row.must_have("source", "who says so, for instance the ballot");
-    let start = row.text("start").and_then(|text| {
-        let start = text
-            .parse::<Timestamp>()
-            .or_else(|_| format!("{text}T00:00:00Z").parse());
-        start
-            .map_err(|_| {
-                row.fault(
-                    "start",
-                    "must be a date in quotes, \"2027-03-15\" or \"2027-03-15T00:00:00Z\"",
-                )
-            })
-            .ok()
-    });
-    let limit = row
-        .has("limit")
-        .then(|| row.duration("limit", DAY..=DAY * 1000, DAY));
-    Some(ReuseRow {
-        source: row.text("source")?.to_owned(),
-        start: start?,
-        limit: limit?,
     })
 }
 
@@ -422,113 +276,5 @@ fn provider(section: &Section<'_>) -> ProviderTable {
         line: section.line.unwrap_or_default(),
         table,
         lines,
-    }
-}
-
-fn propagation(section: &Section<'_>) -> PropagationSettings {
-    let own = judging(section);
-    let general = Judging {
-        mode: own.mode.or(Some(GateMode::default())),
-        rounds: own.rounds.or(Some(Judging::ROUNDS)),
-        ..own
-    };
-    must_know_resolvers(section, &general, &general);
-    let zones = zones(section, &general);
-    let mode_of = |judging: &Judging| judging.mode.or(general.mode).unwrap_or_default();
-    if section.has("delay")
-        && zones
-            .values()
-            .chain([&general])
-            .all(|one| mode_of(one) == GateMode::Authoritative)
-    {
-        let message = "does not count in mode = \"authoritative\"";
-        section
-            .reader
-            .notice(section.line_of("delay"), &section.key("delay"), message);
-    }
-    PropagationSettings {
-        poll: section.std_duration("poll", SECOND..=HOUR, SECOND * 10),
-        settle: section.std_duration("settle", SignedDuration::ZERO..=DAY, SECOND * 60),
-        timeout: section.std_duration(
-            "timeout",
-            SignedDuration::from_millis(100)..=SECOND * 10,
-            SECOND * 3,
-        ),
-        // A listing asks a server two or three questions, and a batch is 64 checks.
-        rate: section.rate("rate", 10, Rate::a_second(300)),
-        roots: section.each("roots", dns_address),
-        trust_anchors: section.anchors_file("trust_anchors"),
-        extra_ca_file: section.trusted_file("extra_ca_file"),
-        general,
-        zones,
-    }
-}
-
-fn zones(section: &Section<'_>, general: &Judging) -> BTreeMap<String, Judging> {
-    let mut zones = BTreeMap::new();
-    for (zone, own) in section.sections("zone") {
-        let own = own.check(&ZONE);
-        let judging = judging(&own);
-        must_know_resolvers(&own, &judging, general);
-        // A zone need not be a name that a CA would validate; a reverse or internal parent is fine.
-        match DomainName::parse(zone)
-            .map(|parsed| parsed.name)
-            .or_else(|_| DomainName::from_a_labels(zone))
-        {
-            Ok(name) => {
-                if zones.insert(name.as_str().to_owned(), judging).is_some() {
-                    section.reader.fault(
-                        own.line,
-                        &own.path,
-                        "the same zone has two sections",
-                        None,
-                    );
-                }
-            }
-            Err(_) => section.reader.fault(
-                own.line,
-                &own.path,
-                "a section here must be named after a zone",
-                None,
-            ),
-        }
-    }
-    zones
-}
-
-/// The keys that are both in `[propagation]` and in its zones.
-fn judging(section: &Section<'_>) -> Judging {
-    Judging {
-        mode: section.choice("mode", &GateMode::ALL.map(|mode| (mode.as_str(), mode))),
-        name_servers: section.each("name_servers", dns_address),
-        resolvers: section.each("resolvers", str::parse),
-        delay: section
-            .has("delay")
-            .then(|| section.std_duration("delay", SECOND..=DAY * 7, SECOND)),
-        rounds: section
-            .has("rounds")
-            .then(|| section.whole("rounds", 1..=5, Judging::ROUNDS)),
-    }
-}
-
-fn must_know_resolvers(section: &Section<'_>, own: &Judging, general: &Judging) {
-    let known = if own.resolvers.is_empty() {
-        &general.resolvers
-    } else {
-        &own.resolvers
-    };
-    match known.len() {
-        _ if own.mode.or(general.mode) != Some(GateMode::Resolvers) => {}
-        0 if section.texts("resolvers").is_empty() => section.fault_hint(
-            "mode",
-            "needs `resolvers`",
-            "name two, such as resolvers = [\"tls://9.9.9.9#dns.quad9.net\", \"https://dns.google/dns-query\"]",
-        ),
-        1 => section.reader.notice(
-            section.line_of("resolvers"),
-            &section.key("resolvers"),
-            "is one only: what it says is believed without a second one",
-        ),
-        _ => {}
     }
 }

@@ -7,13 +7,13 @@ mod persistent;
 use std::fmt::Write;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use prevalidate_kit::secret::{SecretSource, looks_like_a_secret};
 use serde_json::Value;
 
+use super::rows::{Shown, list, quote};
 use super::{
-    AUTO, CaSettings, ClientSettings, Mode, NotifyBy, NotifySettings, PolicySettings,
-    PropagationSettings, ServerSettings, Settings, show_duration,
+    AUTO, CaSettings, ClientSettings, NotifyBy, NotifySettings, PolicySettings,
+    PropagationSettings, ServerSettings, Settings,
 };
 use crate::ca::ClientSelector;
 use crate::ca::settings::Value as Stated;
@@ -43,19 +43,13 @@ pub(super) fn toml(settings: &Settings) -> String {
     }
     out.propagation(&settings.propagation);
     out.heading("[worker]");
-    out.plain("concurrency", settings.worker.concurrency);
-    out.duration("wait", settings.worker.wait);
-    out.duration("lease", settings.worker.lease);
-    out.duration("look_every", settings.worker.look_every);
-    out.duration("drain", settings.worker.drain);
+    out.rows(settings.worker.shown());
     settings.server.iter().for_each(|server| out.server(server));
     if let Some(rdap) = &settings.rdap {
         out.heading("[rdap]");
         out.text("url", rdap.url.as_str());
         out.text("rate", &rdap.rate.to_string());
-        if let Some(file) = &rdap.ca_file {
-            out.text("ca_file", &file.to_string_lossy());
-        }
+        out.row("ca_file", &rdap.ca_file);
     }
     settings.notify.iter().for_each(|notify| out.notify(notify));
     out.certificates(&settings.certificates);
@@ -71,28 +65,11 @@ struct Page(String);
 impl Page {
     fn policy(&mut self, policy: &PolicySettings) {
         self.heading("[policy]");
-        self.text(
-            "mode",
-            if policy.mode == Mode::Manage {
-                "manage"
-            } else {
-                "observe"
-            },
-        );
-        self.text("renew_before", &show_duration(policy.renew_before));
-        self.text("warning", &show_duration(policy.warning));
-        self.text("critical", &show_duration(policy.critical));
-        self.text(
-            "reset_token_before",
-            &show_duration(policy.reset_token_before),
-        );
-        self.plain("max_at_risk", policy.max_at_risk);
-        self.plain("cover", policy.cover);
-        self.plain("accept_idn", policy.accept_idn);
+        self.rows(policy.shown());
         for row in &policy.reuse {
             self.heading("[[policy.reuse]]");
             self.text("start", &row.start.to_string());
-            self.text("limit", &show_duration(row.limit));
+            self.row("limit", &row.limit);
             self.text("source", &row.source);
         }
     }
@@ -101,23 +78,15 @@ impl Page {
         self.heading("[propagation]");
         let general = &propagation.general;
         let general_mode = general.mode.unwrap_or_default();
-        self.duration("poll", propagation.poll);
-        self.duration("settle", propagation.settle);
+        // `poll` and `settle` come before the keys of a judging, and `extra_ca_file` comes last.
+        let (first, mut last): (Vec<_>, Vec<_>) = propagation
+            .shown()
+            .into_iter()
+            .partition(|(key, _)| ["poll", "settle"].contains(key));
+        last.sort_by_key(|(key, _)| *key == "extra_ca_file");
+        self.rows(first);
         self.judging(general, general.delay.or(default_delay(general_mode)));
-        self.duration("timeout", propagation.timeout);
-        self.text("rate", &propagation.rate.to_string());
-        self.plain(
-            "roots",
-            list(propagation.roots.iter().map(ToString::to_string)),
-        );
-        for (key, path) in [
-            ("trust_anchors", &propagation.trust_anchors),
-            ("extra_ca_file", &propagation.extra_ca_file),
-        ] {
-            if let Some(path) = path {
-                self.text(key, &path.to_string_lossy());
-            }
-        }
+        self.rows(last);
         for (zone, own) in &propagation.zones {
             self.heading(&format!("[propagation.zone.{}]", quote(zone)));
             // With its own mode a zone has that mode's delay, which the general section would hide
@@ -128,10 +97,7 @@ impl Page {
                 .or(default_delay(own.mode.unwrap_or(general_mode)));
             self.judging(own, delay);
             if !own.name_servers.is_empty() {
-                self.plain(
-                    "name_servers",
-                    list(own.name_servers.iter().map(ToString::to_string)),
-                );
+                self.row("name_servers", &own.name_servers);
             }
         }
     }
@@ -150,23 +116,24 @@ impl Page {
         self.plain(key, quote(value));
     }
 
-    fn duration(&mut self, key: &str, value: Duration) {
-        self.text(
-            key,
-            &show_duration(SignedDuration::try_from(value).unwrap_or(SignedDuration::MAX)),
-        );
+    fn rows(&mut self, rows: Vec<(&'static str, String)>) {
+        for (key, value) in rows {
+            self.plain(key, value);
+        }
+    }
+
+    fn row(&mut self, key: &str, value: &impl Shown) {
+        if let Some(value) = value.shown() {
+            self.plain(key, value);
+        }
     }
 
     fn judging(&mut self, judging: &Judging, delay: Option<Duration>) {
         if let Some(mode) = judging.mode {
             self.text("mode", mode.as_str());
         }
-        if let Some(delay) = delay {
-            self.duration("delay", delay);
-        }
-        if let Some(rounds) = judging.rounds {
-            self.plain("rounds", rounds);
-        }
+        self.row("delay", &delay);
+        self.row("rounds", &judging.rounds);
         if !judging.resolvers.is_empty() {
             self.plain(
                 "resolvers",
@@ -204,11 +171,7 @@ impl Page {
             "rate" => self.text(key, &ca.rate.to_string()),
             "follow_aliases" => self.plain(key, ca.follow_aliases),
             "caa_names" => self.plain(key, list(ca.caa_names.iter().cloned())),
-            "ca_file" => {
-                if let Some(path) = &ca.ca_file {
-                    self.text(key, &path.to_string_lossy());
-                }
-            }
+            "ca_file" => self.row(key, &ca.ca_file),
             "proxy" => {
                 if let Some(proxy) = &ca.proxy {
                     self.text(key, proxy.as_str());
@@ -319,39 +282,18 @@ impl Page {
             list(notify.wants.topics.iter().map(ToString::to_string)),
         );
         self.text("severity", notify.wants.severity.as_str());
-        self.text("repeat", &show_duration(notify.wants.repeat));
-        self.text(
-            "repeat_critical",
-            &show_duration(notify.wants.repeat_critical),
-        );
+        self.row("repeat", &notify.wants.repeat);
+        self.row("repeat_critical", &notify.wants.repeat_critical);
         if !matches!(notify.by, NotifyBy::Program(_)) {
             self.plain("allow_private", notify.allow_private);
         }
-        if let Some(path) = &notify.ca_file {
-            self.text("ca_file", &path.to_string_lossy());
-        }
+        self.row("ca_file", &notify.ca_file);
     }
 }
 
 /// The delay that counts when none is set; where none counts, none.
 fn default_delay(mode: GateMode) -> Option<Duration> {
     Some(mode.default_delay()).filter(|delay| !delay.is_zero())
-}
-
-/// A TOML basic string; JSON's escapes are among TOML's, only DEL must be escaped as well (TOML
-/// 1.0, "String").
-fn quote(text: &str) -> String {
-    Value::from(text).to_string().replace('\u{7f}', "\\u007F")
-}
-
-fn list(items: impl Iterator<Item = String>) -> String {
-    format!(
-        "[{}]",
-        items
-            .map(|item| quote(&item))
-            .collect::<Vec<_>>()
-            .join(", ")
-    )
 }
 
 /// The source of a secret; of a command only the program, its arguments may hold one.

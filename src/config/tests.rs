@@ -13,6 +13,9 @@ mod store;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
+
+use jiff::SignedDuration;
 
 use super::read::SCHEMAS;
 use super::*;

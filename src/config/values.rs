@@ -9,6 +9,18 @@ use super::quantity::Rate;
 use super::tree::{Section, Text};
 
 impl Section<'_> {
+    /// A word that must be there. Without it there is a fault, and `instead` is never used.
+    pub fn needed_choice<T: Copy>(
+        &self,
+        key: &str,
+        choices: &[(&str, T)],
+        hint: &str,
+        instead: T,
+    ) -> T {
+        self.must_have(key, hint);
+        self.choice(key, choices).unwrap_or(instead)
+    }
+
     /// A duration for the clock of the process; durations of the file are never negative.
     pub fn std_duration(
         &self,

@@ -54,7 +54,7 @@ impl Page {
         self.text("renew_before", &one.renew_before_text);
         if !one.deploy.is_empty() {
             self.plain("deploy", list(one.deploy.iter().cloned()));
-            self.duration("deploy_timeout", one.deploy_timeout);
+            self.row("deploy_timeout", &one.deploy_timeout);
         }
         for (key, number) in [("owner", one.access.owner), ("group", one.access.group)] {
             number

@@ -1,7 +1,7 @@
 //! The persistent records of the configuration in the form of the file.
 
 use super::{Page, list};
-use crate::config::{PersistentSettings, show_duration};
+use crate::config::PersistentSettings;
 use crate::persistent::End;
 
 impl Page {
@@ -18,14 +18,14 @@ impl Page {
                 life,
                 replace_before,
             } => {
-                self.text("until", &show_duration(life));
-                self.text("replace_before", &show_duration(replace_before));
+                self.row("until", &life);
+                self.row("replace_before", &replace_before);
             }
         }
         if one.wildcard {
             self.text("policy", "wildcard");
         }
-        self.text("canary", &show_duration(one.canary));
+        self.row("canary", &one.canary);
         if let Some(provider) = &one.provider {
             self.text("provider", provider);
         }
