@@ -8,6 +8,7 @@ mod files;
 mod find;
 mod hooks;
 mod notify;
+mod reference;
 mod server;
 mod store;
 
