@@ -1,17 +1,38 @@
-//! What a call wants: its values checked and grouped by name, and the answers put back into the
-//! order of the call.
+//! What a call wants: its values checked and grouped by name and by zone, and the answers put back
+//! into the order of the call.
+
+#[cfg(any(
+    feature = "autodns",
+    feature = "cloudflare",
+    feature = "exec",
+    feature = "route53"
+))]
+mod check;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::StreamExt;
+
+#[cfg(any(
+    feature = "autodns",
+    feature = "cloudflare",
+    feature = "exec",
+    feature = "route53"
+))]
+pub(crate) use self::check::{check, check_owner};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{Receipt, Record, RecordKind, TxtRrset, TxtValue};
+
+/// Zones that are searched, and changed, at the same time.
+const AT_ONCE: usize = 8;
 
 /// The values wanted, or not wanted, at one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Edit {
     /// Lower-case A-labels without a trailing dot.
     pub(crate) owner: String,
-    /// Never empty, and no value of it is.
+    pub(crate) kind: RecordKind,
+    /// TXT values, or the target of a CNAME. Never empty, and no value of it is.
     pub(crate) values: BTreeSet<String>,
 }
 
@@ -39,25 +60,63 @@ impl Done {
     }
 }
 
-/// One wish per name, of the values that [`check`] lets pass.
-pub(crate) fn gather(values: &[TxtValue]) -> Vec<Edit> {
+/// One wish per name, of the values of one type that `check` lets pass.
+pub(crate) fn gather(
+    values: &[TxtValue],
+    kind: RecordKind,
+    check: impl Fn(&TxtValue) -> Result<(), ProviderError>,
+) -> Vec<Edit> {
     let mut edits: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for TxtValue { owner, value } in values.iter().filter(|value| check(value).is_ok()) {
-        edits.entry(owner).or_default().insert(value.clone());
+    for wanted in values.iter().filter(|value| check(value).is_ok()) {
+        let values = edits.entry(&wanted.owner).or_default();
+        values.insert(wanted.value.clone());
     }
-    edits
-        .into_iter()
-        .map(|(owner, values)| Edit {
-            owner: owner.to_owned(),
-            values,
-        })
-        .collect()
+    let edit = |(owner, values): (&str, _)| Edit {
+        owner: owner.to_owned(),
+        kind,
+        values,
+    };
+    edits.into_iter().map(edit).collect()
+}
+
+/// What becomes of each wish: the zone of each is searched, then the wishes of a zone are changed
+/// together.
+pub(crate) async fn change_zones<Z: Ord, F, G>(
+    edits: Vec<Edit>,
+    find: impl FnMut(String) -> F,
+    change: impl FnMut((Z, Vec<Edit>)) -> G,
+) -> BTreeMap<String, Result<Done, ProviderError>>
+where
+    F: Future<Output = Result<Z, ProviderError>>,
+    G: Future<Output = Vec<(String, Result<Done, ProviderError>)>>,
+{
+    let owners: Vec<String> = edits.iter().map(|edit| edit.owner.clone()).collect();
+    let found = futures::stream::iter(owners)
+        .map(find)
+        .buffered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let (mut outcomes, mut zones) = (BTreeMap::new(), BTreeMap::<Z, Vec<Edit>>::new());
+    for (zone, edit) in found.into_iter().zip(edits) {
+        match zone {
+            Ok(zone) => zones.entry(zone).or_default().push(edit),
+            Err(error) => drop(outcomes.insert(edit.owner, Err(error))),
+        }
+    }
+    let changed = futures::stream::iter(zones)
+        .map(change)
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    outcomes.extend(changed.into_iter().flatten());
+    outcomes
 }
 
 /// One answer per value, in the order of the call.
 pub(crate) fn receipts(
     values: &[TxtValue],
     outcomes: &BTreeMap<String, Result<Done, ProviderError>>,
+    check: impl Fn(&TxtValue) -> Result<(), ProviderError>,
 ) -> Vec<Result<Receipt, ProviderError>> {
     let receipt = |wanted: &TxtValue| {
         check(wanted)?;
@@ -93,77 +152,4 @@ pub(crate) fn in_order<T>(records: &[Record], txt: Vec<T>, aliases: Vec<T>) -> V
     };
     // One result for each.
     records.iter().filter_map(result).collect()
-}
-
-/// What no provider is asked to write.
-pub(crate) fn check(TxtValue { owner, value }: &TxtValue) -> Result<(), ProviderError> {
-    if value.is_empty() {
-        return Err(ProviderError::new(
-            ErrorKind::Settings,
-            format!("an empty TXT value for {owner}"),
-        ));
-    }
-    check_owner(owner)
-}
-
-/// Whether a name is one that DNS can hold (RFC 1035, section 2.3.4), as the contract writes names.
-pub(crate) fn check_owner(owner: &str) -> Result<(), ProviderError> {
-    let letter = |octet: u8| {
-        octet.is_ascii_lowercase() || octet.is_ascii_digit() || octet == b'-' || octet == b'_'
-    };
-    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(letter);
-    if owner.len() <= 253 && owner.split('.').all(label) {
-        return Ok(());
-    }
-    let text = format!("{owner:?} is no name in lower-case A-labels without a trailing dot");
-    Err(ProviderError::new(ErrorKind::Settings, text))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn values_of_a_name_are_one_change_and_impossible_ones_are_none() {
-        let value = |owner: &str, value: &str| TxtValue {
-            owner: owner.into(),
-            value: value.into(),
-        };
-        let values = [
-            value("b.ch", "2"),
-            value("a.ch", "1"),
-            value("b.ch", "2"),
-            value("b.ch", "3"),
-            value("a.ch", ""),
-        ];
-        let edits = gather(&values);
-        assert_eq!(
-            edits
-                .iter()
-                .map(|edit| edit.owner.as_str())
-                .collect::<Vec<_>>(),
-            ["a.ch", "b.ch"]
-        );
-        assert_eq!(
-            edits[1].values,
-            BTreeSet::from(["2".to_owned(), "3".to_owned()])
-        );
-        for owner in [
-            "",
-            "A.ch",
-            "a.ch.",
-            "a..ch",
-            "zürich.ch",
-            "*.ch",
-            &"a".repeat(64),
-        ] {
-            assert_eq!(
-                check_owner(owner).unwrap_err().kind,
-                ErrorKind::Settings,
-                "{owner}"
-            );
-        }
-        check_owner("_acme-challenge.xn--zrich-kva.ch").unwrap();
-    }
 }

@@ -11,12 +11,6 @@ pub mod autodns;
 pub mod cloudflare;
 pub mod conformance;
 mod difference;
-#[cfg(any(
-    feature = "autodns",
-    feature = "cloudflare",
-    feature = "exec",
-    feature = "route53"
-))]
 mod edit;
 #[cfg(feature = "exec")]
 pub mod exec;

@@ -277,7 +277,6 @@ pub(crate) fn txt_values(records: &[Record]) -> Vec<TxtValue> {
 
 /// The targets of the CNAMEs among `records`, in their order and in one form: lower case, without a
 /// trailing dot.
-#[cfg(feature = "route53")]
 pub(crate) fn cname_values(records: &[Record]) -> Vec<TxtValue> {
     let aliases = records.iter().filter_map(|record| match &record.data {
         RecordData::Cname(target) => Some(TxtValue {

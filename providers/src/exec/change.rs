@@ -10,9 +10,9 @@ use super::Exec;
 use super::program::Failure;
 use super::protocol::{Change, Changes, Inspected, Name, Names, Reading};
 use crate::difference::{Difference, compare};
-use crate::edit::{Done, gather, receipts};
+use crate::edit::{Done, check, gather, receipts};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, TxtRecord, TxtRrset, TxtValue};
+use crate::record::{Receipt, RecordKind, TxtRecord, TxtRrset, TxtValue};
 
 /// How often a change is tried when another writer changes the same RRset at the same time.
 const ATTEMPTS: u32 = 5;
@@ -54,13 +54,13 @@ impl Exec {
         values: &[TxtValue],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let desired = gather(values).into_iter();
+        let desired = gather(values, RecordKind::Txt, check).into_iter();
         let desired: Desired = desired
             .map(|values| (values.owner, values.values))
             .collect();
         let _turn = self.turn.lock().await;
         let outcomes = self.change_names(&desired, verb).await;
-        receipts(values, &outcomes)
+        receipts(values, &outcomes, check)
     }
 
     /// One call per zone for as many names as fit; what fails together is tried one by one.

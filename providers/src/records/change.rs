@@ -1,17 +1,14 @@
 //! Writing: read, change what is missing, and read again wherever an answer leaves anything open.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use futures::StreamExt;
+use std::collections::BTreeSet;
 
 use super::open::{Next, Open, Outcome, Verb, value_of};
 use super::{Change, Listed, RecordApi, Records, View, Written, plain_name};
-use crate::edit::{Edit, gather, in_order, receipts};
+use crate::edit::{Edit, change_zones, check, gather, in_order, receipts};
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Receipt, Record, RecordData, RecordKind, TxtRecord, TxtRrset, TxtValue, Zone};
-
-/// Zones asked for, and changed, at the same time.
-const AT_ONCE: usize = 8;
+use crate::record::{
+    Receipt, Record, RecordKind, TxtRecord, TxtRrset, TxtValue, Zone, cname_values, txt_values,
+};
 
 impl<A: RecordApi> Records<A> {
     /// Makes all records present or absent; results in the order of `records`.
@@ -20,11 +17,7 @@ impl<A: RecordApi> Records<A> {
         records: &[Record],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let values = |kind| {
-            let of_kind = records.iter().filter(move |record| record.kind() == kind);
-            of_kind.map(as_value).collect::<Vec<_>>()
-        };
-        let (txt, aliases) = (values(RecordKind::Txt), values(RecordKind::Cname));
+        let (txt, aliases) = (txt_values(records), cname_values(records));
         let txt = self.change_kind(&txt, RecordKind::Txt, verb).await;
         let aliases = self.change_kind(&aliases, RecordKind::Cname, verb).await;
         in_order(records, txt, aliases)
@@ -36,38 +29,16 @@ impl<A: RecordApi> Records<A> {
         kind: RecordKind,
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let mut outcomes = BTreeMap::new();
-        let mut zones: BTreeMap<Zone, Vec<Edit>> = BTreeMap::new();
-        let found = futures::stream::iter(gather(values))
-            .map(async |edit| (self.api.zone_of(&edit.owner).await, edit))
-            .buffered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        for (zone, edit) in found {
-            match zone {
-                Ok(zone) => zones.entry(zone).or_default().push(edit),
-                Err(error) => drop(outcomes.insert(edit.owner, Err(error))),
-            }
-        }
-        let changed = futures::stream::iter(zones)
-            .map(async |(zone, edits)| {
-                let _turn = self.queues.turn(zone.clone()).await;
-                self.change_zone(&zone, edits, kind, verb).await
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        outcomes.extend(changed.into_iter().flatten());
-        receipts(values, &outcomes)
+        let find = async |owner: String| self.api.zone_of(&owner).await;
+        let change = async |(zone, edits): (Zone, _)| {
+            let _turn = self.queues.turn(zone.clone()).await;
+            self.change_zone(&zone, edits, verb).await
+        };
+        let outcomes = change_zones(gather(values, kind, check), find, change).await;
+        receipts(values, &outcomes, check)
     }
 
-    async fn change_zone(
-        &self,
-        zone: &Zone,
-        edits: Vec<Edit>,
-        kind: RecordKind,
-        verb: Verb,
-    ) -> Vec<Outcome> {
+    async fn change_zone(&self, zone: &Zone, edits: Vec<Edit>, verb: Verb) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         // A record of ours is removed wherever it is, also from a zone that no longer counts.
         if verb == Verb::Present
@@ -78,10 +49,7 @@ impl<A: RecordApi> Records<A> {
                 .map(|edit| (edit.owner, Err(error.clone())))
                 .collect();
         }
-        let mut open: Vec<Open> = edits
-            .into_iter()
-            .map(|edit| Open::new(edit, kind))
-            .collect();
+        let mut open: Vec<Open> = edits.into_iter().map(Open::new).collect();
         while !open.is_empty() {
             let owners: Vec<String> = open.iter().map(|open| open.edit.owner.clone()).collect();
             let view = match self.api.read_zone(zone, &owners).await {
@@ -124,7 +92,7 @@ impl<A: RecordApi> Records<A> {
     /// Removes what the API has filed under a wrong name, now or in a run that died. The error is
     /// for what was filed now, and says that nothing of ours is left.
     async fn take_back(&self, view: &View, zone: &Zone, open: &Open) -> Option<ProviderError> {
-        if open.kind != RecordKind::Txt {
+        if open.edit.kind != RecordKind::Txt {
             return None;
         }
         let stray = |value: &String| {
@@ -256,17 +224,6 @@ impl<A: RecordApi> Records<A> {
         let is_there = !rrset.records.is_empty() || rrset.cname.is_some();
         rrset.ttl = is_there.then(|| rrset.ttl.unwrap_or(self.api.ttl()));
         rrset
-    }
-}
-
-/// What is wanted at a name: a TXT value, or the target of a CNAME.
-fn as_value(record: &Record) -> TxtValue {
-    TxtValue {
-        owner: record.owner.clone(),
-        value: match &record.data {
-            RecordData::Txt(value) => value.clone(),
-            RecordData::Cname(target) => plain_name(target),
-        },
     }
 }
 

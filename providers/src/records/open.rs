@@ -30,7 +30,6 @@ pub(crate) enum Verb {
 /// A name on its way to the wanted state.
 #[derive(Debug)]
 pub(super) struct Open {
-    pub(super) kind: RecordKind,
     pub(super) edit: Edit,
     /// As the first read showed it.
     pub(super) before: Option<TxtRrset>,
@@ -67,7 +66,7 @@ impl<A: RecordApi> Records<A> {
     ) -> Result<Next, ProviderError> {
         let owner = open.edit.owner.clone();
         let there: Vec<_> = view
-            .of(open.kind, &owner)
+            .of(open.edit.kind, &owner)
             .filter(|listed| !open.gone.contains(&listed.raw))
             .collect();
         let stands = |value: &String| there.iter().any(|listed| listed.is(value));
@@ -110,8 +109,8 @@ impl<A: RecordApi> Records<A> {
                 .map(|listed| Change::Remove((*listed).clone()));
             return Ok(Next::Send(changes.collect()));
         }
-        self.refuse(view, zone, &owner, open.kind)?;
-        if open.kind == RecordKind::Txt {
+        self.refuse(view, zone, &owner, open.edit.kind)?;
+        if open.edit.kind == RecordKind::Txt {
             let lengths: Vec<_> = missing.iter().map(String::len).collect();
             self.api.check_room(&owner, &there, &lengths)?;
         }
@@ -121,7 +120,7 @@ impl<A: RecordApi> Records<A> {
             .min_by_key(|listed| listed.ttl)
             .map(|listed| (*listed).clone());
         let add = |value| Change::Add {
-            kind: open.kind,
+            kind: open.edit.kind,
             owner: owner.clone(),
             value,
             ttl: self.api.ttl(),
@@ -191,9 +190,8 @@ pub(super) enum Next {
 }
 
 impl Open {
-    pub(super) fn new(edit: Edit, kind: RecordKind) -> Self {
+    pub(super) fn new(edit: Edit) -> Self {
         Self {
-            kind,
             edit,
             before: None,
             sent: BTreeSet::new(),
@@ -214,12 +212,12 @@ impl Open {
     /// Takes out of an RRset what the API no longer knows and lists still.
     pub(super) fn forget_gone(&self, view: &View, rrset: &mut TxtRrset) {
         let (gone, kept): (Vec<_>, Vec<_>) = view
-            .of(self.kind, &self.edit.owner)
+            .of(self.edit.kind, &self.edit.owner)
             .partition(|listed| self.gone.contains(&listed.raw));
         if gone.is_empty() {
             return;
         }
-        if self.kind == RecordKind::Cname {
+        if self.edit.kind == RecordKind::Cname {
             (rrset.cname, rrset.ttl) = (None, None);
             return;
         }
@@ -251,7 +249,7 @@ impl Open {
         if self.conflicts > CONFLICTS {
             let text = format!(
                 "another writer changes the {} records of {owner} at the same time, {CONFLICTS} times over",
-                self.kind
+                self.edit.kind
             );
             return Err(ProviderError::new(ErrorKind::Unavailable, text));
         }
@@ -274,7 +272,7 @@ impl Open {
         let Some(wait) = WAITS_MS.get(round) else {
             let text = format!(
                 "the API says that the {} record {value:?} at {owner} exists already, and does not list it",
-                self.kind
+                self.edit.kind
             );
             let hint = "its list may lag, or the record may be one that the API keeps for itself: look for it in the \
                         provider's own pages; it is tried again later";

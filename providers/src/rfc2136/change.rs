@@ -1,6 +1,5 @@
 //! Writing: guarded updates, repeated on a stale read, proved by reading back.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -10,15 +9,16 @@ use rand::Rng;
 use super::Rfc2136;
 use super::ask::Visit;
 use super::cname::beside_others;
-use super::edit::{Done, Edit, Limits, Next, Open, Plan, Verb};
+use super::edit::{Done, Limits, Next, Open, Plan, Verb};
 use super::findings::{Findings, Place};
 use super::message::plain_name;
 use super::outcome::{found_done, made_up};
 use super::plan::{check, plan};
 use super::reading::Reading;
 use super::send::{About, Sent};
+use crate::edit::{Edit, change_zones, gather, in_order, receipts};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
-use crate::record::{Receipt, Record, RecordData, RecordKind, Zone};
+use crate::record::{Receipt, Record, RecordKind, TxtValue, Zone, cname_values, txt_values};
 
 /// How often a change is tried when another writer changes the same zone at the same time, or the
 /// server that is read is behind.
@@ -36,7 +36,7 @@ const CHUNK_OCTETS: usize = 16 * 1024;
 /// Names of one zone that are read together: each message changes the SOA that the next one
 /// requires.
 const NAMES_AT_ONCE: usize = 64;
-/// Names that are read, and zones changed, at the same time.
+/// Names that are read at the same time.
 const AT_ONCE: usize = 8;
 
 /// What continues after a message.
@@ -58,39 +58,30 @@ impl Rfc2136 {
         records: &[Record],
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
-        let found = futures::stream::iter(gather(records))
-            .map(async |edit| (Visit::new(self).zone_of(&edit.owner).await, edit))
-            .buffered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        let mut outcomes: BTreeMap<Key, Result<Done, ProviderError>> = BTreeMap::new();
-        let mut zones: BTreeMap<Zone, Vec<Edit>> = BTreeMap::new();
-        for (zone, edit) in found {
-            match zone {
-                Ok(zone) => zones.entry(zone).or_default().push(edit),
-                Err(error) => drop(outcomes.insert(edit.key(), Err(error))),
-            }
-        }
-        let changed = futures::stream::iter(zones)
-            .map(async |(zone, edits)| {
-                let _turn = self.queues.turn(zone.apex.clone()).await;
-                // A message is about one type: a CNAME and a TXT value of one name exclude each
-                // other, and only a read in between shows it.
-                let (txt, cname) = edits
-                    .into_iter()
-                    .partition(|edit| edit.kind == RecordKind::Txt);
-                let mut outcomes = Visit::new(self).change_zone(&zone, txt, verb).await;
-                outcomes.extend(Visit::new(self).change_zone(&zone, cname, verb).await);
-                outcomes
-            })
-            .buffer_unordered(AT_ONCE)
-            .collect::<Vec<_>>()
-            .await;
-        outcomes.extend(changed.into_iter().flatten());
-        records
-            .iter()
-            .map(|record| receipt(record, &outcomes))
-            .collect()
+        let (txt, aliases) = (txt_values(records), cname_values(records));
+        let txt = self.change_kind(&txt, RecordKind::Txt, verb).await;
+        let aliases = self.change_kind(&aliases, RecordKind::Cname, verb).await;
+        in_order(records, txt, aliases)
+    }
+
+    /// A message is about one type: a CNAME and a TXT value of one name exclude each other, and only
+    /// a read in between shows it.
+    async fn change_kind(
+        &self,
+        values: &[TxtValue],
+        kind: RecordKind,
+        verb: Verb,
+    ) -> Vec<Result<Receipt, ProviderError>> {
+        let check = |value: &TxtValue| check(value, kind);
+        let find = async |owner: String| Visit::new(self).zone_of(&owner).await;
+        let change = async |(zone, edits): (Zone, _)| {
+            let _turn = self.queues.turn(zone.apex.clone()).await;
+            let outcomes = Visit::new(self).change_zone(&zone, edits, verb).await;
+            let common = |(owner, outcome): (_, Result<Done, _>)| (owner, outcome.map(Into::into));
+            outcomes.into_iter().map(common).collect()
+        };
+        let outcomes = change_zones(gather(values, kind, check), find, change).await;
+        receipts(values, &outcomes, check)
     }
 }
 
@@ -99,72 +90,16 @@ fn is_at_alias(error: &ProviderError, edit: &Edit, verb: Verb) -> bool {
     verb == Verb::Absent && edit.kind == RecordKind::Txt && error.kind == ErrorKind::Unsafe
 }
 
-/// What an outcome is about.
-type Key = (String, RecordKind);
-
-impl Edit {
-    fn key(&self) -> Key {
-        (self.owner.clone(), self.kind)
-    }
-}
-
-/// One wanted change for each name and type.
-fn gather(records: &[Record]) -> Vec<Edit> {
-    let mut edits: BTreeMap<(&str, RecordKind), Edit> = BTreeMap::new();
-    for record in records.iter().filter(|record| check(record).is_ok()) {
-        let (owner, kind) = (record.owner.as_str(), record.kind());
-        let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
-        let edit = edits.entry((owner, kind)).or_insert_with(|| Edit {
-            owner: owner.to_owned(),
-            kind,
-            values: BTreeSet::new(),
-        });
-        edit.values.insert(match kind {
-            RecordKind::Txt => data.clone(),
-            RecordKind::Cname => plain_target(data),
-        });
-    }
-    edits.into_values().collect()
-}
-
-fn plain_target(target: &str) -> String {
-    target.trim_end_matches('.').to_ascii_lowercase()
-}
-
-fn receipt(
-    record: &Record,
-    outcomes: &BTreeMap<Key, Result<Done, ProviderError>>,
-) -> Result<Receipt, ProviderError> {
-    check(record)?;
-    let key = (record.owner.clone(), record.kind());
-    let done = outcomes.get(&key).cloned().unwrap_or_else(|| {
-        let text = format!("nothing was tried for {}", record.owner);
-        Err(ProviderError::new(ErrorKind::Unavailable, text))
-    })?;
-    let changed = match &record.data {
-        RecordData::Txt(value) => done.changed.contains(value),
-        RecordData::Cname(target) => done.changed.contains(&plain_target(target)),
-    };
-    let change_id = changed.then(|| format!("serial {}", done.serial));
-    Ok(Receipt {
-        before: done.before,
-        after: done.after,
-        changed,
-        change_id,
-    })
-}
+/// The outcome of one name.
+type Outcome = (String, Result<Done, ProviderError>);
 
 impl Visit<'_> {
     /// One message for as many names as fit; a message that fails for one name's sake is taken
     /// apart.
-    async fn change_zone(
-        &self,
-        zone: &Zone,
-        edits: Vec<Edit>,
-        verb: Verb,
-    ) -> Vec<(Key, Result<Done, ProviderError>)> {
+    async fn change_zone(&self, zone: &Zone, edits: Vec<Edit>, verb: Verb) -> Vec<Outcome> {
         if let [edit] = edits.as_slice() {
-            return vec![(edit.key(), self.change_owner(zone, edit, verb, None).await)];
+            let outcome = self.change_owner(zone, edit, verb, None).await;
+            return vec![(edit.owner.clone(), outcome)];
         }
         let mut outcomes = Vec::new();
         let mut edits = edits.into_iter().peekable();
@@ -186,11 +121,11 @@ impl Visit<'_> {
                     // It may be an alias, where a TXT value cannot be any more.
                     Err(error) if is_at_alias(&error, &edit, verb) => {
                         let outcome = self.change_owner(zone, &edit, verb, None).await;
-                        outcomes.push((edit.key(), outcome));
+                        outcomes.push((edit.owner, outcome));
                     }
-                    Err(error) => outcomes.push((edit.key(), Err(error))),
+                    Err(error) => outcomes.push((edit.owner, Err(error))),
                     Ok(Next::Nothing(reading)) => {
-                        outcomes.push((edit.key(), Ok(Done::nothing(reading))));
+                        outcomes.push((edit.owner, Ok(Done::nothing(reading))));
                     }
                     Ok(Next::Send(plan)) => {
                         let size = plan.update.size();
@@ -217,12 +152,7 @@ impl Visit<'_> {
         outcomes
     }
 
-    async fn change_chunk(
-        &self,
-        zone: &Zone,
-        plans: Vec<Plan>,
-        verb: Verb,
-    ) -> Vec<(Key, Result<Done, ProviderError>)> {
+    async fn change_chunk(&self, zone: &Zone, plans: Vec<Plan>, verb: Verb) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let mut plans_left = plans.iter();
         let Some(first) = plans_left.next() else {
@@ -242,7 +172,7 @@ impl Visit<'_> {
         let sent = self.send(message, &about).await;
         if matches!(sent, Sent::Done) {
             let proofs = futures::stream::iter(plans)
-                .map(async |plan| (plan.edit.key(), self.prove(plan, verb).await));
+                .map(async |plan| (plan.edit.owner.clone(), self.prove(plan, verb).await));
             return proofs.buffered(AT_ONCE).collect().await;
         }
         for plan in plans {
@@ -262,7 +192,7 @@ impl Visit<'_> {
                     self.change_owner(zone, &plan.edit, verb, Some(open)).await
                 }
             };
-            outcomes.push((plan.edit.key(), outcome));
+            outcomes.push((plan.edit.owner, outcome));
         }
         outcomes
     }

@@ -10,10 +10,11 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
 use super::ask::Visit;
-use super::edit::{Edit, Limits, Next, Plan, Verb, absent_target};
+use super::edit::{Limits, Next, Plan, Verb, absent_target};
 use super::findings::Findings;
 use super::message::{Update, cname_at, plain_name, wire_name};
 use super::reading::{Authority, Reading, alias_in, cut, unencodable, wildcard_beside};
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{RecordKind, TxtRrset, Zone, is_within, same_name};
 

@@ -1,5 +1,4 @@
-//! What a change of one name is about: the values that are wanted, the update that is planned, and
-//! what was done.
+//! A change of one name: the update that is planned, and what was done.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +6,8 @@ use hickory_proto::rr::Name;
 
 use super::message::Update;
 use super::reading::Reading;
-use crate::record::{RecordKind, TxtRecord, TxtRrset};
+use crate::edit::{self, Edit};
+use crate::record::{TxtRecord, TxtRrset};
 
 /// Which way a change goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +17,6 @@ pub(super) enum Verb {
     /// What `Present` would send, with the deletion of the wanted values, which are nowhere,
     /// instead of their addition.
     Rehearsal,
-}
-
-/// The values wanted at one name.
-#[derive(Debug, Clone)]
-pub(super) struct Edit {
-    pub(super) owner: String,
-    pub(super) kind: RecordKind,
-    /// TXT values, or the target of a CNAME.
-    pub(super) values: BTreeSet<String>,
 }
 
 impl Edit {
@@ -108,6 +99,17 @@ impl Done {
             changed: BTreeSet::new(),
             serial: reading.soa.serial,
             mname,
+        }
+    }
+}
+
+impl From<Done> for edit::Done {
+    fn from(done: Done) -> Self {
+        Self {
+            before: done.before,
+            after: done.after,
+            changed: done.changed,
+            change_id: Some(format!("serial {}", done.serial)),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::SOA;
 
-use super::edit::{Edit, Plan, Verb};
+use super::edit::{Plan, Verb};
 use super::reading::Reading;
+use crate::edit::Edit;
 use crate::record::{RecordKind, TxtRecord, TxtRrset, same_name};
 
 /// Whether the zone that is read is the zone that takes the writes, in the same state.

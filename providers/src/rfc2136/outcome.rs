@@ -1,7 +1,8 @@
 //! The words for what becomes of a change of one name.
 
-use super::edit::{Done, Edit, Open, Verb};
+use super::edit::{Done, Open, Verb};
 use super::reading::Reading;
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone, same_name};
 

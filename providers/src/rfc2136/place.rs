@@ -3,12 +3,13 @@
 
 use super::ask::Visit;
 use super::change::OTHERS_BEFORE_INCOMPARABLE;
-use super::edit::{Edit, Verb};
+use super::edit::Verb;
 use super::findings::{Findings, Place};
 use super::message::{Update, wire_name};
 use super::outcome::{behind, changing, kept};
 use super::reading::Reading;
 use super::send::{About, Sent};
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, Zone};
 

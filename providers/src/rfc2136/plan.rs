@@ -3,12 +3,13 @@
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::cname::plan_cname;
-use super::edit::{Edit, Limits, Next, Plan, Verb, absent_value};
+use super::edit::{Limits, Next, Plan, Verb, absent_value};
 use super::findings::{Findings, Place};
 use super::message::{Update, plain_name, wire_name};
 use super::reading::{Reading, unencodable};
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError};
-use crate::record::{Record, RecordData, RecordKind, TxtRecord, Zone};
+use crate::record::{RecordKind, TxtRecord, TxtValue, Zone};
 
 /// The guarded update that fulfils `edit`. `default_ttl` is for an RRset that does not exist.
 ///
@@ -143,11 +144,10 @@ fn several_ttls(owner: &str, ttls: &[u32]) -> ProviderError {
 }
 
 /// What no zone is asked about.
-pub(super) fn check(record: &Record) -> Result<(), ProviderError> {
-    let (owner, kind) = (&record.owner, record.kind());
+pub(super) fn check(value: &TxtValue, kind: RecordKind) -> Result<(), ProviderError> {
+    let TxtValue { owner, value } = value;
     let refused = |text: String| Err(ProviderError::new(ErrorKind::Settings, text));
-    let (RecordData::Txt(data) | RecordData::Cname(data)) = &record.data;
-    if data.is_empty() {
+    if value.is_empty() {
         return refused(format!("an empty {kind} value for {owner}"));
     }
     let name = wire_name(owner).map_err(unencodable)?;
@@ -157,7 +157,7 @@ pub(super) fn check(record: &Record) -> Result<(), ProviderError> {
         ));
     }
     if kind == RecordKind::Cname {
-        let target = wire_name(data).map_err(unencodable)?;
+        let target = wire_name(value).map_err(unencodable)?;
         if target == name {
             return refused(format!("a CNAME of {owner} to itself"));
         }

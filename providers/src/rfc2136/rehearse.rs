@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::ask::Visit;
-use super::edit::{Done, Edit, Verb, absent_target, absent_value};
+use super::edit::{Done, Verb, absent_target, absent_value};
 use super::message::{Update, plain_name, wire_name};
 use super::reading::unencodable;
 use super::refusal::BIND_RECORDS_PER_TYPE;
 use super::send::{About, Sent};
+use crate::edit::Edit;
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, Zone};
 

@@ -16,7 +16,7 @@ use super::alias;
 use super::plan::{Plan, Verb, batches, rehearsal};
 use super::refusal::{CHANGE, Call, Failure, ZONE_GONE};
 use super::zones::Known;
-use crate::edit::{Done, Edit, gather, receipts};
+use crate::edit::{Done, Edit, check, gather, receipts};
 use crate::provider::{ErrorKind, ProviderError, only_a_wildcard};
 use crate::record::{Receipt, RecordKind, TxtRrset, TxtValue};
 
@@ -68,10 +68,11 @@ impl Route53 {
         verb: Verb,
     ) -> Vec<Result<Receipt, ProviderError>> {
         let mut outcomes = BTreeMap::new();
-        let gone = self.change_edits(gather(values), verb, &mut outcomes).await;
+        let edits = gather(values, verb.kind(), check);
+        let gone = self.change_edits(edits, verb, &mut outcomes).await;
         // A zone that is gone may have been made again, under another id.
         self.change_edits(gone, verb, &mut outcomes).await;
-        receipts(values, &outcomes)
+        receipts(values, &outcomes, check)
     }
 
     /// The wanted changes whose remembered zone is no longer there.
