@@ -10,10 +10,19 @@ use crate::certificates::{Folder, Trouble, fingerprint};
 use crate::issuance::progress::{Installed, Order};
 use crate::text::file;
 
+/// What a note says, also where a version was started for no order; `None`: it cannot be read.
+pub(super) fn parsed(note: &str) -> Option<Order> {
+    serde_json::from_str(note).ok()
+}
+
 /// The order of a note; `None`: it was started for no order, or cannot be read.
 pub(super) fn read_note(note: &str) -> Option<Order> {
-    let order = serde_json::from_str::<Order>(note).ok();
-    order.filter(|order| !order.tag.is_empty())
+    parsed(note).filter(|order| !order.tag.is_empty())
+}
+
+/// The order of the note in a version.
+pub(super) fn order_in(folder: &Folder, version: u32) -> Option<Order> {
+    read_note(&folder.noted(version).ok()??)
 }
 
 /// The request of a certificate, where its key is elsewhere.
@@ -59,8 +68,7 @@ pub(super) fn compared(
 
 /// Whether this program installed what is there for something else than what is wanted.
 fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
-    let note = folder.noted(live.version).ok().flatten();
-    note.as_deref().and_then(read_note).is_some_and(|noted| {
+    order_in(folder, live.version).is_some_and(|noted| {
         let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
         is_its && !certificate.wanted.is_met_by(&noted.print)
     })
@@ -68,8 +76,7 @@ fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool
 
 /// Whether the note of what lies there says that this program installed it for what is wanted.
 pub(super) fn is_ours_for(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
-    let note = folder.noted(live.version).ok().flatten();
-    note.as_deref().and_then(read_note).is_some_and(|noted| {
+    order_in(folder, live.version).is_some_and(|noted| {
         let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;
         is_its && noted.submitted_at.is_some() && certificate.wanted.is_met_by(&noted.print)
     })

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::super::certificate::Certificate;
+use super::super::lying::parsed;
 use super::super::task::{Alone, Task};
 use super::lost::LIFE;
 use crate::certificates::Folder;
@@ -181,8 +182,12 @@ impl Task<'_> {
 /// Whether the note of a version tells of an order that may still bring a certificate: no other
 /// process removes its key.
 pub(super) fn may_be_open(note: &str, now: Timestamp) -> bool {
-    let order = serde_json::from_str::<Order>(note).ok();
-    let submitted = order.and_then(|order| order.submitted_at);
+    parsed(note).is_some_and(|order| is_in_life(&order, now))
+}
+
+/// The same of an order.
+pub(super) fn is_in_life(order: &Order, now: Timestamp) -> bool {
+    let submitted = order.submitted_at;
     submitted.is_some_and(|at| now.duration_since(at) < LIFE)
 }
 
@@ -192,7 +197,7 @@ pub(super) fn is_installed(order: &Order, folder: &Folder) -> bool {
     live.is_some_and(|live| {
         let is_its_key = live.facts.fingerprint == order.fingerprint;
         let note = folder.noted(live.version).ok().flatten();
-        let noted = note.and_then(|note| serde_json::from_str::<Order>(&note).ok());
+        let noted = note.as_deref().and_then(parsed);
         is_its_key && noted.is_some_and(|noted| noted.tag == order.tag)
     })
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::super::certificate::Certificate;
-use super::super::lying::{compared, moved_here, read_note};
+use super::super::lying::{compared, moved_here, order_in};
 use super::super::task::Task;
 use super::lost::is_beginning;
 use super::newest::is_ours;
@@ -154,8 +154,7 @@ impl Task<'_> {
         folder: &Folder,
         live: &Live,
     ) -> Result<Option<Paid>, StoreError> {
-        let note = folder.noted(live.version).ok().flatten();
-        let order = note.as_deref().and_then(read_note);
+        let order = order_in(folder, live.version);
         let is_its = |order: &Order| {
             order.fingerprint == live.facts.fingerprint && order.ca == certificate.ca
         };

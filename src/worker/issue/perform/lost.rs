@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 
 use super::super::certificate::{Certificate, KeySource};
-use super::super::lying::read_note;
+use super::super::lying::{order_in, parsed, read_note};
 use super::super::task::Task;
 use crate::ca::issuing::Subject;
 use crate::certificates::folder::Begun;
@@ -97,8 +97,7 @@ impl Task<'_> {
         else {
             return;
         };
-        let note = self.issuer.folder(certificate).noted(order.version);
-        let noted = note.ok().flatten().as_deref().and_then(read_note);
+        let noted = order_in(&self.issuer.folder(certificate), order.version);
         if noted.is_some_and(|noted| noted.tag == order.tag)
             && let Err(trouble) = self.note_order()
         {
@@ -234,8 +233,8 @@ impl Task<'_> {
         let Some(note) = &begun.note else {
             return self.order_by_key(certificate, folder, begun).map(Some);
         };
-        let order: Order = serde_json::from_str(note)
-            .map_err(|_| "what the version keeps of it cannot be read".to_owned())?;
+        let why = "what the version keeps of it cannot be read";
+        let order = parsed(note).ok_or_else(|| why.to_owned())?;
         if order.submitted_at.is_none() || order.is_fetched_again {
             return Ok(None);
         }

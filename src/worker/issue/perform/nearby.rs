@@ -8,9 +8,9 @@ use jiff::Timestamp;
 
 use super::super::certificate::{Certificate, KeySource};
 use super::super::live::known;
-use super::super::lying::{read_note, suits_request};
+use super::super::lying::{order_in, suits_request};
 use super::super::task::Task;
-use super::alone::may_be_open;
+use super::alone::is_in_life;
 use super::found::installed;
 use super::lost::{begun_words, is_beginning};
 use super::moved::brought;
@@ -199,7 +199,6 @@ impl Task<'_> {
         let rows = self.issuer.ports.store.orders().certificates().await?;
         let barred = self.barred(&rows, now);
         let is_open = |one: &Version| {
-            let note = super::lost::noted(&one.order);
             let is_of_another = one.name != self.row.name;
             let may_bring_one = match one.has_certificate {
                 true => !is_renewal && self.is_damaged(certificate, one, &barred),
@@ -207,7 +206,8 @@ impl Task<'_> {
             };
             // What is installed came after an older one.
             let is_newest = one.folder.current().is_none_or(|live| one.number > live);
-            is_of_another && (is_newest || !is_renewal) && may_bring_one && may_be_open(&note, now)
+            let counts = is_newest || !is_renewal;
+            is_of_another && counts && may_bring_one && is_in_life(&one.order, now)
         };
         let mut versions = self.fitting(certificate, fits);
         versions.retain(is_open);
@@ -424,8 +424,7 @@ impl Task<'_> {
         if folder.may_be_revoked(version) {
             return false;
         }
-        let note = folder.noted(version).ok().flatten();
-        let order = note.as_deref().and_then(read_note);
+        let order = order_in(folder, version);
         let suits = |one: &Certificate| match &order {
             Some(order) => {
                 let (wanted, print) = (&one.wanted, order.print.as_str());
@@ -452,10 +451,9 @@ impl Issuer {
         let Some(live) = folder.live().ok().flatten() else {
             return false;
         };
-        let note = folder.noted(live.version).ok().flatten();
         let counts = live.facts.not_after > now;
         counts
-            && match note.as_deref().and_then(read_note) {
+            && match order_in(&folder, live.version) {
                 Some(order) => certificate.wanted.is_met_by(&order.print),
                 None => is_named(&live.facts, certificate),
             }

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use super::super::certificate::Certificate;
-use super::super::lying::read_note;
+use super::super::lying::order_in;
 use super::super::task::Task;
 use crate::certificates::Folder;
 use crate::certificates::folder::Live;
@@ -91,9 +91,8 @@ impl Task<'_> {
 
 /// Whether this program has put what is in a version there, as its note tells.
 pub(super) fn is_ours(certificate: &Certificate, folder: &Folder, version: u32) -> bool {
-    let note = folder.noted(version).ok().flatten();
     let facts = folder.facts_of(version);
-    note.as_deref().and_then(read_note).is_some_and(|noted| {
+    order_in(folder, version).is_some_and(|noted| {
         let is_its = facts.is_none_or(|facts| facts.fingerprint == noted.fingerprint);
         is_its && noted.ca == certificate.ca
     })

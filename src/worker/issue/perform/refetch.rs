@@ -4,7 +4,7 @@
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
 use super::super::live::known;
-use super::super::lying::read_note;
+use super::super::lying::order_in;
 use super::super::task::{Alone, Task};
 use super::lost::begun_words;
 use super::moved::brought;
@@ -90,8 +90,7 @@ impl Task<'_> {
             return Err(self.lacks_key(there, pair.version));
         };
         let has_key = known.has_key;
-        let note = there.noted(version).ok().flatten();
-        let noted = note.as_deref().and_then(read_note);
+        let noted = order_in(there, version);
         let tag = noted.map_or_else(|| format!("installed:{}", pair.serial), |one| one.tag);
         let print = respelled(&certificate.wanted, &pair.print);
         let mut progress = Progress {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::super::lying::read_note;
-use super::alone::may_be_open;
+use super::alone::is_in_life;
 use super::lost::is_beginning;
 use crate::certificates::{Access, Folder};
 use crate::issuance::Progress;
@@ -108,9 +108,9 @@ impl Issuer {
         let folder = Folder::at(&self.options.directory, name, Access::default());
         let versions = folder.noted_versions().into_iter();
         let open = versions.filter_map(|(version, note, has_certificate)| {
-            let is_open = !has_certificate && may_be_open(&note, now);
-            let order = read_note(&note).filter(|one| is_open && !one.is_fetched_again)?;
-            Some(Order { version, ..order })
+            let order = read_note(&note).filter(|one| is_in_life(one, now))?;
+            let is_open = !has_certificate && !order.is_fetched_again;
+            is_open.then_some(Order { version, ..order })
         });
         open.max_by_key(|order| order.version)
     }

@@ -3,7 +3,7 @@
 //! name of before. A person says so; until then nothing is ordered.
 
 use super::super::certificate::{Certificate, KeySource};
-use super::super::lying::{is_wanted_there, read_note};
+use super::super::lying::{is_wanted_there, order_in};
 use super::super::task::{Alone, Task};
 use super::found::installed;
 use crate::certificates::Folder;
@@ -107,8 +107,7 @@ impl Task<'_> {
             return None;
         }
         let live = is_wanted_there(certificate, folder, self.now())?;
-        let note = folder.noted(live.version).ok().flatten();
-        let is_noted = note.as_deref().and_then(read_note).is_some();
+        let is_noted = order_in(folder, live.version).is_some();
         if is_noted || folder.revoked(live.version).is_some() {
             return None;
         }
