@@ -154,7 +154,9 @@ impl Upkeep {
         let Self {
             attempt,
             setback,
-            calls,
+            // What a call did whose reply was lost is unknown, whatever begins now: the CA is read
+            // before anything is sent to it.
+            calls: _,
             wake,
             wait,
             past: _,
@@ -165,7 +167,6 @@ impl Upkeep {
         *attempt = begun;
         *setback = Setback::default();
         *wake = Wake::default();
-        calls.unanswered = None;
         wait.subject = None;
     }
 

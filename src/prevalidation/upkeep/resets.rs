@@ -6,9 +6,12 @@ use std::collections::BTreeSet;
 
 use super::stored_form::full;
 use super::*;
+use crate::prevalidation::{
+    DomainName, Mode, Observed, Policy, Registration, Sighting, Status, Step, next_step,
+};
 
 /// What belongs to the domain, whatever becomes of an attempt.
-const OF_THE_DOMAIN: &str = "preflight_at effects lost proved_at waits_since told bogus withdrawn_at \
+const OF_THE_DOMAIN: &str = "preflight_at effects unanswered lost proved_at waits_since told bogus withdrawn_at \
                              others others_changed last_proof lapsed_at";
 
 /// The keys whose value stays while `change` is made to a record with all of them.
@@ -91,4 +94,41 @@ fn what_ends_a_part_ends_nothing_else() {
         all_but("waits_since waits_for told bogus")
     );
     assert_eq!(kept(Upkeep::try_at_once), all_but("hold not_before"));
+}
+
+/// Whether the call took effect is not known, also where a person orders a new value.
+#[test]
+fn whatever_begins_after_a_lost_reply_reads_the_ca_first() {
+    let beginnings: [fn(&mut Upkeep); 7] = [
+        |upkeep| upkeep.order(now(), None),
+        |upkeep| upkeep.restart(now(), None),
+        |upkeep| upkeep.start_with_preflight(now(), None),
+        |upkeep| upkeep.take_up(now()),
+        |upkeep| {
+            upkeep.withdraw(now());
+            upkeep.take_up(now());
+        },
+        Upkeep::replace,
+        Upkeep::order_new_value,
+    ];
+    let domain = DomainName::from_a_labels("example.ch").unwrap();
+    let found = Registration::bare("cld-1", domain.clone(), Status::Pending);
+    for begin in beginnings {
+        for lost in [Effect::Validate, Effect::ResetToken, Effect::Start] {
+            let mut seen = Observed {
+                domain: domain.clone(),
+                desired: true,
+                covered_by: None,
+                has_provider: true,
+                sighting: Sighting::Present(found.clone()),
+                read_at: Some(now()),
+                upkeep: Upkeep::default(),
+                ledger: Vec::new(),
+            };
+            seen.upkeep.calls.begin(lost, now());
+            begin(&mut seen.upkeep);
+            let decision = next_step(&seen, &Policy::new(Mode::Manage), now());
+            assert_eq!(decision.step, Step::Read, "{lost}");
+        }
+    }
 }
