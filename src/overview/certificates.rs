@@ -189,6 +189,7 @@ pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView
     }
     let strays = issuer.strays(&rows, now).await?;
     let is_stray: BTreeSet<_> = strays.iter().map(|row| row.name.clone()).collect();
+    rows.retain(|row| !is_stray.contains(&row.name));
     rows.extend(strays);
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let mut views = Vec::with_capacity(rows.len());

@@ -1,8 +1,6 @@
 //! Orders of which only the directory tells, by the notes in folders that no section of the configuration
 //! names: the store was lost, or is an older copy. They are paid, and nothing goes on with them.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 
 use super::super::lying::read_note;
@@ -16,8 +14,8 @@ use crate::store::orders::CertificateRow;
 use crate::worker::issue::Issuer;
 
 impl Issuer {
-    /// The newest of them in each folder, as a row that the store does not have. `rows` are those that it
-    /// has. No CA is asked.
+    /// The newest of them in each folder, as a row that the store does not have, or with what its row
+    /// has: the store is an older copy. `rows` are those that it has. No CA is asked.
     ///
     /// # Errors
     /// What the store says.
@@ -26,27 +24,29 @@ impl Issuer {
         rows: &[CertificateRow],
         now: Timestamp,
     ) -> Result<Vec<CertificateRow>, StoreError> {
-        let known: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
         let mut strays = Vec::new();
         for name in Folder::all_in(&self.options.directory) {
-            let is_named = self.certificate(&name).is_some()
-                || self.options.faults.contains_key(&name)
-                || known.contains(name.as_str());
-            if is_named {
+            if self.certificate(&name).is_some() || self.options.faults.contains_key(&name) {
                 continue;
             }
             let Some(order) = self.open_order_in(&name, now) else {
                 continue;
             };
-            if !self.is_followed(&name, &order, rows, now).await? {
+            let known = rows.iter().find(|row| row.name == name);
+            let is_older = known.is_some_and(|row| {
+                let installed = row.progress.installed.as_ref().map(|one| one.version);
+                let in_hand = row.progress.order.as_ref().map(|one| one.version);
+                installed.max(in_hand) >= Some(order.version)
+            });
+            if !is_older && !self.is_followed(&name, &order, rows, now).await? {
                 strays.push(CertificateRow {
                     ca: order.ca.clone(),
                     wanted: false,
-                    home: None,
+                    home: known.and_then(|row| row.home.clone()),
                     due_at: None,
                     progress: Progress {
                         order: Some(order),
-                        ..Progress::default()
+                        ..known.map(|row| row.progress.clone()).unwrap_or_default()
                     },
                     name,
                 });

@@ -1,7 +1,9 @@
 //! Certificates that leave the configuration, or get another name there, while their order is open.
 
 use super::*;
-use crate::issuance::progress::HoldKind;
+use crate::certificates::Folder;
+use crate::issuance::progress::{HoldKind, Order};
+use crate::store::orders::CertificateRow;
 
 impl World {
     /// A certificate whose order is open.
@@ -18,6 +20,15 @@ impl World {
         let row = self.row(name).await;
         let decision = issuer.decide(&row, false, self.clock.now()).await;
         decision.unwrap().why
+    }
+
+    /// The orders of which only the directory tells.
+    async fn strays(&self, wanted: Vec<Certificate>) -> Vec<CertificateRow> {
+        self.want(&wanted).await;
+        let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
+        let issuer = self.issuer(ca, wanted);
+        let rows = issuer.rows().await.unwrap();
+        issuer.strays(&rows, self.clock.now()).await.unwrap()
     }
 }
 
@@ -140,16 +151,9 @@ async fn another_certificate_leaves_an_order_alone_that_is_not_for_the_same() {
 async fn an_order_that_only_the_directory_knows_is_told() {
     let world = World::new().await;
     world.with_open_order().await;
-    let told = async |world: &World, wanted: Vec<Certificate>| {
-        world.want(&wanted).await;
-        let ca = Arc::clone(&world.ca) as Arc<dyn Issuing>;
-        let issuer = world.issuer(ca, wanted);
-        let rows = issuer.rows().await.unwrap();
-        issuer.strays(&rows, world.clock.now()).await.unwrap()
-    };
-    assert!(told(&world, Vec::new()).await.is_empty(), "the store knows");
+    assert!(world.strays(Vec::new()).await.is_empty(), "the store knows");
     let world = world.with_lost_store().await;
-    let strays = told(&world, Vec::new()).await;
+    let strays = world.strays(Vec::new()).await;
     let names: Vec<_> = strays.iter().map(|row| row.name.as_str()).collect();
     assert_eq!(names, ["joe"]);
     let order = strays[0].progress.order.as_ref().unwrap();
@@ -159,6 +163,30 @@ async fn an_order_that_only_the_directory_knows_is_told() {
     web.wanted.name = "web".to_owned();
     world.run(std::slice::from_ref(&web), 10).await;
     assert_eq!(world.ca.held().len(), 1);
-    assert!(told(&world, vec![web]).await.is_empty(), "it went on");
-    assert!(told(&world, vec![joe]).await.is_empty());
+    assert!(world.strays(vec![web]).await.is_empty(), "it went on");
+    assert!(world.strays(vec![joe]).await.is_empty());
+}
+
+/// The store is an older copy: it has the row of a certificate, and not its last order.
+#[tokio::test]
+async fn an_order_that_is_newer_than_the_row_of_its_folder_is_told() {
+    let world = World::new().await;
+    world.run(&[world.certificate("joe")], 60).await;
+    assert!(world.strays(Vec::new()).await.is_empty());
+    let folder = Folder::at(&world.at(""), "joe", Access::default());
+    let newer = Order {
+        ca: "memory".to_owned(),
+        tag: "of another store".to_owned(),
+        version: 2,
+        reference: Some("ord-000007".to_owned()),
+        submitted_at: Some(world.clock.now()),
+        ..Order::default()
+    };
+    let note = serde_json::to_string(&newer).unwrap();
+    folder.note(2, &note).unwrap();
+    let row = world.row("joe").await;
+    let strays = world.strays(Vec::new()).await;
+    assert_eq!(strays.len(), 1);
+    assert_eq!(strays[0].progress.order, Some(newer));
+    assert_eq!(strays[0].progress.installed, row.progress.installed);
 }
