@@ -29,33 +29,34 @@ impl Folder {
     /// Notes wherever this certificate is in a directory that it was revoked.
     ///
     /// # Errors
-    /// When one of the notes cannot be written.
+    /// When one of the notes cannot be written; the others are.
     pub fn mark_revoked(directory: &Path, serial: &str, at: Timestamp) -> Result<(), Trouble> {
-        for place in Self::places_of(directory, serial)? {
-            if !place.join(REVOKED).exists() {
-                put(&place, REVOKED, &format!("{at}\n"))?;
-            }
-        }
-        Ok(())
+        Self::mark(directory, serial, REVOKED, &format!("{at}\n"))
     }
 
     /// Notes wherever this certificate is in a directory that its CA is about to be asked to revoke
     /// it; `note` says how.
     ///
     /// # Errors
-    /// When one of the notes cannot be written.
+    /// When one of the notes cannot be written; the others are.
     pub fn mark_revoking(directory: &Path, serial: &str, note: &str) -> Result<(), Trouble> {
-        for place in Self::places_of(directory, serial)? {
-            if !place.join(REVOKING).exists() {
-                put(&place, REVOKING, note)?;
-            }
+        Self::mark(directory, serial, REVOKING, note)
+    }
+
+    fn mark(directory: &Path, serial: &str, file: &str, text: &str) -> Result<(), Trouble> {
+        let mut marked = Ok(());
+        for place in Self::places_of(directory, serial) {
+            marked = marked.and(place.and_then(|place| match place.join(file).exists() {
+                true => Ok(()),
+                false => put(&place, file, text),
+            }));
         }
-        Ok(())
+        marked
     }
 
     /// Takes these notes away: the CA has refused it. One that stays has the CA asked once more.
     pub fn unmark_revoking(directory: &Path, serial: &str) {
-        for place in Self::places_of(directory, serial).unwrap_or_default() {
+        for place in Self::places_of(directory, serial).into_iter().flatten() {
             match fs::remove_file(place.join(REVOKING)) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     tracing::warn!(%error, "the note of a revocation could not be removed");
@@ -65,16 +66,20 @@ impl Folder {
         }
     }
 
-    /// The versions in a directory that have this certificate.
-    fn places_of(directory: &Path, serial: &str) -> Result<Vec<PathBuf>, Trouble> {
+    /// The versions in a directory that have this certificate, and the folders that cannot be read.
+    fn places_of(directory: &Path, serial: &str) -> Vec<Result<PathBuf, Trouble>> {
         let mut places = Vec::new();
         for name in Self::all_in(directory) {
             let folder = Self::at(directory, &name, Access::default());
-            let mut versions = folder.versions()?;
-            versions.retain(|&one| folder.facts(one).is_ok_and(|one| one.serial == serial));
-            places.extend(versions.into_iter().map(|one| folder.version(one)));
+            match folder.versions() {
+                Ok(mut versions) => {
+                    versions.retain(|&one| folder.facts(one).is_ok_and(|one| one.serial == serial));
+                    places.extend(versions.into_iter().map(|one| Ok(folder.version(one))));
+                }
+                Err(trouble) => places.push(Err(trouble)),
+            }
         }
-        Ok(places)
+        places
     }
 
     /// How the CA was asked to revoke the certificate of a version; `None`: it was not noted here.

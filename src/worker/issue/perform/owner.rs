@@ -122,7 +122,8 @@ impl Issuer {
     ) {
         let directory = &self.options.directory;
         let folder = Folder::at(directory, name, Access::default());
-        if folder.facts_of(version).is_none() || folder.revoked(version).is_some() {
+        // Where its own version cannot be read, a folder of another name may have it too.
+        if folder.revoked(version).is_some() {
             return;
         }
         self.mark_revoked_anywhere(serial, at);

@@ -146,3 +146,20 @@ async fn a_revocation_that_was_asked_for_goes_on_under_another_name_without_the_
         assert_eq!(progress.hold.is_some(), !is_again);
     }
 }
+
+/// Only a note beside each copy tells a store that does not know of it.
+#[tokio::test]
+async fn copies_are_marked_although_its_own_version_cannot_be_read() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    let copy = world.at("old/0001");
+    std::fs::create_dir_all(&copy).unwrap();
+    std::fs::copy(world.at("joe/0001/cert.pem"), copy.join("cert.pem")).unwrap();
+    std::fs::write(world.at("joe/0001/cert.pem"), "damaged").unwrap();
+    world.by_hand(&wanted, revoke()).await.unwrap();
+    world.run(&wanted, 60).await;
+    let installed = world.row("joe").await.progress.installed.unwrap();
+    assert!(installed.revoked_at.is_some());
+    assert!(copy.join(".revoked").exists());
+}
