@@ -163,3 +163,62 @@ async fn copies_are_marked_although_its_own_version_cannot_be_read() {
     assert!(installed.revoked_at.is_some());
     assert!(copy.join(".revoked").exists());
 }
+
+/// The CA has taken the request, and then says that it does not have the order.
+#[tokio::test]
+async fn a_revocation_whose_order_the_ca_does_not_have_is_held() {
+    for is_back in [true, false] {
+        let world = World::new().await;
+        let wanted = [world.certificate("joe")];
+        world.run(&wanted, 60).await;
+        world.ca.change(|ca| ca.lacks_details = true);
+        world.by_hand(&wanted, revoke()).await.unwrap();
+        world.run(&wanted, 60).await;
+        let open = world.row("joe").await.progress.revocation.unwrap();
+        assert_eq!(open.refused, None, "it may come back");
+        world.ca.change(|ca| ca.lacks_details = !is_back);
+        for _ in 0..3 {
+            world.run(&wanted, 1_000).await;
+        }
+        let progress = world.row("joe").await.progress;
+        let is_revoked = progress.installed.unwrap().revoked_at.is_some();
+        assert_eq!(is_revoked, is_back);
+        assert_eq!(world.ca.count(Verb::Revoke), 1);
+        assert_eq!(world.ca.held().len(), 1);
+        if is_back {
+            continue;
+        }
+        let refused = progress.revocation.unwrap().refused.unwrap();
+        assert!(refused.words.contains("ord-000001"), "{}", refused.words);
+        let hint = refused.hint.unwrap();
+        assert!(hint.contains("certificate revoke joe"), "{hint}");
+        // It may be revoked: no store takes it for one that counts.
+        assert!(world.at("joe/0001/.revoking").exists());
+        let reads = world.ca.count(Verb::Read);
+        world.run(&wanted, 10_000).await;
+        assert_eq!(world.ca.count(Verb::Read), reads);
+        // A person asks again.
+        world.ca.change(|ca| ca.lacks_details = false);
+        world.by_hand(&wanted, revoke()).await.unwrap();
+        world.run(&wanted, 60).await;
+        let installed = world.row("joe").await.progress.installed.unwrap();
+        assert!(installed.revoked_at.is_some());
+    }
+}
+
+/// What fails on the way says nothing of the order.
+#[tokio::test]
+async fn a_revocation_whose_reads_fail_is_not_given_up() {
+    let world = World::new().await;
+    let wanted = [world.certificate("joe")];
+    world.run(&wanted, 60).await;
+    world.by_hand(&wanted, revoke()).await.unwrap();
+    for _ in 0..40 {
+        world.ca.next(Verb::Read, Way::Garbled);
+    }
+    for _ in 0..4 {
+        world.run(&wanted, 1_000).await;
+        let open = world.row("joe").await.progress.revocation;
+        assert!(open.is_none_or(|open| open.refused.is_none()));
+    }
+}
