@@ -27,7 +27,7 @@ use self::list::Document;
 pub use self::list::JsonList;
 pub use crate::prevalidation::words::{counted, share};
 use crate::text::in_json;
-pub use crate::text::{cause, escape, hint, moment, relative};
+pub use crate::text::{Reason, cause, escape, is_cut, moment, relative};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

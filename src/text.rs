@@ -4,11 +4,13 @@
 mod cause;
 mod escape;
 pub mod file;
+mod reason;
 mod shared;
 mod time;
 
-pub use cause::{cause, hint};
+pub use cause::{cause, is_cut};
 pub use escape::{escape, in_json};
 pub use prevalidate_kit::text::{NotText, decode, pem};
+pub use reason::Reason;
 pub use shared::Shared;
 pub use time::{moment, relative};

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::app::App;
 use super::{Exit, Failed, Global, persistent};
 use crate::config::Settings;
-use crate::output::{Cell, Output, Tone};
+use crate::output::{Cell, Output, Reason, Tone};
 use crate::persistent::LABEL;
 use crate::prevalidation::name::is_within;
 use crate::prevalidation::{DomainName, Policy, RecordForm, RecordName, RecordType};
@@ -295,12 +295,9 @@ fn table(ports: &Ports, found: Vec<Found>) -> Vec<Row> {
                 }
             }
             Err(error) => {
-                let hint = error
-                    .hint
-                    .as_ref()
-                    .map(|hint| format!(" (hint: {hint})"))
-                    .unwrap_or_default();
-                let (kind, error) = (kind(&provider), Some(format!("{error}{hint}")));
+                let words = error.to_string();
+                let reason = Reason::new(&words, error.hint.as_deref()).to_string();
+                let (kind, error) = (kind(&provider), Some(reason));
                 faults.push(Row {
                     provider,
                     kind,

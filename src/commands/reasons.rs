@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::output::{Output, cause, hint};
+use crate::output::{Output, Reason, is_cut};
 use crate::overview::DomainView;
 use crate::prevalidation::DomainName;
 
@@ -26,14 +26,13 @@ impl Cut {
     }
 
     pub(super) fn take_reason(&mut self, domain: &DomainName, reason: &str, now: Timestamp) {
-        if let Some(hint) = hint(reason) {
+        if let Some(hint) = Reason::read(reason).hint {
             match self.hints.iter_mut().find(|(known, ..)| known == hint) {
                 Some((.., count)) => *count += 1,
                 None => self.hints.push((hint.to_owned(), domain.clone(), 1)),
             }
         }
-        // A moment that became a distance is no loss.
-        if cause(reason, now).contains(" … ") {
+        if is_cut(reason, now) {
             self.whole.push((domain.clone(), reason.to_owned()));
         }
     }

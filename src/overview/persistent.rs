@@ -17,6 +17,7 @@ use crate::persistent::{
 };
 use crate::prevalidation::DomainName;
 use crate::store::persistent::PersistentRow;
+use crate::text::Reason;
 
 /// A record that was not checked for this time is reported (invariant I18).
 pub const STALE: SignedDuration = SignedDuration::from_hours(26);
@@ -333,16 +334,16 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timesta
             .verified_at
             .filter(|_| state == PersistentState::Missing);
         // The hint goes last.
-        let (words, hint) = match trouble.find(" (hint: ") {
-            Some(at) => trouble.split_at(at),
-            None => (trouble.as_str(), ""),
-        };
+        let Reason { words, hint } = Reason::read(trouble);
         let lacks = match state {
             PersistentState::Missing if kept.is_refused() => "it cannot be written: ",
             _ => "",
         };
         return match seen {
-            Some(at) => format!("{lacks}{words}; every name server had it on {at:.0}{hint}"),
+            Some(at) => {
+                let words = format!("{lacks}{words}; every name server had it on {at:.0}");
+                Reason::new(&words, hint).to_string()
+            }
             None => trouble.clone(),
         };
     }

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::reason::Reason;
 use super::time::relative;
 
 /// This many characters fit beside the other columns.
@@ -21,9 +22,7 @@ const TAIL: usize = 92;
 /// assert_eq!(cause("no connection (hint: look at the firewall)", now), "no connection");
 /// ```
 pub fn cause(reason: &str, now: Timestamp) -> String {
-    let lines = reason.lines().next().unwrap_or_default();
-    let without_hint = lines.split(" (hint: ").next().unwrap_or_default();
-    let text = without_moments(without_hint, now);
+    let text = whole(reason, now);
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= LONGEST {
         return text;
@@ -44,10 +43,16 @@ pub fn cause(reason: &str, now: Timestamp) -> String {
         .collect()
 }
 
-/// What the reason tells a person to do, if it does.
-pub fn hint(reason: &str) -> Option<&str> {
-    let (_, rest) = reason.split_once(" (hint: ")?;
-    Some(rest.strip_suffix(')').unwrap_or(rest))
+/// Whether the cause is so long that its middle is left out. A moment that became a distance is no
+/// loss.
+pub fn is_cut(reason: &str, now: Timestamp) -> bool {
+    whole(reason, now).chars().count() > LONGEST
+}
+
+/// The cause, however long it is.
+fn whole(reason: &str, now: Timestamp) -> String {
+    let line = reason.lines().next().unwrap_or_default();
+    without_moments(Reason::read(line).words, now)
 }
 
 /// `until MOMENT` goes, because the end has a column of its own; other moments become distances, and
@@ -124,8 +129,8 @@ mod tests {
             said.starts_with("port 53 is redirected in this network"),
             "{said}"
         );
-        assert_eq!(hint(&long), Some("set `mode`"));
-        assert_eq!(hint("nothing"), None);
+        assert!(is_cut(&long, now) && !is_cut("said … and no more", now));
+        assert_eq!(Reason::read(&long).hint, Some("set `mode`"));
         let letters = "ü".repeat(500);
         assert!(cause(&letters, now).chars().count() <= LONGEST);
         let tried = format!(

@@ -19,6 +19,7 @@ use crate::prevalidation::{
     Step, Waiting, next_step,
 };
 use crate::store::{DomainRow, EffectMark, Event, Fence, Lease, Write};
+use crate::text::Reason;
 
 /// A held domain is tried again after this time, person or not: held is never final.
 const HOLD_AGAIN: SignedDuration = SignedDuration::from_hours(6);
@@ -348,7 +349,7 @@ impl Task {
         error: &CaError,
         now: Timestamp,
     ) {
-        let text = with_hint(&error.message, error.hint.as_deref());
+        let text = Reason::new(&error.message, error.hint.as_deref()).to_string();
         if error.outcome_unknown() && effect.is_some() {
             // Stays unanswered: the next step reads.
             self.observed.upkeep.setback.note(text.clone());
@@ -447,12 +448,4 @@ impl Task {
     pub(super) fn registration(&self) -> Option<&Registration> {
         self.observed.sighting.registration()
     }
-}
-
-/// An error with its hint, on one line.
-pub(super) fn with_hint(message: &str, hint: Option<&str>) -> String {
-    hint.map_or_else(
-        || message.to_owned(),
-        |hint| format!("{message} (hint: {hint})"),
-    )
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::certificates::folder;
 use crate::config::Settings;
-use crate::output::{Cell, Output, Tone, cause, moment, relative};
+use crate::output::{Cell, Output, Tone, cause, is_cut, moment, relative};
 use crate::overview::certificates::{CertificateState, CertificateView};
 
 /// The state of a certificate, for a reader of a table.
@@ -89,7 +89,7 @@ pub(in crate::commands) fn table(views: &[CertificateView], now: Timestamp, outp
         headers.insert(1, "CA");
     }
     output.table(&headers, rows.collect());
-    let cut = |view: &&CertificateView| cause(&view.reason, now).contains(" … ");
+    let cut = |view: &&CertificateView| is_cut(&view.reason, now);
     for view in views.iter().filter(cut) {
         output.detail(&format!("{}: {}", view.name, view.reason));
     }

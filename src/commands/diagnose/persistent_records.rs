@@ -2,7 +2,7 @@
 
 use crate::overview::persistent::{PersistentState, PersistentView};
 use crate::propagation::finding::{Code, Finding, Severity};
-use crate::text::hint;
+use crate::text::Reason;
 
 /// The records that need attention. One that does not count blocks a domain that has no other way to
 /// a proof.
@@ -18,9 +18,12 @@ pub(super) fn findings(views: &[PersistentView], has_other_way: bool) -> Vec<Fin
             false => Severity::Blocks,
         };
         let (issuer, state) = (&view.issuer, view.state.as_str());
-        let reason = view.reason.split(" (hint: ").next().unwrap_or_default();
-        let text = format!("its persistent record at {issuer} is {state}: {reason}");
-        let next = hint(&view.reason).map_or_else(
+        let reason = Reason::read(&view.reason);
+        let text = format!(
+            "its persistent record at {issuer} is {state}: {}",
+            reason.words
+        );
+        let next = reason.hint.map_or_else(
             || "`prevalidate persistent list` shows its state.".to_owned(),
             str::to_owned,
         );

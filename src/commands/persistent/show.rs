@@ -6,7 +6,7 @@ use crate::commands::reasons::Cut;
 use crate::output::{Cell, Output, Tone, cause, relative, share};
 use crate::overview::danger::Gravity;
 use crate::overview::persistent::{PersistentState, PersistentView};
-use crate::text::hint;
+use crate::text::Reason;
 
 /// This many records are shown with their whole reason and what to do.
 const MOST_TOLD: usize = 20;
@@ -80,7 +80,7 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     }
     // What the guard says is shown once, for all of them.
     let is_told = |view: &&PersistentView| {
-        view.state == PersistentState::Held || hint(&view.reason).is_some()
+        view.state == PersistentState::Held || Reason::read(&view.reason).hint.is_some()
     };
     let (told, untold): (Vec<_>, Vec<_>) = open
         .iter()
@@ -89,9 +89,9 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     cut(&untold, now).tell(output);
     for view in told.iter().take(MOST_TOLD) {
         let shown = view.domain.both_forms();
-        let words = view.reason.split(" (hint: ").next().unwrap_or_default();
-        let mut words = format!("{shown} at {}: {words}", view.issuer);
-        let mut next = hint(&view.reason).map(str::to_owned);
+        let reason = Reason::read(&view.reason);
+        let mut words = format!("{shown} at {}: {}", view.issuer, reason.words);
+        let mut next = reason.hint.map(str::to_owned);
         if let Some(at) = view.retry_at {
             words.push_str(&format!("; it is tried again {}", relative(at, now)));
             let once = format!("`prevalidate run --domain {}` tries at once", view.domain);

@@ -7,7 +7,7 @@ use super::views;
 use crate::commands::app::App;
 use crate::commands::{Exit, Failed};
 use crate::store::{Store, StoreError};
-use crate::text::hint;
+use crate::text::Reason;
 use crate::worker::persist::RECORDS;
 use crate::worker::refusal_fact;
 
@@ -34,9 +34,10 @@ pub(in crate::commands) async fn troubles(
     let open: Vec<_> = open
         .map(|view| {
             let (issuer, state) = (&view.issuer, view.state.as_str());
-            let reason = view.reason.split(" (hint: ").next().unwrap_or_default();
-            let words = format!("its record at {issuer} is {state}: {reason}");
-            let next = hint(&view.reason)
+            let reason = Reason::read(&view.reason);
+            let words = format!("its record at {issuer} is {state}: {}", reason.words);
+            let next = reason
+                .hint
                 .unwrap_or("`prevalidate persistent list` shows how each record is");
             let failed = Failed::new(Exit::Incomplete, words).with_hint(next);
             (Some(view.domain.both_forms()), failed)

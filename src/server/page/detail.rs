@@ -26,7 +26,7 @@ use crate::prevalidation::{
     DomainName, LedgerEntry, LedgerState, Mode, Registration, RowKey, Stage, State as Standing,
 };
 use crate::store::{DomainRow, Event, StoreError};
-use crate::text::hint;
+use crate::text::Reason;
 
 /// How much of the history is on the page, the latest first.
 const EVENTS: usize = 200;
@@ -443,11 +443,10 @@ fn value(text: &str, id: &str) -> Markup {
 
 /// Another party's words, and what to do about them on a line of its own.
 fn told(text: &str) -> Markup {
-    let advice = hint(text);
-    let words = text.split(" (hint: ").next().unwrap_or_default();
+    let reason = Reason::read(text);
     html! {
-        (marked(&sentence(words)))
-        @if let Some(advice) = advice { br; strong { "What to do: " } (marked(&sentence(advice))) }
+        (marked(&sentence(reason.words)))
+        @if let Some(advice) = reason.hint { br; strong { "What to do: " } (marked(&sentence(advice))) }
     }
 }
 

@@ -10,12 +10,13 @@ use prevalidate_providers::{ErrorKind, Preflight, Provider, ProviderError, Recei
 
 use super::super::memory::with_memory;
 use super::super::place::{Routed, next_owner};
-use super::super::task::{Task, with_hint};
+use super::super::task::Task;
 use super::super::{Hold, Worker, crashpoint};
 use crate::prevalidation::policy::backoff;
 use crate::prevalidation::words::counted;
 use crate::prevalidation::{LedgerEntry, LedgerState, RecordType, Step};
 use crate::store::StoreError;
+use crate::text::Reason;
 
 impl Worker {
     /// Proves write access before a proof is put at risk, for those whose turn it is.
@@ -305,7 +306,7 @@ impl Worker {
                 entry.removal_tries += 1;
                 entry.retry_at = now.saturating_add(backoff(entry.removal_tries)).ok();
                 let zone = entry.zone.clone().unwrap_or_else(|| "its zone".to_owned());
-                let text = with_hint(&error.message, error.hint.as_deref());
+                let text = Reason::new(&error.message, error.hint.as_deref()).to_string();
                 let text = format!("cannot remove {value} from {zone}: {text}");
                 if task.observed.upkeep.setback.note(text.clone()) {
                     task.say(self, "removal-failed", text);
@@ -380,7 +381,7 @@ impl Worker {
         error: &ProviderError,
         now: Timestamp,
     ) {
-        let text = with_hint(&error.message, error.hint.as_deref());
+        let text = Reason::new(&error.message, error.hint.as_deref()).to_string();
         task.observed.upkeep.setback.dns_failed = true;
         if error.is_retryable() {
             task.wait(self, text, error.retry_after, now);

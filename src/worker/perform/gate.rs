@@ -7,12 +7,13 @@ use std::time::Duration;
 use futures::StreamExt;
 use jiff::Timestamp;
 
-use super::super::task::{Task, with_hint};
+use super::super::task::Task;
 use super::super::{Worker, crashpoint};
 use crate::prevalidation::{Challenge, LedgerEntry, Step};
 use crate::propagation::rule::{horizon, polling_interval};
 use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
 use crate::store::StoreError;
+use crate::text::Reason;
 
 /// This many domains are checked together.
 pub(super) const CHECKS_AT_ONCE: usize = 64;
@@ -106,9 +107,9 @@ impl Worker {
                 };
                 (
                     change,
-                    answer
-                        .map(InSync::from)
-                        .map_err(|error| with_hint(&error.message, error.hint.as_deref())),
+                    answer.map(InSync::from).map_err(|error| {
+                        Reason::new(&error.message, error.hint.as_deref()).to_string()
+                    }),
                 )
             })
             .buffer_unordered(self.options.concurrency)

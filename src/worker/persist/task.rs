@@ -17,10 +17,10 @@ use crate::prevalidation::policy::backoff;
 use crate::prevalidation::words::counted;
 use crate::store::persistent::{PersistentFence, PersistentLease, PersistentWrite};
 use crate::store::{Event, StoreError};
+use crate::text::Reason;
 use crate::worker::crashpoint::reach;
 use crate::worker::memory::with_memory;
 use crate::worker::route::route_record;
-use crate::worker::task::with_hint;
 
 /// A record of one pass takes fewer steps; more would go round in a circle.
 const MOST_STEPS: usize = 24;
@@ -379,7 +379,7 @@ impl<'a> Task<'a> {
             }
             Err(error) if error.kind == ErrorKind::ByOthers => self.see_gone(at, now).await,
             Err(error) => {
-                let words = with_hint(&error.message, error.hint.as_deref());
+                let words = Reason::new(&error.message, error.hint.as_deref()).to_string();
                 let words = format!(
                     "{CANNOT_REMOVE} {} at {}: {words}",
                     record.value, record.owner
@@ -429,7 +429,7 @@ impl<'a> Task<'a> {
     }
 
     fn failed(&mut self, error: &ProviderError, now: Timestamp) {
-        let words = with_hint(&error.message, error.hint.as_deref());
+        let words = Reason::new(&error.message, error.hint.as_deref()).to_string();
         if self.kept.trouble.as_ref() != Some(&words) {
             self.say("failed", words.clone());
         }

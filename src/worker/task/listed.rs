@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Task;
 use crate::prevalidation::DomainName;
+use crate::text::Reason;
 use crate::worker::Worker;
 
 impl Task {
@@ -21,11 +22,9 @@ impl Task {
             return self.went_well();
         };
         if let Some(entry) = entry_of(&self.fence.domain, unreadable) {
-            // The hint is the end of a reason.
-            last = match last.split_once(" (hint: ") {
-                Some((words, hint)) => format!("{words}; {entry} (hint: {hint}"),
-                None => format!("{last}; {entry}"),
-            };
+            let reason = Reason::read(&last);
+            let words = format!("{}; {entry}", reason.words);
+            last = Reason::new(&words, reason.hint).to_string();
         }
         let text = format!("not in the CA's list after `register`: {last}");
         if self.observed.upkeep.setback.failures >= 2 {

@@ -6,6 +6,7 @@ use super::super::Worker;
 use super::Task;
 use crate::ca::Verdict;
 use crate::prevalidation::{Effect, Order, OrderState, Sighting};
+use crate::text::Reason;
 
 impl Task {
     /// A start was answered: the attempt keeps the challenge. `next_read_at`: the start was a submission.
@@ -183,11 +184,10 @@ impl Task {
             Some(id) => format!("order {id}"),
             None => "the order".to_owned(),
         };
-        let text = format!(
-            "the value of {order} has ended, and the CA still has the order (hint: clear the order \
-             in the CA's portal; then a new one is started)"
-        );
-        self.hold(worker, text, now);
+        let words = format!("the value of {order} has ended, and the CA still has the order");
+        let hint = "clear the order in the CA's portal; then a new one is started";
+        let reason = Reason::new(&words, Some(hint));
+        self.hold(worker, reason.to_string(), now);
     }
 
     /// The answer to a submission was lost, and a read shows what has come of it. An order that still
@@ -238,12 +238,14 @@ impl Task {
             "" => "it gives no reason",
             words => words,
         };
-        let text = format!(
-            "the CA rejected the validation order: {words} (hint: `prevalidate diagnose {0}` shows \
-             what the CA may have seen; `prevalidate run --domain {0}` begins a new one)",
+        let words = format!("the CA rejected the validation order: {words}");
+        let hint = format!(
+            "`prevalidate diagnose {0}` shows what the CA may have seen; `prevalidate run --domain \
+             {0}` begins a new one",
             self.fence.domain
         );
-        self.hold(worker, text, now);
+        let reason = Reason::new(&words, Some(&hint));
+        self.hold(worker, reason.to_string(), now);
     }
 
     /// Another program has ended the order.
