@@ -331,11 +331,11 @@ fn view(
     let rests = !observed.desired || covered_by.is_some();
     let waiting = Waiting::of(&observed, &decision, now).filter(|_| !rests);
     let reason = match (&upkeep.setback.hold, &waiting, &upkeep.setback.last_error) {
-        _ if rests => decision.why.clone(),
+        _ if rests => decision.why.to_string(),
         (Some(hold), ..) => hold.reason.clone(),
         (None, Some(waiting), _) => waiting.said(now),
         (None, None, Some(error)) => error.clone(),
-        (None, None, None) => decision.why.clone(),
+        (None, None, None) => decision.why.to_string(),
     };
     let reason = match finding::unsaid_doubt(&observed, &reason) {
         // What the CA says of a domain whose proof counts changes nothing about it.

@@ -36,7 +36,7 @@ pub use name::{DomainName, NameError, Notice};
 pub use observed::{Observed, Sighting, State};
 pub use order::{Order, OrderState};
 pub use plan::{Plan, PlannedStep};
-pub use planner::{Decision, Step, next_step};
+pub use planner::{Decision, Next, Step, Why, next_step};
 pub use policy::{Mode, Policy};
 pub use progress::{Progress, absorb};
 pub use proof::Proof;

@@ -71,7 +71,7 @@ pub(super) async fn tell_plan(app: &App, plan: &mut Plan) -> Result<(), Failed> 
             .filter(|step| step.key == held.key && step.decision.at <= plan.made_at);
         for step in steps {
             step.decision.at = held.until;
-            step.decision.why = said(&held);
+            step.decision.why = said(&held).into();
             moved = true;
         }
     }

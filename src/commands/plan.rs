@@ -14,7 +14,7 @@ use super::summary::{ClientListing, Scope, client_listings, verdict};
 use super::{Exit, Failed, Global, OutputFormat, asked, certificate, held, planned};
 use crate::output::{Output, cause, moment, relative, share};
 use crate::overview::certificates::CertificateView;
-use crate::prevalidation::{DomainName, Mode, Plan, PlannedStep, Policy, State, Step};
+use crate::prevalidation::{DomainName, Mode, Plan, PlannedStep, Policy, State, Step, Why};
 use crate::worker::{Intake, Options, Target, Worker};
 
 #[derive(Debug, clap::Args)]
@@ -173,7 +173,7 @@ fn cells(step: &PlannedStep, plan: &Plan, with_ca: bool) -> Vec<String> {
         step.state.to_string(),
         step.decision.step.as_str().to_owned(),
         when(step, plan),
-        cause(&step.decision.why, plan.made_at),
+        cause(&step.decision.why.to_string(), plan.made_at),
     ];
     if with_ca {
         cells.insert(1, ca(step).to_owned());
@@ -198,9 +198,9 @@ fn text(plan: &Plan, output: &Output) {
                 .collect(),
         );
         let mut cut = Cut::default();
-        plan.steps
-            .iter()
-            .for_each(|step| cut.take_reason(&step.domain, &step.decision.why, plan.made_at));
+        for step in &plan.steps {
+            cut.take_reason(&step.domain, &step.decision.why.to_string(), plan.made_at);
+        }
         cut.tell(output);
     }
 }
@@ -271,7 +271,7 @@ struct StepDocument<'a> {
     step: &'static str,
     due: bool,
     due_at: Option<Timestamp>,
-    reason: &'a str,
+    reason: &'a Why,
 }
 
 impl<'a> Document<'a> {

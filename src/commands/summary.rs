@@ -677,7 +677,7 @@ impl LedgerRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prevalidation::{Alarm, Bogus, Waiting};
+    use crate::prevalidation::{Alarm, Bogus, Next, Waiting};
 
     fn view(client: &str, with_margin: bool, is_dns: bool) -> DomainView {
         let domain = DomainName::from_a_labels("example.ch").expect("a name");
@@ -706,8 +706,8 @@ mod tests {
                 late_at: at,
                 overdue_at: at,
                 next_at: at,
-                next: "look",
-                why: String::new(),
+                next: Next::Check,
+                why: "".into(),
                 token_until: None,
             };
             DomainView {

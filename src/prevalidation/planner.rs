@@ -5,12 +5,17 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 mod asking;
+mod next;
 mod over;
 mod wanted;
+mod why;
 
-pub(super) use self::asking::ASKED_AGAIN;
 use self::asking::submission;
+pub use self::next::Next;
 use self::wanted::{challenge, proof_may_still_count};
+#[cfg(test)]
+pub(super) use self::why::Again;
+pub use self::why::Why;
 use super::challenge::Challenge;
 use super::ledger::{LedgerEntry, LedgerState, RecordType};
 use super::observed::{Observed, Sighting};
@@ -75,15 +80,15 @@ impl Step {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Rest => "rest",
-            Self::Read => "read",
+            Self::Read => Next::Read.as_str(),
             Self::Register => "register",
             Self::Preflight => "preflight",
             Self::ResetToken { risks_proof: true } => "renew",
             Self::ResetToken { risks_proof: false } => "reset",
             Self::Start => "start",
             Self::Publish { .. } => "publish",
-            Self::Check { .. } => "look",
-            Self::Validate => "validate",
+            Self::Check { .. } => Next::Check.as_str(),
+            Self::Validate => Next::Submit.as_str(),
             Self::Remove { .. } => "remove",
             Self::Hold => "hold",
         }
@@ -91,18 +96,18 @@ impl Step {
 }
 
 /// A step with its moment and its reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
     /// What to do.
     pub step: Step,
     /// Not before this moment; [`Timestamp::MAX`] means: only when something changes.
     pub at: Timestamp,
     /// Why, for people.
-    pub why: String,
+    pub why: Why,
 }
 
 impl Decision {
-    fn now(step: Step, why: impl Into<String>, now: Timestamp) -> Self {
+    fn now(step: Step, why: impl Into<Why>, now: Timestamp) -> Self {
         Self {
             step,
             at: now,
@@ -110,7 +115,7 @@ impl Decision {
         }
     }
 
-    fn rest(why: impl Into<String>) -> Self {
+    fn rest(why: impl Into<Why>) -> Self {
         Self {
             step: Step::Rest,
             at: Timestamp::MAX,
@@ -147,7 +152,7 @@ pub fn next_step(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
     }
     if let Some(hold) = &upkeep.setback.hold {
         decision.at = decision.at.max(hold.again_at);
-        decision.why.clone_from(&hold.reason);
+        decision.why = hold.reason.as_str().into();
     }
     if let Some(not_before) = upkeep.setback.not_before {
         decision.at = decision.at.max(not_before);
@@ -156,7 +161,7 @@ pub fn next_step(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         let allowed_at = policy.next_effect_at(&upkeep.calls.made, now);
         if allowed_at > decision.at.max(now) {
             decision.at = allowed_at;
-            decision.why.push_str(" (waits for its budget of CA calls)");
+            decision.why = decision.why.over_budget();
         }
     }
     decision
@@ -209,7 +214,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
         return Decision {
             step: Step::Read,
             at: next_read_at,
-            why: "the CA continues with an order whose value has ended".to_owned(),
+            why: "the CA continues with an order whose value has ended".into(),
         };
     }
     if let Some(end) = registration.usable_until(&policy.reuse, now) {
@@ -240,7 +245,7 @@ fn decide(seen: &Observed, policy: &Policy, now: Timestamp) -> Decision {
 }
 
 /// Begins a validation where that risks nothing; what an earlier one wanted in DNS goes first.
-fn start(seen: &Observed, why: impl Into<String>, now: Timestamp) -> Decision {
+fn start(seen: &Observed, why: impl Into<Why>, now: Timestamp) -> Decision {
     if !seen.has_provider {
         return no_provider(now);
     }
@@ -279,9 +284,9 @@ fn valid(
                 step: renewal(policy),
                 at: renew_at,
                 why: match &registration.doubt {
-                    None => format!("valid until {end:.0}"),
+                    None => format!("valid until {end:.0}").into(),
                     Some(doubt) => {
-                        format!("valid until {end:.0}; the CA's answer is in doubt: {doubt}")
+                        format!("valid until {end:.0}; the CA's answer is in doubt: {doubt}").into()
                     }
                 },
             }
@@ -381,8 +386,8 @@ fn towards_proof(
     };
     let (Some(visible_at), Some(seen_at)) = (visibility.visible_at, visibility.seen_at) else {
         let why = match &upkeep.wait.subject {
-            Some(subject) => format!("waits for {subject}"),
-            None => "waits until every name server has the value".to_owned(),
+            Some(subject) => Why::waits_for(subject),
+            None => "waits until every name server has the value".into(),
         };
         return Decision::now(check, why, now);
     };
@@ -431,7 +436,7 @@ fn taken(
     Decision {
         step,
         at: next_read_at,
-        why: why.to_owned(),
+        why: why.into(),
     }
 }
 
@@ -459,7 +464,7 @@ fn cleanup(
             entries: entries.collect(),
         },
         at,
-        why: format!("{why}: our value goes"),
+        why: format!("{why}: our value goes").into(),
     })
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::lateness::Lateness;
 use super::observed::Observed;
-use super::planner::{ASKED_AGAIN, Decision, Step};
+use super::planner::{Decision, Next, Why};
 use super::reuse::after;
 use super::upkeep::{LATE_AFTER, OVERDUE_AFTER};
 use super::words::moment;
@@ -29,9 +29,9 @@ pub struct Waiting {
     /// When it is tried next, by a run that lasts until then or by the next one.
     pub next_at: Timestamp,
     /// What is done then.
-    pub next: &'static str,
+    pub next: Next,
     /// Why then.
-    pub why: String,
+    pub why: Why,
     /// Until when the CA takes the value; it is replaced some days before.
     pub token_until: Option<Timestamp>,
 }
@@ -41,14 +41,10 @@ impl Waiting {
     /// order that the CA has taken, and no person is waited for.
     pub fn of(seen: &Observed, decision: &Decision, now: Timestamp) -> Option<Self> {
         let upkeep = &seen.upkeep;
-        let waits = match decision.step {
-            Step::Check { .. } | Step::Validate => true,
-            Step::Read => {
-                upkeep.attempt.submission.next_read_at.is_some()
-                    && upkeep.calls.unanswered.is_none()
-            }
-            _ => false,
-        };
+        let next = Next::of(&decision.step)?;
+        let is_taken =
+            upkeep.attempt.submission.next_read_at.is_some() && upkeep.calls.unanswered.is_none();
+        let waits = next != Next::Read || is_taken;
         if upkeep.setback.hold.is_some() || !waits {
             return None;
         }
@@ -60,7 +56,7 @@ impl Waiting {
             late_at: after(since, LATE_AFTER),
             overdue_at: after(since, OVERDUE_AFTER),
             next_at: decision.at,
-            next: decision.step.as_str(),
+            next,
             why: decision.why.clone(),
             token_until: match &upkeep.attempt.challenge {
                 Some(challenge) => challenge.until,
@@ -76,9 +72,9 @@ impl Waiting {
     pub fn said(&self, now: Timestamp) -> String {
         let when = |at| moment(at, now);
         let verb = match self.next {
-            next if next == Step::Validate.as_str() => "asks it again",
-            next if next == Step::Read.as_str() => "reads it again",
-            _ => "checks again",
+            Next::Submit => "asks it again",
+            Next::Read => "reads it again",
+            Next::Check => "checks again",
         };
         let next = if self.next_at > now {
             format!("at {}", when(self.next_at))
@@ -87,7 +83,7 @@ impl Waiting {
         };
         let what = self
             .why
-            .strip_prefix(ASKED_AGAIN)
+            .asked_again()
             .map(|what| format!(", {what}"))
             .unwrap_or_default();
         let late = match self.lateness {
@@ -116,13 +112,14 @@ mod tests {
     use jiff::SignedDuration;
 
     use super::*;
+    use crate::prevalidation::planner::Again;
     use crate::prevalidation::upkeep::{Upkeep, Wait};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
     }
 
-    fn waiting(next: &'static str, why: &str, lateness: Lateness) -> Waiting {
+    fn waiting(next: Next, why: Why, lateness: Lateness) -> Waiting {
         let since = at("2026-11-22T12:03:00Z");
         Waiting {
             subject: "ns3.example.ch (stale)".to_owned(),
@@ -132,7 +129,7 @@ mod tests {
             overdue_at: after(since, OVERDUE_AFTER),
             next_at: after(since, SignedDuration::from_mins(5)),
             next,
-            why: why.to_owned(),
+            why,
             token_until: Some(at("2026-12-22T12:01:00Z")),
         }
     }
@@ -141,17 +138,17 @@ mod tests {
     fn who_waits_says_for_whom_since_when_and_until_when() {
         let now = at("2026-11-22T12:04:00Z");
         assert_eq!(
-            waiting("look", "waits for it", Lateness::InTime).said(now),
+            waiting(Next::Check, "waits for it".into(), Lateness::InTime).said(now),
             "waits for ns3.example.ch (stale) since 12:03 UTC, checks again at 12:08; late from 13:03; \
              the token lives until 2026-12-22 12:01"
         );
-        let why = format!("{ASKED_AGAIN}5 minutes after the first time");
-        let said = waiting("validate", &why, Lateness::InTime).said(now);
+        let said = waiting(Next::Submit, Again::In5Minutes.into(), Lateness::InTime).said(now);
         assert!(
             said.contains("asks it again at 12:08, 5 minutes after the first time;"),
             "{said}"
         );
-        let said = waiting("look", "", Lateness::Overdue).said(at("2026-11-24T09:00:00Z"));
+        let said =
+            waiting(Next::Check, "".into(), Lateness::Overdue).said(at("2026-11-24T09:00:00Z"));
         assert!(
             said.contains(
                 "since 2026-11-22 12:03 UTC, checks again now; overdue since 2026-11-23 12:03"

@@ -90,7 +90,7 @@ impl Worker {
             fresh.upkeep.setback.hold = None;
             // Why it is held now, not why it was held when it last was.
             let why = crate::prevalidation::next_step(&fresh, task.policy(self), now).why;
-            task.hold(self, why, now);
+            task.hold(self, why.to_string(), now);
         }
         self.finish(tasks).await
     }

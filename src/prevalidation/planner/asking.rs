@@ -5,9 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::policy::Policy;
 use super::super::reuse::after;
 use super::super::upkeep::Attempt;
-
-/// How a reason to ask the CA once more begins; the rest says what the moment is.
-pub(in super::super) const ASKED_AGAIN: &str = "the CA has not seen it yet; asked again ";
+use super::why::{Again, Why};
 
 /// When the CA is asked, and why then: settled, then 5, 15 and 60 minutes after that, at the cache
 /// horizon, then every 6 hours (rule 6). A moment that was missed is not made up for: the next one
@@ -16,7 +14,7 @@ pub(super) fn submission(
     attempt: &Attempt,
     visible_at: Timestamp,
     policy: &Policy,
-) -> (Timestamp, String) {
+) -> (Timestamp, Why) {
     let settled = after(visible_at, policy.settle);
     let again = |minutes| after(settled, SignedDuration::from_mins(minutes));
     let horizon = attempt.visibility.horizon_at.unwrap_or(visible_at);
@@ -26,34 +24,32 @@ pub(super) fn submission(
         .filter(|_| attempt.submission.tries > 0)
     else {
         let why = "every name server has the value; the CA is asked after `settle`";
-        return (settled, why.to_owned());
+        return (settled, why.into());
     };
     let steps = [
-        (again(5), "5 minutes after the first time"),
-        (again(15), "15 minutes after the first time"),
-        (again(60), "an hour after the first time"),
+        (again(5), Again::In5Minutes),
+        (again(15), Again::In15Minutes),
+        (again(60), Again::InAnHour),
+        (horizon.max(again(120)), Again::AtHorizon),
         (
-            horizon.max(again(120)),
-            "when no cache remembers the time before",
+            after(last, SignedDuration::from_hours(6)),
+            Again::Every6Hours,
         ),
-        (after(last, SignedDuration::from_hours(6)), "every 6 hours"),
     ];
     // What a resolver still remembers is a better guess at the CA's memory than any step of the
     // schedule, and is no longer one when the horizon has passed.
-    let remembered = attempt.visibility.cached_until.map(|until| {
-        (
-            until.min(horizon),
-            "when a resolver has forgotten the time before",
-        )
-    });
+    let remembered = attempt
+        .visibility
+        .cached_until
+        .map(|until| (until.min(horizon), Again::WhenForgotten));
     let moments = remembered.into_iter().chain(steps);
-    let (planned, what) = moments
+    let (planned, moment) = moments
         .into_iter()
         .find(|&(at, _)| at > last)
         .unwrap_or(steps[4]);
     // However they fall: two calls are never closer than the schedule's smallest step.
     (
         planned.max(after(last, SignedDuration::from_mins(5))),
-        format!("{ASKED_AGAIN}{what}"),
+        moment.into(),
     )
 }

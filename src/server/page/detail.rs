@@ -247,8 +247,8 @@ fn diagnosis(known: &Known, now: Timestamp) -> Markup {
                     dl.facts.card {
                         dt { "It waits for" } dd { (said(&waiting.subject)) }
                         dt { "Since" } dd { (time_and_away(waiting.since, now)) ", " (waiting.lateness) }
-                        dt { "Next" } dd { (waiting.next) " " (time_and_away(waiting.next_at.max(now), now))
-                            @if !waiting.why.contains(&waiting.subject) { ", " (said(&waiting.why)) } }
+                        dt { "Next" } dd { (waiting.next.as_str()) " " (time_and_away(waiting.next_at.max(now), now))
+                            @if !waiting.why.is_wait() { ", " (said(&waiting.why.to_string())) } }
                         @if let Some(until) = waiting.token_until { dt { "Token lives until" } dd { (time_and_away(until, now)) } }
                     }
                 }
