@@ -26,6 +26,7 @@ pub mod route;
 mod survey;
 mod target;
 mod task;
+pub mod visible;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

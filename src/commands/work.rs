@@ -23,6 +23,7 @@ use crate::rdap::{self, Rdap, ask_due};
 use crate::store::{Event, Store, StoreError};
 use crate::worker::issue::Issuer;
 use crate::worker::persist::{Keeper, Passed};
+use crate::worker::visible::settles;
 use crate::worker::{Options, Ports, Target, Worker};
 
 /// Does what is due for the domains asked for, within the time, and says their states then.
@@ -427,12 +428,7 @@ impl<'a> Voice<'a> {
             event.kind,
             event.detail
         ));
-        // The longest wait of a run in which all goes well.
-        let until = event.detail.rsplit("; ").next().unwrap_or_default();
-        let until = match event.kind.as_str() {
-            "visible" if until.starts_with("the CA is asked") => format!(": {until}"),
-            _ => String::new(),
-        };
+        let until = settles(event).map_or_else(String::new, |until| format!(": {until}"));
         self.bar.say(&format!("{subject}{}{until}", event.kind));
         if let Some(domain) = event.domain.as_ref().filter(|_| event.kind == "validated") {
             let client = event.client.clone().unwrap_or_default();

@@ -8,7 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 
 use super::super::task::Task;
-use super::super::{Worker, crashpoint};
+use super::super::{Worker, crashpoint, visible};
 use crate::prevalidation::{Challenge, LedgerEntry, Step};
 use crate::propagation::rule::{horizon, polling_interval};
 use crate::propagation::{Answer, GateMode, InSync, Question, Verdict};
@@ -181,24 +181,10 @@ impl Worker {
         }
         let horizon = horizon(now, ttl, negative);
         if upkeep.attempt.visibility.pass(now, horizon) {
-            let settles = self.settles_in_words(now);
-            let told = [vec![verdict.cause], verdict.warnings, settles].concat();
-            task.say(self, "visible", told.join("; "));
+            let found = [vec![verdict.cause], verdict.warnings].concat();
+            let detail = visible::detail(found, self.policy.settle, now);
+            task.say(self, visible::KIND, detail);
         }
-    }
-
-    /// Until when nothing happens although everything is there.
-    fn settles_in_words(&self, now: Timestamp) -> Vec<String> {
-        let settle = self.policy.settle;
-        if settle.is_zero() {
-            return Vec::new();
-        }
-        let asked_at = now.saturating_add(settle).unwrap_or(Timestamp::MAX);
-        vec![format!(
-            "the CA is asked at {} UTC, after `settle` of {} s",
-            asked_at.strftime("%H:%M:%S"),
-            settle.as_secs()
-        )]
     }
 
     fn not_visible(
