@@ -11,6 +11,7 @@ pub mod kept;
 pub mod lint;
 pub mod planner;
 pub mod record;
+pub mod trouble;
 pub mod validator;
 pub mod wanted;
 
@@ -20,8 +21,9 @@ mod tests;
 pub use account::{AccountForm, Belonging};
 pub use kept::{Kept, KeptHold, KeptRecord, KeptState};
 pub use lint::{Fault, Severity};
-pub use planner::{Decision, Seen, Step, Surroundings, Wait, next_step};
+pub use planner::{Decision, Seen, Step, Surroundings, Wait, Why, next_step};
 pub use record::{LABEL, PersistentRecord, owner_of};
+pub use trouble::Trouble;
 pub use validator::{Accepted, Validator};
 pub use wanted::{End, Wanted};
 

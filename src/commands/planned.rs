@@ -52,7 +52,7 @@ pub(super) async fn persistent(
         reason: match one.decision.step {
             // Callers need not know how a listing is made.
             Next::Check(_) | Next::Confirm(_) => "its name servers are asked again".to_owned(),
-            _ => one.decision.why,
+            _ => one.decision.why.to_string(),
         },
     });
     Ok(Planned {

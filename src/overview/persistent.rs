@@ -13,7 +13,7 @@ use super::danger::Gravity;
 use crate::persistent::guard::{self, Tally};
 use crate::persistent::planner::waits_for_canary;
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wait, Wanted, next_step,
+    Decision, Kept, KeptRecord, KeptState, Step, Surroundings, Wait, Wanted, Why, next_step,
 };
 use crate::prevalidation::DomainName;
 use crate::store::persistent::PersistentRow;
@@ -100,6 +100,9 @@ pub struct PersistentView {
     /// It follows the first domain of its account by itself, in time.
     #[serde(skip)]
     pub is_follower: bool,
+    /// That it waits for the first domain of its account is its reason.
+    #[serde(skip)]
+    pub waits_for_canary: bool,
     /// It waits because the guard refuses, as all that the guard counted.
     #[serde(skip)]
     pub is_guarded: bool,
@@ -239,9 +242,10 @@ fn view(
         .zip(until)
         .map_or(Gravity::Ok, |(wanted, until)| ending(wanted, until, now));
     let reason = match until.filter(|_| ending != Gravity::Ok && kept.trouble.is_none()) {
-        Some(until) => format!("it ends on {until:.0} and has no successor"),
+        Some(until) => format!("it ends on {until:.0} and has no successor").into(),
         None => reason(kept, &decision, state, now),
     };
+    let waits_for_canary = matches!(reason, Why::Canary(_));
     let reason = match late(kept, LATE, now) {
         Some(record) if wanted.is_some() && kept.hold.is_none() && kept.trouble.is_none() => {
             format!(
@@ -249,7 +253,7 @@ fn view(
                 record.created_at
             )
         }
-        _ => reason,
+        _ => reason.to_string(),
     };
     let is_leaving = decision.step == Step::Hold(guard::LEAVING);
     let is_needed = kept.withdrawn_at.is_none() && (wanted.is_some() || is_leaving);
@@ -261,6 +265,7 @@ fn view(
         account: account.unwrap_or_default(),
         gravity: gravity(wanted, kept, state, now),
         is_guarded: is_leaving || kept.is_held_for(guard::VANISHED),
+        waits_for_canary,
         is_follower: canary.is_some_and(|wait| wait.passes_by_itself),
         state,
         reason,
@@ -325,16 +330,17 @@ fn state(wanted: Option<&Wanted>, kept: &Kept, decision: &Decision) -> Persisten
     }
 }
 
-fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timestamp) -> String {
+fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timestamp) -> Why {
     if let Some(hold) = &kept.hold {
-        return hold.words.clone();
+        return hold.words.as_str().into();
     }
     if let Some(trouble) = &kept.trouble {
         let seen = kept
             .verified_at
             .filter(|_| state == PersistentState::Missing);
+        let trouble = trouble.to_string();
         // The hint goes last.
-        let Reason { words, hint } = Reason::read(trouble);
+        let Reason { words, hint } = Reason::read(&trouble);
         let lacks = match state {
             PersistentState::Missing if kept.is_refused() => "it cannot be written: ",
             _ => "",
@@ -342,23 +348,23 @@ fn reason(kept: &Kept, decision: &Decision, state: PersistentState, now: Timesta
         return match seen {
             Some(at) => {
                 let words = format!("{lacks}{words}; every name server had it on {at:.0}");
-                Reason::new(&words, hint).to_string()
+                Reason::new(&words, hint).to_string().into()
             }
-            None => trouble.clone(),
+            None => trouble.into(),
         };
     }
     if is_still_there(kept) {
-        return "withdrawn by hand, and still in DNS: its account may have certificates".to_owned();
+        return "withdrawn by hand, and still in DNS: its account may have certificates".into();
     }
     match state {
-        PersistentState::Visible => seen(kept, now),
-        PersistentState::Missing => "name servers lack it".to_owned(),
+        PersistentState::Visible => seen(kept, now).into(),
+        PersistentState::Missing => "name servers lack it".into(),
         PersistentState::Publishing | PersistentState::Waiting => {
-            awaited(kept).unwrap_or_else(|| decision.why.clone())
+            awaited(kept).map_or_else(|| decision.why.clone(), Why::Words)
         }
         PersistentState::Replacing => awaited(kept).map_or_else(
             || decision.why.clone(),
-            |what| format!("its successor is not visible yet: {what}"),
+            |what| format!("its successor is not visible yet: {what}").into(),
         ),
         _ => decision.why.clone(),
     }

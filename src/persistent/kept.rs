@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::trouble::Trouble;
+
 /// Everything that is remembered, and all that a worker needs after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -27,7 +29,7 @@ pub struct Kept {
     /// The last time it was put back.
     pub put_back_at: Option<Timestamp>,
     /// What the last check or the last try came to, where it was not good.
-    pub trouble: Option<String>,
+    pub trouble: Option<Trouble>,
     /// What the record that was written waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,

@@ -1,6 +1,8 @@
 //! What is next for one issuer's record at one domain: a pure decision. The order of its questions
 //! is the order of safety: what must go, what is missing, what is seen.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::guard::{LEAVING, VANISHED};
@@ -17,9 +19,6 @@ const HELD: SignedDuration = SignedDuration::from_hours(1);
 /// Records of one issuer at a domain, those too whose removal failed and is tried again: a removal
 /// that fails for long must not keep a successor away.
 const MOST: usize = 4;
-
-/// Why nothing is to be done for a record that is as it is wanted.
-pub const VISIBLE: &str = "it is visible everywhere";
 
 /// What name servers said of one record in this pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,19 +93,58 @@ impl Step {
     }
 }
 
+/// Why a step is the next one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// The record is as it is wanted, so nothing is to be done.
+    Visible,
+    /// The first domain with its account goes first, and is on its way.
+    Canary(String),
+    /// Anything else, in words. No decision depends on it.
+    Words(String),
+}
+
+impl Why {
+    /// In words.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Visible => "it is visible everywhere",
+            Self::Canary(words) | Self::Words(words) => words,
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<String> for Why {
+    fn from(words: String) -> Self {
+        Self::Words(words)
+    }
+}
+
+impl From<&str> for Why {
+    fn from(words: &str) -> Self {
+        Self::Words(words.to_owned())
+    }
+}
+
 /// A step, why, and when to ask again where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     /// What is done.
     pub step: Step,
-    /// Why, in words.
-    pub why: String,
+    /// Why.
+    pub why: Why,
     /// Not before this moment.
     pub at: Timestamp,
 }
 
 impl Decision {
-    fn new(step: Step, why: impl Into<String>, at: Timestamp) -> Self {
+    fn new(step: Step, why: impl Into<Why>, at: Timestamp) -> Self {
         Self {
             step,
             why: why.into(),
@@ -127,7 +165,10 @@ pub fn next_step(
     match kept.not_before {
         // What failed is tried again later; checks and removals continue.
         Some(at) if at > now && decision.step.writes() => {
-            let why = kept.trouble.clone().unwrap_or(decision.why);
+            let why = match &kept.trouble {
+                Some(trouble) => Why::Words(trouble.to_string()),
+                None => decision.why,
+            };
             Decision::new(Step::Rest, why, at)
         }
         _ => decision,
@@ -236,7 +277,11 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
         return held("caa", why.to_owned());
     }
     if let Some(wait) = around.canary {
-        return Decision::new(Step::Rest, wait.why.clone(), wait.until);
+        let why = match wait.passes_by_itself {
+            true => Why::Canary(wait.why.clone()),
+            false => Why::Words(wait.why.clone()),
+        };
+        return Decision::new(Step::Rest, why, wait.until);
     }
     let why = match kept.current() {
         None => "it is wanted and not in DNS".to_owned(),
@@ -329,7 +374,7 @@ fn with(
                         End::Fixed(_) => record.until,
                         End::Rolling { .. } => wanted.replace_at(record.until),
                     };
-                    Decision::new(Step::Rest, VISIBLE, next)
+                    Decision::new(Step::Rest, Why::Visible, next)
                 }
             }
         }

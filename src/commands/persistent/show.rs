@@ -107,11 +107,7 @@ pub(in crate::commands) fn attention(views: &[PersistentView], now: Timestamp, o
     let first = views
         .iter()
         .filter(|view| view.state == PersistentState::Waiting);
-    if first.count() > 0
-        && views
-            .iter()
-            .any(|view| view.reason.contains("changes its method"))
-    {
+    if first.count() > 0 && views.iter().any(|view| view.waits_for_canary) {
         output.notice(
             "ask the users of ACME at this CA before the other domains follow: at one CA their \
              orders asked for challenges again after domains had moved to persistent records",

@@ -9,8 +9,8 @@ use prevalidate_providers::{ErrorKind, Provider, ProviderError, Receipt, Record}
 
 use super::{Keeper, Known};
 use crate::persistent::{
-    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Wait, Wanted, next_step,
-    owner_of,
+    Decision, Kept, KeptRecord, KeptState, Seen, Step, Surroundings, Trouble, Wait, Wanted,
+    next_step, owner_of,
 };
 use crate::prevalidation::RecordName;
 use crate::prevalidation::policy::backoff;
@@ -30,9 +30,6 @@ const GONE_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What only a person can repair is tried again after this time.
 const REFUSED_AGAIN: SignedDuration = SignedDuration::from_hours(1);
-
-/// How the trouble of a removal begins.
-const CANNOT_REMOVE: &str = "cannot remove";
 
 /// Whether a decision changes neither DNS nor what is remembered.
 pub(super) fn is_quiet(
@@ -371,23 +368,19 @@ impl<'a> Task<'a> {
         match answer {
             Ok(_) => {
                 self.drop_record(at);
-                let trouble = self.kept.trouble.as_ref();
-                if trouble.is_some_and(|words| words.starts_with(CANNOT_REMOVE)) {
+                if self.has_unremoved() {
                     (self.kept.trouble, self.kept.failures) = (None, 0);
                 }
                 self.say("removed", format!("{} at {}", record.value, record.owner));
             }
             Err(error) if error.kind == ErrorKind::ByOthers => self.see_gone(at, now).await,
             Err(error) => {
-                let words = Reason::new(&error.message, error.hint.as_deref()).to_string();
-                let words = format!(
-                    "{CANNOT_REMOVE} {} at {}: {words}",
-                    record.value, record.owner
-                );
-                if self.kept.trouble.as_ref() != Some(&words) {
-                    self.say("removal-failed", words.clone());
+                let why = Reason::new(&error.message, error.hint.as_deref());
+                let trouble = Trouble::removal(&record.value, &record.owner, why);
+                if self.kept.trouble.as_ref() != Some(&trouble) {
+                    self.say("removal-failed", trouble.to_string());
                 }
-                self.kept.trouble = Some(words);
+                self.kept.trouble = Some(trouble);
                 self.kept.failures += 1;
                 let again = now.saturating_add(backoff(self.kept.failures));
                 self.kept.records[at].retry_at = again.ok();
@@ -424,14 +417,20 @@ impl<'a> Task<'a> {
         self.kept.records.remove(at)
     }
 
+    /// Whether the trouble is a record that could not be removed.
+    fn has_unremoved(&self) -> bool {
+        self.kept.trouble.as_ref().is_some_and(Trouble::is_removal)
+    }
+
     fn well(&mut self) {
         (self.kept.failures, self.kept.trouble, self.kept.not_before) = (0, None, None);
     }
 
     fn failed(&mut self, error: &ProviderError, now: Timestamp) {
         let words = Reason::new(&error.message, error.hint.as_deref()).to_string();
-        if self.kept.trouble.as_ref() != Some(&words) {
-            self.say("failed", words.clone());
+        let trouble = Trouble::from(words);
+        if self.kept.trouble.as_ref() != Some(&trouble) {
+            self.say("failed", trouble.to_string());
         }
         self.kept.failures += 1;
         let asked = error.retry_after.map(SignedDuration::try_from);
@@ -441,7 +440,7 @@ impl<'a> Task<'a> {
             false => REFUSED_AGAIN,
         };
         self.kept.not_before = now.saturating_add(wait).ok();
-        self.kept.trouble = Some(words);
+        self.kept.trouble = Some(trouble);
     }
 
     fn say(&mut self, kind: &str, detail: impl Into<String>) {

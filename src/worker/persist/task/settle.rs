@@ -2,16 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{CANNOT_REMOVE, Task};
-use crate::persistent::planner::VISIBLE;
-use crate::persistent::{Decision, KeptHold, KeptState, Seen, Step};
+use super::Task;
+use crate::persistent::{Decision, KeptHold, KeptState, Seen, Step, Trouble, Why};
 
 impl Task<'_> {
     /// What is remembered of the last decision.
     pub(super) fn settle(&mut self, decision: &Decision) {
         let now = self.now();
         let hold = match decision.step {
-            Step::Hold(kind) => Some((kind, decision.why.clone())),
+            Step::Hold(kind) => Some((kind, decision.why.to_string())),
             _ => None,
         };
         match hold {
@@ -30,8 +29,7 @@ impl Task<'_> {
             None => self.kept.hold = None,
         }
         self.note_sight(now);
-        let trouble = self.kept.trouble.as_deref().unwrap_or_default();
-        if decision.why == VISIBLE && !trouble.starts_with(CANNOT_REMOVE) {
+        if decision.why == Why::Visible && !self.has_unremoved() {
             // What could not be written is not wanted any more.
             self.well();
         }
@@ -62,13 +60,14 @@ impl Task<'_> {
             Some(Seen::Gone) => {
                 self.kept.missing_since.get_or_insert(now);
                 if !is_refused {
-                    self.kept.trouble = Some("no name server has the record".to_owned());
+                    self.kept.trouble =
+                        Some(Trouble::Other("no name server has the record".to_owned()));
                 }
             }
             Some(Seen::Unclear(why)) => {
                 self.kept.missing_since.get_or_insert(now);
                 if !is_refused {
-                    self.kept.trouble = Some(why.clone());
+                    self.kept.trouble = Some(Trouble::Other(why.clone()));
                 }
             }
             None => {}
