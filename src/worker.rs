@@ -11,6 +11,7 @@ mod budget;
 pub mod by_hand;
 mod covering;
 pub mod crashpoint;
+mod facts;
 mod hold;
 mod intake;
 pub mod issue;
@@ -46,9 +47,11 @@ use crate::store::{Claim, Event, Store, StoreError};
 
 use budget::Pauses;
 pub use covering::{Above, Cover, Covering, above};
+pub use facts::{
+    Failing, failure_fact, reference_fact, refusal_fact, unmanaged, unmanaged_fact, warning_fact,
+};
 use hold::{Hold, Moment};
 pub use intake::Intake;
-pub use listing::{failure_fact, reference_fact, refusal_fact, warning_fact};
 use listings::{Listings, UnderWay};
 pub use target::Target;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{At, DomainView};
 use crate::prevalidation::{DomainName, State};
 use crate::store::{Store, StoreError};
-use crate::worker::{Above, Target, above};
+use crate::worker::{Above, Target, above, unmanaged};
 
 /// What the last listings showed at the CA beside the inventory.
 pub(in crate::overview) struct Beside {
@@ -25,13 +25,7 @@ impl Beside {
             above: BTreeMap::new(),
         };
         for target in targets {
-            let names = store
-                .fact(&format!("unmanaged/{}", target.key))
-                .await?
-                .unwrap_or_default();
-            let names = names
-                .split_whitespace()
-                .filter_map(|name| DomainName::from_a_labels(name).ok());
+            let names = unmanaged(store, &target.key).await?.into_iter();
             beside
                 .unmanaged
                 .extend(names.map(|name| ((name, target.key.clone()), target.clone())));

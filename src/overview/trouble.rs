@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::danger::Danger;
 use super::{Basis, DomainView};
 use crate::prevalidation::{Lateness, OthersChanged, State};
 use crate::store::{Store, StoreError};
+pub use crate::worker::Failing;
 use crate::worker::persist::RECORDS;
 use crate::worker::{Target, failure_fact, refusal_fact, warning_fact};
 
@@ -43,15 +42,6 @@ pub struct Trouble {
     pub failures: u32,
     /// Foreign TXT values changed beside ours.
     pub others_changed: Option<OthersChanged>,
-}
-
-/// What fails, and since when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failing {
-    /// Since when.
-    pub since: Timestamp,
-    /// What the CA or server, or the way to it, said last.
-    pub error: String,
 }
 
 impl Trouble {
@@ -136,15 +126,4 @@ pub async fn warnings(
         }
     }
     Ok(found)
-}
-
-impl Failing {
-    /// As a fact of the store holds it: the moment, a space, the words.
-    fn read(fact: &str) -> Option<Self> {
-        let (since, error) = fact.split_once(' ')?;
-        Some(Self {
-            since: since.parse().ok()?,
-            error: error.to_owned(),
-        })
-    }
 }

@@ -194,7 +194,7 @@ impl Lab {
         seen.extend([absent("new.example"), absent("www.example.ch")]);
         self.store.record_listing(CLIENT, &seen, now).await.unwrap();
         self.store
-            .set_fact(&format!("unmanaged/{CLIENT}"), "forgotten.example")
+            .set_fact(&crate::worker::unmanaged_fact(CLIENT), "forgotten.example")
             .await
             .unwrap();
         let only = [name("held.example"), name("busy.example")].map(RowKey::from);

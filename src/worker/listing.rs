@@ -6,6 +6,10 @@ use std::sync::PoisonError;
 use jiff::{SignedDuration, Timestamp};
 
 use super::covering::{Cover, Covering, above, above_fact, above_text};
+use super::facts::{
+    Failing, failure_fact, login_fact, reference_fact, refusal_fact, unmanaged_fact,
+    unmanaged_text, warning_fact,
+};
 use super::listings::UnderWay;
 use super::survey::{Sight, Survey};
 use super::{ListingState, Target, Worker, crashpoint};
@@ -315,12 +319,8 @@ impl Worker {
         client: &str,
         unmanaged: &[DomainName],
     ) -> Result<(), StoreError> {
-        let names = unmanaged
-            .iter()
-            .map(DomainName::as_str)
-            .collect::<Vec<_>>()
-            .join(" ");
-        self.remember(&format!("unmanaged/{client}"), &names).await
+        self.remember(&unmanaged_fact(client), &unmanaged_text(unmanaged))
+            .await
     }
 
     /// Since when the CA cannot be asked about the client, and what stands in the way now.
@@ -331,12 +331,12 @@ impl Worker {
             .fact(&failure_fact(client))
             .await?
             .unwrap_or_default();
-        let now = self.ports.clock.now().to_string();
-        let since = known
-            .split_once(' ')
-            .map_or(now.as_str(), |(since, _)| since);
-        self.remember(&failure_fact(client), &format!("{since} {error}"))
-            .await
+        let since = Failing::read(&known).map(|known| known.since);
+        let failing = Failing {
+            since: since.unwrap_or_else(|| self.ports.clock.now()),
+            error: error.to_string(),
+        };
+        self.remember(&failure_fact(client), &failing.text()).await
     }
 
     /// What a person should do about the login at the client's CA. The store knows when it was last
@@ -379,27 +379,6 @@ impl Worker {
     }
 }
 
-/// What the guard refused at the last listing of a client; empty when it did not.
-pub fn refusal_fact(client: &str) -> String {
-    format!("guard/{client}")
-}
-
-/// The CA's reference for a client that is configured by its name, once it was found.
-pub fn reference_fact(client: &str) -> String {
-    format!("client-reference/{client}")
-}
-
-/// Since when the CA cannot be asked about a client, a space, and why; empty when it can be.
-pub fn failure_fact(client: &str) -> String {
-    format!("unreachable/{client}")
-}
-
-/// What a person should know about a client, by its key, or about the login at a CA, by its name;
-/// empty when there is nothing.
-pub fn warning_fact(whom: &str) -> String {
-    format!("warnings/{whom}")
-}
-
 /// The first of some texts, and how many more there are: a list may have thousands of bad entries.
 fn in_short<'a>(texts: impl Iterator<Item = &'a String>) -> String {
     const SHOWN: usize = 3;
@@ -411,9 +390,4 @@ fn in_short<'a>(texts: impl Iterator<Item = &'a String>) -> String {
         shown.push(format!("and {} more", texts.len() - SHOWN));
     }
     shown.join("; ")
-}
-
-/// When the state of the login at a CA was last asked for.
-fn login_fact(ca: &str) -> String {
-    format!("login/{ca}")
 }

@@ -14,7 +14,7 @@ use prevalidate::prevalidation::{
 use prevalidate::server::access::Access;
 use prevalidate::server::shared::{Live, Shared};
 use prevalidate::store::{Claim, Event, Origin, Seen, Store, Wanted, Write};
-use prevalidate::worker::Target;
+use prevalidate::worker::{Target, unmanaged_fact};
 
 /// What a CA or a stranger in DNS may say.
 pub const EVIL: &str =
@@ -162,7 +162,7 @@ impl Inventory {
         };
         self.store.want(Origin::Added, &[new], now).await.unwrap();
         self.store
-            .set_fact(&format!("unmanaged/{}", target.key), "stranger.example")
+            .set_fact(&unmanaged_fact(&target.key), "stranger.example")
             .await
             .unwrap();
 

@@ -88,7 +88,10 @@ async fn agree(rows: Vec<(&str, Kind)>, strangers: Vec<&str>) {
             .collect();
         store.record_listing(&target.key, &seen, now).await.unwrap();
         store
-            .set_fact(&format!("unmanaged/{}", target.key), &strangers.join(" "))
+            .set_fact(
+                &crate::worker::unmanaged_fact(&target.key),
+                &strangers.join(" "),
+            )
             .await
             .unwrap();
         // Some cover what is below them, some do no longer.
