@@ -17,7 +17,9 @@ use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
-pub use client::{Client, Way, check_identity, check_trusted, is_forbidden, is_not_sent, trusted};
+pub use client::{
+    Client, Untrusted, Way, check_identity, check_trusted, is_forbidden, is_not_sent, trusted,
+};
 pub use settings::{HTTP_KEYS, HttpSettings};
 
 use crate::causes::chain;

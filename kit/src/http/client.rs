@@ -5,6 +5,7 @@
 //! share of the time; where none is reached, they are named.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -196,7 +197,7 @@ pub fn check_identity(certificate: &Path, key: &Path) -> Result<(), String> {
 
 /// The certificates of a file, each of which must be one that can be trusted.
 fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
-    let roots = trusted(file)?;
+    let roots = trusted(file).map_err(|why| why.to_string())?;
     let root = |found: &CertificateDer<'_>| {
         let broken = |_| "holds a certificate that cannot be read".to_owned();
         reqwest::Certificate::from_der(found).map_err(broken)
@@ -211,7 +212,25 @@ fn roots(file: &Path) -> Result<Vec<reqwest::Certificate>, String> {
 pub fn check_trusted(file: &Path) -> Result<(), String> {
     match is_forbidden(file) {
         true => Ok(()),
-        false => trusted(file).map(drop),
+        false => trusted(file).map(drop).map_err(|why| why.to_string()),
+    }
+}
+
+/// Why a `ca_file` cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Untrusted {
+    /// It cannot be read: the error of the system.
+    Unreadable(String),
+    /// It was read, and has no certificates that can be trusted: why, in words.
+    Unusable(String),
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Self::Unusable(why) => f.write_str(why),
+        }
     }
 }
 
@@ -219,13 +238,14 @@ pub fn check_trusted(file: &Path) -> Result<(), String> {
 ///
 /// # Errors
 /// Why the file cannot be used.
-pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let bytes = read(file).map_err(|error| format!("cannot be read: {error}"))?;
-    let roots = pem::certificates(&bytes)?;
+pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, Untrusted> {
+    let bytes = read(file).map_err(|error| Untrusted::Unreadable(error.to_string()))?;
+    let roots = pem::certificates(&bytes).map_err(Untrusted::Unusable)?;
     for (index, found) in roots.iter().enumerate() {
         let mut store = RootCertStore::empty();
         if store.add(found.clone()).is_err() {
-            return Err(format!("certificate {} in it cannot be read", index + 1));
+            let why = format!("certificate {} in it cannot be read", index + 1);
+            return Err(Untrusted::Unusable(why));
         }
     }
     Ok(roots)

@@ -154,7 +154,7 @@ impl App {
         if let Some(path) = &from.extra_ca_file {
             match trusted(path) {
                 Ok(roots) => extra_roots = roots,
-                Err(why) => refuse("extra_ca_file", path, &why),
+                Err(why) => refuse("extra_ca_file", path, &why.to_string()),
             }
         }
         let mut trust_anchors = defaults.trust_anchors;

@@ -25,7 +25,7 @@ use crate::notify::{Carrier, Failure, Notice};
 use crate::text::escape;
 use prevalidate_kit::causes::chain;
 use prevalidate_kit::dial;
-use prevalidate_kit::http::trusted;
+use prevalidate_kit::http::{Untrusted, trusted};
 
 /// For a connection; the addresses of a host share it. The notifier bounds the whole delivery.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -196,18 +196,17 @@ impl Mail {
     fn tls(&self) -> Result<TlsParameters, Failure> {
         let mut builder = TlsParameters::builder(self.letter.host.to_string());
         if let Some(path) = &self.ca_file {
-            let wrong = |why: String| {
-                let gap = if why.starts_with("cannot be read") {
-                    ""
-                } else {
-                    ":"
+            let wrong = |why: Untrusted| {
+                let gap = match why {
+                    Untrusted::Unreadable(_) => "",
+                    Untrusted::Unusable(_) => ":",
                 };
                 Failure::refused(format!("`ca_file` {}{gap} {why}", path.display()))
             };
             builder = builder.certificate_store(CertificateStore::None);
             for root in trusted(path).map_err(wrong)? {
-                let root =
-                    Certificate::from_der(root.to_vec()).map_err(|error| wrong(chain(&error)))?;
+                let root = Certificate::from_der(root.to_vec())
+                    .map_err(|error| wrong(Untrusted::Unusable(chain(&error))))?;
                 builder = builder.add_root_certificate(root);
             }
         }
