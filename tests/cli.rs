@@ -605,7 +605,7 @@ fn what_was_typed_comes_back_harmless() {
 }
 
 #[test]
-fn results_that_nobody_could_store_are_a_failure() {
+fn results_that_could_not_be_stored_are_a_failure() {
     let bench = Bench::new();
     let full = std::fs::File::create("/dev/full").unwrap();
     Said::of(bench.command(&["config", "show"]).stdout(full))

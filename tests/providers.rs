@@ -586,7 +586,7 @@ async fn a_wildcard_may_be_shadowed_only_when_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_unavailable_and_says_where() {
+async fn a_closed_port_is_unavailable_and_the_error_says_where() {
     let provider = Setup::at("127.0.0.1:1".into(), Key::new("k", "hmac-sha256")).build();
     let error = add(&*provider, APEX, "x").await.unwrap_err();
     assert!(

@@ -36,7 +36,7 @@ pub async fn all(stage: &dyn Stage) {
     finds_the_client_by_its_key_and_by_its_name(stage).await;
     registers_each_name_and_shows_it_in_the_list_and_alone(stage).await;
     knows_a_registered_name_again_without_a_second_entry(stage).await;
-    says_not_found_for_a_reference_that_nobody_has(stage).await;
+    says_not_found_for_an_unknown_reference(stage).await;
     gives_no_proof_while_the_record_is_missing(stage).await;
     proves_a_domain_whose_record_is_there(stage).await;
     shows_no_newer_proof_before_a_renewal_is_fulfilled(stage).await;
@@ -162,7 +162,7 @@ async fn knows_a_registered_name_again_without_a_second_entry(stage: &dyn Stage)
     assert_eq!(entries.filter(|name| **name == first.domain).count(), 1);
 }
 
-async fn says_not_found_for_a_reference_that_nobody_has(stage: &dyn Stage) {
+async fn says_not_found_for_an_unknown_reference(stage: &dyn Stage) {
     let ca = stage.ca();
     let gone = registered(stage, "gone.test").await.reference;
     ca.delete(&gone).await.unwrap();

@@ -60,7 +60,7 @@ pub async fn all(stage: &dyn Stage) {
     is_sure_only_some_time_after_the_call_has_ended(stage).await;
     tells_two_orders_for_the_same_names_apart(stage).await;
     issues_nothing_for_a_name_that_is_not_validated(stage).await;
-    says_not_found_for_an_order_that_nobody_made(stage).await;
+    says_not_found_for_an_order_that_was_never_made(stage).await;
     revokes_a_certificate_and_says_so(stage).await;
 }
 
@@ -379,7 +379,7 @@ async fn issues_nothing_for_a_name_that_is_not_validated(stage: &dyn Stage) {
     }
 }
 
-async fn says_not_found_for_an_order_that_nobody_made(stage: &dyn Stage) {
+async fn says_not_found_for_an_order_that_was_never_made(stage: &dyn Stage) {
     let (_, order, _) = ordered(stage, "shape", &["shape.test"]).await;
     // The same shape with other digits.
     let digits = order.key.reference.chars().map(|c| match c {

@@ -694,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_look_at_is_no_success_however_long_the_proof_still_counts() {
+    fn a_domain_that_a_person_must_check_is_no_success() {
         let domain = || view("a", true, true);
         assert_eq!(verdict(&[], [&domain()].into_iter()), Exit::Done);
         let waits = |lateness| {

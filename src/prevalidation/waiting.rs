@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_says_for_whom_since_when_and_until_when() {
+    fn a_wait_says_for_what_since_when_and_until_when() {
         let now = at("2026-11-22T12:04:00Z");
         assert_eq!(
             waiting(Next::Check, "waits for it".into(), Lateness::InTime).said(now),

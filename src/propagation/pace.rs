@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_nobody_waits_for_are_forgotten() {
+    fn servers_without_a_waiting_caller_are_forgotten() {
         let (pace, mut now) = (Pace::new(1000.0), Instant::now());
         for nth in 0..3 * MOST {
             pace.slot(nth.to_string(), now);

@@ -495,7 +495,7 @@ async fn a_name_server_without_glue_is_found_by_the_same_walk() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_delegates_is_told_and_is_not_gone() {
+async fn a_name_without_a_delegation_is_told_and_is_not_gone() {
     let lab = Lab::of(internet(&[])).await;
     let verdict = lab
         .gate()

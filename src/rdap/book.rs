@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_nobody_asks_for_any_more_is_not_told() {
+    fn an_end_that_is_no_longer_asked_for_is_not_told() {
         let mut book = Book::default();
         book.note("example.ch", Asked::Ends(ago(-24)), ago(24 * 14 + 1));
         assert!(book.ending(&names(&["example.ch"]), now()).is_empty());

@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn without_tokens_this_machine_may_read_and_nobody_may_operate() {
+    fn without_tokens_this_machine_may_read_and_no_client_may_operate() {
         let open = Access::new(true);
         let nobody = open.identify(&HeaderMap::new()).unwrap();
         assert!(nobody.clone().require(Role::Read).is_ok());

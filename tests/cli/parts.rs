@@ -73,7 +73,7 @@ fn a_hook_loses_only_the_names_that_are_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hook_with_a_bad_name_looks_after_the_others_and_says_so_in_its_status() {
+async fn a_hook_with_a_bad_name_serves_the_other_names_and_says_so_by_status() {
     let lab = Lab::of(&["one.test"]).await;
     lab.run(&["run", "--wait", "20s"]).await.ends(0);
     let hook = ["hook", "--zone", "test", "bad..name", "--wait", "5s"];

@@ -107,7 +107,7 @@ async fn readiness_tells_the_sinks_once_and_what_is_over_and_run_says_nothing_of
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn diagnose_looks_for_a_record_of_another_name_and_type() {
+async fn diagnose_checks_a_record_of_another_name_and_type() {
     let lab = Lab::of(&["one.test"]).await;
     lab.sandbox.dns.edit("one.test", |zone| {
         zone.txt("_x.one.test", "F(U_t|L%>8]iU6Yx\\CFm;0O8\"DViEQ/`")

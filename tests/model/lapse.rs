@@ -128,7 +128,7 @@ async fn a_record_that_a_colleague_reset_and_that_shows_no_proof_has_lapsed() {
 }
 
 #[tokio::test]
-async fn who_only_looks_is_told_of_a_lapse_too() {
+async fn a_lapse_is_told_also_in_the_mode_observe() {
     let (mut world, first) = valid().await;
     world.policy.mode = Mode::Observe;
     let end = world.ca.valid_until(&first).unwrap();

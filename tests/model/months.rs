@@ -225,7 +225,7 @@ async fn a_ca_that_shows_no_time_of_validation_is_renewed_by_its_ends() {
 }
 
 #[tokio::test]
-async fn one_domain_that_is_stuck_does_not_stop_the_renewal_of_the_others() {
+async fn one_domain_that_cannot_renew_does_not_stop_the_others() {
     let mut world = World::new(12).await;
     world
         .ca

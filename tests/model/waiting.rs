@@ -108,7 +108,7 @@ async fn a_run_does_not_wait_for_what_only_another_configuration_can_mend() {
 }
 
 #[tokio::test]
-async fn who_waits_is_told_once_for_whom_then_once_that_it_is_late_and_once_that_it_is_overdue() {
+async fn a_wait_is_told_once_then_once_as_late_and_once_as_overdue() {
     let mut world = one_stale().await;
     let published: Timestamp = world.clock.now();
     work(&mut world, SignedDuration::from_mins(59)).await;
@@ -252,7 +252,7 @@ async fn a_resolver_that_remembers_moves_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_the_ca_never_looked_at_does_not_use_up_the_schedule() {
+async fn a_call_that_the_ca_never_saw_does_not_use_up_the_schedule() {
     let mut world = World::new(1).await;
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     work(&mut world, SignedDuration::from_secs(30)).await;

@@ -213,7 +213,7 @@ fn a_refused_login_is_told_in_the_words_of_the_server_and_without_the_password()
 }
 
 #[test]
-fn one_who_is_gone_keeps_the_mail_from_nobody_else() {
+fn a_recipient_that_is_gone_keeps_the_mail_from_no_other() {
     let server = Server::start("starttls");
     let mut mail = server.mail(Begin::StartTls, PASSWORD);
     mail.letter.to.insert(0, "gone@example.ch".parse().unwrap());

@@ -181,7 +181,7 @@ fn a_lost_answer_leaves_it_open_and_the_next_try_has_the_same_id() {
 }
 
 #[test]
-fn nobody_listening_is_certain_and_a_busy_receiver_says_when_to_come_back() {
+fn a_closed_port_is_certain_and_a_busy_receiver_says_when_to_retry() {
     let (folder, receiver) = (folder(), here());
     let port = Port::take();
     let gone = port.address();

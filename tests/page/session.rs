@@ -249,7 +249,7 @@ async fn behind_a_proxy_with_tls_the_cookie_goes_over_tls_only() {
 }
 
 #[tokio::test]
-async fn signing_out_makes_the_browser_forget_and_nobody_else_can_order_it() {
+async fn signing_out_makes_the_browser_forget_and_needs_its_own_session() {
     let site = Site::of(0, tokens()).await;
     let cookie = site.sign_in(READ).await;
     assert_eq!(
@@ -273,7 +273,7 @@ async fn signing_out_makes_the_browser_forget_and_nobody_else_can_order_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_refused_told_to_nobody_and_tried_ten_times() {
+async fn a_wrong_token_is_refused_never_shown_and_tried_ten_times() {
     let site = Site::of(0, tokens()).await;
     for number in 0..10 {
         let wrong = format!("wrong-token-of-24-characters-{number}");
@@ -497,7 +497,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
 }
 
 #[tokio::test]
-async fn look_now_orders_a_listing_of_one_client() {
+async fn list_now_orders_a_listing_of_one_client() {
     let site = Site::of(10, tokens()).await;
     let cookie = site.sign_in(OPERATE).await;
     let word = site.word(&cookie).await;

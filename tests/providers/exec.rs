@@ -473,7 +473,7 @@ esac
 }
 
 #[tokio::test]
-async fn a_refusal_after_a_run_that_nobody_knows_the_end_of_leaves_the_outcome_open() {
+async fn a_refusal_after_a_run_of_unknown_end_leaves_the_outcome_open() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("late");
     // The first addition, of two names, dies; whatever it began may still come. The next ones are

@@ -141,7 +141,7 @@ async fn a_server_that_never_answers_an_update_is_given_up_and_the_outcome_is_op
 }
 
 #[tokio::test]
-async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
+async fn a_stale_read_costs_a_repetition_and_no_value_or_ttl() {
     for (start, updates) in [
         (NameServer::bind as fn(&[Zone], &Keys) -> NameServer, 2),
         (NameServer::knot, 2),

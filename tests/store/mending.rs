@@ -327,7 +327,7 @@ async fn what_a_wrong_clock_has_stored_ends_with_the_next_listing() {
 }
 
 #[tokio::test]
-async fn a_lease_of_a_certificate_that_a_wrong_clock_has_made_locks_it_for_nobody() {
+async fn a_lease_of_a_certificate_by_a_wrong_clock_locks_out_no_worker() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");
     let store = store_with(&path, &["a.ch"]).await;

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_proxy_that_asks_is_given_user_and_password_and_nobody_else_is() {
+    async fn a_proxy_that_asks_is_given_user_and_password_and_no_other_server_is() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let serve = tokio::spawn(async move {

@@ -166,7 +166,7 @@ pub(super) async fn a_cname_is_refused_where_there_is_anything(subject: &dyn Sub
     );
 }
 
-pub(super) async fn somebodys_equal_cname_is_left_alone(subject: &dyn Subject) {
+pub(super) async fn a_foreign_equal_cname_is_left_alone(subject: &dyn Subject) {
     let (provider, owner) = (subject.provider(), format!("_theirs.{}", subject.apex()));
     subject.somebody_aliases(&owner, Some(TARGET)).await;
     let receipt = make(&*provider, &Record::cname(&owner, TARGET)).await;

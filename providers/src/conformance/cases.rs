@@ -93,7 +93,7 @@ pub(super) async fn a_value_is_removed_in_whatever_split_it_is_stored(subject: &
     assert!(take(&*provider, &apex, "swiss-pki=split").await.changed);
 }
 
-pub(super) async fn somebodys_equal_value_is_left_alone(subject: &dyn Subject) {
+pub(super) async fn a_foreign_equal_value_is_left_alone(subject: &dyn Subject) {
     let (provider, owner) = (subject.provider(), format!("mine.{}", subject.apex()));
     let receipt = put(&*provider, &owner, "foreign").await;
     assert!(!receipt.changed && receipt.before == receipt.after);

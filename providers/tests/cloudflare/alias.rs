@@ -60,7 +60,7 @@ async fn an_alias_comes_and_goes_and_leaves_the_zone_as_it_was() {
 }
 
 #[tokio::test]
-async fn an_alias_comes_beside_nothing_and_in_nobodys_place() {
+async fn an_alias_is_added_beside_no_record_and_replaces_none() {
     let (fake, zone) = prepared().await;
     let (before, provider) = (fake.dump(&zone), provider(&fake));
     for (record, words) in [

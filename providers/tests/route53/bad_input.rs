@@ -129,7 +129,7 @@ async fn what_aws_repeats_of_a_request_is_not_told() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_unavailable_and_says_where() {
+async fn a_closed_port_is_unavailable_and_the_error_says_where() {
     let fake = prepared().await;
     let provider = provider_with(
         &fake,

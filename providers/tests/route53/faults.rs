@@ -20,7 +20,7 @@ fn somebody_adds(zones: &mut std::collections::BTreeMap<String, fake::Zone>, tex
 }
 
 #[tokio::test]
-async fn a_stale_read_costs_a_repetition_and_nobodys_value_or_ttl() {
+async fn a_stale_read_costs_a_repetition_and_no_value_or_ttl() {
     for messages_form in [false, true] {
         let fake = prepared().await;
         if messages_form {

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn permits_that_nobody_asked_for_are_not_saved_up() {
+    async fn permits_that_were_not_used_are_not_saved_up() {
         let (clock, _store, machines) = machines(1).await;
         machines[0].turn(&allowance(500.0, 500)).await.unwrap();
         clock.advance(SignedDuration::from_mins(1));

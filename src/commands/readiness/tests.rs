@@ -195,7 +195,7 @@ fn proofs_that_end_that_day_that_are_missing_and_methods_that_end_are_told() {
 }
 
 #[test]
-fn a_provider_that_refuses_and_a_zone_that_nobody_serves_stop_certificates() {
+fn a_refusing_provider_and_a_zone_without_servers_stop_certificates() {
     let lost = Survey {
         fault: Some("example.ch is not delegated".to_owned()),
         families: Families::default(),

@@ -153,7 +153,7 @@ fn a_life_goes_from_the_key_to_the_servers_and_rests() {
 }
 
 #[test]
-fn an_order_without_an_answer_is_looked_for_whatever_else_changed() {
+fn an_order_without_an_answer_is_searched_for_whatever_else_changed() {
     let submitted = Order {
         submitted_at: Some(now()),
         print: "another".to_owned(),
@@ -241,7 +241,7 @@ fn a_revocation_comes_first_and_is_read_back() {
 }
 
 #[test]
-fn an_open_order_is_looked_at_when_a_run_begins_unless_the_ca_named_the_moment() {
+fn an_open_order_is_read_by_each_run_unless_the_ca_named_the_moment() {
     let later = now() + SignedDuration::from_hours(1);
     let mut progress = Progress {
         order: Some(Order {

@@ -119,7 +119,7 @@ async fn what_may_have_been_told_is_told_to_be_over_and_what_certainly_was_not_i
 }
 
 #[tokio::test]
-async fn a_sink_that_fails_is_asked_less_and_less_often_and_does_not_hold_up_the_others() {
+async fn a_failing_sink_is_asked_less_often_and_delays_no_other_sink() {
     let (mut world, dead, well) = (World::new().await, Heard::default(), Heard::default());
     let place = world.add("example.ch");
     world.hold(place);
@@ -211,7 +211,7 @@ async fn a_message_of_a_process_that_died_is_sent_by_another_one_with_the_same_i
 }
 
 #[tokio::test]
-async fn a_state_that_nobody_can_read_is_told_anew() {
+async fn an_unreadable_state_is_told_anew() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     world.hold(place);

@@ -216,7 +216,7 @@ async fn the_guard_a_silent_ca_and_foreign_changes_are_told() {
 }
 
 #[tokio::test]
-async fn a_covered_or_unmanaged_domain_and_one_that_a_person_withdrew_trouble_nobody() {
+async fn covered_unmanaged_and_withdrawn_domains_raise_no_notice() {
     let (mut world, heard) = (World::new().await, Heard::default());
     for (name, state, covered) in [
         ("a.test", State::Unmanaged, false),
@@ -325,7 +325,7 @@ async fn foreign_words_are_harmless_and_short() {
 /// The clock of a machine was months ahead, everything was reported, and the clock was set right
 /// (faults T02).
 #[tokio::test]
-async fn what_a_wrong_clock_has_told_keeps_nobody_silent() {
+async fn a_notice_of_a_wrong_clock_suppresses_no_later_notice() {
     let (mut world, heard) = (World::new().await, Heard::default());
     let place = world.add("example.ch");
     let late = world.add("late.example.ch");

@@ -71,7 +71,7 @@ fn decided(wanted: Option<&Wanted>, kept: &Kept, seen: &[Option<Seen>]) -> Decis
 }
 
 #[test]
-fn a_record_is_published_looked_at_confirmed_and_left_alone() {
+fn a_record_is_published_checked_confirmed_and_left_alone() {
     let wanted = wanted();
     let until = now() + DAY * 100;
     let at = |state, seen: Option<Seen>| {
@@ -179,7 +179,7 @@ fn an_until_that_is_over_or_too_far_waits_for_a_person() {
 }
 
 #[test]
-fn caa_holds_a_new_record_and_leaves_a_standing_one() {
+fn caa_holds_a_new_record_and_leaves_a_published_one() {
     let wanted = wanted();
     let current = kept(vec![record(KeptState::Visible, now() + DAY * 90)]);
     let around = |seen| Surroundings {

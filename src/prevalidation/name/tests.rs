@@ -33,7 +33,7 @@ fn people_write_a_name_in_many_ways() {
 }
 
 #[test]
-fn what_nobody_can_prevalidate_is_refused_with_its_reason() {
+fn a_name_that_cannot_be_prevalidated_is_refused_with_its_reason() {
     for (written, reason) in [
         ("", "empty"),
         ("   ", "empty"),

@@ -30,7 +30,7 @@ fn advice(records: &[&str], now: Timestamp) -> CaaAdvice {
 }
 
 #[test]
-fn records_let_the_named_issue_and_nobody_else() {
+fn records_let_the_named_ca_issue_and_no_other() {
     type Row = (&'static [&'static str], Permission, Permission, Permission);
     let table: &[Row] = &[
         (&[], Allowed, Allowed, Allowed),
@@ -169,7 +169,7 @@ fn validation_methods_count_from_a_day_on_and_are_told_before() {
 }
 
 #[test]
-fn an_account_is_the_cas_to_know_and_two_are_nobodys() {
+fn an_account_may_be_right_and_two_accounts_never_are() {
     let one = advice(
         &["0 issue swisssign.com; accounturi=https://a.example/1"],
         BEFORE,

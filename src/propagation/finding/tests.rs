@@ -503,7 +503,7 @@ fn what_does_not_validate_comes_first() {
 }
 
 #[test]
-fn a_zone_that_is_signed_for_nobody_is_odd_and_valid() {
+fn a_signed_zone_without_a_ds_is_odd_and_valid() {
     let check = |why| {
         let trust = Trust::Insecure {
             at: "example.ch".to_owned(),

@@ -287,7 +287,7 @@ async fn a_walk_that_takes_too_long_names_the_addresses_that_are_silent() {
 }
 
 #[tokio::test]
-async fn names_that_no_root_server_can_know_are_told_at_once_and_asked_of_nobody() {
+async fn names_that_no_root_server_can_know_are_told_without_a_question() {
     for reserved in [
         "a.test",
         "example",

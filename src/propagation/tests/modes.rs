@@ -222,7 +222,7 @@ async fn an_address_that_answers_differently_has_several_servers() {
 }
 
 #[tokio::test]
-async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
+async fn the_modes_provider_and_delay_ask_no_server() {
     let lab = Lab::of(internet(&[])).await;
     let with = |mode| GateSettings {
         general: Judging {
@@ -256,7 +256,7 @@ async fn the_provider_and_the_clock_are_modes_that_ask_nobody() {
 }
 
 #[tokio::test]
-async fn a_foreign_record_is_looked_for_in_the_modes_without_questions() {
+async fn a_foreign_record_is_checked_in_the_modes_without_questions() {
     for mode in [GateMode::Provider, GateMode::Delay] {
         for (records, go) in [(&[][..], false), (&[TXT][..], true)] {
             let lab = Lab::of(internet(records)).await;

@@ -133,7 +133,7 @@ async fn a_label_that_is_a_zone_of_its_own_is_asked_for_at_its_own_servers() {
 }
 
 #[tokio::test]
-async fn a_txt_value_is_looked_for_at_the_end_of_the_aliases() {
+async fn a_txt_value_is_checked_at_the_end_of_the_aliases() {
     let of = domain("example.test");
     let wanted = txt(&of);
     let alias = "_pki-validation.example.test CNAME v.small.test.";

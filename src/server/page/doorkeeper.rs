@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_on_this_machine_is_believed_and_nobody_else() {
+    fn a_proxy_on_this_machine_is_believed_and_no_other_peer() {
         let (door, now) = (Doorkeeper::default(), Instant::now());
         let by_proxy = visit("127.0.0.1", Some("10.0.0.1, 192.0.2.1"));
         let claimed = visit("198.51.100.1", Some("192.0.2.2"));

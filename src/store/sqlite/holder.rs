@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_nobody_waits_for_yet_is_gone() {
+    fn a_child_that_was_not_waited_for_is_gone() {
         let mut child = std::process::Command::new("cat")
             .stdin(std::process::Stdio::piped())
             .spawn()

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_looks_for_work_goes_along_an_index_and_ends_with_what_is_wanted() {
+    async fn the_search_for_work_uses_an_index_and_ends_with_what_is_wanted() {
         let store = SqliteStore::open("sqlite::memory:", None).await.unwrap();
         let along = |step: &String| step.starts_with("SEARCH domain USING INDEX domain_due");
         let claim = plan(&store, CLAIM).await;

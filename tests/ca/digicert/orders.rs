@@ -197,7 +197,7 @@ async fn a_list_that_breaks_off_or_hides_a_row_is_no_clean_no() {
 }
 
 #[tokio::test]
-async fn an_internationalised_name_is_looked_for_in_the_whole_list() {
+async fn an_internationalised_name_is_searched_for_in_the_whole_list() {
     let desk = Desk::start(OV, |_| {}).await;
     let name = "xn--dj-kia8a.test";
     desk.make_ready(name);

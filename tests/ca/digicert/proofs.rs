@@ -63,7 +63,7 @@ async fn an_earlier_value_counts_beside_a_later_one() {
 }
 
 #[tokio::test]
-async fn the_ca_looks_by_itself_and_a_proof_without_our_check_is_one() {
+async fn the_ca_checks_by_itself_and_a_proof_without_our_check_is_one() {
     let lab = Lab::start(|_| {}).await;
     let id = lab.proven("a.test", DAY * 180);
     let old = lab.ca.get(&id).await.unwrap().proof.unwrap();

@@ -400,7 +400,7 @@ async fn an_order_that_a_wrong_clock_submitted_is_found_by_its_tag() {
 }
 
 #[tokio::test]
-async fn an_order_that_was_made_and_answered_with_a_code_that_proves_nothing_is_looked_for() {
+async fn an_order_whose_answer_proves_nothing_is_searched_for() {
     let lab = lab(|_| {}).await;
     lab.make_ready("made.test");
     for (tag, code) in [("a", 0), ("b", -183), ("c", -3115), ("d", -9999)] {

@@ -93,7 +93,7 @@ async fn an_open_order_is_adopted_and_never_started_or_submitted_again() {
 }
 
 #[tokio::test]
-async fn an_order_that_hangs_is_looked_at_when_sectigo_says_and_never_counts() {
+async fn an_order_that_hangs_is_read_when_sectigo_says_and_never_counts() {
     let lab = proven(Method::Cname, |behaviour| behaviour.orders = OrderEnd::Hang).await;
     let challenge = lab.started("a.test").await;
     lab.publish(&challenge, true);

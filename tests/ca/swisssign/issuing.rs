@@ -126,7 +126,7 @@ async fn a_chain_is_free_of_roots_in_whatever_order_it_comes() {
 }
 
 #[tokio::test]
-async fn a_submission_that_the_backend_did_not_take_is_looked_for() {
+async fn a_submission_that_the_backend_did_not_take_is_searched_for() {
     for (fails, held) in [(SubmitFault::WithOrder, 1), (SubmitFault::WithoutOrder, 0)] {
         let lab = Lab::start(|behaviour| behaviour.submit_fails = fails).await;
         Stage::make_ready(&lab, "taken.test");

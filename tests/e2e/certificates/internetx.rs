@@ -157,7 +157,7 @@ fn a_mailbox_gets_its_certificate_when_its_owner_has_said_yes() {
 }
 
 #[test]
-fn an_answer_that_internetx_lost_is_looked_for_and_no_second_order_is_made() {
+fn a_lost_answer_of_internetx_leads_to_no_second_order() {
     let office = Office::new();
     let setup = office.setup(&[("www", "BASIC_SSL", "names = [\"alpha.test\"]")]);
     office.robot.fault(Fault {

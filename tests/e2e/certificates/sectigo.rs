@@ -101,7 +101,7 @@ fn a_renewal_at_sectigo_is_that_of_the_old_order_with_a_new_key() {
 }
 
 #[test]
-fn an_answer_that_sectigo_lost_is_looked_for_and_no_second_order_is_made() {
+fn a_lost_answer_of_sectigo_leads_to_no_second_order() {
     let scm = Scm::new();
     let setup = scm.setup("names = [\"alpha.test\"]");
     scm.site.scm.prove("alpha.test", SignedDuration::ZERO);

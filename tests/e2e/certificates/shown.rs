@@ -81,7 +81,7 @@ fn a_held_proof_says_which_certificates_cannot_be_renewed_after_which_day() {
 }
 
 #[test]
-fn orders_at_the_ca_that_nobody_here_made_are_listed_without_a_name() {
+fn orders_that_this_store_did_not_make_are_listed_without_a_name() {
     let lab = Lab::new();
     let ours = lab.setup(&[("www", "names = [\"www.alpha.test\"]")]);
     lab.world.run(&ours, &WAIT).exits(0);

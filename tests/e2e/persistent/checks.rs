@@ -99,7 +99,7 @@ fn a_dropped_record_is_seen_in_mode_provider() {
 
 #[cfg(feature = "crashpoints")]
 #[test]
-fn what_nobody_can_verify_now_is_told_with_the_time_of_the_evidence() {
+fn a_record_that_cannot_be_verified_has_the_time_of_the_evidence() {
     let (mut server, world, setup) = stage(&[("a.test", "")]);
     world.run(&setup, &["run", "--wait", "30s"]).exits(0);
     let ahead = |seconds: &'static str, arguments: &[&str]| {

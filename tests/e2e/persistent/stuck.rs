@@ -45,7 +45,7 @@ fn a_secondary_that_never_follows_is_an_alarm_and_its_followers_are_none() {
 }
 
 #[test]
-fn a_record_that_nobody_writes_is_an_alarm() {
+fn a_record_that_no_writer_writes_is_an_alarm() {
     let (_server, world, mut setup) = stage(&[("a.test", "")]);
     setup.provider = None;
     setup.more = "[provider.gitops]\nkind = \"manual\"\nzones = [\"a.test\"]\n".to_owned();

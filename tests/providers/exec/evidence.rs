@@ -114,7 +114,7 @@ async fn a_field_of_the_wrong_kind_is_told_in_our_words() {
 }
 
 #[tokio::test]
-async fn an_entry_that_nobody_asked_for_costs_only_itself() {
+async fn an_entry_that_was_not_asked_for_costs_only_itself() {
     let own = format!(r#"{{"name":"{APEX}","zone":"{APEX}","ttl":null,"records":null}}"#);
     for other in [
         r#"{"name":"other.test","ttl":"3600"}"#,

@@ -406,7 +406,7 @@ async fn a_server_that_lets_one_in_and_says_no_more_is_given_up() {
 /// The server says no in the middle of the first message of a transaction: the session is in an
 /// aborted transaction, and still answers a ping.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_was_refused_in_the_middle_serves_nobody_else() {
+async fn a_session_that_was_refused_in_the_middle_is_not_used_again() {
     let database = Cluster::shared().database().await;
     let store = open(&database.url).await;
     filled(&store).await;

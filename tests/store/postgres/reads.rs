@@ -28,7 +28,7 @@ async fn read_for(database: &Database, work: impl AsyncFnOnce(&PostgresStore)) -
 }
 
 #[tokio::test]
-async fn who_looks_for_work_reads_no_more_rows_than_there_is_work() {
+async fn the_search_for_work_reads_no_more_rows_than_there_is_work() {
     let database = Cluster::shared().database().await;
     let store = open(&database.url).await;
     // It has not counted the rows, as in the first night, until it is told to.

@@ -120,7 +120,7 @@ async fn not_seen_yet_of_an_entry_that_cannot_be_read_keeps_what_was_said() {
 }
 
 #[tokio::test]
-async fn an_entry_nobody_can_read_costs_the_list_only_itself() {
+async fn an_unreadable_entry_costs_the_list_only_itself() {
     let body = format!(
         r#"[{}, {{"uuid":"cld-2"}}, {{"domain":"no.uuid.ch"}}, 7, {{"uuid":"cld-3","domain":"not a name"}}, {}]"#,
         pending("cld-1", "a.ch"),

@@ -138,7 +138,7 @@ fn what_was_ordered_by_hand_is_renewed_by_nothing() {
 }
 
 #[test]
-fn the_records_of_an_order_that_the_ca_looks_at_later_are_looked_for_by_each_run() {
+fn each_run_checks_the_records_that_the_ca_checks_later() {
     let later = now() + SignedDuration::from_hours(24);
     let record = |state| crate::issuance::progress::Record {
         owner: "_dnsauth.example.ch".to_owned(),

@@ -240,7 +240,7 @@ fn nsec3_proves_the_same_and_opt_out_an_unsigned_delegation() {
 }
 
 #[test]
-fn ds_records_of_unknown_kinds_end_the_chain_and_a_weak_digest_cannot_stand_in_for_a_strong_one() {
+fn unknown_ds_records_end_the_chain_and_a_weak_digest_replaces_none() {
     let (parent, child) = (Signer::p256("test"), Signer::p256(CHILD));
     let ds = |record: &Record| data::<DS>(record).unwrap().clone();
     let made = |algorithm: u8, digest: u8| {

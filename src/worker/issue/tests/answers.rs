@@ -78,7 +78,7 @@ async fn an_order_that_the_ca_does_not_have_twice_is_held_and_not_sent_a_third_t
 }
 
 #[tokio::test]
-async fn an_order_costs_each_call_once_and_is_looked_at_after_two_seconds() {
+async fn an_order_costs_each_call_once_and_is_read_after_two_seconds() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     world

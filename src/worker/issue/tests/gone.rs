@@ -226,7 +226,7 @@ async fn an_order_without_an_answer_that_a_ca_is_unsure_of_for_long_still_comes_
 }
 
 #[tokio::test]
-async fn an_order_that_cannot_even_be_looked_for_is_held() {
+async fn an_order_that_cannot_even_be_searched_for_is_held() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     world.ca.change(|ca| ca.becomes = OrderState::AwaitsPerson);

@@ -58,7 +58,7 @@ async fn an_open_order_is_followed_although_nothing_wants_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_looked_for_although_nothing_wants_the_certificate() {
+async fn a_lost_answer_is_searched_for_although_nothing_wants_the_certificate() {
     let world = World::new().await;
     let one = world.certificate("joe");
     world

@@ -92,7 +92,7 @@ async fn a_key_whose_order_never_reached_the_ca_is_left_and_one_is_ordered() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_never_submitted_is_looked_for_at_no_ca() {
+async fn a_key_that_was_never_submitted_is_searched_for_at_no_ca() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     let refused = Way::Refused(Failure::Unavailable, "later".to_owned());
@@ -124,7 +124,7 @@ async fn a_renewal_under_way_when_the_store_was_lost_is_found_when_it_is_due() {
 }
 
 #[tokio::test]
-async fn an_order_that_has_ended_is_not_looked_for_again_by_the_store_that_knows_it() {
+async fn the_store_that_knows_an_ended_order_does_not_search_for_it() {
     let world = World::new().await;
     let mut one = world.certificate("joe");
     world.ca.change(|ca| ca.becomes = OrderState::Rejected);

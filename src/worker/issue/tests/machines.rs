@@ -46,7 +46,7 @@ async fn another_directory_leaves_an_order_alone_that_it_has_no_key_for() {
 }
 
 #[tokio::test]
-async fn another_directory_takes_over_only_what_nobody_works_on() {
+async fn another_directory_takes_over_only_what_no_worker_works_on() {
     let world = World::new().await;
     let wanted = [world.certificate("joe")];
     world.run(&wanted, 60).await;

@@ -126,7 +126,7 @@ async fn a_store_that_is_lost_together_with_a_name_orders_nothing() {
 }
 
 #[tokio::test]
-async fn an_order_under_another_name_that_the_ca_does_not_have_is_looked_for_once() {
+async fn an_unknown_order_under_another_name_is_searched_for_once() {
     let world = World::new().await;
     world.ca.next(Verb::Submit, Way::RequestLost);
     world.run(&[world.named("www", BY_NAME, OLD)], 0).await;

@@ -60,7 +60,7 @@ async fn a_renewal_goes_on_as_a_new_order_where_the_ca_refuses_its_predecessor()
 }
 
 #[tokio::test]
-async fn a_new_order_in_the_place_of_a_renewal_is_looked_for_and_made_once() {
+async fn a_new_order_in_the_place_of_a_renewal_is_made_once() {
     for way in [Way::AnswerLost, Way::RequestLost] {
         let wanted = one().await;
         let world = due(&wanted).await;
@@ -117,7 +117,7 @@ async fn a_refusal_for_something_else_is_held_and_a_new_order_is_plain() {
 }
 
 #[tokio::test]
-async fn a_certificate_that_has_ended_is_nobodys_predecessor() {
+async fn a_certificate_that_has_ended_is_no_predecessor() {
     let wanted = one().await;
     let world = due(&wanted).await;
     world.clock.advance(DAY * 60);

@@ -113,7 +113,7 @@ async fn records_that_the_ca_names_after_the_order_are_checked_once_visible_and_
 }
 
 #[tokio::test]
-async fn a_ca_that_refuses_to_look_at_records_is_asked_about_the_order_all_the_same() {
+async fn a_ca_that_refuses_to_check_records_is_asked_about_the_order() {
     let world = World::new().await;
     let zones = MemoryZones::new().with_zone("example.ch");
     world.ca.change(|ca| ca.brings_records = true);

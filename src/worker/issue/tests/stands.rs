@@ -52,7 +52,7 @@ async fn a_record_that_vanishes_while_its_order_is_open_is_put_back() {
 }
 
 #[tokio::test]
-async fn each_run_looks_for_the_records_although_the_ca_named_a_later_moment() {
+async fn each_run_checks_the_records_although_the_ca_named_a_later_moment() {
     let world = World::new().await;
     let zones = MemoryZones::new().with_zone("example.ch");
     let day = SignedDuration::from_hours(24);

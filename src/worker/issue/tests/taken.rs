@@ -220,7 +220,7 @@ async fn a_version_without_its_certificate_is_no_dead_end() {
 }
 
 #[tokio::test]
-async fn what_failed_on_a_way_that_nobody_goes_any_more_is_forgotten() {
+async fn a_failure_on_a_way_that_is_no_longer_used_is_forgotten() {
     let world = World::new().await;
     let straight = [
         world.named("a", BY_NAME, OLD),
