@@ -1,8 +1,8 @@
 # Terraform and OpenTofu: after every record of `dns` is as planned, prevalidate hears of the zones whose records changed. The
-# secret comes from the environment (PREVALIDATE_URL, PREVALIDATE_SECRET) and so stands in no state.
+# secret comes from the environment (PREVALIDATE_URL, PREVALIDATE_SECRET) and so is in no state.
 
 variable "dns" {
-  description = "What stands in each zone, by name and type"
+  description = "The records of each zone, by name and type"
   type        = map(map(list(string)))
   default     = { "example.ch" = { "www/A" = ["192.0.2.1"] } }
 }
