@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What decides the next step.
+/// The kind of the failure; it decides the next step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// The settings do not work; found before anything was sent.
@@ -15,11 +15,11 @@ pub enum FaultKind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
-    /// What decides the next step.
+    /// The kind of the failure; it decides the next step.
     pub kind: FaultKind,
-    /// What was tried and the outcome. Never a secret.
+    /// The action and its outcome. Never a secret.
     pub message: String,
-    /// What a person can do about it.
+    /// The hint: how a person can solve it.
     pub hint: Option<String>,
     /// How long the server asked to wait.
     pub retry_after: Option<Duration>,

@@ -43,7 +43,7 @@ const CAP: usize = 16 * 1024 * 1024;
 /// Characters of the server's words in an error.
 const MOST_WORDS: usize = 300;
 
-/// What is asked.
+/// The method of the request.
 #[derive(Debug, Clone)]
 pub struct Ask<'a> {
     /// GET, POST, DELETE.

@@ -6,7 +6,7 @@
 //! pace                          how often a credential may be used, here and on other machines
 //! secret                        where a secret comes from, and reading it
 //! fault                         why something does not work, and what a person can do about it
-//! trust · dial · json · causes  who may change a file; hosts of several addresses; JSON of others; errors in words
+//! trust · dial · json · causes  the owners of a file; hosts of several addresses; foreign JSON; errors in words
 //! text                          files of any encoding, and the certificates and keys in them
 //! ```
 

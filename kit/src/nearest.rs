@@ -1,4 +1,4 @@
-//! What a person probably meant to type.
+//! The known word nearest to a word with a typing error.
 
 /// The candidate that `typed` probably meant: at most a third of its letters differ.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

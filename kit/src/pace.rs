@@ -33,7 +33,7 @@ mod paced {
     use super::{Allowance, Pace};
     use crate::table::Rate;
 
-    /// What one credential may do, here and everywhere.
+    /// The pace of one credential, in this process and in all others.
     #[derive(Clone)]
     pub struct Paced {
         local: Arc<Local>,

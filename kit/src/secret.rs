@@ -50,7 +50,7 @@ pub struct SecretError {
 }
 
 impl SecretError {
-    /// What a person can do about it.
+    /// The hint: how a person can solve it.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
     }

@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was found wrong.
+    /// The faults that were found.
     pub fn faults(self) -> Vec<SettingFault> {
         self.faults
     }
@@ -236,7 +236,7 @@ fn read_name(value: &Value) -> Option<String> {
 /// Reads `2/s`, `60/m` or `500/h`.
 ///
 /// # Errors
-/// What a rate looks like.
+/// The form of a rate.
 pub fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
     let read = || {
         let (count, unit) = text.split_once('/')?;

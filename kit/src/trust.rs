@@ -1,4 +1,4 @@
-//! Whether a file is one's own: who may change it, and the folders that lead to it.
+//! Whether a file is our own: the users that may change it, and the folders that lead to it.
 //!
 //! A secret that a stranger put in place, or a program that any user may change, gives away what
 //! the service may do. Owners may be root and the user that the service runs as.
@@ -7,7 +7,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Others may write.
+/// Other users may write.
 const OTHERS_WRITE: u32 = 0o002;
 /// The group may write.
 const GROUP_WRITES: u32 = 0o020;
@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 /// Refuses a file of another user than root and the one that asks.
 ///
 /// # Errors
-/// Whose it is, and what to do.
+/// Its owner, and the hint.
 pub fn check_owner(metadata: &Metadata) -> Result<(), String> {
     let (owner, ours) = (metadata.uid(), rustix::process::geteuid().as_raw());
     if owner == 0 || owner == ours {
@@ -52,8 +52,8 @@ pub fn check_folders(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Refuses a folder of secrets in which a group may replace them: who is in a group changes, and
-/// the key is forgotten then. The group of root is root.
+/// Refuses a folder of secrets in which a group may replace them: the members of a group change,
+/// and the key is forgotten then. The group of root is root.
 ///
 /// # Errors
 /// Names the folder.
@@ -81,7 +81,7 @@ pub fn check_group(path: &Path) -> Result<(), String> {
 /// there is left to the attempt to start it.
 ///
 /// # Errors
-/// What is wrong, with the path.
+/// The fault, with the path.
 pub fn check_program(program: &Path) -> Result<(), String> {
     let Some(path) = found(program) else {
         return Ok(());
@@ -101,7 +101,7 @@ pub fn check_program(program: &Path) -> Result<(), String> {
         .or_else(refused)
 }
 
-/// Where a program is, as it is looked for when it is started.
+/// Where a program is, as it is searched for when it is started.
 fn found(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {
         return Some(program.to_owned());

@@ -50,7 +50,7 @@ enum RecordNames {
     Relative,
 }
 
-/// What a search shows of a zone.
+/// The zone as a search shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Found {
     /// The first of its name servers, by which AutoDNS tells zones of one name apart.

@@ -50,7 +50,7 @@ struct Api {
     verified: Mutex<Option<(Instant, Verified)>>,
 }
 
-/// What is known of a token.
+/// The known facts about a token.
 #[derive(Debug, Clone)]
 enum Verified {
     Active(String),
@@ -93,7 +93,7 @@ impl Provider for Cloudflare {
         self.0.change(records, Verb::Absent).await
     }
 
-    /// Reads what a publish would read, asks Cloudflare whether the token is active, and looks into
+    /// Reads what a publish would read, asks Cloudflare whether the token is active, and reads
     /// the zone's permissions. Nothing short of a write proves a write here, so where Cloudflare
     /// does not tell, a warning says so.
     async fn preflight(&self, owner: &str, kind: RecordKind) -> Result<Preflight, ProviderError> {

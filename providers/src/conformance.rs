@@ -46,7 +46,7 @@ pub fn foreign_records() -> Vec<TxtRecord> {
 /// `many.`.
 #[async_trait]
 pub trait Subject: Send + Sync {
-    /// What is tested, for messages.
+    /// The name of the tested provider, for messages.
     fn name(&self) -> String;
     /// The zone's apex.
     fn apex(&self) -> String;

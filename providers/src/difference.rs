@@ -2,7 +2,7 @@
 
 use crate::record::{TxtRecord, TxtRrset};
 
-/// What is not as it should be after a change.
+/// The differences that a change has left.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Whether it is about the value that we wrote or removed.

@@ -36,7 +36,7 @@ pub(crate) struct Edit {
     pub(crate) values: BTreeSet<String>,
 }
 
-/// What was done for one name.
+/// The outcome for one name.
 #[derive(Debug, Clone)]
 pub(crate) struct Done {
     pub(crate) before: TxtRrset,

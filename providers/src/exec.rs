@@ -29,7 +29,7 @@ use change::Verb;
 use protocol::Capabilities;
 use undecided::Undecided;
 
-/// What the adapter needs to know.
+/// The settings of the adapter.
 #[derive(Debug, Clone)]
 pub struct ExecSettings {
     /// The program, absolute.

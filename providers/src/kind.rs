@@ -10,7 +10,7 @@ use prevalidate_kit::table::Reader;
 
 use crate::provider::{LiveNameServers, Provider, ProviderError};
 
-/// What time it is, for signatures.
+/// The time of day, for signatures.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// A kind of provider.
@@ -32,7 +32,7 @@ pub(crate) trait Table: fmt::Debug + Send + Sync {
     fn build(&self, world: &World) -> Result<Arc<dyn Provider>, ProviderError>;
 }
 
-/// What a provider meets beside its table.
+/// The surroundings of a provider beside its table.
 pub(crate) struct World {
     /// The clock of signatures.
     pub(crate) now: Now,

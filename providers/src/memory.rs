@@ -1,4 +1,4 @@
-//! Zones in memory that keep the provider's contract, with a handle to look inside and switches for
+//! Zones in memory that keep the provider's contract, with a handle to read them and switches for
 //! faults: for tests, model checks and the demo. Nothing here survives the process.
 
 mod adapter;
@@ -30,7 +30,7 @@ pub enum MemoryFault {
     Unavailable,
 }
 
-/// What is at a name beside TXT.
+/// The records at a name that are no TXT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Mark {
     Alias,
@@ -208,7 +208,7 @@ impl Inside {
         None
     }
 
-    /// What is at the name.
+    /// The records at the name.
     ///
     /// # Errors
     /// Below a zone cut, and in no zone.
@@ -250,7 +250,7 @@ impl Inside {
         })
     }
 
-    /// What is at the name, where it can hold TXT.
+    /// The records at the name, where it can hold TXT.
     fn rrset(&self, owner: &str) -> Result<TxtRrset, ProviderError> {
         let present = self.present(owner)?;
         if present.cname.is_some() || self.marks.get(owner) == Some(&Mark::Alias) {

@@ -23,7 +23,7 @@ pub struct Entry {
 /// and removes itself when it reads.
 ///
 /// # Errors
-/// What is wrong, and on which line.
+/// The fault, and its line.
 pub fn entries(text: &str) -> Result<Vec<Entry>, String> {
     let (mut found, mut depth, mut line) = (Vec::new(), 0_u32, 1);
     let mut entry: Option<Entry> = None;
@@ -151,7 +151,7 @@ impl TxtRecord {
     /// Reads TXT data as `dig` prints it: `"v=spf1 -all"`, `"one" "two"`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of it.
     pub fn from_presentation(text: &str) -> Result<Self, String> {
         let mut entries = entries(text)?;
         match (entries.pop(), entries.len()) {

@@ -109,16 +109,17 @@ pub(crate) fn no_cname(owner: &str) -> ProviderError {
 }
 
 /// The name servers that an apex is delegated to, asked from the root down: lower case without
-/// trailing dot, or why they are not known. For adapters that see several zones of one name.
+/// trailing dot, or why they are not known. For an adapter that sees several zones of the same
+/// name.
 pub type LiveNameServers =
     Arc<dyn Fn(String) -> BoxFuture<'static, Result<Vec<String>, String>> + Send + Sync>;
 
-/// What a [`Provider::preflight`] proved.
+/// The facts that a [`Provider::preflight`] proved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preflight {
     /// The zone that would be written.
     pub zone: Zone,
-    /// What was checked and how, one line for people.
+    /// The check and its method, one line for people.
     pub evidence: String,
     /// What is allowed but worth a check: the server is not the SOA's MNAME, the RRset outgrows a
     /// UDP answer.
@@ -157,11 +158,11 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct ProviderError {
-    /// What decides the next step.
+    /// The kind of the failure; it decides the next step.
     pub kind: ErrorKind,
     /// What was tried, on which name and server, and what the server said. Never a secret.
     pub message: String,
-    /// What a person can do about it.
+    /// The hint: how a person can solve it.
     pub hint: Option<String>,
     /// How long the server asked us to wait.
     pub retry_after: Option<Duration>,

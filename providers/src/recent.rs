@@ -1,5 +1,5 @@
-//! What this process changed a moment ago: an API's list may show it later, and until then it is
-//! older than the change and no evidence against it.
+//! The recent changes of this process. An API's list may show a change later; until then the list
+//! is older than the change and proves nothing against it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

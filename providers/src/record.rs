@@ -288,7 +288,7 @@ pub(crate) fn cname_values(records: &[Record]) -> Vec<TxtValue> {
     aliases.collect()
 }
 
-/// What one change did, proved by reading it back.
+/// The effect of one change, proved by a read afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The RRset before the change.

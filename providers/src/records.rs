@@ -1,5 +1,5 @@
 //! Providers whose API keeps single records: the one way in which values come and go there,
-//! whatever the API looks like.
+//! whatever the form of the API is.
 //!
 //! Such an API adds one record and removes one record, so no foreign record can get lost; what is
 //! left to care for is the right zone, a name that can take a value, the TTL of those that are

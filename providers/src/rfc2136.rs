@@ -65,7 +65,7 @@ pub enum SignQuery {
     Never,
 }
 
-/// What the adapter needs to know.
+/// The settings of the adapter.
 #[derive(Debug, Clone)]
 pub struct Rfc2136Settings {
     /// The zone's primary.
@@ -154,7 +154,7 @@ impl Rfc2136 {
 /// How long PowerDNS keeps what it has read, as packaged.
 const CACHES_LAST: &str = "up to 40 s (query-cache-ttl, packet-cache-ttl)";
 
-/// What PowerDNS does that no answer of it shows.
+/// The behaviour of PowerDNS that no answer shows.
 fn powerdns_warning(owner: &str) -> String {
     format!(
         "the server is PowerDNS: a change of the TXT values of {owner} deletes rows of its database that it does \

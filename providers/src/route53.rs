@@ -41,7 +41,7 @@ use api::Api;
 use plan::Verb;
 use zones::Remembered;
 
-/// What the adapter needs to know.
+/// The settings of the adapter.
 #[derive(Debug, Clone)]
 pub struct Route53Settings {
     /// Credentials, region, endpoint.

@@ -198,7 +198,7 @@ async fn remove(
         .remove(0)
 }
 
-/// What a person reads.
+/// The text that a person reads.
 fn shown(error: &ProviderError) -> String {
     format!(
         "{:?}: {error} | {}",

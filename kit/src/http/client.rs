@@ -166,7 +166,7 @@ fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String>
 /// keys are for the service alone: that is no fault of the configuration, and the process that
 /// needs the file says that it cannot read it.
 pub fn is_forbidden(file: &Path) -> bool {
-    // Opening a pipe would wait for a writer; what it is tells whoever reads it.
+    // Opening a pipe would wait for a writer; the program that reads it says what it is.
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return false;
     }
@@ -251,7 +251,7 @@ pub fn trusted(file: &Path) -> Result<Vec<CertificateDer<'static>>, Untrusted> {
     Ok(roots)
 }
 
-/// Looks names up as the machine does, and remembers what it found.
+/// Resolves host names as the machine does, and remembers the addresses.
 #[derive(Debug, Clone, Default)]
 struct Found(Arc<Mutex<HashMap<String, Vec<SocketAddr>>>>);
 

@@ -104,7 +104,8 @@ impl HttpSettings {
     }
 }
 
-/// Who uses the proxy: both, with a proxy, or neither. `None`: something is wrong with it.
+/// The parts that use the proxy: both, with a proxy, or neither. `None`: something is wrong with
+/// it.
 fn read_login(reader: &mut Reader<'_>) -> Option<Option<(String, SecretSource)>> {
     let has = |reader: &Reader<'_>, key: &str| reader.table.contains_key(key);
     let (is_user, is_password) = (has(reader, "proxy_user"), has(reader, "proxy_password"));

@@ -1,6 +1,6 @@
-//! The pace of an address: some sides count calls by the address that they come from, whichever
-//! account makes them. Calls of this process to such an address keep a distance from each other,
-//! without a burst; with other processes they take turns by what all of them share.
+//! The pace of an address: some servers count calls by the address of the caller, for all accounts
+//! together. Calls of this process to such an address keep a distance from each other, without a
+//! burst; with other processes they take turns by what all of them share.
 
 use std::collections::HashMap;
 use std::fmt;

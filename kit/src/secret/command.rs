@@ -48,8 +48,8 @@ pub(super) fn run(args: &[String], timeout: Duration) -> Result<Zeroizing<Vec<u8
     outcome
 }
 
-/// Kills the command and whatever it started: a grandchild that asks a person who is not there
-/// would stay for ever.
+/// Kills the command and all processes that it started: a grandchild that waits for the input of a
+/// person would stay for ever.
 fn end_group(child: &std::process::Child) {
     // One that failed was reaped a moment ago: its number is not used again yet.
     if let Some(group) = i32::try_from(child.id())

@@ -1,4 +1,4 @@
-//! What is taken for a secret, from where, and what never is.
+//! The texts that count as secrets, their sources, and the texts that never count.
 #![allow(clippy::unwrap_used)]
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;

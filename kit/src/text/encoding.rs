@@ -5,9 +5,9 @@ use std::borrow::Cow;
 /// Why a file cannot be read as text, and what to do about it. Never its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotText {
-    /// What the file is.
+    /// The encoding of the file.
     pub message: String,
-    /// What to do.
+    /// The hint.
     pub hint: String,
 }
 
@@ -113,7 +113,8 @@ fn utf_16(bytes: &[u8], unit: Unit) -> Option<String> {
     rest.is_empty().then_some(text)
 }
 
-/// Latin text in UTF-16 has a NUL in each second place. A few octets tell nothing.
+/// Latin text in UTF-16 has a NUL in each second place. A few octets are not enough to know the
+/// encoding.
 fn unmarked_utf_16(bytes: &[u8]) -> Option<&'static str> {
     if bytes.len() < 8 {
         return None;

@@ -22,7 +22,7 @@ pub(super) struct Pages {
     pub(super) total: Option<u64>,
 }
 
-/// What a refusal comes to.
+/// The failure that a refusal means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// An identical record exists, or the record to delete does not.

@@ -18,7 +18,7 @@ const BATCH: usize = 200;
 const RECORDS_PER_PAGE: u64 = 500;
 /// Against a list that never ends.
 const MOST_PAGES: u64 = 2000;
-/// TTL "automatic", as records name it, and the seconds that it stands for.
+/// TTL "automatic", as records name it, and the seconds that it means.
 const AUTOMATIC: (u64, u32) = (1, 300);
 /// Characters of all TXT contents of a name together, SPF and all.
 const NAME_CHARACTERS: usize = 8192;

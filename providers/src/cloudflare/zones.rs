@@ -206,7 +206,7 @@ impl Zones {
         for json in &found {
             match CloudflareZone::read(json) {
                 Some(zone) => zones.push(zone),
-                // Its names would be looked for in the zone above.
+                // Its names would be searched for in the zone above.
                 None => match json["name"].as_str() {
                     Some(name) => zones.push(CloudflareZone::unreadable(name)),
                     None => {

@@ -186,7 +186,7 @@ pub(super) async fn an_alias_a_cut_and_a_wildcard_are_refused(subject: &dyn Subj
         "www.cut",
         "shop.wild",
         "deep.shop.wild",
-        // The names above begin to exist with the record, and the wildcard answers for them no more.
+        // With the record the names above it exist, and the wildcard no longer answers for them.
         "_x.shop.wild",
         "_x._y.deep.shop.wild",
     ]

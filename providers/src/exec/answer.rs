@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-/// What a field holds.
+/// The value of a field.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Form {
     Text,

@@ -38,7 +38,7 @@ impl Verb {
 }
 
 type Readings = BTreeMap<String, Result<Reading, ProviderError>>;
-/// What each name's values are wanted to be.
+/// The wanted values of each name.
 pub(super) type Desired = BTreeMap<String, BTreeSet<String>>;
 
 /// A change of one name that is not made yet.

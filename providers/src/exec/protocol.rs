@@ -18,11 +18,11 @@ pub(super) trait Answer: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of it.
     fn of(answer: Value) -> Result<Self, String>;
 }
 
-/// What the program can do.
+/// The abilities of the program.
 #[derive(Debug)]
 pub(super) struct Capabilities {
     pub(super) protocol: u32,
@@ -57,13 +57,13 @@ pub(super) struct Request<'a, T> {
     pub(super) rest: &'a T,
 }
 
-/// What `inspect` is asked.
+/// The question of `inspect`.
 #[derive(Debug, Serialize)]
 pub(super) struct Names<'a> {
     pub(super) names: &'a [String],
 }
 
-/// What `add` and `remove` are asked.
+/// The question of `add` and `remove`.
 #[derive(Debug, Serialize)]
 pub(super) struct Changes<'a> {
     pub(super) rehearsal: bool,

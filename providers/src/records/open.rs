@@ -182,7 +182,7 @@ fn settled(
     Ok(Next::Done)
 }
 
-/// What comes next for one name.
+/// The next step for one name.
 pub(super) enum Next {
     Done,
     Send(Vec<Change>),

@@ -56,7 +56,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    /// Whether it may be a TXT record at the name, or what keeps one from standing there.
+    /// Whether it may be a TXT record at the name, or what keeps one from being there.
     fn may_concern(&self, owner: &str) -> bool {
         let kinds = ["TXT", "CNAME", "DNAME", "NS"];
         let kind = self

@@ -26,7 +26,7 @@ const ATTEMPTS: u32 = 8;
 /// How often a change is sent again after an answer got lost and a read showed that it was not
 /// made.
 const REPEATS_AFTER_LOSS: u32 = 1;
-/// How long a server that is behind is given before it is read again.
+/// The pause before a server that lags is read again.
 const BEHIND_WAIT: Duration = Duration::from_millis(300);
 /// How often the zone that takes the updates must say that it has another SOA before a server that
 /// stores another SOA than it shows is taken for such.
@@ -39,7 +39,7 @@ const NAMES_AT_ONCE: usize = 64;
 /// Names that are read at the same time.
 const AT_ONCE: usize = 8;
 
-/// What continues after a message.
+/// The work that continues after a message.
 #[allow(
     clippy::large_enum_variant,
     reason = "one value at a time, which is taken apart at once"
@@ -219,7 +219,7 @@ impl Visit<'_> {
         Ok((reading, findings))
     }
 
-    /// What an accepted message has done.
+    /// The effect of an accepted message.
     async fn prove(&self, plan: Plan, verb: Verb) -> Result<Done, ProviderError> {
         if verb == Verb::Rehearsal || plan.is_question() {
             return Ok(Done::nothing(plan.reading));
@@ -342,7 +342,7 @@ impl Visit<'_> {
         Err(self.given_up(zone, edit, verb, &findings, &last).await)
     }
 
-    /// What a message about one name has led to.
+    /// The outcome of a message about one name.
     async fn after(
         &self,
         sent: Sent,

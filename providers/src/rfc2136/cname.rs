@@ -180,7 +180,7 @@ pub(super) fn plan_cname(
     }))
 }
 
-/// What is not as `edit` wants it at the name.
+/// The differences between the name and `edit`.
 pub(super) fn cname_difference(rrset: &TxtRrset, edit: &Edit, present: bool) -> Option<String> {
     let shows = rrset.cname.as_ref().is_some_and(|there| edit.wants(there));
     let wanted: Vec<&str> = edit.values.iter().map(String::as_str).collect();

@@ -57,7 +57,7 @@ impl Plan {
     }
 }
 
-/// What is planned to be done.
+/// The planned work.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
@@ -78,7 +78,7 @@ pub(super) struct Limits {
     pub(super) wildcard_shadow: bool,
 }
 
-/// What was done for one name.
+/// The outcome for one name.
 #[derive(Debug, Clone)]
 pub(super) struct Done {
     pub(super) before: TxtRrset,

@@ -135,7 +135,7 @@ pub enum NoAnswer {
 }
 
 impl NoAnswer {
-    /// What happened, for people.
+    /// The event, for people.
     pub fn reason(&self) -> &str {
         let (Self::NotSent(reason) | Self::Sent(reason)) = self;
         reason
@@ -154,7 +154,7 @@ impl Line {
     /// answers first.
     ///
     /// # Errors
-    /// What happened at each address.
+    /// The outcome at each address.
     pub async fn open(
         server: &ServerAddress,
         at: Option<SocketAddr>,

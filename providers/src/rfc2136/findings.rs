@@ -26,7 +26,7 @@ pub(super) enum Place {
     Incomparable,
 }
 
-/// What refused guards have shown about the name.
+/// The facts that refused guards have shown about the name.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// The name has no records and still exists, so no wildcard answers for it.
@@ -37,7 +37,7 @@ pub(super) struct Findings {
     pub(super) others: u32,
     /// Whether records equal to the wildcard's are the name's own; `None`: not found out.
     own: Option<bool>,
-    /// What the last refused guards were about.
+    /// The subject of the last refused guards.
     stale: Option<Stale>,
     /// The name was wanted unused and is in use.
     pub(super) in_use: bool,
@@ -133,7 +133,7 @@ impl Findings {
     }
 
     /// Whether the server makes up the TXT answers of the name: it is in the state that was read,
-    /// and stores no TXT there. Asked twice, because a change in between looks the same.
+    /// and stores no TXT there. Asked twice, because a change in between has the same effect.
     pub(super) fn is_made_up(&self) -> bool {
         self.made_up >= 2
     }

@@ -135,7 +135,7 @@ struct Statement {
     secret: Option<SecretString>,
 }
 
-/// What keeps a file from being read, and the way round it.
+/// Why a file cannot be read, and the hint.
 fn other_form(what: &str) -> String {
     format!("{what}; set `key_name`, `algorithm` and `secret` in place of `key_file`")
 }

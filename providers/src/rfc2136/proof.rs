@@ -43,9 +43,9 @@ impl Visit<'_> {
             let serials = reading.soa.serial.wrapping_sub(plan.reading.soa.serial);
             match difference(plan, &reading, verb) {
                 Err(Difference { ours: false, what }) if serials > 1 => {
-                    // Another writer changed the zone between our two reads, and only that can
-                    // have done it: our message adds or removes one exact value. Where each change
-                    // counts the serial up by one, our own damage shows as one step.
+                    // Another writer changed the zone between our two reads, and only that can have
+                    // done it: our message adds or removes one exact value. If each change raises
+                    // the serial by one, a loss by our own update shows as one step.
                     tracing::warn!(
                         owner,
                         serials,
@@ -178,7 +178,7 @@ impl Visit<'_> {
     }
 }
 
-/// What is not as it should be at the name.
+/// The differences at the name.
 fn difference(plan: &Plan, reading: &Reading, verb: Verb) -> Result<(), Difference> {
     let present = verb == Verb::Present;
     if reading.kind == RecordKind::Cname {

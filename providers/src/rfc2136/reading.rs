@@ -14,7 +14,7 @@ use super::message::{self, parent, plain_name, wire_name};
 use crate::provider::{ErrorKind, ProviderError};
 use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 
-/// What one read of a name showed.
+/// The result of one read of a name.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
@@ -27,7 +27,7 @@ pub(super) struct Reading {
     pub(super) ttls: BTreeMap<TxtRecord, u32>,
     /// The target of the CNAME in the answer, as the server writes it.
     pub(super) cname: Option<Name>,
-    /// What was looked for.
+    /// The searched record.
     pub(super) kind: RecordKind,
     /// The host whose answers from a wildcard would end, if the host does not exist yet: the name
     /// itself, or one above it.
@@ -142,7 +142,7 @@ impl Visit<'_> {
         ))
     }
 
-    /// What is at `owner` of the wanted type.
+    /// The records at `owner` of the wanted type.
     ///
     /// # Errors
     /// As [`Self::reading`] and [`Self::read_cname`].

@@ -31,7 +31,7 @@ pub(super) enum Sent {
     },
 }
 
-/// What a message is about, for its errors.
+/// The subject of a message, for its errors.
 pub(super) struct About<'a> {
     pub(super) zone: &'a Zone,
     pub(super) owners: &'a [&'a str],

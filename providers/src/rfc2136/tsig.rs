@@ -26,7 +26,7 @@ pub(super) struct SignedRequest {
     signer: TSigner,
 }
 
-/// What a reply is worth.
+/// The verdict on the signature of a reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reply {
     /// Signed with our key: the only one that proves anything.

@@ -1,5 +1,5 @@
-//! Who we are at AWS: keys from the table, a profile, or the SDK's own chain; a role assumed on
-//! top; region and endpoint.
+//! The credentials at AWS: keys from the table, a profile, or the SDK's own chain; a role assumed
+//! on top; region and endpoint.
 
 use std::time::Duration;
 
@@ -67,8 +67,8 @@ impl Access {
     /// A client, which gets credentials when it needs them.
     pub(super) async fn connect(&self, timeout: Duration) -> Client {
         let config = self.load(timeout).await;
-        // Repeating is our own business: a change whose answer got lost is read before it is sent
-        // again.
+        // The SDK must not repeat calls: if the answer to a change is lost, this adapter reads
+        // before it sends again.
         let config =
             aws_sdk_route53::config::Builder::from(&config).retry_config(RetryConfig::disabled());
         Client::from_conf(config.build())

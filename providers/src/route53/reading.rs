@@ -2,7 +2,7 @@
 //!
 //! The first page of a zone has up to 300 RRsets and begins with the apex, so one call reads most
 //! zones whole, and the apex of every zone. Of a large zone either the rest is listed or its names
-//! are looked up one by one, whichever takes fewer calls.
+//! are read one by one, whichever takes fewer calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use crate::record::{TxtRrset, host_of, is_within};
 #[derive(Debug, Default)]
 pub(super) struct Listing(BTreeMap<String, Vec<ResourceRecordSet>>);
 
-/// What is at one name.
+/// The records at one name.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
@@ -117,7 +117,7 @@ impl Listing {
     fn take(&mut self, sets: Vec<ResourceRecordSet>) {
         for set in sets {
             let sets = self.0.entry(read_name(&set.name)).or_default();
-            // Pages of names looked up one by one overlap; what was read last is the truth.
+            // Pages of names that are read one by one overlap; what was read last is the truth.
             let is_same = |other: &&mut ResourceRecordSet| {
                 (&other.r#type, &other.set_identifier) == (&set.r#type, &set.set_identifier)
             };
@@ -145,7 +145,7 @@ impl Listing {
             .unwrap_or(apex)
     }
 
-    /// What is at `owner`.
+    /// The records at `owner`.
     ///
     /// # Errors
     /// [`ErrorKind::Unsafe`] at an alias, below a zone cut, and where an answer depends on who

@@ -11,7 +11,7 @@ use prevalidate_kit::text::in_one_line;
 
 use crate::provider::{ErrorKind, ProviderError};
 
-/// After this time an account that was throttled all the time is called again.
+/// The pause after which a throttled account is called again.
 const AFTER_THROTTLING: Duration = Duration::from_secs(60);
 
 /// Characters of one message of AWS in an error.
@@ -38,7 +38,7 @@ pub(super) enum Failure {
     Lost(String),
     /// It was not sent.
     Unsent(String),
-    /// It was not sent: how many calls other processes make meanwhile is not known.
+    /// The change was not sent, because the number of calls of other processes is not known.
     Unpaced(String),
     /// It was not sent, for lack of credentials. `passing`: the source of the credentials could not
     /// be reached.

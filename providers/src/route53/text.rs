@@ -41,7 +41,7 @@ pub(super) fn read_value(value: &str) -> TxtRecord {
     TxtRecord { strings }
 }
 
-/// The octet that a backslash and what follows it stand for, and the rest: `\ooo` is octal, `\c` is
+/// The octet that a backslash and what follows it mean, and the rest: `\ooo` is octal, `\c` is
 /// `c`.
 fn unescape(after: &[u8]) -> (u8, &[u8]) {
     if let Some((digits, rest)) = after.split_first_chunk::<3>()

@@ -64,7 +64,7 @@ impl Known {
     }
 }
 
-/// What is remembered between calls.
+/// The state between calls.
 #[derive(Debug, Default)]
 pub(super) struct Remembered(Mutex<Option<(Instant, Arc<Vec<Known>>)>>);
 

@@ -11,7 +11,7 @@ use super::web::{Call, Fault, Web, bare, strings, unknown_keys};
 
 const BASE: &str = "/client/v4";
 
-/// What a token may do.
+/// The permissions of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// Zone / Zone / Read

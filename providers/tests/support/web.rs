@@ -28,7 +28,7 @@ impl Call {
     }
 }
 
-/// What goes wrong with one call.
+/// The fault of one call.
 pub enum Fault {
     /// The work is done, and the connection breaks.
     LoseAnswer,
@@ -109,7 +109,7 @@ impl Web {
             .push((call.to_owned(), fault));
     }
 
-    /// What was ordered to go wrong and did not yet will not.
+    /// Cancels the faults that have not happened yet.
     pub fn fail_none(&self) {
         self.log.lock().unwrap().faults.clear();
     }

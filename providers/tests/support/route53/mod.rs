@@ -1,7 +1,7 @@
 //! A Route 53 that is as strict as the real one where a mistake could cost a foreign record: DELETE
 //! must match to the letter, CREATE must find nothing, a batch is made as a whole or not at all,
 //! limits and quoting are checked, pages end. It throttles, refuses and loses answers when told to,
-//! and keeps its state for the test to look at.
+//! and keeps its state for the test to read.
 //!
 //! It does not compute signatures: of a signature's header it checks shape, date, scope and access
 //! key.
@@ -25,7 +25,7 @@ pub use zone::{Rrset, Zone};
 
 const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
 
-/// What a call does.
+/// The effect of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     ListHostedZones,
@@ -36,7 +36,7 @@ pub enum Operation {
     AssumeRole,
 }
 
-/// What goes wrong with one call.
+/// The fault of one call.
 #[derive(Debug, Clone)]
 pub enum Fault {
     None,
@@ -54,7 +54,7 @@ pub enum Fault {
     Garbage,
 }
 
-/// Whose an access key is and what it may do.
+/// The owner of an access key, and its permissions.
 #[derive(Debug, Clone)]
 pub struct Key {
     pub account: String,
@@ -62,7 +62,7 @@ pub struct Key {
     /// Of a policy that names the actions: CREATE alone, or DELETE too.
     pub may_delete: bool,
     pub may_get_change: bool,
-    /// What must come with it, if it is a session's.
+    /// The session token that must come with it, if it is a session's.
     pub token: Option<String>,
 }
 
@@ -164,7 +164,7 @@ impl Fake {
         self.inside().zones.insert(id.to_owned(), zone);
     }
 
-    /// Looks into a zone, or changes it without a change that the API shows.
+    /// Reads a zone, or changes it without a change that the API shows.
     pub fn with<T>(&self, id: &str, look: impl FnOnce(&mut Zone) -> T) -> T {
         look(self.inside().zones.get_mut(id).unwrap())
     }
@@ -348,7 +348,7 @@ async fn answer(
 }
 
 impl Inside {
-    /// Whose key the request is signed with.
+    /// The owner of the key that signed the request.
     fn authorized(
         &mut self,
         operation: Operation,

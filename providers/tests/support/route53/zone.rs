@@ -176,7 +176,7 @@ impl Rrset {
         )
     }
 
-    /// What is wrong with it in itself.
+    /// The faults of the zone itself.
     fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut seen = BTreeSet::new();
