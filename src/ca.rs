@@ -75,12 +75,12 @@ pub enum Failure {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct CaError {
-    /// What decides the next step.
+    /// The kind of the failure; it decides the next step.
     pub failure: Failure,
     /// Call, subject, HTTP status, the CA's code in words, its messages and the `uuid` for its
     /// support. Never a secret.
     pub message: String,
-    /// What a person can do about it.
+    /// The hint: how a person can solve it.
     pub hint: Option<String>,
     /// How long the CA asked us to wait, clamped to 1 s..6 h.
     pub retry_after: Option<Duration>,

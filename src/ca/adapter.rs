@@ -15,7 +15,7 @@ use crate::prevalidation::{RecordForm, RecordType};
 
 /// A kind of CA, as the configuration sees it.
 pub struct Adapter {
-    /// What is fixed for the kind.
+    /// The constants of the kind.
     pub kind: &'static Kind,
     /// What is fixed for its orders, where it issues: then what `connect` makes has
     /// [`Validation::issuing`].
@@ -24,7 +24,7 @@ pub struct Adapter {
     pub keys: &'static [&'static str],
     /// The same, row by row.
     pub settings: &'static [Setting],
-    /// What to write as `url`.
+    /// The text to write as `url`.
     pub url_hint: &'static str,
     /// The default address.
     pub default_url: fn(&Values) -> Option<&'static str>,
@@ -38,7 +38,7 @@ pub struct Adapter {
     pub hosts: &'static [&'static str],
     /// Whether a text can be the reference of a client.
     pub check_client: fn(&str) -> Result<(), &'static str>,
-    /// Who calls, of these settings: calls of one account share one rate.
+    /// The account of these settings: its calls share one rate.
     pub caller: fn(&Values) -> &str,
     /// How far apart calls are where the CA counts them by the address that they come from: then all
     /// processes take turns, without a burst.

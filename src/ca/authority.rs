@@ -49,7 +49,7 @@ pub struct Contents {
 pub struct Issued {
     /// The certificate.
     pub der: Vec<u8>,
-    /// What tells it from others.
+    /// The mark that tells it from the others.
     pub sight: Sight,
 }
 

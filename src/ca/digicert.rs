@@ -94,7 +94,7 @@ pub struct DigiCert {
     http: Http,
     login: Login,
     settings: Settings,
-    /// What is configured for an organisation.
+    /// The configuration of an organisation.
     organisations: PerClient<Organisation>,
 }
 
@@ -272,7 +272,7 @@ fn judged(found: Detail, said: Result<bool, CaError>) -> Submission {
     let valid = registration.status == Status::Valid;
     let verdict = match &said {
         Ok(true) if valid => Verdict::Proven,
-        // DigiCert checks by itself as well: then the check comes too late, and nothing is pending.
+        // DigiCert also checks by itself. Then this call comes too late, and nothing is pending.
         _ if valid && !found.is_pending => Verdict::Proven,
         _ => Verdict::NotSeen,
     };

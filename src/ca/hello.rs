@@ -1,5 +1,5 @@
 //! A toy CA, for tests only: the measure of what a new kind of CA needs. It keeps domains of one
-//! client, gives each a greeting, and looks for it in a TXT record at `_hello.NAME`.
+//! client, gives each a greeting, and searches for it in a TXT record at `_hello.NAME`.
 
 pub mod table;
 
@@ -23,7 +23,7 @@ use super::{
 use crate::clock::Clock;
 use crate::prevalidation::{Counts, DomainName, Proof, Registration, ReuseTable, Status};
 
-/// What is fixed for the toy.
+/// The constants of the toy.
 pub static KIND: validation::Kind = validation::Kind {
     name: "hello",
     register_batch: 1,

@@ -41,7 +41,7 @@ const TRIES: u32 = 3;
 /// half at random.
 const PAUSE: Duration = Duration::from_millis(800);
 
-/// Before a person hears that something is not there, it is asked for again after these pauses.
+/// Before the CA's "not found" is reported, the call is made again after these pauses.
 pub(in crate::ca) const SETTLING: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(5)];
 
 /// The largest reply that is read, in bytes after decompression.
@@ -53,7 +53,7 @@ const LIST_CAP: usize = 96 * 1024 * 1024;
 /// The largest certificate, in bytes.
 const FILE_CAP: usize = 64 * 1024;
 
-/// Characters that stand for themselves in a path segment or query value (RFC 3986, section 2.3).
+/// Characters that need no escape in a path segment or query value (RFC 3986, section 2.3).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

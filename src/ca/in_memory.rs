@@ -21,7 +21,7 @@ use super::{CaError, Client, Failure};
 use crate::clock::Clock;
 use crate::issuance::OrderState;
 
-/// What is fixed for it.
+/// Its constants.
 pub static KIND: Kind = Kind {
     name: "memory",
     has_clients: true,
@@ -44,7 +44,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// The product that it sells.
 pub const PRODUCT: &str = "pma-memory";
 
-/// What happens to a call on its way.
+/// The fault of a call on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Way {
     /// The call never reaches the CA.
@@ -79,7 +79,7 @@ pub enum Verb {
 /// An order that the CA holds.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// What was ordered.
+    /// The intent of the order.
     pub intent: Intent,
     /// When.
     pub at: Timestamp,
@@ -197,7 +197,8 @@ impl InMemory {
         }
     }
 
-    /// Counts a call; the error of one that never arrives, and whether its answer will be lost.
+    /// Counts a call. Returns the error of a call that never arrives, or whether its answer will be
+    /// lost.
     fn come(&self, verb: Verb, about: &str) -> Result<bool, CaError> {
         let at = self.clock.now();
         let mut state = self.state();
@@ -444,7 +445,7 @@ impl Issuing for InMemory {
             self.authority.issue(&held.intent.csr, &contents)
         };
         let leaf = issued.map_err(|why| CaError::new(Failure::Malformed, why))?;
-        // Not in the order of the chain: no client may trust it.
+        // Not in the order of the chain, because no client may rely on the order.
         Ok(Fetched::Certificates(vec![
             self.authority.intermediate(),
             leaf.der,

@@ -3,8 +3,8 @@
 //!
 //! The parts, from the wire up: `envelope` says what an answer means, `wire` reads jobs,
 //! certificates and the DNS line of a validation, `contacts` finds or makes the contact, `jobs`
-//! follows an order, `find` looks for one whose answer was lost. An order is a job: while it runs it
-//! is below `/job`, afterwards below `/job/history`.
+//! follows an order, `find` searches for one whose answer was lost. An order is a job: while it
+//! runs it is below `/job`, afterwards below `/job/history`.
 //!
 //! Nothing is validated in advance here, so the port for that refuses every call.
 
@@ -51,8 +51,8 @@ pub static KIND: validation::Kind = validation::Kind {
     reuse: ReuseTable::default,
 };
 
-/// 3 calls in a second and from an address are allowed ("JSON API Basics", Limits). Calls are this
-/// far apart, so that a late one beside an early one keeps to it too.
+/// 3 calls in a second and from an address are allowed ("JSON API Basics", Limits). The least time
+/// between two calls. It allows for a late call that is followed by an early one.
 pub const APART: Duration = Duration::from_millis(400);
 
 /// One user in one context.

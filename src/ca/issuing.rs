@@ -22,13 +22,13 @@ use crate::prevalidation::Challenge;
 /// login: what it says is as fresh as the call that brought it.
 ///
 /// After a call with an effect was answered, nothing that is read turns the outcome into a failure:
-/// where a read after it fails, what the answer said stands, and `read` tells the rest. An error with
+/// where a read after it fails, the answer still counts, and `read` tells the rest. An error with
 /// [`CaError::is_of_a_read`] is one of a read *before* the effect: then the effect was not tried, and the
 /// call is made again. Where the effect has no clear answer, a read may only make it clear; if that read
 /// fails, the error is still that of the effect.
 #[async_trait]
 pub trait Issuing: Send + Sync + fmt::Debug {
-    /// What is fixed for this kind of CA.
+    /// The constants of this kind of CA.
     fn kind(&self) -> &'static Kind;
 
     /// Our clock minus the CA's, as its last answer in this process showed it; `None`: none did.
@@ -47,7 +47,7 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// Every fault that can be found is in the one error ([`Failure::Refused`]).
     ///
     /// The answer names the product by the CA's own key: with it in [`Intent::product`], `submit`
-    /// need not look it up again.
+    /// need not search for it again.
     async fn preflight(&self, intent: &Intent) -> Result<Preflight, CaError>;
 
     /// Whether a refusal says that the CA does not sell the product at all. Where there is a catalogue,
@@ -57,8 +57,9 @@ pub trait Issuing: Send + Sync + fmt::Debug {
         false
     }
 
-    /// What this order wants in DNS before it is submitted, and what goes back with it. Empty where
-    /// orders depend on domains that were validated in advance. It buys nothing.
+    /// The records that this order needs in DNS before it is submitted, and the data that the
+    /// submission must repeat. Empty where orders depend on domains that were validated in advance.
+    /// It buys nothing.
     async fn challenges(&self, intent: &Intent) -> Result<Wanted, CaError> {
         let _ = intent;
         Ok(Wanted::default())
@@ -69,10 +70,10 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     /// words; any other answer, such as a proxy's page, leaves open whether there is an order.
     async fn submit(&self, intent: &Intent) -> Result<Order, CaError>;
 
-    /// Looks for the order of an intent whose `submit` brought no answer. It is recognised by its
-    /// tag or by its public key, never by its names alone. [`Found::No`] is the word that an order
-    /// is made again on: an entry that cannot be read and may be the order, or a list that broke
-    /// off, is [`Found::NotYet`].
+    /// Searches for the order of an intent whose `submit` brought no answer. It is recognised by
+    /// its tag or by its public key, never by its names alone. [`Found::No`] is the word that an
+    /// order is made again on: an entry that cannot be read and may be the order, or a list that
+    /// broke off, is [`Found::NotYet`].
     async fn find(&self, intent: &Intent) -> Result<Found, CaError>;
 
     /// One order, fresh. [`Failure::NotFound`] is the only proof that the CA does not have it.
@@ -113,7 +114,7 @@ pub trait Issuing: Send + Sync + fmt::Debug {
     async fn orders(&self, client: &str) -> Result<Orders, CaError>;
 }
 
-/// What is fixed for a kind of CA, and matters to a decision.
+/// The constants of a kind of CA that matter to a decision.
 #[derive(Debug)]
 pub struct Kind {
     /// `kind = "…"` in the configuration.
@@ -143,7 +144,7 @@ pub struct Kind {
     pub lists_revoked: bool,
 }
 
-/// What finds an order at the CA again.
+/// The marks by which an order is found again at the CA.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderKey {
     /// The CA's key for the order: `ord-…`, a number, the number of a job.
@@ -188,11 +189,11 @@ pub struct Intent {
     pub term: Option<u32>,
     /// A note for people at the CA.
     pub comments: Option<String>,
-    /// Who is told about the order, mail addresses.
+    /// The mail addresses that the CA tells about the order.
     pub requester: Option<String>,
     /// Fields of the customer's own, by name.
     pub fields: BTreeMap<String, String>,
-    /// The person whom the CA knows as the contact.
+    /// The person that the CA knows as the contact.
     pub contact: Option<Contact>,
     /// The order that this one comes after, for the same names and product.
     pub after: Option<Predecessor>,
@@ -239,7 +240,7 @@ impl Intent {
         Some(later(self.submitted_at?, span.max(limit)))
     }
 
-    /// What an empty search comes to at `now`.
+    /// The meaning of an empty search at `now`.
     pub(in crate::ca) fn not_found(
         &self,
         span: SignedDuration,
@@ -311,7 +312,7 @@ pub enum Succession {
     Duplicate,
 }
 
-/// A person whom a CA asks about orders. Their data are told to the CA only.
+/// A person that a CA asks about orders. Their data are told to the CA only.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields of an address")]
 pub struct Contact {
@@ -354,7 +355,7 @@ pub struct Product {
     /// Whether an order for it brings records for DNS, in place of domains that were validated in
     /// advance: the CA names them once it has the order ([`Order::challenges`]).
     pub brings_records: bool,
-    /// What stands in the way of an order without people: an approval, a mail, documents.
+    /// What blocks an order without people: an approval, a mail, documents.
     pub warnings: Vec<String>,
     /// Why it cannot be ordered by CSR at all: retired, other keys only.
     pub refusal: Option<String>,
@@ -412,7 +413,7 @@ pub struct Order {
     pub paid_until: Option<Timestamp>,
     /// Whether the next certificate is a reissue within the paid period.
     pub wants_reissue: bool,
-    /// What the order wants in DNS now.
+    /// The records that the order wants in DNS now.
     pub challenges: Vec<Challenge>,
 }
 
@@ -445,7 +446,7 @@ pub enum Found {
     No,
     /// The CA does not show it, and may show it later.
     NotYet {
-        /// When to look again.
+        /// When to read again.
         next_read_at: Timestamp,
     },
 }
@@ -459,14 +460,14 @@ pub enum Fetched {
     NotYet,
 }
 
-/// What to revoke, and why.
+/// The certificate to revoke, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationRequest {
     /// The serial number of the certificate, hexadecimal.
     pub serial: String,
     /// Why.
     pub reason: RevocationReason,
-    /// Who asks for it, where the CA wants a name.
+    /// The person that asks for it, where the CA wants a name.
     pub requestor: String,
     /// A note for people at the CA.
     pub comment: Option<String>,

@@ -1,4 +1,4 @@
-//! The registrations of a list, packed: a client may have 100,000, and each is looked at only once
+//! The registrations of a list, packed: a client may have 100,000, and each is read only once
 //! or twice.
 
 use jiff::Timestamp;
@@ -98,7 +98,8 @@ enum Rest {
     Whole(Box<Registration>),
 }
 
-/// What most registrations of a list say: a reference, a state, a proof with a method, a token.
+/// The fields of most registrations of a list: a reference, a state, a proof with a method, a
+/// token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Usual {
     /// The reference, the method, the value of the token and the CA's words, one after another.

@@ -1,6 +1,6 @@
 //! Sectigo Certificate Manager (SCM): one account, its organisations, their domains.
 //!
-//! The parts, from the wire up: `login` says who calls in one of three ways, `error` puts codes
+//! The parts, from the wire up: `login` sends the login in one of three ways, `error` puts codes
 //! into words, `wire` reads rows and statuses, `listing` goes through the pages, `domains` finds,
 //! creates and deletes domains, `organisations` finds the client. Calls are keyed by the name of
 //! the domain, so the reference of a registration is its A-label.

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use super::http::redact::clean;
 use super::{CaError, Client, ClientSelector, Validation};
 
-/// The outcome of looking for a name among clients.
+/// The outcome of searching for a name among clients.
 pub(super) enum Found {
     One(Client),
     /// None of this name; what the CA found besides, for a hint.

@@ -293,7 +293,7 @@ fn checked(mut registration: Registration) -> Submission {
     }
 }
 
-/// What the CA says when it has nothing to look for.
+/// What the CA says when it has nothing to search for.
 const NO_RANDOM_VALUE: &str = "no valid random value";
 
 /// Of several entries of one name the valid one that lasts longest, else the newest; and the others

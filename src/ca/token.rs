@@ -1,7 +1,7 @@
 //! The prefix of a random value, `swiss-pki=`: what may be configured as one, and which prefixes
 //! are known to belong to other services.
 
-/// Prefixes under which other services look for the proof that a domain belongs to one of their
+/// Prefixes under which other services search for the proof that a domain belongs to one of their
 /// accounts. A CA's value under one of them would hand the domain over there.
 const OTHERS: [&str; 36] = [
     "adobe-idp-site-verification",

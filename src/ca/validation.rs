@@ -23,7 +23,7 @@ use crate::text::escape;
 /// remembers nothing but its login: every registration is as fresh as the call that brought it.
 #[async_trait]
 pub trait Validation: Send + Sync + fmt::Debug {
-    /// What is fixed for this kind of CA.
+    /// The constants of this kind of CA.
     fn kind(&self) -> &'static Kind;
 
     /// Finds the one client that `selector` means; several matches are an error that lists them.
@@ -47,7 +47,7 @@ pub trait Validation: Send + Sync + fmt::Debug {
     async fn get(&self, reference: &str) -> Result<Registration, CaError>;
 
     /// Begins a new validation: the registration comes back with a new challenge, and an earlier
-    /// one dies. Whether it may cost the proof is [`Kind::start_keeps_proof`].
+    /// one ends. Whether it may cost the proof is [`Kind::start_keeps_proof`].
     ///
     /// Where the challenge is made by submitting, this submits, and `next_read_at` says when the CA may
     /// have checked.
@@ -57,7 +57,7 @@ pub trait Validation: Send + Sync + fmt::Debug {
     /// not an error. [`Verdict::Taken`] is not to be asked again before its moment.
     async fn submit(&self, reference: &str) -> Result<Submission, CaError>;
 
-    /// What a person should do about the login before long, in words, such as a password that ends.
+    /// The next task of a person for the login, in words, such as a password that ends.
     /// `asked_at` is when this was last asked; `None` is answered where that is not long enough ago,
     /// or where there is nothing to ask.
     async fn warnings(&self, asked_at: Option<Timestamp>) -> Result<Option<Vec<String>>, CaError> {
@@ -75,7 +75,7 @@ pub trait Validation: Send + Sync + fmt::Debug {
     }
 }
 
-/// What is fixed for a kind of CA, and matters to a decision.
+/// The constants of a kind of CA that matter to a decision.
 #[derive(Debug)]
 pub struct Kind {
     /// `kind = "…"` in the configuration.
@@ -91,7 +91,7 @@ pub struct Kind {
     pub methods: &'static [Method],
     /// The label of the record below the domain, by method, where it is the same each time.
     pub labels: &'static [(Method, &'static str)],
-    /// What the CA is called in CAA records.
+    /// The name of the CA in CAA records.
     pub caa_names: &'static [&'static str],
     /// How long its proofs may be used.
     pub reuse: fn() -> ReuseTable,
@@ -184,9 +184,9 @@ pub struct Started {
 /// The answer to [`Validation::submit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submission {
-    /// What the CA says now.
+    /// The present state at the CA.
     pub registration: Registration,
-    /// What came of it.
+    /// The outcome.
     pub verdict: Verdict,
 }
 
@@ -200,7 +200,7 @@ pub enum Verdict {
     NotSeen,
     /// The CA has taken the order and checks by itself.
     Taken {
-        /// When there may be news.
+        /// The moment of the next possible change.
         next_read_at: Timestamp,
     },
 }

@@ -1,4 +1,4 @@
-//! Whether what a CA delivered is what was ordered, and the chain in its order: leaf first, each
+//! Checks that a CA delivered the ordered certificate, and sorts the chain: leaf first, each
 //! certificate signed by the next, without the root.
 //!
 //! The order in which a CA delivers certificates means nothing: SwissSign sends the leaf first and
@@ -11,7 +11,7 @@ use x509_parser::certificate::X509Certificate;
 
 use super::facts::{Facts, parse};
 
-/// What was ordered.
+/// The certificate that was ordered.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The fingerprint of the key of the request.
@@ -22,14 +22,14 @@ pub struct Expected<'a> {
     pub emails: &'a [String],
 }
 
-/// What came, checked.
+/// The delivered certificate, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checked {
     /// The certificate, in DER.
     pub leaf: Vec<u8>,
     /// The certificates between it and the root, each in DER.
     pub chain: Vec<Vec<u8>>,
-    /// What the certificate says.
+    /// The facts in the certificate.
     pub facts: Facts,
 }
 

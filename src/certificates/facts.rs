@@ -1,4 +1,4 @@
-//! What a certificate says.
+//! The facts in a certificate.
 
 use jiff::Timestamp;
 use x509_parser::certificate::X509Certificate;
@@ -9,7 +9,7 @@ use x509_parser::time::ASN1Time;
 use super::{fingerprint, hex};
 use crate::ca::csr;
 
-/// What a certificate says of itself.
+/// The facts that a certificate has about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// The serial number, in lower-case hexadecimal digits without leading zeros.

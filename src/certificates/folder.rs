@@ -7,8 +7,8 @@
 //!   current -> 0002
 //! ```
 //!
-//! A version is made whole beside the one that counts, and one rename of the link makes it count:
-//! at no moment does a server that starts find a key and a certificate that do not match.
+//! A new version is written completely beside the one that counts, and one rename of the link makes
+//! it count. So a server that starts never finds a key and a certificate that do not match.
 
 mod above;
 mod access;
@@ -56,7 +56,7 @@ const NEXT: &str = ".current.next";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Trouble {
-    /// What failed, on which file.
+    /// The failed action, and its file.
     pub message: String,
     /// Whether the same may succeed later without a person: a full disk.
     pub may_pass: bool,
@@ -98,12 +98,12 @@ pub enum KeyPlace {
     Elsewhere,
 }
 
-/// What is in the place that servers read.
+/// The pair in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// The number of the version.
     pub version: u32,
-    /// What its certificate says.
+    /// The facts in its certificate.
     pub facts: Facts,
 }
 
@@ -380,10 +380,11 @@ impl Folder {
         Facts::read(&certificates[0]).map_err(unfit)
     }
 
-    /// Removes old versions beyond `keep`, from the oldest on. What counts stays, and so does what
-    /// is younger: an order may be under way for it. So does an older one without a certificate where
-    /// `is_open` says of its note that the order may still bring one: it may be another store's. So
-    /// does one with a certificate of which `is_needed` says that it is still to be taken from there.
+    /// Removes old versions beyond `keep`, from the oldest on. The version that counts stays, and
+    /// so do newer ones, because an order may be under way for them. So does an older one without a
+    /// certificate where `is_open` says of its note that the order may still bring one: it may be
+    /// another store's. So does one with a certificate of which `is_needed` says that it is still
+    /// to be taken from there.
     ///
     /// # Errors
     /// When one cannot be removed.
@@ -430,7 +431,7 @@ fn make(folder: &Path, mode: u32) -> Result<(), Trouble> {
 /// One that is there keeps its own.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system.
 pub fn make_directory(folder: &Path, mode: u32) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());

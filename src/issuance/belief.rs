@@ -17,7 +17,7 @@ impl Progress {
     /// Without the moments that cannot be true at `now`: one of the past counts as `now`, and a wait
     /// ends at once. So does a hold about time that a clock made which was ahead. A moment that the CA
     /// named is its own. An order that was submitted by a wrong clock may be as old as any, and is
-    /// looked for among all.
+    /// searched for among all.
     #[must_use]
     pub fn believed(mut self, now: Timestamp) -> Self {
         let is_of_another_clock = |hold: &mut Hold| {

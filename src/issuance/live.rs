@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::progress::{Installed, Progress};
 use super::{Decision, Observed, Step, again};
 
-/// What is in the place that servers read.
+/// The pair in the place that servers read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Live {
     /// Not checked here: another machine keeps the files.
@@ -59,7 +59,7 @@ pub enum Live {
 }
 
 impl Live {
-    /// What is wrong with it, in words.
+    /// The fault of it, in words.
     pub fn fault(&self) -> Option<&str> {
         match self {
             Self::Damaged { why, .. }
@@ -82,8 +82,8 @@ impl Live {
     }
 }
 
-/// Giving the files what the settings say, and making the bundle again. It comes last: where it
-/// fails, all else continues.
+/// Sets owner, group and mode of the files as configured, and makes the bundle again. It comes
+/// last: where it fails, all else continues.
 pub(super) fn restoration(observed: Observed<'_>, now: Timestamp) -> Option<Decision> {
     observed.wanted?;
     let why = match observed.live {

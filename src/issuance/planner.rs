@@ -2,7 +2,7 @@
 //! remembered, what is on the disk and what the proofs say.
 //!
 //! ```text
-//! key → preflight → (prove) → submit → look → fetch → install → deploy → rest
+//! key → preflight → (prove) → submit → read → fetch → install → deploy → rest
 //!                               ↓  ↑
 //!                               find       after a lost answer, and never a second submit before
 //!                                  ↑↓
@@ -33,9 +33,9 @@ pub enum Proofs {
 pub struct Observed<'a> {
     /// What the configuration wants; `None`: nothing any more.
     pub wanted: Option<&'a Wanted>,
-    /// What is remembered.
+    /// The stored state.
     pub progress: &'a Progress,
-    /// What is on the disk.
+    /// The files on the disk.
     pub live: &'a Live,
     /// The states of its domains.
     pub proofs: &'a Proofs,
@@ -47,7 +47,7 @@ pub struct Observed<'a> {
 /// A step, when it is due, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What to do.
+    /// The next step.
     pub step: Step,
     /// When; [`Timestamp::MAX`]: only when something changes.
     pub at: Timestamp,
@@ -240,8 +240,8 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
 }
 
 /// What a person must decide before anything continues. A hold ends when something else is wanted,
-/// or when a person says so. What is fetched once more orders nothing, and so no hold stands in its
-/// way.
+/// or when a person says so. A certificate that is fetched once more orders nothing, so no hold
+/// stops it.
 pub fn holds<'a>(wanted: &Wanted, progress: &'a Progress) -> Option<&'a Hold> {
     let hold = progress.hold.as_ref()?;
     (hold.print == wanted.print && !is_fetched_again(progress)).then_some(hold)
@@ -341,8 +341,7 @@ fn is_early(
     (next.step == Step::Rest).then(|| format!("it was started and is not due: {}", next.why))
 }
 
-/// When the CA is asked for the state of an order: by a run at once, unless the CA named the
-/// moment.
+/// The time of the next read of an order. A run reads at once, unless the CA named the moment.
 fn next_read_at(
     order: &Order,
     observed: Observed<'_>,

@@ -13,7 +13,7 @@ pub struct Progress {
     /// The order under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Order>,
-    /// What is in the place that servers read.
+    /// The pair in the place that servers read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installed: Option<Installed>,
     /// A change that servers do not know of.
@@ -49,7 +49,7 @@ pub struct Progress {
     /// Failures in a row that may pass by themselves.
     #[serde(skip_serializing_if = "is_zero")]
     pub failures: u32,
-    /// What failed last, in words.
+    /// The last failure, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
     /// Nothing is tried before this moment.
@@ -65,7 +65,7 @@ impl Progress {
     /// What an older version stored, as this one reads it; `ca` is the account of the row.
     ///
     /// It did not say at which CA an order was made: the first line of its print does. It put a
-    /// revocation that the CA refused into the hold, where it stood in the way of every renewal.
+    /// revocation that the CA refused into the hold, where it blocked every renewal.
     #[must_use]
     pub fn brought_up(mut self, ca: &str) -> Self {
         let of = |print: &str| match print.split_once('\n') {
@@ -164,13 +164,13 @@ pub struct Order {
     /// How often the CA did not have the order after `submit` brought no answer.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_found: u32,
-    /// The CA's key for it: the answer came, or it was found.
+    /// The CA's key of the order. It is known when the answer came or the search found the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
     /// The CA's key for the certificate, where it is another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<String>,
-    /// What the CA said last.
+    /// The last words of the CA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<OrderState>,
     /// The CA's words on that.
@@ -265,7 +265,7 @@ pub struct Record {
     /// When its provider, or every name server, had it last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stood_at: Option<Timestamp>,
-    /// It was there before this program came, and is not removed.
+    /// The record existed before this program wrote it, and is not removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_foreign: bool,
 }
@@ -338,7 +338,7 @@ pub struct Installed {
     pub version: u32,
     /// Its serial number, lower-case hexadecimal digits.
     pub serial: String,
-    /// Who issued it.
+    /// Its issuer.
     pub issuer: String,
     /// From when it counts.
     pub not_before: Timestamp,
@@ -377,7 +377,7 @@ pub struct Deployment {
     pub failures: u32,
     /// When the program runs next.
     pub at: Timestamp,
-    /// What the program said last.
+    /// The last words of the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -397,7 +397,7 @@ pub struct Revocation {
     pub certificate: Option<String>,
     /// Why.
     pub reason: RevocationReason,
-    /// Who asks for it.
+    /// The person that asks for it.
     pub requestor: String,
     /// When a person asked for it; `None`: an older version stored it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -426,7 +426,7 @@ pub struct Refusal {
     pub since: Timestamp,
     /// Why.
     pub words: String,
-    /// What to do, where that is known.
+    /// The hint, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -436,11 +436,11 @@ pub struct Refusal {
 pub struct Hold {
     /// Since when.
     pub since: Timestamp,
-    /// What it is about.
+    /// The subject.
     pub kind: HoldKind,
-    /// What the CA said, or what is wrong, in words.
+    /// The words of the CA, or the fault, in words.
     pub words: String,
-    /// What to do, where that is known.
+    /// The hint, where one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// [`Wanted::print`](super::Wanted::print) at that time: with another one it is over.
@@ -453,7 +453,7 @@ impl Hold {
     }
 }
 
-/// What a hold is about.
+/// The subject of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HoldKind {

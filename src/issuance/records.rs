@@ -1,4 +1,4 @@
-//! The records that an order has in DNS: how far they are, and when they are looked for.
+//! The records that an order has in DNS: how far they are, and when they are searched for.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,11 +24,11 @@ pub(super) fn is_visible(order: &Order) -> bool {
         .all(|record| record.state == RecordState::Visible)
 }
 
-/// The records of an order whose CA is asked later are looked for after this time.
+/// The records of an order whose CA is asked later are searched for after this time.
 const WATCHED: SignedDuration = SignedDuration::from_hours(1);
 
-/// When the records of an order are looked for in DNS although the CA is asked later, at the moment
-/// that it named: by a run at once, and now and then.
+/// When the records of an order are searched for in DNS although the CA is asked later, at the
+/// moment that it named: by a run at once, and now and then.
 pub(super) fn watch(order: &Order, observed: Observed<'_>, now: Timestamp) -> Option<Timestamp> {
     let is_put_off = order.next_read_is_from_ca && order.next_read_at.is_some_and(|at| at > now);
     let seen = order.records.iter().filter(|_| is_put_off);

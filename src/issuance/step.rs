@@ -21,7 +21,7 @@ pub enum Step {
     Submit,
     /// Leave an order that was started and not made: it is not due any more.
     Drop,
-    /// Look for an order whose answer was lost.
+    /// Search for an order whose answer was lost.
     Find,
     /// Ask the CA for the state of the order.
     Read,

@@ -5,10 +5,10 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// The names of what `certificate order` ordered begin so; nothing renews them.
+/// The names of the certificates of `certificate order` begin so. They are not renewed.
 pub const BY_HAND: &str = "csr-";
 
-/// What a person does to have a new certificate ordered, as the middle of a sentence.
+/// The command that orders a new certificate, as the middle of a sentence.
 pub fn again(name: &str) -> String {
     match name.starts_with(BY_HAND) {
         true => "`prevalidate certificate order` as before, with `--again`,".to_owned(),
@@ -55,8 +55,8 @@ pub fn product_of(print: &str) -> Option<(&str, String)> {
 }
 
 impl Wanted {
-    /// Whether what was ordered by this print is what is wanted. A duplicate that is to be a
-    /// certificate of its own is one until its renewal.
+    /// Whether what was ordered by this print is what is wanted. A duplicate that becomes a
+    /// certificate of its own stays a duplicate until its renewal.
     pub fn is_met_by(&self, print: &str) -> bool {
         let own = print.split_once(DUPLICATE).map(|(own, _)| own);
         print == self.print || own == Some(&self.print)

@@ -1,5 +1,5 @@
-//! A stand-in for the SwissSign RA API: the same calls, shapes and checks, on loopback, with every
-//! open question as a switch and every fault on order.
+//! A substitute for the SwissSign RA API: the same calls, shapes and checks, on loopback, with
+//! every open question as a switch and every fault on order.
 //!
 //! [`book`] is what the CA knows, [`calls`] what each call does to it, [`check`] how it checks DNS:
 //! it really asks the name servers. [`behaviour`] holds switches and faults, [`serve`] the HTTP
@@ -62,7 +62,7 @@ pub struct CaOptions {
     pub clients: Vec<String>,
     /// How proofs end.
     pub lifetimes: Lifetimes,
-    /// What is unknown about the real one.
+    /// The open questions about the real one.
     pub behaviour: Behaviour,
     /// Of all randomness: references, tokens, order, perspectives.
     pub seed: u64,
@@ -245,8 +245,8 @@ impl Ca {
             .map(|domain| state.book.view(domain, &state.behaviour, now))
     }
 
-    /// Looks for `value` at `name` (A-labels) as `validate` does, and changes nothing. `Ok` when it
-    /// is seen; the CA's words.
+    /// Checks for `value` at `name` (A-labels) as `validate` does, and changes nothing. `Ok` when
+    /// it is seen; the CA's words.
     ///
     /// # Errors
     /// The words of a CA that does not see it.
@@ -273,7 +273,7 @@ impl Ca {
     }
 
     /// Validates a domain by its persistent record from now on, again and again, as a person orders
-    /// it in the portal. What the first check showed.
+    /// it in the portal. The result of the first check.
     ///
     /// # Errors
     /// There is no such domain, or the CA does not find the record.
@@ -322,7 +322,7 @@ impl Ca {
         self.shared.seen_orders()
     }
 
-    /// Decides what becomes of an order, as a person in the portal does.
+    /// Decides about an order, as a person in the portal does.
     pub fn decide_order(&self, reference: &str, status: &str) -> bool {
         self.shared.state().orders.decide(reference, status)
     }

@@ -23,7 +23,7 @@ const MOST_ALIASES: u32 = 8;
 /// Places that check, at most.
 const MOST_PLACES: usize = 8;
 
-/// What the certificate is for.
+/// The purpose of the certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     /// A host name.
@@ -37,7 +37,7 @@ pub enum Subject {
 /// How this CA reads CAA.
 #[derive(Debug)]
 pub(super) struct Rules<'a> {
-    /// What it is called.
+    /// Its name.
     pub(super) names: &'a [String],
     /// URIs of the account that orders.
     pub(super) accounts: &'a [String],
@@ -322,7 +322,7 @@ fn is_label(text: &str) -> bool {
     ends.iter().all(is_good)
 }
 
-/// What is left to read.
+/// The text that is left to read.
 struct Octets<'a>(&'a [u8]);
 
 impl Octets<'_> {

@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const RESOLVER_PATIENCE: Duration = Duration::from_secs(5);
 const RESOLVER_ATTEMPTS: u32 = 2;
 
-/// What one server said.
+/// The answer of one server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sight {
     Match,
@@ -39,7 +39,7 @@ pub(super) enum Sight {
     Unreachable,
 }
 
-/// What the CA looks for.
+/// The record that the CA checks.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Data<'a> {
     Txt(&'a str),
@@ -80,7 +80,7 @@ impl Data<'_> {
     }
 }
 
-/// The persistent record that a CA looks for (BR 3.2.2.4.22).
+/// The persistent record that a CA checks (BR 3.2.2.4.22).
 #[derive(Debug)]
 pub(super) struct Persistent<'a> {
     pub(super) validators: &'a [Validator],
@@ -110,7 +110,7 @@ pub(super) struct Perspectives {
     pub(super) seed: u64,
 }
 
-/// Looks for `value` at `name`: the CA's words, in `Ok` when it was seen.
+/// Checks for `value` at `name`: the CA's words, in `Ok` when it was seen.
 pub(super) async fn check(
     name: &str,
     data: Data<'_>,

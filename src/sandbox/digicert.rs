@@ -1,5 +1,6 @@
-//! A stand-in for DigiCert CertCentral's Services API: the calls about organisations, domains, their
-//! validations and orders, in the shapes of DigiCert's documents, with every open question as a switch.
+//! A substitute for DigiCert CertCentral's Services API: the calls about organisations, domains,
+//! their validations and orders, in the shapes of DigiCert's documents, with every open question as
+//! a switch.
 //!
 //! `book` is what the CA knows, `calls` what each call does to it, `dcv` the validations: it really
 //! asks the name servers before it counts a domain, when it is told to and by itself. `orders` has
@@ -49,7 +50,7 @@ pub struct CertCentralOptions {
     pub api_key: SecretString,
     /// Id, name and division of each organisation.
     pub organisations: Vec<(u64, String, String)>,
-    /// What is unknown about the real one.
+    /// The open questions about the real one.
     pub behaviour: Behaviour,
     /// Of all randomness.
     pub seed: u64,
@@ -255,7 +256,7 @@ impl CertCentral {
         state.orders.views(&state.behaviour)
     }
 
-    /// Decides what becomes of an order, as a person at the CA does; none: it goes its way.
+    /// Decides about an order, as a person at the CA does. `None`: the order continues by itself.
     pub fn decide_order(&self, id: u64, word: Option<&str>) -> bool {
         let mut state = self.shared.state();
         let order = state.orders.order_mut(id);

@@ -1,10 +1,10 @@
 //! An authoritative name server on loopback: a primary that takes signed updates and secondaries
 //! that lag behind it.
 //!
-//! [`zone`] holds the data and answers queries, [`update`] changes it, [`tsig`] decides who may,
+//! [`zone`] holds the data and answers queries, [`update`] changes it, [`tsig`] checks the keys,
 //! [`serve`] is the wire. A secondary keeps no copy of its own: the primary keeps its past versions
-//! with the time each was made, and a secondary looks into that past by the clock. So a lag needs
-//! no waiting when the clock is simulated.
+//! with the time each was made, and a secondary reads that past by the clock. So a lag needs no
+//! waiting when the clock is simulated.
 
 mod serve;
 mod tsig;

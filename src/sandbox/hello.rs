@@ -1,4 +1,4 @@
-//! A stand-in for the toy CA, for tests only: it checks DNS before it counts a domain.
+//! A substitute for the toy CA, for tests only: it checks DNS before it counts a domain.
 
 pub mod kind;
 mod tests;
@@ -23,7 +23,7 @@ use super::line::Line;
 use super::service::{self, NameServers, Service};
 use crate::clock::Clock;
 
-/// What is not known about the toy.
+/// The open questions about the toy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {

@@ -1,4 +1,4 @@
-//! A stand-in for InterNetX' Domainrobot JSON API, as far as certificates go: contacts, the
+//! A substitute for InterNetX' Domainrobot JSON API, as far as certificates go: contacts, the
 //! rehearsal, orders as jobs, their history, the queue of messages. Every open question is a switch.
 //!
 //! `book` is what it knows, `calls` what each call does, `behaviour` the switches, `serve` the HTTP
@@ -42,11 +42,11 @@ pub struct RobotOptions {
     pub password: SecretString,
     /// The context.
     pub context: u32,
-    /// What is unknown about the real one.
+    /// The open questions about the real one.
     pub behaviour: Behaviour,
     /// Of all randomness.
     pub seed: u64,
-    /// Where it looks.
+    /// The name servers that it asks.
     pub name_servers: NameServers,
 }
 

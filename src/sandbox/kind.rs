@@ -60,7 +60,7 @@ pub trait Guest: Any + fmt::Debug + Send + Sync {
     }
 }
 
-/// What a CA of a sandbox needs to be started.
+/// The parts that start a CA of a sandbox.
 #[derive(Debug)]
 pub struct Table<'a> {
     /// For its secret and its root.
@@ -88,7 +88,7 @@ impl Table<'_> {
         Ok(secret)
     }
 
-    /// What a client of the certificates must trust.
+    /// The root that a client of the certificates must trust.
     pub(super) fn write_root(&self, file: &str, pem: &str) -> io::Result<()> {
         let path = self.directory.join(file);
         std::fs::write(&path, pem).map_err(|error| about(error, "write the root", path.display()))

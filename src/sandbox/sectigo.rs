@@ -1,5 +1,5 @@
-//! A stand-in for Sectigo Certificate Manager's REST API: the calls about organisations, domains and
-//! validations, in the shapes of Sectigo's manual, with every open question as a switch.
+//! A substitute for Sectigo Certificate Manager's REST API: the calls about organisations, domains
+//! and validations, in the shapes of Sectigo's manual, with every open question as a switch.
 //!
 //! `book` is what the CA knows, `calls` what each call does to it, `dcv` the validations: it really
 //! asks the name servers before it counts a domain. `behaviour` holds the switches, `serve` the
@@ -48,7 +48,7 @@ pub struct ScmOptions {
     pub customer_uri: String,
     /// Id and name of each organisation.
     pub organisations: Vec<(u64, String)>,
-    /// What is unknown about the real one.
+    /// The open questions about the real one.
     pub behaviour: Behaviour,
     /// Of all randomness.
     pub seed: u64,
@@ -207,7 +207,8 @@ impl Scm {
         self.shared.seen_orders()
     }
 
-    /// Decides what becomes of an order, as a person in the portal does; none: it goes its way.
+    /// Decides about an order, as a person in the portal does. `None`: the order continues by
+    /// itself.
     pub fn decide_order(&self, id: u64, word: Option<&str>) -> bool {
         self.shared.state().ssl.decide(id, word)
     }

@@ -116,7 +116,7 @@ pub struct Fault<What> {
     /// For how many calls.
     #[serde(default = "once")]
     pub times: u32,
-    /// What happens.
+    /// The event.
     pub what: What,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`Issuer::step`] claims one certificate and takes it as far as it goes now; [`Issuer::run`] is a
 //! shell around it. The rules are those of the upkeep of proofs: the intent is stored before the
-//! call, a call whose answer was lost is looked for and never repeated, and a lost lease stores
+//! call, a call whose answer was lost is searched for and never repeated, and a lost lease stores
 //! nothing. An order that waits is no failure.
 
 mod by_hand;
@@ -46,7 +46,7 @@ const FAILURES_PER_RUN: u32 = 3;
 /// How often proofs are asked about that a certificate waits for.
 const PROOFS_AGAIN: SignedDuration = SignedDuration::from_millis(500);
 
-/// What one step did.
+/// The outcome of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Did {
     /// Worked on a certificate.
@@ -123,7 +123,7 @@ impl Issuer {
         }
     }
 
-    /// The same job, for a person whom the history names.
+    /// The same job, for a person that the history names.
     #[must_use]
     pub fn asked_by(mut self, person: String) -> Self {
         self.person = Some(person);
@@ -147,12 +147,12 @@ impl Issuer {
     /// All rows of the store.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn rows(&self) -> Result<Vec<CertificateRow>, StoreError> {
         Ok(self.told_rows().await?.0)
     }
 
-    /// All rows of the store, and the names of those of which their files tell more.
+    /// All rows of the store, and the names of the rows whose files have newer facts.
     async fn told_rows(&self) -> Result<(Vec<CertificateRow>, BTreeSet<String>), StoreError> {
         let mut rows = self.ports.store.orders().certificates().await?;
         let now = self.ports.clock.now();
@@ -195,7 +195,7 @@ impl Issuer {
     /// end; `reads_all` surveys every certificate first. A job that is idle does nothing.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn tend(&self, reads_all: bool) -> Result<Option<Timestamp>, StoreError> {
         if self.is_idle() {
             return Ok(None);
@@ -270,7 +270,7 @@ impl Issuer {
             Some(certificate) if wants_proofs(row) => self.proofs(certificate, now).await?,
             _ => Proofs::Enough,
         };
-        // A program that fails would keep a revocation waiting.
+        // A deploy program that fails must not delay the revocation.
         let untold = certificate.filter(|_| self.options.only_revokes);
         let untold = untold.map(|one| Wanted {
             deploys: false,

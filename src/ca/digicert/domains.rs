@@ -262,7 +262,7 @@ impl DigiCert {
         })
     }
 
-    /// What the configuration says of an organisation.
+    /// The configuration of an organisation.
     async fn configured(&self, organisation: &str) -> Result<Option<&Organisation>, CaError> {
         self.organisations.of(organisation, self).await
     }

@@ -36,7 +36,7 @@ use crate::ca::{CaError, Client, Failure};
 use crate::issuance::OrderState;
 use crate::prevalidation::{Challenge, DomainName};
 
-/// What is fixed for orders at DigiCert.
+/// The constants of orders at DigiCert.
 pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "digicert",
     has_clients: true,
@@ -331,7 +331,8 @@ impl DigiCert {
         })
     }
 
-    /// What a pending order waits for; one that is validated by a record of its own wants that record.
+    /// The records that a pending order waits for. An order that brings its own record needs that
+    /// record.
     async fn with_reasons(&self, mut order: Order, details: &Value) -> Result<Order, CaError> {
         let is_pending = details["status"].as_str() == Some("pending");
         if order.state != OrderState::Working || !is_pending {

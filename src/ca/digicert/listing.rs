@@ -32,7 +32,7 @@ pub(super) struct Page {
     skew: Option<SignedDuration>,
 }
 
-/// What the pages so far have shown.
+/// The result of the pages so far.
 #[derive(Default)]
 struct Rows {
     found: BTreeMap<DomainName, Registration>,

@@ -37,7 +37,7 @@ impl Form {
         Self { method, ..self }
     }
 
-    /// What DigiCert calls the method.
+    /// DigiCert's name of the method.
     pub(super) fn word(&self) -> &'static str {
         match self.method {
             Method::Txt => "dns-txt-token",
@@ -71,7 +71,8 @@ pub(super) fn challenge(
     if until.is_some_and(|end| end <= now) {
         return Ok(None);
     }
-    // The token is never altered: DigiCert had to revoke certificates for a missing underscore.
+    // The token is never changed: DigiCert had to revoke certificates because of a missing
+    // underscore.
     let below = format!("_dnsauth.{domain}");
     let made = match form.method {
         Method::Txt => {

@@ -34,11 +34,11 @@ pub struct Settings {
     /// Whether orders and revocations go without the approval of an administrator, which is for keys
     /// that may approve.
     pub skip_approval: bool,
-    /// What is configured for organisations.
+    /// The configuration of organisations.
     pub organisations: Vec<(ClientSelector, Organisation)>,
 }
 
-/// What is configured for an organisation.
+/// The configuration of an organisation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Organisation {
     /// Whether a missing domain is created.
@@ -51,7 +51,7 @@ impl Organisation {
     /// Whether `text` is a type of validation.
     ///
     /// # Errors
-    /// What it must be.
+    /// The allowed values.
     pub fn check_type(text: &str) -> Result<(), &'static str> {
         if TYPES.contains(&text) {
             Ok(())

@@ -43,7 +43,7 @@ pub static ADAPTER: Adapter = Adapter {
     client_settings: CLIENT_SETTINGS,
     hosts: &["digicert.com", "digicert.eu"],
     check_client,
-    // Whose key it is, only DigiCert knows: all keys of an instance share one rate.
+    // Only DigiCert knows the account of a key: all keys of an instance share one rate.
     caller: |_| "",
     address_pace: None,
     doubt: |_, _: &SecretString| None,

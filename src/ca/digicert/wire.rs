@@ -12,7 +12,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::json;
 use crate::prevalidation::{Challenge, Proof, Registration, Status};
 
-/// What DigiCert says of one domain.
+/// One domain as DigiCert shows it.
 #[derive(Debug, Clone)]
 pub(super) struct Detail {
     pub(super) registration: Registration,

@@ -119,7 +119,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
         .and_then(|date| Timestamp::try_from(date).ok())
 }
 
-/// Of a redirect's target only the host is shown: the rest may carry what was sent.
+/// Only the host of a redirect's target is shown, because the rest may contain sent data.
 fn redirect_host(location: &str) -> String {
     match url::Url::parse(location) {
         Ok(url) => clean(url.host_str().unwrap_or("another place")),

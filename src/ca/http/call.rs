@@ -33,12 +33,12 @@ pub(in crate::ca) struct Call<'a> {
     pub(in crate::ca) path: &'a [&'a str],
     pub(in crate::ca) query: Vec<(&'static str, String)>,
     pub(in crate::ca) body: Body,
-    /// What may come back, where it is not JSON.
+    /// The form of a reply that is not JSON.
     pub(in crate::ca) accept: Option<&'static str>,
     pub(in crate::ca) kind: Kind,
 }
 
-/// What goes with a call.
+/// The content of a call.
 #[derive(Debug)]
 pub(in crate::ca) enum Body {
     Nothing,
@@ -86,16 +86,16 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether an order may have been made although the answer is none: it is not in the CA's `own`
-    /// words, and a proxy or a gateway that answered in its place may have handed the call on.
-    /// Servers that count calls do so before.
+    /// Whether an order may have been made although the answer is an error: the answer is not in
+    /// the CA's `own` words, and a proxy or a gateway that answered in its place may have passed
+    /// the call on. Servers that count calls do so before.
     pub(in crate::ca) fn may_have_ordered(&self, answer: &Answer, own: bool) -> bool {
         self.kind == Kind::Order && !own && answer.status != StatusCode::TOO_MANY_REQUESTS
     }
 
     /// The same for any other effect: a refusal that is not in the CA's `own` words proves nothing,
-    /// and the outcome of the effect is read. A login that is refused, and who counts calls, come
-    /// before.
+    /// and the outcome of the effect is read. A refused login, and an authority that counts calls,
+    /// come before.
     pub(in crate::ca) fn may_have_taken_effect(&self, answer: &Answer, own: bool) -> bool {
         let comes_before = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
         let is_refusal = answer.status.is_client_error() && !comes_before.contains(&answer.status);

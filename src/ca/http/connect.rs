@@ -1,4 +1,4 @@
-//! The HTTPS client of one account: whom it trusts, which way it goes, and what it means in words
+//! The HTTPS client of one account: the roots that it trusts, its way, and what it means in words
 //! when no connection comes about.
 
 use std::error::Error as _;
@@ -52,7 +52,7 @@ pub(in crate::ca) fn peer(base: &Url, proxy: Option<&Url>) -> String {
     peer
 }
 
-/// Why a certificate was refused, when that is what went wrong: the words, and what to do.
+/// The cause and the hint, if the connection failed because a certificate was refused.
 pub(in crate::ca) fn distrust(error: &reqwest::Error) -> Option<(String, &'static str)> {
     let mut cause = error.source();
     while let Some(error) = cause {

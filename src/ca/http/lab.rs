@@ -15,7 +15,7 @@ use crate::clock::SimulatedClock;
 
 const JSON: &str = "application/json";
 
-/// What a gateway says when it refuses.
+/// The reply of a gateway that refuses.
 const FOREIGN: [(&str, &str); 13] = [
     ("text/html", "<html><h1>Forbidden</h1></html>"),
     ("text/plain", "upstream connect error"),
@@ -49,7 +49,7 @@ fn answer(status: u16, media: &'static str, body: &str, wait: Option<&'static st
     Answer::new(status, &headers, body.to_owned(), http().1)
 }
 
-/// What `judge` makes of an answer in JSON to an order.
+/// The result of `judge` for a JSON answer to an order.
 pub(in crate::ca) fn order_answered(
     status: u16,
     body: &str,
@@ -78,7 +78,7 @@ pub(in crate::ca) fn only_own_words_refuse_an_effect(
 }
 
 /// That `judge` takes for a refusal only what is said in the CA's `own` words, and that everything
-/// else is looked for.
+/// else is searched for.
 pub(in crate::ca) fn only_own_words_refuse_an_order(
     own: &str,
     judge: impl Fn(&Http, &Call<'_>, &Answer) -> CaError,

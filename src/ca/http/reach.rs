@@ -1,4 +1,4 @@
-//! How a CA is reached, whatever its kind: where, how fast, by which way, whom to trust.
+//! How a CA is reached, whatever its kind: the address, the rate, the proxy, the trusted roots.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,7 +89,7 @@ impl Reach {
     /// Whether `url` can be the address of a CA.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The fault of it.
     pub(in crate::ca) fn check_url(url: &Url) -> Result<(), &'static str> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("holds credentials; they belong into settings of their own");

@@ -10,7 +10,7 @@ use crate::issuance::OrderState;
 pub struct Behaviour {
     /// How long an order is worked on.
     pub works_for: SignedDuration,
-    /// What becomes of an order then.
+    /// The later state of an order.
     pub becomes: OrderState,
     /// With these words.
     pub words: Option<String>,
@@ -30,7 +30,7 @@ pub struct Behaviour {
     pub submit_takes: SignedDuration,
     /// Whether a revocation is done at once, or seen at a later check.
     pub revokes_at_once: bool,
-    /// What an order wants in DNS.
+    /// The records that an order wants in DNS.
     pub wants: Wanted,
     /// Whether it says so only once it has the order.
     pub brings_records: bool,

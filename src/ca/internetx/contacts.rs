@@ -22,7 +22,7 @@ const DIGITS: usize = 8;
 
 impl InterNetX {
     /// The number of the contact with these data, which is made if there is none. Nothing of an order
-    /// has been sent yet, so an answer that was lost is looked for at the next try.
+    /// has been sent yet, so an answer that was lost is searched for at the next try.
     pub(super) async fn contact(&self, contact: &Contact) -> Result<String, CaError> {
         self.http.redactor.learn_number(&contact.phone);
         let _one_by_one = self.contacts.lock().await;

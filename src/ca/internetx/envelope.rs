@@ -8,7 +8,7 @@ use crate::ca::http::redact::clean;
 use crate::ca::http::{Call, Http};
 use crate::ca::{CaError, Failure, json};
 
-/// What a success says.
+/// The answer of a success.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// Null and missing are nothing.
@@ -27,7 +27,7 @@ const CONTACTS: [&str; 2] = ["EF4001006", "EF4001010"];
 const LOGIN: &str = "Check `user`, `password` and `context` (9 is the SSL Manager's), and whether the user may call from \
     this address. It is a user of the SSL Manager, not the one for DNS.";
 
-/// Reads an answer: by its status and by what its envelope says of itself.
+/// Reads an answer by its HTTP status and by the status in its envelope.
 pub(super) fn read(http: &Http, call: &Call<'_>, answer: &Answer) -> Result<Envelope, CaError> {
     let whole = json::read(answer.body.as_bytes()).map(|read| read.value);
     let whole = whole

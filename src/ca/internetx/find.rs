@@ -1,4 +1,4 @@
-//! Looking for an order whose answer was lost: among running jobs, in the history, among the
+//! Searches for an order whose answer was lost: among running jobs, in the history, among the
 //! certificates. It is known by our transaction id or by the public key of its request, never by its
 //! name alone.
 
@@ -162,8 +162,8 @@ fn since(intent: &Intent) -> Option<Timestamp> {
     at.checked_sub(SKEW).ok()
 }
 
-/// The numbers of what was made since then, the newest first; false where there are more than are
-/// read, or one has no number.
+/// The numbers of the entries that were made since then, the newest first. False if there are more
+/// entries than are read, or one has no number.
 fn newest<'a>(
     rows: impl Iterator<Item = &'a Value>,
     since: Option<Timestamp>,

@@ -21,7 +21,7 @@ use crate::ca::issuing::{
 };
 use crate::ca::{CaError, Client, Failure};
 
-/// What is fixed for orders at InterNetX.
+/// The constants of orders at InterNetX.
 pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "internetx",
     has_clients: false,
@@ -252,8 +252,8 @@ impl Issuing for InterNetX {
         let shown = match self.settled_certificate(&id).await {
             Ok(value) if wire::is_revoked(&value, &wanted) => return Ok(Revocation::Done),
             Ok(value) => wire::certificate(&value).and_then(|order| order.serial),
-            // Deleted, or of another user: only the first is a revocation, and the answer does not
-            // tell.
+            // The certificate is deleted, or another user has it. Only the first is a revocation,
+            // and the answer does not say which.
             Err(error) if error.failure == Failure::NotFound => {
                 let hint = "Ask InterNetX whether it is revoked.";
                 return Err(error.with_hint(hint));
@@ -266,7 +266,7 @@ impl Issuing for InterNetX {
         let mut is_deleted = false;
         let made = match self.call(&call).await {
             // An answer that cannot be understood may be that of a revocation: nothing is deleted
-            // after it. The deletion is of the newest version, whichever was asked for.
+            // after it. The call deletes the newest version, whichever version it names.
             Err(error) if shown.as_ref().is_some_and(|shown| *shown != wanted) => {
                 return Err(error);
             }
@@ -351,7 +351,7 @@ fn by_certificate(id: String) -> OrderKey {
 }
 
 impl InterNetX {
-    /// A certificate that is certainly not there when it is not found: a hasty answer is asked again.
+    /// Reads a certificate. A first "not found" is asked again, so that the second one is certain.
     async fn settled_certificate(&self, id: &str) -> Result<Value, CaError> {
         for pause in http::SETTLING {
             match self.certificate(id).await {

@@ -25,7 +25,8 @@ impl InterNetX {
             return Ok(order);
         }
         let entry = match (self.job(&key.reference).await, &key.certificate) {
-            // On its way to the history a job is in neither place: its certificate tells.
+            // While a job moves to the history it is in neither place. Then its certificate shows
+            // its state.
             (Err(error), Some(id)) if error.failure == Failure::NotFound => {
                 let order = wire::certificate(&self.certificate(id).await?);
                 return order

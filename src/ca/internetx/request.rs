@@ -17,7 +17,7 @@ const MONTHS: u32 = 12;
 pub(super) const NO_PRODUCT: &str =
     "a product of InterNetX, as BASIC_SSL is one, and does it take such a request?";
 
-/// What an order is at InterNetX.
+/// The kind of an order at InterNetX.
 pub(super) enum Way {
     Create,
     Renew(String),

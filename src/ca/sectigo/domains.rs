@@ -15,7 +15,7 @@ use crate::prevalidation::{DomainName, Registration};
 /// What decides whether a domain can be validated for an organisation.
 struct Domain {
     id: String,
-    /// A person of the level above must say yes.
+    /// An administrator of the level above must approve.
     is_requested: bool,
     is_suspended: bool,
     /// The organisations it is delegated to, and whether each delegation still waits.
@@ -125,7 +125,7 @@ impl Sectigo {
     }
 
     /// The domain of exactly this name: the filter finds every name that contains it. An entry that
-    /// cannot be read may be the domain, so that nothing is said of it then.
+    /// cannot be read may be the domain. Then the answer does not say whether the domain exists.
     async fn find(&self, name: &DomainName) -> Result<Option<Domain>, CaError> {
         const PAGE: usize = 200;
         let path = ["domain", "v1"];

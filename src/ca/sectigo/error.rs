@@ -1,5 +1,5 @@
 //! What Sectigo says when it refuses: a code and a description. A code means different things at
-//! different calls, so it is looked up together with the call; the description is kept for people.
+//! different calls, so it is read together with the call; the description is kept for people.
 
 use serde_json::Value;
 
@@ -200,8 +200,9 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
     })
 }
 
-/// Whether Sectigo's own answer to an order leaves open whether there is one: only a code that is known
-/// to refuse proves that there is none. A login that is refused, and who counts calls, come before.
+/// Whether Sectigo's own answer to an order leaves open whether there is one: only a code that is
+/// known to refuse proves that there is none. A refused login, and an authority that counts calls,
+/// come before.
 fn proves_nothing(call: &Call<'_>, answer: &Answer, meaning: Option<&Meaning>) -> bool {
     let comes_before = matches!(answer.status.as_u16(), 401 | 429);
     let refuses = meaning.is_some_and(|meaning| meaning.failure != Failure::Unknown);

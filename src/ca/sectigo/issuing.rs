@@ -2,7 +2,8 @@
 //! ignores those of the request), read until issued, collected.
 //!
 //! Enrolling is not idempotent and no call carries a key of ours, so the tag is in `comments`:
-//! after a lost answer the order is looked for by its common name, and known by its tag or its key.
+//! after a lost answer the order is searched for by its common name, and known by its tag or its
+//! key.
 
 mod find;
 mod products;
@@ -29,7 +30,7 @@ use crate::ca::issuing::{
 use crate::ca::{CaError, Client, Failure};
 use crate::issuance::OrderState;
 
-/// What is fixed for orders at Sectigo.
+/// The constants of orders at Sectigo.
 pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "sectigo",
     has_clients: true,

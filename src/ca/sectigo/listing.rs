@@ -17,12 +17,12 @@ use crate::prevalidation::{DomainName, Registration, Status};
 
 /// SCM cuts a page at 200 however many are asked for.
 const PAGE: usize = 200;
-/// No organisation has this many domains: a list that continues is answered wrongly.
+/// No organisation has this many domains: if the list continues, the answers are wrong.
 const MOST_ROWS: usize = 200_000;
 /// This many faults are described; more of them are counted.
 const MOST_TOLD: usize = 24;
 
-/// What the pages so far have shown.
+/// The result of the pages so far.
 #[derive(Default)]
 struct Rows {
     found: BTreeMap<DomainName, Registration>,

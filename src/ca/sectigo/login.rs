@@ -1,5 +1,5 @@
-//! The three ways to say who calls. A login that is refused is not tried again by itself: wrong
-//! logins are counted against the administrator.
+//! The three ways to log in. A login that is refused is not tried again by itself: wrong logins are
+//! counted against the administrator.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
@@ -36,7 +36,7 @@ struct State {
     resting: Option<(Timestamp, CaError)>,
 }
 
-/// Headers that say who calls, and which of several these are.
+/// The headers of a login, and which of several these are.
 pub(super) struct Shown {
     pub(super) headers: HeaderMap,
     serial: u64,
@@ -65,7 +65,7 @@ impl Credentials {
         })
     }
 
-    /// Who calls, for messages.
+    /// The login, for messages.
     pub(super) fn user(&self) -> &str {
         match &self.login {
             Login::Password { user, .. } | Login::Certificate { user, .. } => user,
@@ -115,8 +115,8 @@ impl Credentials {
         }
     }
 
-    /// Whether a call that was refused with 401 may be made once more: only where a token may have
-    /// ended meanwhile, and a new one costs no wrong login.
+    /// Whether a call that was refused with 401 may be made once more. Only where a token may have
+    /// ended meanwhile, and a new one does not count as a wrong login.
     pub(super) async fn refused(&self, shown: &Shown, error: &CaError, http: &Http) -> bool {
         let mut state = self.state.lock().await;
         if state.serial != shown.serial {

@@ -24,7 +24,7 @@ pub const TOKEN_URL: &str =
 pub struct Settings {
     /// Where and how; the base is one of the three URLs above, or a vanity host's.
     pub reach: Reach,
-    /// Who calls.
+    /// The login.
     pub login: Login,
     /// The record by which domains are validated.
     pub method: Method,
@@ -33,7 +33,7 @@ pub struct Settings {
     pub creation: Vec<(ClientSelector, Creation)>,
 }
 
-/// Who calls.
+/// The login.
 #[derive(Clone)]
 pub enum Login {
     /// The headers `login`, `password` and `customerUri`.

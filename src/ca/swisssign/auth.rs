@@ -22,8 +22,8 @@ use crate::ca::http::answer::Answer;
 use crate::ca::http::{Body, Call, Http, Kind, SecretReader};
 use crate::ca::{CaError, Failure};
 
-/// How long a token signed here lives. The CA allows 8 hours; signing is free, so a lost one may as
-/// well die sooner.
+/// How long a token signed here lives. The CA allows 8 hours; signing is free, so a shorter life is
+/// safer if a token is lost.
 const LIFE: SignedDuration = SignedDuration::from_hours(1);
 /// `nbf` lies this far back, as in the vendor's own example, for a clock slightly ahead.
 const BACKDATED: SignedDuration = SignedDuration::from_secs(10);
@@ -414,7 +414,7 @@ impl Credentials {
     }
 }
 
-/// A failed call for a token: whatever happened to it, the call that needed it was never made.
+/// If the call for a token failed, the call that needed the token was never made.
 fn nothing_sent(mut error: CaError) -> CaError {
     error.failure = match error.failure {
         same @ (Failure::Throttled | Failure::Untrusted) => same,

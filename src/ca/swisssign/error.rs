@@ -88,8 +88,8 @@ impl ApiError {
             .is_some_and(|[_, section, error]| section == "352" || error == "0224")
     }
 
-    /// Whether it sounds as if the name were registered already; decides only between "refused" and
-    /// "read first".
+    /// Whether the words mean that the name may be registered already. It decides only between
+    /// "refused" and "read first".
     pub(super) fn sounds_like_exists(&self) -> bool {
         let text = self.messages.join(" ").to_lowercase();
         let absent = ["not exist", "n't exist", "not found", "unknown"]

@@ -2,7 +2,7 @@
 //! by it, or by `/v2/issue/csr`, which knows no tags.
 //!
 //! The API has no call to withdraw an order and none to renew one: a renewal is a new order. An
-//! order for a name that was not validated in advance waits, and no field of it says for what.
+//! order for a name that was not validated in advance waits, and none of its fields has the reason.
 
 mod find;
 mod products;
@@ -27,7 +27,7 @@ use crate::ca::issuing::{
 use crate::ca::{CaError, Client, Failure, json as text};
 use crate::issuance::{OrderState, RevocationReason};
 
-/// What is fixed for orders at SwissSign.
+/// The constants of orders at SwissSign.
 pub(super) static KIND: issuing::Kind = issuing::Kind {
     name: "swisssign",
     has_clients: true,

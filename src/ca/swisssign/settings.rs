@@ -34,7 +34,8 @@ pub struct Settings {
     pub permit: Option<Permit>,
     /// Whether orders go to `/v2/issue/csr`, where they carry no tag.
     pub issues_by_csr: bool,
-    /// Who asks for a revocation, where no person is named: a service account must name a person.
+    /// The person that asks for a revocation, where none is named: a service account must name a
+    /// person.
     pub revocation_requestor: String,
     /// Put before a random value that the CA sends bare.
     pub token_prefix: String,

@@ -113,7 +113,7 @@ pub(super) fn registration(
     })
 }
 
-/// When an entry came to be, as far as it tells: to choose between two entries of one name.
+/// The creation time of an entry, if the entry has it. It decides between two entries of one name.
 pub(super) fn age_mark(value: &Value, registration: &Registration) -> Option<Timestamp> {
     let created = value
         .get("createdOn")
@@ -129,7 +129,8 @@ pub(super) fn age_mark(value: &Value, registration: &Registration) -> Option<Tim
         .and_then(|proof| proof.validated_at))
 }
 
-/// What may be in a path and in a log: `cli-` or `cld-` and a UUID, or anything as harmless.
+/// Whether a reference may be in a path and in a log: `cli-` or `cld-` and a UUID, or a text with
+/// the same safe characters.
 pub(super) fn is_reference(text: &str) -> bool {
     (1..=80).contains(&text.len())
         && text

@@ -155,7 +155,7 @@ fn what_was_not_ordered_is_refused_and_says_why() {
         only(&[&half], &["www.example.ch"]),
         Wrong::Unreadable(_)
     ));
-    // Signed by its own key: it verifies, and no CA has anything to do with it.
+    // Signed by its own key: its signature is valid, and no CA has issued it.
     let mut alone = CertificateParams::new(names(&["www.example.ch"])).unwrap();
     (alone.not_before, alone.not_after) = (
         rcgen::date_time_ymd(2026, 1, 1),

@@ -1,5 +1,5 @@
-//! What may be told of the words of a deploy program: it has read the private key, and its words go
-//! into the history, the store and alarms.
+//! The part of a deploy program's output that may be shown: it has read the private key, and its
+//! output goes into the history, the store and alarms.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use crate::text::file;
 /// Characters of its last line that are told.
 const TOLD: usize = 200;
 
-/// An argument of so many characters, or the value of one, is told to nobody.
+/// An argument of so many characters, or the value of one, is never shown.
 const LONG: usize = 12;
 
 /// A secret of so few characters is found in words that have nothing to do with it.
@@ -83,8 +83,8 @@ impl Secrets {
         self.files.push(bytes);
     }
 
-    /// Whether the last line of what was said, alone or with what was said before it, shows a piece
-    /// of a key: as octets, in Base64 at whatever place it begins, or in hexadecimal.
+    /// Whether the last line of the output, alone or with the lines before it, shows a piece of a
+    /// key: as octets, in Base64 from any place on, or in hexadecimal.
     fn show_in(&self, said: &[u8], last: usize) -> bool {
         let octets: Vec<_> = said.iter().copied().enumerate().collect();
         let raw = windows(&octets, OCTETS, last);
@@ -158,7 +158,7 @@ fn hex_of(said: &[u8]) -> Vec<(usize, u8)> {
 }
 
 /// The last line of what a program said, for logs and the history: one that shows the arguments of
-/// the program, or what looks like a secret, does not show it there. Empty: it said nothing.
+/// the program, or a word that may be a secret, does not show it there. Empty: it said nothing.
 pub(super) fn told(said: &[u8], arguments: &[String], secrets: &Secrets) -> String {
     let lines = said.split(|&octet| octet == b'\n');
     let mut end = said.len();
@@ -184,7 +184,7 @@ pub(super) fn told(said: &[u8], arguments: &[String], secrets: &Secrets) -> Stri
     )
 }
 
-/// A line without the arguments of the program, and without what looks like a secret.
+/// A line without the arguments of the program, and without words that may be secrets.
 fn harmless(line: &str, arguments: &[String], password: Option<&SecretString>) -> String {
     let mut line: String = line
         .trim()
@@ -239,7 +239,7 @@ fn harmless(line: &str, arguments: &[String], password: Option<&SecretString>) -
     }
 }
 
-/// Whether a word looks like a key or a token: long, and nothing but letters, digits and the signs
+/// Whether a word may be a key or a token: long, and nothing but letters, digits and the signs
 /// of Base64. With a `/`, or with other signs around it, it may be a path or a name, which has no
 /// such mixture of letters.
 fn is_code(word: &str) -> bool {
@@ -249,7 +249,7 @@ fn is_code(word: &str) -> bool {
     is_plain || runs.any(|run| run.len() >= CODE && is_mixed(run))
 }
 
-/// Whether upper and lower case and digits stand in a text as they do in Base64.
+/// Whether upper and lower case and digits are mixed in a text as they are in Base64.
 fn is_mixed(text: &str) -> bool {
     let count = |is_one: fn(&u8) -> bool| text.bytes().filter(is_one).count();
     count(u8::is_ascii_uppercase) * 8 >= text.len()

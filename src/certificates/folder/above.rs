@@ -6,13 +6,13 @@ use std::path::Path;
 
 use super::{Folder, mode_of};
 
-/// Access control lists of POSIX: with one, the mode alone does not tell who may come in.
+/// Access control lists of POSIX: with one, the mode alone does not tell which users may enter.
 const LIST: &str = "system.posix_acl_access";
 
 impl Folder {
     /// Why the group or the owner of the settings cannot come to the files of the certificate: a folder
     /// above them does not let them in. It may be a person's, so its mode is never changed. `None`: they
-    /// can, or nobody can tell.
+    /// can, or this cannot be known.
     pub(super) fn closed_above(&self) -> Option<String> {
         let group = self.access.group.filter(|_| self.access.mode & 0o040 != 0);
         let owner = self.access.owner.filter(|owner| *owner != 0);
@@ -20,7 +20,7 @@ impl Folder {
         let shut = |folder: &Path| {
             let metadata = fs::metadata(folder).ok()?;
             let mode = mode_of(&metadata);
-            // Nor is it known who else is in the group of the folder.
+            // The other members of the folder's group are not known either.
             let others = mode & 0o001 != 0 || (mode & 0o010 != 0 && metadata.gid() != 0);
             let is_shut = |is_its: bool, own: u32| match is_its {
                 true => mode & own == 0,

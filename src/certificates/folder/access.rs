@@ -1,4 +1,4 @@
-//! Whose the files are, and who may read them.
+//! The owner of the files, and the users that may read them.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -16,7 +16,8 @@ pub struct Access {
     pub owner: Option<u32>,
     /// The number of the group; `None`: that of the user.
     pub group: Option<u32>,
-    /// The mode of the key, such as 0640. Certificates may be read by all who come into the folder.
+    /// The mode of the key, such as 0640. All users that can enter the folder may read
+    /// certificates.
     pub mode: u32,
 }
 
@@ -36,8 +37,8 @@ impl Access {
         0o700 | (self.mode & 0o044) | ((self.mode & 0o044) >> 2)
     }
 
-    /// Gives a file or folder its owner, its group and its mode. The owner comes first, and the
-    /// mode last: it opens nothing to the group of before.
+    /// Gives a file or folder its owner, its group and its mode. The owner is set first and the
+    /// mode last, so that the mode does not open the file to the former group.
     pub(super) fn apply(self, path: &Path, mode: u32) -> Result<(), Trouble> {
         let metadata = fs::metadata(path).map_err(|error| Trouble::io("read", path, &error))?;
         let owner = self.owner.filter(|&owner| owner != metadata.uid());
@@ -63,9 +64,9 @@ pub(super) const MODES: [(&str, u32); 5] = [
     (super::FULL_CHAIN, 0o444),
 ];
 
-/// Whom the files of a certificate may belong to.
+/// The owners that the files of a certificate may have.
 struct Owners {
-    /// The users of whom each may be the owner.
+    /// The users that may each be the owner.
     users: Vec<u32>,
     /// The groups, where the group may read the key.
     groups: Vec<u32>,
@@ -85,8 +86,8 @@ impl Owners {
 }
 
 impl Folder {
-    /// Whom the files of the version that counts may belong to. Without a setting it is the user that
-    /// the program runs as: the owner of the directory of all certificates, or this user.
+    /// The owners that the files of the version that counts may have. Without a setting it is the
+    /// user that the program runs as: the owner of the directory of all certificates, or this user.
     fn owners(&self) -> Owners {
         let users = match self.access.owner {
             Some(owner) => vec![owner],
@@ -134,8 +135,8 @@ impl Folder {
         (mode & 0o022 != 0).then(|| open_to_others(&self.path, mode, wanted))
     }
 
-    /// Whose the folder of all versions is, where that is not root, a user that the program runs as, or
-    /// the one of the setting.
+    /// The owner of the folder of all versions, where that is not root, a user that the program
+    /// runs as, or the one of the setting.
     fn of_a_stranger(&self) -> Option<String> {
         let uid = fs::metadata(&self.path).ok()?.uid();
         let known = self.workers().into_iter().chain(self.access.owner);
@@ -222,10 +223,11 @@ impl Folder {
         wrong.map_or(Ok(()), Err)
     }
 
-    /// Refuses the folder of all versions where it is another user's, who can change what is in it.
+    /// Refuses the folder of all versions if another user owns it, because that user can change its
+    /// content.
     ///
     /// # Errors
-    /// Whose it is.
+    /// Its owner.
     pub(super) fn refuse_a_stranger(&self) -> Result<(), Trouble> {
         match self.of_a_stranger() {
             None => Ok(()),
@@ -270,7 +272,7 @@ impl Folder {
     }
 }
 
-/// Why a file or folder is not as it should be; `None`: it is, or it is not known.
+/// The difference of a file or folder from the settings. `None`: there is none, or it is not known.
 fn differs(path: &Path, mode: u32, owners: &Owners) -> Option<String> {
     let metadata = fs::metadata(path).ok()?;
     let (shown, own) = (path.display(), mode_of(&metadata));

@@ -1,4 +1,4 @@
-//! The bundle of a version: whether it is what was written, and making it again of the other files.
+//! The bundle of a version: a check whether it is unchanged, and a new one made of the other files.
 
 use std::fs;
 use std::io;

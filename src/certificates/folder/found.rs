@@ -22,7 +22,7 @@ pub struct Sought<'a> {
     pub emails: &'a [String],
 }
 
-/// What is there.
+/// The result of the search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing.

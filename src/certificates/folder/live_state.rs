@@ -50,7 +50,7 @@ enum End {
 }
 
 impl Folder {
-    /// What servers read here, compared with what was installed.
+    /// The files that servers read here, compared with the installed version.
     ///
     /// # Errors
     /// When it cannot be read from here: it is not known.

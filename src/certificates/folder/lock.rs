@@ -1,5 +1,5 @@
-//! Who works in a folder: one process at a time, whatever store it has. Two stores that share a
-//! directory would each order, because neither knows what the other one has begun.
+//! The lock of a folder: one process at a time works in it, whatever store it has. Two stores that
+//! share a directory would each order, because neither knows what the other one has begun.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};

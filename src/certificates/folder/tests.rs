@@ -1,4 +1,4 @@
-//! Versions, the link to the one that counts, and who may read and write.
+//! Versions, the link to the one that counts, and the users that may read and write.
 
 #![allow(clippy::unwrap_used)]
 
@@ -212,7 +212,7 @@ fn a_certificate_whose_key_is_gone_never_counts() {
     fs::remove_file(folder.version(3).join(KEY)).unwrap();
     gone(folder.switch(3, KeyPlace::Here));
     assert_eq!(folder.current(), Some(1));
-    // With a request from elsewhere there is no key to look for.
+    // With a request from elsewhere there is no key to search for.
     folder.switch(3, KeyPlace::Elsewhere).unwrap();
     assert_eq!(folder.current(), Some(3));
 }

@@ -1,4 +1,4 @@
-//! Who may call: the JWT, signed with the API key as it is written, on the sandbox's clock.
+//! Authentication: the JWT, signed with the API key as it is written, on the sandbox's clock.
 
 use axum::http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
@@ -66,7 +66,7 @@ impl Account {
             .map(|(key, _)| key)
     }
 
-    /// What the token helper does.
+    /// The answer of the token helper.
     pub(super) fn issue(
         &self,
         user: &str,

@@ -17,8 +17,7 @@ pub struct Behaviour {
     pub reset_keeps_proof: bool,
     /// What `validate` answers when the value is not seen.
     pub not_seen: Refusal,
-    /// What `validate` answers when there is no token that could be used: expired, used up or
-    /// deleted.
+    /// The answer of `validate` when no token can be used: expired, used up or deleted.
     pub stale_token: Refusal,
     /// What `register` does with a name that it knows.
     pub register_known: Known,
@@ -54,7 +53,7 @@ pub struct Behaviour {
     pub resolvers: Vec<SocketAddr>,
     /// Before what the CA asks DNS for CAA.
     pub caa: CaaCheck,
-    /// What the CA is called in CAA records.
+    /// The name of the CA in CAA records.
     pub caa_names: Vec<String>,
     /// The account, as `accounturi` of CAA records names it.
     pub caa_accounts: Vec<String>,
@@ -103,7 +102,7 @@ pub struct Behaviour {
     pub revoked_at_once: bool,
     /// Seconds from a revocation until the order says so.
     pub revoked_after: i64,
-    /// Whether a revocation must name who asks for it.
+    /// Whether a revocation must name the person that asks for it.
     pub wants_requestor: bool,
     /// How long every call takes at least, milliseconds of real time.
     pub latency_ms: u64,
@@ -234,7 +233,7 @@ pub enum Reading {
 }
 
 impl Reading {
-    /// The public validators that it stands for.
+    /// The public validators that it simulates.
     pub(super) fn validators(self) -> Vec<Validator> {
         match self {
             Self::Both => Validator::ALL.to_vec(),
@@ -336,7 +335,7 @@ pub struct Fault {
     /// For how many calls in a row.
     #[serde(default = "one")]
     pub times: u32,
-    /// What happens.
+    /// The event.
     pub what: What,
 }
 
@@ -356,7 +355,7 @@ impl Fault {
     }
 }
 
-/// What goes wrong.
+/// The faults to simulate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {

@@ -239,8 +239,8 @@ impl Book {
         reference
     }
 
-    /// A new token. The old one dies; the proof dies when it has ended or when that is how this CA
-    /// is.
+    /// A new token. The old random value ends. The proof ends if its time is over, or if this CA
+    /// ends proofs at a reset.
     pub(super) fn reset_token(
         &mut self,
         reference: &str,

@@ -1,4 +1,4 @@
-//! What each call does, once it is known who calls.
+//! The effect of each call of an authenticated client.
 
 use std::sync::Arc;
 
@@ -240,11 +240,11 @@ enum Outcome {
     Proved,
     /// With what the CA must say about it.
     NotSeen(String),
-    /// There is no token to look for.
+    /// There is no token to search for.
     Stale,
 }
 
-/// Looks for the value that a domain waits for. No lock is held during the check, so the token may
+/// Checks for the value that a domain waits for. No lock is held during the check, so the token may
 /// change meanwhile.
 async fn validate(shared: &Shared, reference: &str) -> Result<Outcome, Refused> {
     let (name, value, nth) = {

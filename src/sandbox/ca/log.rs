@@ -1,4 +1,4 @@
-//! What was asked, when, and the outcome.
+//! The log of requests: subject, time and outcome.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! What the calls about orders do.
+//! The calls about orders.
 
 use serde_json::{Value, json};
 

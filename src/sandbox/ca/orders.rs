@@ -33,7 +33,7 @@ pub struct OrderView {
     pub names: Vec<String>,
     /// The serial number of its certificate: upper-case hexadecimal digits.
     pub serial: Option<String>,
-    /// Who asked for its revocation.
+    /// The person that asked for its revocation.
     pub revocation_requestor: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(super) struct Order {
     at: Timestamp,
     /// What a person or a fault made of it.
     decided: Option<String>,
-    /// What CAA said, once it was asked for.
+    /// The verdict of CAA, once it was asked for.
     caa: Option<Result<(), String>>,
     serial: Vec<u8>,
     issued: Option<(Vec<u8>, Timestamp)>,
@@ -69,7 +69,7 @@ struct Revoked {
     requestor: Option<String>,
 }
 
-/// What an order is made of.
+/// The content of an order.
 pub(super) struct New {
     pub(super) client: String,
     pub(super) product: Value,

@@ -89,7 +89,7 @@ pub(super) async fn work(shared: Arc<Shared>, line: Line, request: Request) -> R
 }
 
 impl Shared {
-    /// Checks who calls, then performs the call.
+    /// Authenticates the client, then performs the call.
     async fn call(self: &Arc<Self>, asked: &Asked<'_>) -> Result<Reply, Refused> {
         if asked.call != Call::Jwt {
             let now = self.now();

@@ -1,4 +1,4 @@
-//! Over HTTP, as a client sees it, with the sandbox's own name servers to look at.
+//! Over HTTP, as a client sees it, which asks the sandbox's own name servers.
 #![allow(clippy::unwrap_used)]
 
 use jsonwebtoken::{EncodingKey, Header, encode};

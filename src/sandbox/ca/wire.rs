@@ -1,4 +1,4 @@
-//! The shapes on the wire: what a domain looks like, what an error looks like, what goes back.
+//! The shapes on the wire: a domain, an error, the replies.
 
 use std::io;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "011.351.0226", message)
     }
 
-    /// 400: the value was not seen, or there is none to look for.
+    /// 400: the value was not seen, or there is none to search for.
     pub(super) fn validation(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "011.120.0240", message)
     }

@@ -9,7 +9,7 @@ use crate::sandbox::service;
 #[serde(default, deny_unknown_fields)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Behaviour {
-    /// What the key may do.
+    /// The permissions of the key.
     pub rights: Rights,
     /// Whether the limits on calls are held: 100 in 5 seconds, 1000 in 3 minutes.
     pub limits: bool,
@@ -17,7 +17,7 @@ pub struct Behaviour {
     pub error_objects: bool,
     /// The largest page of a list.
     pub largest_page: usize,
-    /// How many more rows are counted than there are.
+    /// The number of rows by which the count of a list is too high.
     pub counts_too_many: usize,
     /// Whether every page of a list is its first page again.
     pub repeats_pages: bool,
@@ -41,7 +41,7 @@ pub struct Behaviour {
     pub existing: Existing,
     /// Whether `www.` is cut although the call asks to keep it.
     pub cuts_www: bool,
-    /// What a submission answers.
+    /// The answer to a submission.
     pub submitted: Submitted,
     /// Whether a submission gives a new value although one is alive.
     pub new_value_each_submission: bool,
@@ -153,7 +153,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What a key may do.
+/// The permissions of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rights {
@@ -199,7 +199,7 @@ pub enum Existing {
     Returned,
 }
 
-/// What a submission answers.
+/// The answer to a submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Submitted {
@@ -214,7 +214,7 @@ pub enum Submitted {
 /// Something that goes wrong on the way to it.
 pub type Fault = service::Fault<What>;
 
-/// What goes wrong.
+/// The faults to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {

@@ -110,7 +110,7 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
     domain.next_check = next.filter(|_| minutes > 0 && domain.is_pending);
 }
 
-/// Looks for any value that counts, and counts the domain when it is there. No lock is held during
+/// Checks for any value that counts, and counts the domain when it is there. No lock is held during
 /// the check.
 pub(super) async fn check_dns(shared: &Shared, name: &str) -> bool {
     let now = shared.now();

@@ -9,7 +9,7 @@ use super::orders::{Order, is_dv};
 use super::{Shared, State};
 use crate::sandbox::check::Data;
 
-/// What an order waits for.
+/// The records that an order waits for.
 pub(super) struct Waits {
     /// Types of the organisation: each with whether it is there.
     pub(super) organisation: Vec<(&'static str, bool)>,
@@ -46,7 +46,7 @@ fn scopes(state: &State, order: &Order) -> Vec<String> {
     scopes
 }
 
-/// What an order waits for now.
+/// The records that an order waits for now.
 pub(super) fn waits(state: &State, order: &Order, now: Timestamp) -> Waits {
     let behaviour = &state.behaviour;
     if is_dv(&order.product) {
@@ -125,7 +125,7 @@ pub(super) async fn settle(shared: &Shared, id: u64) {
     }
 }
 
-/// Looks for the value of an order at every name that lacks it. No lock is held during the check.
+/// Checks for the value of an order at every name that lacks it. No lock is held during the check.
 pub(super) async fn check(shared: &Shared, id: u64) {
     let now = shared.now();
     let (missing, value, with_cname) = {

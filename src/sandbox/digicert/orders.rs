@@ -22,7 +22,7 @@ pub struct OrderView {
     pub status: String,
     /// The `name_id` of its product.
     pub product: String,
-    /// What the order said.
+    /// The content of the order.
     pub comments: String,
     /// Its names; the first is the common name.
     pub names: Vec<String>,
@@ -96,7 +96,7 @@ pub(super) struct Request {
     pub(super) reissues: Option<(Csr, Vec<String>)>,
 }
 
-/// What an order is made of.
+/// The content of an order.
 pub(super) struct New {
     pub(super) product: String,
     pub(super) organisation: Option<u64>,

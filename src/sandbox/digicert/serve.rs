@@ -33,7 +33,7 @@ pub struct Request {
     pub path: String,
     /// Behind the `?`.
     pub query: String,
-    /// What was sent.
+    /// The request.
     pub body: String,
     /// The status of its answer, whether or not it arrived.
     pub status: u16,

@@ -1,4 +1,5 @@
-//! Who signed a request, and the signature of the answer (RFC 8945), on the sandbox's own clock.
+//! The key that signed a request, and the signature of the answer (RFC 8945), on the sandbox's own
+//! clock.
 
 use hickory_proto::ProtoError;
 use hickory_proto::op::{Message, ResponseCode};
@@ -6,7 +7,7 @@ use hickory_proto::rr::rdata::tsig::{TSIG, TsigAlgorithm, TsigError, make_tsig_r
 use hickory_proto::rr::{Name, TSigner};
 use jiff::Timestamp;
 
-/// What the TSIG record of a request says.
+/// The content of the TSIG record of a request.
 pub(super) enum Verdict {
     /// No TSIG record at all.
     Unsigned,

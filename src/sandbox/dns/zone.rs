@@ -17,7 +17,7 @@ pub(super) struct RrSet {
     pub(super) data: Vec<RData>,
 }
 
-/// What is at one name.
+/// The records at one name.
 pub(super) type Node = BTreeMap<RecordType, RrSet>;
 
 /// A zone. A copy is cheap: nodes are shared until one is written.

@@ -11,7 +11,7 @@ pub(super) struct Asked<'a> {
     pub(super) tag: Option<&'a str>,
 }
 
-/// What a call says no with.
+/// The refusal of a call.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) status: u16,
@@ -29,5 +29,5 @@ impl Refused {
     }
 }
 
-/// What a call says yes with.
+/// The success of a call.
 pub(super) type Answer = Result<Vec<Value>, Refused>;

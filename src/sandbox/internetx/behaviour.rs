@@ -18,7 +18,7 @@ pub struct Behaviour {
     pub job_stays: i64,
     /// Whether certificates come with their chain.
     pub has_chain: bool,
-    /// What stands in the place of empty data.
+    /// The value in the place of empty data.
     pub nothing: Nothing,
     /// Whether the offset of dates has a colon.
     pub colon_in_dates: bool,
@@ -71,7 +71,7 @@ impl Default for Behaviour {
     }
 }
 
-/// What stands in the place of empty data.
+/// The value in the place of empty data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Nothing {
@@ -98,7 +98,7 @@ pub enum Lines {
 /// Something that goes wrong on the way to it.
 pub type Fault = service::Fault<What>;
 
-/// What goes wrong.
+/// The faults to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {

@@ -1,4 +1,4 @@
-//! What it knows: contacts, jobs, certificates, messages.
+//! The state of the sandbox: contacts, jobs, certificates, messages.
 
 use std::collections::{BTreeMap, VecDeque};
 

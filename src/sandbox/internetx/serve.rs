@@ -34,13 +34,13 @@ pub struct Request {
     pub method: String,
     /// Below `/v1`.
     pub path: String,
-    /// What was sent.
+    /// The request.
     pub body: Value,
     /// The status of its answer, whether or not it arrived.
     pub status: u16,
 }
 
-/// Who may call.
+/// The user that may call.
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: SecretString,

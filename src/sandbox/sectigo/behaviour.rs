@@ -44,7 +44,7 @@ pub struct Behaviour {
     pub names_record: Option<String>,
     /// Whether an order that was submitted continues waiting to be submitted.
     pub keeps_begun: bool,
-    /// What an order that is submitted is called, in the place of SUBMITTED.
+    /// The state of a submitted order, in the place of SUBMITTED.
     pub submitted_is_called: Option<String>,
     /// Whether start and submit are refused with -724.
     pub busy: bool,
@@ -200,7 +200,7 @@ pub enum Delegation {
 /// Something that goes wrong on the way to it.
 pub type Fault = service::Fault<What>;
 
-/// What goes wrong.
+/// The faults to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum What {

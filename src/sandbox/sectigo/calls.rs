@@ -1,4 +1,4 @@
-//! What each call does, once it is known who calls.
+//! The effect of each call of an authenticated client.
 
 use serde_json::{Value, json};
 

@@ -237,7 +237,7 @@ pub(super) async fn settle(shared: &Shared, name: &str) {
     }
 }
 
-/// Looks for the record of a submitted order. No lock is held during the check.
+/// Checks for the record of a submitted order. No lock is held during the check.
 async fn check(shared: &Shared, name: &str) {
     let (order, behaviour) = {
         let state = shared.state();

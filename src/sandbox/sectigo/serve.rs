@@ -38,7 +38,7 @@ pub struct Request {
     pub status: u16,
 }
 
-/// Who may call.
+/// The login that may call.
 pub(super) struct Account {
     pub(super) user: String,
     pub(super) password: SecretString,

@@ -22,7 +22,7 @@ pub struct SslView {
     pub id: u64,
     /// The word of its state.
     pub status: String,
-    /// What the order said.
+    /// The content of the order.
     pub comments: String,
     /// Its names; the first is the common name.
     pub names: Vec<String>,
@@ -58,7 +58,7 @@ pub(super) struct Order {
     revoked: Option<(Timestamp, i64)>,
 }
 
-/// What an order is made of.
+/// The content of an order.
 pub(super) struct New {
     pub(super) organisation: u64,
     pub(super) profile: u64,

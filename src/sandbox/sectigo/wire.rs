@@ -129,7 +129,7 @@ pub(super) fn status_of(domain: &Domain, now: Timestamp) -> &'static str {
     }
 }
 
-/// What the order is called.
+/// The name of the order.
 pub(super) fn order_of<'a>(domain: &Domain, behaviour: &'a Behaviour) -> &'a str {
     match domain.order.as_ref().map(|order| order.stage) {
         Some(Stage::Submitted) if behaviour.submitted_is_called.is_some() => {

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 use crate::store::orders::{CertificateClaim, CertificateRow};
 use crate::worker::reference_fact;
 
-/// What a person orders.
+/// The orders of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ByHand {
     /// What is held is tried again.
@@ -28,7 +28,7 @@ pub enum ByHand {
     Revoke {
         /// Why.
         reason: RevocationReason,
-        /// Who asks for it.
+        /// The person that asks for it.
         requestor: String,
     },
 }
@@ -56,7 +56,7 @@ impl Issuer {
     /// Notes what a person orders, for the next steps. The inner error says why it cannot be.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn by_hand(
         &self,
         name: &str,
@@ -172,8 +172,8 @@ impl Issuer {
         )))
     }
 
-    /// What is said of a certificate that another machine keeps, or another directory. What no machine
-    /// keeps is kept here.
+    /// The message about a certificate that another machine or another directory keeps. What no
+    /// machine keeps is kept here.
     async fn elsewhere(
         &self,
         row: Option<&CertificateRow>,
@@ -195,7 +195,7 @@ impl Issuer {
     /// Why the proofs of a certificate's domains are not enough for an order now; `None`: they are.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn lacking_proofs(
         &self,
         certificate: &Certificate,
@@ -210,7 +210,7 @@ impl Issuer {
     /// Asks the CA for free whether it would take an order. A key made for it is forgotten at once.
     ///
     /// # Errors
-    /// What the store says; the inner one is the CA's.
+    /// The outer error is the store's, the inner one the CA's.
     pub async fn rehearse(
         &self,
         ports: &IssuePorts,
@@ -304,7 +304,7 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
             if let Some(open) = progress.order.take() {
                 let hold = progress.hold.as_ref();
                 let is_refused = hold.is_some_and(|hold| hold.kind == HoldKind::Refused);
-                // The rehearsal says nothing of the order before.
+                // The CA's dry run does not read the order before.
                 progress.forgets_predecessor = is_refused && open.product.is_some();
                 progress.leave_behind(open.records);
             }
@@ -353,7 +353,7 @@ pub(super) fn fetch_again(progress: &mut Progress) -> Result<(), String> {
         }
         return Ok(());
     }
-    // What is held orders nothing, and does not stand in the way of what was ordered: the hold stays.
+    // What is held orders nothing, and does not block what was ordered: the hold stays.
     let one = progress
         .installed
         .as_ref()

@@ -45,11 +45,11 @@ pub struct Certificate {
     pub term: Option<u32>,
     /// A note for people at the CA.
     pub comments: Option<String>,
-    /// Who is told about the order.
+    /// The mail addresses that the CA tells about the order.
     pub requester: Option<String>,
     /// Fields of the customer's own.
     pub fields: BTreeMap<String, String>,
-    /// The person whom the CA asks.
+    /// The person that the CA asks.
     pub contact: Option<Contact>,
 }
 
@@ -117,6 +117,6 @@ impl Certificate {
 pub enum KeySource {
     /// It is made here.
     Made(KeyKind),
-    /// It is somewhere else; this file has the request.
+    /// The key is somewhere else; this file has the request.
     Request(PathBuf),
 }

@@ -2,7 +2,8 @@
 //!
 //! A store that one machine uses has one directory: where that lost its name, or is another one
 //! now, its certificates are kept in the directory of today, and files that are gone are reported.
-//! Machines that share a store leave alone what another one keeps, for as long as it lives.
+//! Machines that share a store do not touch the certificates of another machine while that machine
+//! lives.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ const REPLACED: SignedDuration = SignedDuration::from_hours(2);
 /// How long a note is remembered.
 const READ_AGAIN: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who keeps the files of a certificate.
+/// The machine that keeps the files of a certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Keeper {
     /// This directory, or none yet.
@@ -67,10 +68,10 @@ fn fact(home: &str) -> String {
 }
 
 impl Issuer {
-    /// Who keeps the files of a certificate.
+    /// The machine that keeps the files of a certificate.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn keeper(&self, row: &CertificateRow, now: Timestamp) -> Result<Keeper, StoreError> {
         let home = row.home.as_ref();
         let Some(home) = home.filter(|home| **home != self.options.home) else {

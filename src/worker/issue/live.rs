@@ -15,7 +15,7 @@ impl Issuer {
     /// What servers read, compared with what is installed. No CA is asked.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn live(&self, row: &CertificateRow, now: Timestamp) -> Result<Live, StoreError> {
         let live = match self.keeper(row, now).await? {
             Keeper::Other(_) => Live::Unknown,
@@ -75,7 +75,7 @@ impl Issuer {
                     };
                 }
                 let order = row.progress.order.as_ref();
-                // It was switched, and that is not stored yet.
+                // `current` was switched, and that is not stored yet.
                 let is_next = order.is_some_and(|order| is_of(order, &folder));
                 let is_wanted = || moved_here(certificate, &folder, installed, now).is_some();
                 match is_next || is_wanted() {
@@ -119,8 +119,7 @@ impl Issuer {
         (!self.folder(certificate).keeps_from_us()).then_some(why)
     }
 
-    /// Why the certificate of an open order would be of no use: its key is in no version of the
-    /// folder.
+    /// Why the certificate of an open order cannot be used: its key is in no version of the folder.
     pub fn lost_key(&self, row: &CertificateRow) -> Option<String> {
         let certificate = self.certificate(&row.name)?;
         let order = row.progress.order.as_ref();
@@ -145,8 +144,8 @@ impl Issuer {
     }
 }
 
-/// Why the bundle that servers read is not what was written; `None`: it is, none is wanted, or it
-/// is not known from here.
+/// Why the bundle that servers read is not the one that was written. `None`: it is the same, none
+/// is wanted, or this machine cannot know.
 fn unbundled(
     certificate: &Certificate,
     folder: &Folder,

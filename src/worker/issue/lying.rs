@@ -46,8 +46,8 @@ pub(super) fn suits_request(certificate: &Certificate, fingerprint: &str) -> boo
     }
 }
 
-/// What is in the place that servers read, compared with what is wanted; `None`: the request that
-/// it is compared with cannot be read.
+/// The pair in the place that servers read, compared with the wanted certificate. `None`: the
+/// request to compare with cannot be read.
 pub(super) fn compared(
     certificate: &Certificate,
     folder: &Folder,
@@ -74,7 +74,7 @@ fn is_for_other(certificate: &Certificate, folder: &Folder, live: &Live) -> bool
     })
 }
 
-/// Whether the note of what lies there says that this program installed it for what is wanted.
+/// Whether the note beside the pair says that this program installed it for the wanted certificate.
 pub(super) fn is_ours_for(certificate: &Certificate, folder: &Folder, live: &Live) -> bool {
     order_in(folder, live.version).is_some_and(|noted| {
         let is_its = noted.fingerprint == live.facts.fingerprint && noted.ca == certificate.ca;

@@ -23,7 +23,7 @@ pub struct IssuePorts {
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// The gate, for the same.
     pub checker: Option<Arc<dyn DnsChecker>>,
-    /// What survives a crash.
+    /// The store, which survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,

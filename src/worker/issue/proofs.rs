@@ -124,7 +124,7 @@ impl Issuer {
         Ok(found)
     }
 
-    /// What is missing at one domain.
+    /// The missing part of one domain.
     fn lacks(&self, row: &DomainRow, now: Timestamp) -> Option<String> {
         let domain = row.domain.both_forms();
         let registration = row.sighting.registration();

@@ -37,7 +37,7 @@ pub(super) struct Task<'a> {
     events: Vec<CertificateEvent>,
     /// It is left alone for the rest of this run.
     is_given_up: bool,
-    /// What was held, and is tried again.
+    /// The hold that is tried again.
     was_held: Option<Hold>,
     /// Its folder is this worker's alone.
     pub(super) held: Option<Held>,
@@ -260,8 +260,7 @@ impl<'a> Task<'a> {
         order.is_some_and(|order| order.is_fetched_again)
     }
 
-    /// What was wanted once more cannot be had: what is installed stays as it is, and what is held
-    /// stays held.
+    /// The certificate cannot be fetched once more: the installed one stays, and a hold stays.
     fn not_fetched_again(&mut self, words: String) {
         self.say("failed", words.clone());
         let progress = self.progress();
@@ -309,8 +308,8 @@ impl<'a> Task<'a> {
         self.issuer.state().accounts.remove(ca);
     }
 
-    /// Whether the clocks of this machine and of the CA differ (faults T01): then nothing is
-    /// ordered, and it continues by itself once they agree.
+    /// Whether the clocks of this machine and of the CA differ (faults T01). Then nothing is
+    /// ordered until they agree.
     pub(super) fn is_stopped_by_clock(&mut self, name: &str, ca: &dyn Issuing) -> bool {
         let Some(alarm) = examine_clock(self.now(), None, ca.clock_skew()) else {
             return false;
@@ -329,7 +328,8 @@ impl<'a> Task<'a> {
         let now = self.now();
         self.issuer.pauses.failed(ca, error, now);
         if error.is_account_wide() {
-            // Not this certificate's fault: it continues when the account does.
+            // The fault is of the account, not of the certificate. The certificate continues when
+            // the account does.
             self.issuer
                 .state()
                 .accounts

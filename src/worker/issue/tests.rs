@@ -208,7 +208,7 @@ impl World {
         events.into_iter().map(|event| event.kind).collect()
     }
 
-    /// What the history says, in its own words.
+    /// The entries of the history, in their own words.
     async fn history(&self, name: &str) -> Vec<String> {
         let events = self.store.orders().certificate_history(name).await.unwrap();
         events.into_iter().map(|event| event.detail).collect()

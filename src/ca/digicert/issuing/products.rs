@@ -106,7 +106,7 @@ impl Offer {
         }
     }
 
-    /// What is against an order: all of it.
+    /// All faults of an order.
     pub(super) fn faults(&self, intent: &Intent) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some(why) = self.product().refusal {

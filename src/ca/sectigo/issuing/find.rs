@@ -1,4 +1,4 @@
-//! Looking for an order whose answer was lost, and the pages of the list of orders.
+//! Searches for an order whose answer was lost, and the pages of the list of orders.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ const A_DAY: SignedDuration = SignedDuration::from_hours(36);
 /// When to search again for an order that shows neither tag nor key yet.
 const UNTAGGED: SignedDuration = SignedDuration::from_secs(60);
 
-/// Whether an order is the one that is looked for.
+/// Whether an order is the one that is searched for.
 enum Kinship {
     Ours,
     NotOurs,

@@ -135,7 +135,7 @@ impl Profile {
             .collect()
     }
 
-    /// What is against an order: all of it.
+    /// All faults of an order.
     pub(super) fn faults(&self, intent: &Intent) -> Vec<String> {
         let mut faults = Vec::new();
         if let Some(term) = intent.term

@@ -100,8 +100,9 @@ impl Sectigo {
         }
     }
 
-    /// Whether the list of the organisation shows a certificate among the revoked ones. A list that
-    /// takes no notice of the state shows it among the issued ones too, which counts as not revoked.
+    /// Whether the list of the organisation shows a certificate among the revoked ones. If the list
+    /// ignores the state in the question, it shows the certificate among the issued ones too. Then
+    /// it counts as not revoked.
     async fn listed_as(&self, order: &Value, serial: &str) -> Result<Listed, CaError> {
         let Some(client) = order.get("orgId").and_then(wire::id) else {
             return Ok(Listed::Nowhere);

@@ -1,4 +1,4 @@
-//! Looking for an order whose answer was lost, and the pages of the list of orders.
+//! Searches for an order whose answer was lost, and the pages of the list of orders.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ const OURS: &str = "prevalidate:";
 /// A search that goes on after this many pages is answered wrongly.
 const PAGES: usize = 400;
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     /// The orders, as they came.
@@ -40,7 +40,7 @@ pub(super) struct Listed {
 }
 
 impl Listed {
-    /// What is missing in it, in words.
+    /// The missing parts, in words.
     pub(super) fn troubles(&self) -> Vec<String> {
         let mut words = Vec::new();
         if self.broken > 0 {
@@ -53,7 +53,7 @@ impl Listed {
     }
 }
 
-/// Whether an order is the one that is looked for.
+/// Whether an order is the one that is searched for.
 #[derive(Debug, PartialEq)]
 enum Kinship {
     Ours(Box<Order>),

@@ -90,7 +90,7 @@ pub(super) fn state(word: &str) -> OrderState {
     }
 }
 
-/// What a task must say, if it is not simply done.
+/// The words about a task that is not done.
 pub(super) fn task(value: &Value) -> Option<String> {
     let text = |key: &str| {
         let text = value.get(key).and_then(Value::as_str);

@@ -13,7 +13,7 @@ use crate::ca::{CaError, Failure, Validation};
 async fn both(reply: Reply) -> ((CaError, usize), (CaError, usize)) {
     let mut settings = settings("http://localhost");
     if matches!(reply, Reply::Silence) {
-        // Only where silence is the point: a busy machine must not look like a silent CA.
+        // Only where silence is the point: a busy machine must not seem to be a silent CA.
         settings.timeouts = Timeouts {
             read: Duration::from_millis(50),
             ..settings.timeouts

@@ -1,4 +1,4 @@
-//! No piece of a key or of a password is told, and all other words are.
+//! No piece of a key or of a password is shown. All other words are.
 
 #![allow(clippy::unwrap_used)]
 use super::*;

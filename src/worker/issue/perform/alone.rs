@@ -87,7 +87,7 @@ impl Task<'_> {
         } else if let Live::Foreign { .. } | Live::Newer { .. } =
             self.issuer.live(&self.row, self.now()).await?
         {
-            // A person decides what is to count there; what is newer is taken over.
+            // A person decides which version counts there; a newer version is taken over.
             self.drop_begun(certificate, &order);
             return Ok(true);
         }
@@ -99,8 +99,8 @@ impl Task<'_> {
     }
 
     /// Whether another store on this directory, which calls the certificate otherwise, has ordered or
-    /// installed what is wanted since that was looked for. Each notes its order before it looks: one of
-    /// two sees the other. True: nothing is ordered now.
+    /// installed what is wanted since that was searched for. Each notes its order before it
+    /// searches: one of two sees the other. True: nothing is ordered now.
     pub(super) async fn is_ordered_beside(&mut self) -> Result<bool, StoreError> {
         let (Some(certificate), Some(order)) =
             (self.certificate(), self.row.progress.order.clone())
@@ -127,7 +127,8 @@ impl Task<'_> {
                 || self.has_an_order_nearby(certificate, &folder, fits).await?;
         }
         if self.row.progress.order.is_none() && self.row.progress.hold.is_none() {
-            // Both may have seen each other: one waits, and then looks for what the other has made.
+            // Both may have seen each other: one waits, and then searches for what the other has
+            // made.
             let words = format!(
                 "{other} in the same directory has an order or a certificate for the same; nothing is ordered before that is followed"
             );

@@ -1,4 +1,4 @@
-//! What is said to the CA.
+//! The calls to the CA.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::worker::crashpoint::reach;
 use crate::worker::reference_fact;
 
-/// After a call without an answer, the order is first looked for after this time.
+/// After a call without an answer, the order is first searched for after this time.
 pub(super) const FIRST_SEARCH: SignedDuration = SignedDuration::from_secs(2);
 
 impl Task<'_> {
@@ -89,7 +89,7 @@ impl Task<'_> {
 
     /// The order as it was written down; `None` after a hold.
     fn intent(&mut self, order: &Order, client: String) -> Option<Intent> {
-        // An order that is followed to its end needs nothing of the configuration.
+        // To follow an order to its end, the configuration is not needed.
         let certificate = self.certificate();
         let csr = match Csr::read(order.csr.as_bytes()) {
             Ok(csr) => csr,
@@ -171,7 +171,8 @@ impl Task<'_> {
         Ok(self.intent(&order, client).map(|intent| (ca, intent)))
     }
 
-    /// The order in hand; one of a duplicate names the order of the first, until it is submitted.
+    /// The open order. The order of a duplicate names the order of the first certificate until it
+    /// is submitted.
     async fn shared_order(&mut self, mut order: Order) -> Result<Order, StoreError> {
         let (Some(certificate), None) = (self.certificate(), order.submitted_at) else {
             return Ok(order);
@@ -236,7 +237,7 @@ impl Task<'_> {
     }
 
     /// The one step that costs money. Its intent is stored before; a call without an answer is
-    /// never made again before the order was looked for.
+    /// never made again before the order was searched for.
     pub(super) async fn submit(&mut self) -> Result<(), StoreError> {
         if self.is_forestalled().await? || !self.may_be_installed() {
             return Ok(());
@@ -352,7 +353,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// A question that brought no answer: it is asked again, whatever the CA says of it.
+    /// A question without an answer is asked again, whatever the CA says of it.
     pub(super) fn unread(&mut self, ca: &str, error: &CaError) {
         if error.is_account_wide() || error.is_retryable() {
             self.refused(ca, error);

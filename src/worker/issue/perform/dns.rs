@@ -1,5 +1,5 @@
-//! Records that an order brings with it: asked for, published before the order is made, removed
-//! when it has come to its end. What is remembered of them is written before a zone is.
+//! Records of an order: requested and published before the order is made, removed after its end.
+//! What is remembered of them is written before a zone is.
 
 mod beside;
 mod publish;
@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::worker::issue::{Certificate, IssuePorts, Issuer};
 use crate::worker::place::{route_owner, written_at};
 
-/// A record that was seen so recently is not looked for again.
+/// A record that was seen so recently is not searched for again.
 const SEEN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where the records of an order at a CA are written.
@@ -108,8 +108,8 @@ impl Task<'_> {
         }
     }
 
-    /// What an order that the CA has wants in DNS now. A record that it does not name any more must
-    /// leave; while it names none, those that are there stay.
+    /// What an order that the CA has wants in DNS now. A record that the order no longer names must
+    /// be removed. While the order names none, the published ones stay.
     pub(super) fn wants_records(&mut self, challenges: &[Challenge]) {
         let wanted: Vec<Record> = challenges.iter().map(record_of).collect();
         let progress = self.progress();

@@ -137,7 +137,7 @@ impl Task<'_> {
         let met = installed.filter(|one| wanted.is_met_by(&one.print));
         let (is_lacking, than) = (met.is_none(), met.map(|one| one.not_after));
         let fits = |print: &str| print == wanted.print;
-        // The renewal of what is installed may lie under another name already.
+        // The renewal of the installed certificate may be under another name already.
         if self
             .has_a_pair_of_before(certificate, folder, fits, than)
             .await?
@@ -224,7 +224,7 @@ impl Task<'_> {
             is_again: self.row.progress.again,
             ..Order::default()
         };
-        // First the note: a key that has none is one of an older program, and is looked for.
+        // First the note: a key that has none is one of an older program, and is searched for.
         let begun = folder.note(version, &noted(&order));
         if let Err(trouble) = begun.and_then(|()| folder.begin(version, key.as_ref())) {
             folder.discard(version);

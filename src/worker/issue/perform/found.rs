@@ -17,7 +17,7 @@ use crate::store::StoreError;
 use crate::store::orders::CertificateEvent;
 use crate::worker::issue::Issuer;
 
-/// What the files of a version say of its certificate. Its CA and its order are for the caller to
+/// The state of the files of a version. Its CA and its order are for the caller to
 /// add.
 pub(super) fn installed(live: Live, at: Timestamp) -> Installed {
     let facts = live.facts;
@@ -88,7 +88,7 @@ impl Task<'_> {
         Ok(true)
     }
 
-    /// Looks at what servers read, whatever was begun here. True: it is taken over, or held.
+    /// Checks what servers read, whatever was begun here. True: it is taken over, or held.
     pub(super) async fn takes_what_lies_there(
         &mut self,
         certificate: &Certificate,

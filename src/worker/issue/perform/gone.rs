@@ -1,6 +1,7 @@
 //! An order that its CA does not show any more. One such answer proves nothing: a job of InterNetX is
 //! nowhere while it moves to the history, a new order may not be listed yet, and the key that came with
-//! the answer may be wrong. The order is paid, so it is kept and looked for in every way for a while.
+//! the answer may be wrong. The order is paid, so it is kept and searched for in every way for a
+//! while.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -15,11 +16,11 @@ use crate::issuance::progress::{HoldKind, Order};
 /// time.
 const GONE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What looking for an order in every other way came to.
+/// What searching for an order in every other way came to.
 enum Sought {
     /// The list has it.
     Listed(Box<Shown>),
-    /// The CA does not tell; when to look again, where it says so.
+    /// The CA does not tell; when to ask again, where it says so.
     Unclear(Option<Timestamp>),
     /// The CA refuses to tell, in these words.
     Refused(String),
@@ -28,8 +29,8 @@ enum Sought {
 }
 
 impl Task<'_> {
-    /// The CA said that it does not know the order by its key: it is looked for by its tag and its
-    /// public key.
+    /// The CA said that it does not know the order by its key: it is searched for by its tag and
+    /// its public key.
     pub(super) async fn missed(&mut self, key: &OrderKey, error: &CaError) {
         let now = self.now();
         let words = format!("the CA does not show the order {key}: {}", error.message);
@@ -106,14 +107,14 @@ impl Task<'_> {
     }
 
     /// The CA does not show it in any way that leads to its certificate. The order is kept: it may be
-    /// paid, and a person may have it looked for once more.
+    /// paid, and a person may have it searched for once more.
     fn given_up(&mut self, words: String) {
         let progress = self.progress();
         if let Some(records) = progress.order.as_mut().map(Order::give_up_records) {
             progress.leave_behind(records);
         }
         if self.certificate().is_none() {
-            // It continues to be looked for, and told as trouble.
+            // It continues to be searched for, and told as trouble.
             return;
         }
         let name = &self.row.name;

@@ -1,6 +1,6 @@
 //! An order that the store does not know, because it was lost or brought back from a backup while the
-//! order was open. The version that has its key tells of it. Such an order is looked for at its CA, as
-//! one whose answer was lost is, before another one is made.
+//! order was open. The version that has its key tells of it. Such an order is searched for at its
+//! CA, as one whose answer was lost is, before another one is made.
 
 use jiff::SignedDuration;
 
@@ -26,7 +26,7 @@ enum Kinship {
     Other,
 }
 
-/// What is not known is looked for among all orders: none whose certificate lives is older.
+/// What is not known is searched for among all orders: none whose certificate lives is older.
 pub(super) const LIFE: SignedDuration = SignedDuration::from_hours(24 * 500);
 
 /// What a version keeps of its order, beside its key.
@@ -90,8 +90,8 @@ impl Task<'_> {
         folder.note(order.version, &noted(order))
     }
 
-    /// Notes beside the key of the order in hand that it is not submitted. Where that fails, it is looked
-    /// for before it is submitted again.
+    /// Notes beside the key of the order in hand that it is not submitted. Where that fails, it is
+    /// searched for before it is submitted again.
     pub(super) fn note_not_submitted(&self) {
         let (Some(certificate), Some(order)) = (self.certificate(), &self.row.progress.order)
         else {
@@ -105,8 +105,8 @@ impl Task<'_> {
         }
     }
 
-    /// Searches the folder for an order that this store has never begun. True: it is looked for at
-    /// its CA now, or held.
+    /// Searches the folder for an order that this store has never begun. True: it is searched for
+    /// at its CA now, or held.
     pub(super) async fn has_one_in_folder(
         &mut self,
         certificate: &Certificate,
@@ -163,8 +163,8 @@ impl Task<'_> {
         Ok(false)
     }
 
-    /// Whether the version of an order in hand says that it was made, or that it is another's now. True:
-    /// that one goes on.
+    /// Whether the version of the open order says that the order was made, or that another store
+    /// has it now. True: that one goes on.
     pub(super) fn was_made_since(
         &mut self,
         certificate: &Certificate,
@@ -184,12 +184,12 @@ impl Task<'_> {
         true
     }
 
-    /// Goes on with an order that a version was begun for: it is looked for at its CA.
+    /// Goes on with an order that a version was begun for: it is searched for at its CA.
     fn goes_on_with(&mut self, mut order: Order, kinship: Kinship) {
         if kinship == Kinship::MadeSince
             && let Some(own) = self.order()
         {
-            // They are wanted by the one that goes on.
+            // The order that goes on wants these records.
             let records = std::mem::take(&mut own.records);
             if order.records.is_empty() {
                 order.records = records;
@@ -252,7 +252,7 @@ impl Task<'_> {
         }))
     }
 
-    /// The order that a key without a note may have been used for: an older program made it.
+    /// The order that may have used a key without a note. An older program made the key.
     fn order_by_key(
         &self,
         certificate: &Certificate,
@@ -293,7 +293,7 @@ impl Task<'_> {
         })
     }
 
-    /// What is said while the CA does not tell whether it has an order that the store has lost.
+    /// The message while the CA does not say whether it has an order that the store has lost.
     pub(super) fn doubt(&self, order: &Order) -> String {
         format!(
             "version {:04} was started for an order that this store does not know, and the CA does not tell whether it has one; nothing is ordered before that is known. `prevalidate certificate list --at-ca` shows what the CA has; if it has none, {} orders a new one",

@@ -287,7 +287,7 @@ impl Task<'_> {
     }
 
     /// Searches the folders of other names for an order that this store does not know, before one
-    /// is made. True: it is looked for at its CA now, or held.
+    /// is made. True: it is searched for at its CA now, or held.
     pub(super) async fn has_an_order_nearby(
         &mut self,
         certificate: &Certificate,

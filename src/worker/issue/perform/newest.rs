@@ -45,7 +45,7 @@ impl Task<'_> {
         left.max()
     }
 
-    /// Looks for a pair that is what is wanted and ends after `than`: under a name of before, and in the
+    /// Searches for a pair that fits and ends after `than`: under an earlier name, and in the
     /// directory. True: it is taken, or held.
     pub(super) async fn has_a_newer_pair(
         &mut self,

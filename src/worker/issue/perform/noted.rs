@@ -1,5 +1,5 @@
 //! The notes of all folders of the directory, read once for many certificates: each of them may be what
-//! another one looks for.
+//! another one searches for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

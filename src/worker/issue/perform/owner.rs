@@ -1,4 +1,4 @@
-//! Whose certificates are in the directory. The program of one CA environment does not put its
+//! The CA environment that owns the directory. The program of one CA environment does not put its
 //! certificates in the place of those of another, as its store is not used by another.
 
 use jiff::Timestamp;

@@ -1,5 +1,5 @@
-//! What is installed under a name of before and cannot be taken over as it is there. It is held,
-//! and a person has it fetched for the new name, with its own key: nothing is ordered.
+//! A certificate that is installed under an earlier name and cannot be taken over from its files.
+//! It is held, and a person has it fetched for the new name, with its own key: nothing is ordered.
 
 use super::super::by_hand::fetch_again;
 use super::super::certificate::Certificate;
@@ -44,8 +44,8 @@ impl Task<'_> {
         self.hold(HoldKind::Folder, words, Some(hint));
     }
 
-    /// Begins to fetch what is installed under a name of before, where nothing is installed or ordered
-    /// here. The inner error says why it cannot be.
+    /// Begins to fetch the certificate that is installed under an earlier name, if nothing is
+    /// installed or ordered here. The inner error says why it cannot be.
     pub(in crate::worker::issue) async fn fetch_of_before(
         &mut self,
     ) -> Result<Result<(), String>, StoreError> {

@@ -92,9 +92,9 @@ impl<'a> Task<'a> {
         pairs
     }
 
-    /// Looks for a certificate that is installed under a name of before, before one is ordered: `fits`
-    /// says of its print whether it is what is wanted. It ends after `than`. True: nothing is ordered
-    /// now.
+    /// Searches for a certificate that is installed under a name of before, before one is ordered:
+    /// `fits` says of its print whether it is what is wanted. It ends after `than`. True: nothing
+    /// is ordered now.
     pub(super) async fn has_a_pair_of_before(
         &mut self,
         certificate: &Certificate,
@@ -168,7 +168,7 @@ impl<'a> Task<'a> {
         }
         let words =
             format!("it is that of {name} before, which a worker has in hand; it is tried again");
-        // Two that want what the other one has do not meet again.
+        // Two certificates that want each other's pair are not exchanged twice.
         let wait = match self.row.name.as_str() < name {
             true => SOON,
             false => SOON * 3,
@@ -339,8 +339,8 @@ impl<'a> Task<'a> {
         Ok(version)
     }
 
-    /// Looks for an order that is under way under a name of before, before one is made: `fits` says of
-    /// its print whether it is what is wanted. True: nothing is ordered now.
+    /// Searches for an order that is under way under a name of before, before one is made: `fits`
+    /// says of its print whether it is what is wanted. True: nothing is ordered now.
     pub(super) async fn has_an_order_of_before(
         &mut self,
         certificate: &Certificate,

@@ -99,7 +99,7 @@ impl Task<'_> {
     }
 
     /// Whether what was fetched or taken over is not in its version any more: it is fetched, or
-    /// looked for, once more.
+    /// searched for, once more.
     pub(super) fn lacks_files(&mut self, folder: &Folder, order: &Order) -> bool {
         if !folder.path().is_dir() || folder.has_certificate(order.version) {
             return false;

@@ -20,7 +20,7 @@ impl Issuer {
     /// Whether a certificate rests, whatever failed before.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     async fn rests(&self, row: &CertificateRow) -> Result<bool, StoreError> {
         if row.progress.order.is_some() {
             return Ok(false);

@@ -25,7 +25,7 @@ fn is_of(shown: Option<&str>, serial: &str) -> bool {
     shown.is_none_or(|shown| shown == serial)
 }
 
-/// The revocation that a note tells of, to be gone on with: the CA says how it stands.
+/// The revocation that a note tells of, to be gone on with: the CA tells its state.
 pub(in crate::worker::issue) fn noted_request(
     noted: &str,
     serial: &str,
@@ -33,7 +33,7 @@ pub(in crate::worker::issue) fn noted_request(
 ) -> Option<RevocationNote> {
     let request = serde_json::from_str::<RevocationNote>(noted).ok();
     let request = request.filter(|request| request.serial == serial)?;
-    // Where its order is not known, it is looked for first.
+    // Where its order is not known, it is searched for first.
     let is_known = !request.reference.is_empty();
     Some(RevocationNote {
         asked_at: is_known.then_some(now),
@@ -107,8 +107,8 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Looks for the order of a certificate that was taken over from its directory, by its serial
-    /// number: the CA revokes by the order.
+    /// Searches for the order of a certificate that was taken over from its directory, by its
+    /// serial number: the CA revokes by the order.
     async fn find_for_revocation(
         &mut self,
         name: &str,

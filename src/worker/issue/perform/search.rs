@@ -1,4 +1,4 @@
-//! Looking for an order whose answer was lost, and what is done when the CA does not have it.
+//! Searches for an order whose answer was lost, and what is done when the CA does not have it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -33,7 +33,7 @@ impl Task<'_> {
         now.checked_sub(passed).ok()
     }
 
-    /// Looks for the order whose answer was lost.
+    /// Searches for the order whose answer was lost.
     pub(super) async fn find(&mut self) {
         let now = self.now();
         if let Some(order) = self.order() {
@@ -82,7 +82,7 @@ impl Task<'_> {
             // By a wrong clock it is not known whether the CA would show the order by now.
             Ok(Found::No) if self.is_stopped_by_clock(&name, &*ca) => {}
             Ok(Found::No) => self.not_found(),
-            // Whatever it says of this question, it says nothing of the order.
+            // Its answer to this question has no fact about the order.
             Err(error) => self.unread(&name, &error),
         }
     }

@@ -18,7 +18,7 @@ impl Issuer {
     /// has: the store is an older copy. `rows` are those that it has. No CA is asked.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn strays(
         &self,
         rows: &[CertificateRow],
@@ -55,12 +55,12 @@ impl Issuer {
         Ok(strays)
     }
 
-    /// What the folder of a certificate has here that another directory keeps, and that the store does not
-    /// know: an order, or a certificate that servers here read. It was made before the store was lost, or
-    /// after the copy that it is.
+    /// An order or a certificate in a folder here that the store does not know, while another
+    /// directory keeps the certificate. Servers here may read it. It was made before the store was
+    /// lost, or after the copy that it is.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn unknown_here(
         &self,
         row: &CertificateRow,

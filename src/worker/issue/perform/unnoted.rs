@@ -13,7 +13,7 @@ use crate::issuance::{BY_HAND, Step, again};
 use crate::store::StoreError;
 
 impl Task<'_> {
-    /// Looks for such a pair before a first order. True: it is held.
+    /// Searches for such a pair before a first order. True: it is held.
     pub(super) async fn has_an_unnoted_pair(
         &mut self,
         certificate: &Certificate,

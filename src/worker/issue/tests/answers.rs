@@ -1,4 +1,4 @@
-//! Orders whose answer was lost: one order, or a person who is asked.
+//! Orders whose answer was lost: one order is made, or a person must decide.
 
 use super::*;
 

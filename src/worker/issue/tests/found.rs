@@ -1,5 +1,5 @@
-//! What is in the directory while the store is lost: nothing is ordered that is there, and nothing
-//! is written over.
+//! The directory after the loss of the store: a certificate that is there is not ordered, and no
+//! file is overwritten.
 
 use super::*;
 use crate::issuance::progress::HoldKind;
@@ -246,7 +246,7 @@ async fn a_revoked_certificate_is_known_as_revoked_after_the_store_was_lost() {
         world.by_hand(&wanted, order).await.unwrap();
         world.run(&wanted, 60).await;
         if is_old {
-            // An older program had it revoked, and this one ran once after it.
+            // An older program revoked it, and this program ran once afterwards.
             std::fs::remove_file(world.path("0001/.revoked")).unwrap();
             world.run(&wanted, 60).await;
         }

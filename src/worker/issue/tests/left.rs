@@ -15,7 +15,7 @@ impl World {
         one
     }
 
-    /// What is said of a certificate.
+    /// The state of a certificate, in words.
     async fn why(&self, issuer: &Issuer, name: &str) -> String {
         let row = self.row(name).await;
         let decision = issuer.decide(&row, false, self.clock.now()).await;

@@ -1,5 +1,5 @@
-//! A folder or a file is in the place of the link to what counts: it is named, it stays, and
-//! nothing is bought that could not be installed.
+//! A folder or a file is in the place of the link `current`. It is named and stays, and no
+//! certificate is ordered that could not be installed.
 
 use super::*;
 use crate::issuance::progress::HoldKind;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::issuance::progress::HoldKind;
 
-/// What is found in the place that servers read, and what is next.
+/// The state of the place that servers read, and the next step.
 #[derive(Debug)]
 pub(super) struct LiveState {
     pub(super) live: Live,

@@ -1,4 +1,5 @@
-//! A store that was lost while an order was open: the order is looked for before another one is made.
+//! A store that was lost while an order was open: the order is searched for before another one is
+//! made.
 
 use super::*;
 

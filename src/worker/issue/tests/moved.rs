@@ -103,7 +103,7 @@ async fn folders_that_were_moved_to_names_of_before_are_taken_as_they_lie() {
 #[tokio::test]
 async fn a_moved_folder_that_lacks_a_file_is_fetched_once_more_with_its_key() {
     for file in ["cert.pem", "chain.pem", "fullchain.pem", "current"] {
-        // To the new name, or to one that nobody uses; the old name may be used again.
+        // To the new name, or to one that is not in use; the old name may be used again.
         for (to, is_used_again) in [("web", false), ("mid", false), ("web", true), ("mid", true)] {
             let world = World::new().await;
             world.run(&[world.named("www", BY_NAME, OLD)], 60).await;

@@ -1,5 +1,5 @@
-//! What is wanted is in the directory, under another name or in an older version: it is paid, and
-//! nothing is ordered for it.
+//! The wanted certificate is in the directory, under another name or in an older version. It is
+//! paid, so nothing is ordered.
 
 use super::renamed::{BY_KEY, BY_NAME, NEW, OLD};
 use super::*;

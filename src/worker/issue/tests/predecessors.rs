@@ -1,5 +1,5 @@
-//! A renewal whose predecessor the CA knows no more, or has revoked: it is a plain new order then, and
-//! never more than one.
+//! A renewal whose predecessor the CA no longer knows, or has revoked. It becomes a plain new
+//! order, and never more than one.
 
 use super::*;
 use crate::ca::issuing::{OrderKey, RevocationRequest};

@@ -1,4 +1,4 @@
-//! What may stand in the way of a renewal, and what may never be used for one.
+//! What may block a renewal, and what may never be used for one.
 
 use super::*;
 use crate::certificates::PrivateKey;

@@ -205,7 +205,7 @@ async fn a_store_older_than_a_revocation_takes_nothing_revoked_under_a_new_name(
     }
 }
 
-/// The copy has a key that was not submitted yet; the order was made after it.
+/// The copy has a key that was not submitted yet. The order was made after the copy.
 #[tokio::test]
 async fn an_order_that_was_made_after_the_copy_is_found_and_not_made_again() {
     for (is_renewal, is_installed) in [(false, false), (false, true), (true, false), (true, true)] {

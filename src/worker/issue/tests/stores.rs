@@ -221,7 +221,7 @@ async fn an_order_that_another_name_made_while_this_one_was_made_ready_is_follow
     }
 }
 
-/// Both have noted their orders before either of them looked.
+/// Both have noted their orders before either of them searched.
 #[tokio::test]
 async fn two_orders_that_are_about_to_be_made_at_once_become_one() {
     for (own, theirs) in [("www", "web"), ("web", "www")] {

@@ -6,7 +6,7 @@ use super::*;
 use crate::store::orders::{CertificateClaim, CertificateLease};
 
 impl World {
-    /// Another worker has this certificate in hand for a number of seconds.
+    /// Another worker has the lease of this certificate for a number of seconds.
     pub(super) async fn in_hand(&self, name: &str, seconds: i64) -> CertificateLease {
         let (orders, now) = (self.store.orders(), self.clock.now());
         let names = [name.to_owned()];
@@ -77,7 +77,7 @@ async fn a_renewal_is_taken_over_by_the_next_run_where_a_worker_has_it() {
     let world = World::new().await;
     world.with_open_renewal(true).await;
     let wanted = [world.named("web", BY_NAME, OLD)];
-    // The pair was taken over by a program that left the order where it was.
+    // The program that took the pair over left the order unchanged.
     let orders = world.store.orders();
     let row = world.row("www").await;
     world.run(&wanted, 60).await;

@@ -10,7 +10,7 @@ use crate::worker::issue::task::Task;
 use crate::worker::ordered::{Ordered, exclude_each_other, excludes, is_entry, is_same, ordered};
 
 impl Issuer {
-    /// Why nothing is written at a domain: a person took the values there out of DNS.
+    /// Why nothing is written at a domain: a person withdrew its values from DNS.
     pub(in crate::worker::issue) async fn withdrawn(
         &self,
         domain: &DomainName,

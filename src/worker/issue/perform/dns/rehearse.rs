@@ -54,7 +54,7 @@ impl Issuer {
     /// What holds an order back whose rehearsal the CA passed.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn stands_against(
         &self,
         ports: &IssuePorts,
@@ -105,8 +105,8 @@ impl Issuer {
 }
 
 impl Place<'_> {
-    /// The CA may want the record at the name, or at any name above it within the registered domain:
-    /// one of them must be one that can be written.
+    /// The CA may want the record at the name, or at any name above it within the registered
+    /// domain. At least one of these names must be writable.
     async fn rehearse(
         &self,
         name: &DomainName,
