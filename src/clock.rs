@@ -1,5 +1,5 @@
-//! Time as a port: the only place that asks the machine what time it is, and a clock that tests and
-//! the demo move by hand.
+//! Time as a port: the only place that reads the machine's clock, and a clock that tests and the
+//! demo set by hand.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -98,7 +98,7 @@ pub struct Settings {
     pub certificates: CertificatesSettings,
     /// `[[persistent]]`, in the order of the file.
     pub persistent: Vec<PersistentSettings>,
-    /// What is not wrong and yet worth saying.
+    /// The remarks that are no faults.
     pub notices: Vec<Fault>,
     /// Lines of a `domains_file` that name no domain. The domains of the other lines are kept, and
     /// while there is such a line no domain leaves the inventory: the bad line may have meant it.
@@ -138,7 +138,7 @@ pub struct CaSettings {
 pub struct ClientSettings {
     /// The `[ca.NAME]` it belongs to.
     pub ca: String,
-    /// Which client at that CA.
+    /// The client at that CA.
     pub selector: ClientSelector,
     /// The `[provider.NAME]` of domains that name none: those of its lists, and those added beside
     /// the configuration. `None`: whichever has the zone.

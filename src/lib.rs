@@ -25,8 +25,8 @@
 //!    once ([`prevalidation::DomainName`]). A name below another one of the list is covered by that
 //!    one's proof.
 //! 2. It is *registered* at the CA, which answers with a random value, the *token*. A domain that is
-//!    already registered is adopted. If the reply to `register` is lost, the registration is looked
-//!    up before the next try.
+//!    already registered is adopted. If the reply to `register` is lost, the registration is read
+//!    before the next try.
 //! 3. The value is *published* as TXT at the domain, beside SPF and all foreign values. The intent
 //!    is stored in the ledger ([`store`]), then the provider adds exactly one value, then the receipt
 //!    is stored in the ledger.
@@ -66,10 +66,10 @@
 //! ```text
 //! commands                               one file per subcommand; the only place that names concrete adapters
 //! config · output · sandbox · server     settings; all printing; a CA and name servers on loopback; the daemon and its pages
-//! notify                                 who is told of what, and how
-//! overview                               how every domain stands, for people and programs
+//! notify                                 the notices, and how they are sent
+//! overview                               the state of every domain, for people and programs
 //! certificates · rdap                    keys, what came checked, the files that servers read; when registrations end
-//! worker                                 step() looks or performs, run() is a shell around it
+//! worker                                 step() lists or performs, run() is a shell around it
 //! ca · propagation · store · metrics     three ports: the CA, the gate before it, what survives a crash; what is counted
 //! issuance · persistent                  the pure hearts of certificates, and of records that stay
 //! prevalidation · clock · text · webhook the pure heart of proofs: no clock, no I/O, no async; time as a port; words; what hooks sign with

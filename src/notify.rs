@@ -1,4 +1,4 @@
-//! Who is told of what, and how: from a snapshot of all domains to messages, and to whatever brings
+//! Notices: from a snapshot of all domains to messages, and to whatever brings
 //! them to people.
 //!
 //! [`concern`] says what is wrong now, [`decide`] what of that a sink has not been told yet (both
@@ -42,7 +42,7 @@ pub trait Carrier: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What was tried, on whom, what they said, and what to do. Never a secret.
+    /// What was tried, on which receiver, its reply, and the hint. Never a secret.
     pub message: String,
     /// It may have arrived all the same.
     pub is_open: bool,
@@ -84,18 +84,18 @@ impl Failure {
 pub struct Sink {
     /// Its name, the same on every machine that shares the store.
     pub name: String,
-    /// What it is sent.
+    /// The payload that it gets.
     pub wants: Wants,
-    /// What brings it there.
+    /// The carrier.
     pub carrier: Box<dyn Carrier>,
 }
 
-/// What a sink is told.
+/// The content of a notice to a sink.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wants {
     /// These topics.
     pub topics: Vec<Topic>,
-    /// Of these only what is at least so severe.
+    /// The lowest severity of these that it is sent.
     pub severity: Severity,
     /// What stays as it is is reported again after this time.
     pub repeat: SignedDuration,

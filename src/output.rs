@@ -51,7 +51,7 @@ pub enum Color {
     Never,
 }
 
-/// What the user asked for.
+/// The options of the user.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     /// How results are printed.

@@ -88,7 +88,7 @@ pub struct DomainView {
     pub reason: String,
     /// When the CA was last asked.
     pub ca_read_at: Option<Timestamp>,
-    /// What stands in the way is DNS.
+    /// DNS is the cause.
     #[serde(skip)]
     pub is_dns: bool,
     /// How often its next step, or the removal of a value, failed in a row.
@@ -115,7 +115,7 @@ impl DomainView {
         self.state == State::Held || self.bogus.is_some() || self.lateness() == Lateness::Overdue
     }
 
-    /// How severe its standing is.
+    /// How severe its state is.
     pub fn gravity(&self) -> Gravity {
         self.gravity_with(self.danger)
     }
@@ -165,7 +165,7 @@ impl DomainView {
     }
 }
 
-/// What the listings of this run found: the covered domains of each client.
+/// The result of the listings of this run: the covered domains of each client.
 pub type Covered = BTreeMap<String, Covering>;
 
 /// Every domain of `rows`, by name and client, and the unmanaged ones. `covered` is what the

@@ -16,8 +16,8 @@
 //! [`finding`], [`caa`]).
 //!
 //! A record is a TXT value or a CNAME, at the domain or at a name below it. Where a person has made
-//! such a name an alias, a TXT value is looked for at the end of the aliases, and each alias on the
-//! way must be on every name server of its own zone ([`alias`]).
+//! such a name an alias, a TXT value is searched for at the end of the aliases, and each alias on
+//! the way must be on every name server of its own zone ([`alias`]).
 //!
 //! Resolvers are advice: those of the configuration are asked when name servers cannot be (mode
 //! `resolvers`), and else only after the rule says go, because a question too early leaves "not
@@ -175,7 +175,8 @@ impl Verdict {
         }
     }
 
-    /// Whom or what a closed gate waits for, in words that stay the same while it is the same.
+    /// The server or event that a closed gate waits for, in words that stay the same while it is
+    /// the same.
     pub fn waits_for(&self) -> String {
         let mut stale: Vec<String> = self
             .servers
@@ -220,7 +221,7 @@ pub struct ServerAnswer {
     pub name: Option<String>,
     /// The address that was asked.
     pub address: SocketAddr,
-    /// What it said.
+    /// The answer.
     pub answer: Answer,
     /// In words: the RCODE, the transport error, what was missing.
     pub detail: String,

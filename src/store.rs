@@ -98,7 +98,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// All rows of these domains, undesired ones too, by key: one for each client.
     async fn rows_of(&self, domains: &[DomainName]) -> Result<Vec<DomainRow>, StoreError>;
 
-    // --- looks at the CA
+    // --- listings
 
     /// Stores what a list call said, in one transaction: each pair's sighting, `read_at`, and
     /// `due_at` where given. Also notes the listing under the client: an unchanged row has been
@@ -133,9 +133,9 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
 
     // --- leases
     //
-    // A lease is a length of time. Whether it has ended is judged by the one clock that all who
-    // share the store have in common: the database server's. An embedded store serves one machine
-    // and goes by the `now` it is told.
+    // A lease is a length of time. Whether it has ended is judged by the one clock that all
+    // processes that share the store have in common: the database server's. An embedded store
+    // serves one machine and goes by the `now` it is told.
 
     /// Leases up to `limit` domains with `due_at <= now` and no living lease, earliest first; the
     /// epoch of each grows by one. They are of one client, that of the earliest: calls to a CA are
@@ -222,7 +222,7 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
     /// until then.
     async fn held(&self, now: Timestamp) -> Result<Vec<Held>, StoreError>;
 
-    /// What people were told about, by key.
+    /// The sent notices, by key.
     async fn notice_records(&self) -> Result<Vec<NoticeRecord>, StoreError>;
 
     /// Moves the notice `key` from the state `expected`, or from not being there, to `new`. False
@@ -237,9 +237,9 @@ pub trait Store: persistent::PersistentRecords + std::fmt::Debug {
 
     // --- several machines
 
-    /// Takes `cost` from a bucket that all who share the store fill and empty together, and returns
-    /// how long to wait before that much is done. What was taken stays taken; the waits of many
-    /// callers queue up. By the clock that leases go by.
+    /// Takes `cost` from a bucket that all processes of the store fill and empty together, and
+    /// returns how long to wait before that much is done. What was taken stays taken; the waits of
+    /// many callers queue up. By the clock that leases go by.
     async fn take(
         &self,
         bucket: &Bucket<'_>,
@@ -302,7 +302,7 @@ pub const KEPT_DAYS: i64 = 400;
 /// H02).
 pub const MESSAGE_DAYS: i64 = 3;
 
-/// Who wants a domain.
+/// The origin that wants a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -321,7 +321,7 @@ pub struct Wanted {
     pub client: Arc<str>,
     /// The `[ca.NAME]`.
     pub ca: Arc<str>,
-    /// The `[provider.NAME]`, or `None` while nothing names one.
+    /// The `[provider.NAME]`, or `None` while it is not known.
     pub provider: Option<Arc<str>>,
 }
 
@@ -338,13 +338,13 @@ pub struct DomainRow {
     pub ca: String,
     /// The `[provider.NAME]`.
     pub provider: Option<String>,
-    /// Who wants it; empty when it is not wanted any more.
+    /// The origins that want it; empty when it is not wanted any more.
     pub origins: Vec<Origin>,
-    /// What the CA said last.
+    /// The last words of the CA.
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// What is remembered about the way to its proofs.
+    /// The stored state of its way to proofs.
     pub upkeep: Upkeep,
     /// When the planner must be asked again; `None` until the first listing.
     pub due_at: Option<Timestamp>,
@@ -352,7 +352,7 @@ pub struct DomainRow {
     pub at_risk: bool,
 }
 
-/// What a list call said about one domain.
+/// One domain as a list call showed it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Seen {
     /// Its row.
@@ -364,10 +364,10 @@ pub struct Seen {
     pub due_at: Option<Timestamp>,
 }
 
-/// What to claim.
+/// The filter of the claim.
 #[derive(Debug, Clone)]
 pub struct Claim<'a> {
-    /// Who claims: host, process, worker.
+    /// The worker that claims: host, process, worker.
     pub holder: &'a str,
     /// The moment of the claim: what is due by then.
     pub now: Timestamp,
@@ -434,7 +434,7 @@ pub struct Write {
     pub at_risk: Option<bool>,
     /// Ledger entries to insert or update, by `id`, which the worker makes up.
     pub ledger: Vec<LedgerEntry>,
-    /// What to append to the history.
+    /// The new entries of the history.
     pub events: Vec<Event>,
     /// CA effects that this write is the intent of, for the global budget.
     pub effect: Option<EffectMark>,
@@ -460,21 +460,21 @@ pub struct EffectCount {
     pub retries: u64,
 }
 
-/// What a message of a hook is.
+/// The verdict on a message of a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Received {
     /// It came for the first time.
     New,
-    /// It came before, the same; its domains are made due once more, which does no harm.
+    /// The same message came before. Its domains become due once more, which does no harm.
     Again,
     /// Another one came under this id; nothing was done.
     Other,
 }
 
-/// What people were told about.
+/// The sent notices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoticeRecord {
-    /// What it is about.
+    /// The subject.
     pub key: String,
     /// Its state, in the words of the sender.
     pub state: String,
@@ -494,8 +494,8 @@ pub struct Bucket<'a> {
 }
 
 impl Bucket<'_> {
-    /// A bucket is never so far ahead, in microseconds: what says so is the trace of a clock that
-    /// was wrong.
+    /// A bucket is never so far ahead, in microseconds. A larger value comes from a clock that was
+    /// wrong.
     const FARTHEST: i64 = 86_400_000_000;
 
     /// How long `amount` takes to come back, in microseconds.
@@ -514,7 +514,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// meanwhile.
 const FAR: SignedDuration = SignedDuration::from_hours(1);
 
-/// When a client whose last listing was at `listed` is to be looked at again, unless that is now.
+/// When a client whose last listing was at `listed` is to be listed again, unless that is now.
 fn next_listing(listed: Option<i64>, every: SignedDuration, now: Timestamp) -> Option<Timestamp> {
     let next = Timestamp::from_microsecond(listed?)
         .ok()?
@@ -560,15 +560,15 @@ pub enum StoreError {
     /// The database is busy, full or gone.
     #[error("the store cannot be used: {message}")]
     Unavailable {
-        /// What the database said, with the path or host.
+        /// The error of the database, with the path or host.
         message: String,
     },
     /// The database belongs to something else or a newer version, or lies where it is not safe.
     #[error("{message}")]
     Unfit {
-        /// What is wrong.
+        /// The fault.
         message: String,
-        /// What to do.
+        /// The hint.
         hint: String,
     },
     /// The file was deleted, or another one took its place, while this process had it open.

@@ -64,7 +64,7 @@ pub struct Ports {
     pub providers: BTreeMap<String, Arc<dyn Provider>>,
     /// The gate.
     pub checker: Arc<dyn DnsChecker>,
-    /// What survives a crash.
+    /// The store, which survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
@@ -99,7 +99,7 @@ pub struct Options {
     pub look_every: Option<SignedDuration>,
     /// Counts the leases that another worker took over.
     pub metrics: Option<Arc<Metrics>>,
-    /// What waits for its client to be found at the CA.
+    /// The domains that wait for their client to be found at the CA.
     pub intake: Intake,
     /// A listing that fails is remembered, so that other workers hear of it.
     pub remembers_failures: bool,
@@ -126,10 +126,10 @@ impl Options {
     }
 }
 
-/// What one [`Worker::step`] did.
+/// The outcome of one [`Worker::step`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Looked at a client.
+    /// Listed a client.
     Listed,
     /// The number of domains that it worked on.
     Worked(usize),
@@ -140,7 +140,7 @@ pub enum Outcome {
     },
 }
 
-/// What a worker finds to do.
+/// The work that a worker finds.
 pub enum Found<'a> {
     /// A thing to do, which [`Worker::work`] does. Given up, it is free again at once, or when its
     /// leases end.
@@ -165,7 +165,7 @@ enum Task<'a> {
 pub enum ListingState {
     /// Not listed in this run.
     Waiting,
-    /// Another lane is looking.
+    /// Another lane lists it.
     Running,
     /// Believed and stored.
     Done,
@@ -316,7 +316,7 @@ impl Worker {
             let Some(next) = next.filter(|&next| next.max(now) <= deadline) else {
                 break;
             };
-            // Other lanes and other workers may bring something earlier, or hold what is due.
+            // Other lanes and workers may add earlier work, or have the lease of due work.
             let until = if self.options.lanes > 1 || next <= now {
                 next.max(now + SignedDuration::from_millis(100))
                     .min(now + SignedDuration::from_secs(1))

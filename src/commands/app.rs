@@ -34,7 +34,7 @@ use crate::rdap::Rdap;
 use crate::store::{DomainRow, Store, StoreError};
 use crate::worker::{Options, Target};
 
-/// What every command works with.
+/// The parts that every command works with.
 pub(super) struct App {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
@@ -81,8 +81,8 @@ impl App {
             .get_or_init(|| Overlay::new(self.wanted(), is_whole))
     }
 
-    /// The rows of the store as the configuration wants them now: what `run` would store before it
-    /// looks.
+    /// The rows of the store as the configuration wants them now. `run` would store these before it
+    /// lists.
     pub async fn rows(&self, store: &dyn Store) -> Result<Vec<DomainRow>, StoreError> {
         let mut rows = self.overlay().over(store.domains().await?);
         rows.sort_by(|a, b| a.key.cmp(&b.key));

@@ -16,7 +16,7 @@ use crate::prevalidation::{DomainName, Notice};
 use crate::store::{DomainRow, Held, Store, StoreError};
 use crate::worker::Target;
 
-/// Reads names that are only looked up: whoever took them into the inventory has consented to how
+/// Reads names to search by. The person that took them into the inventory has consented to how
 /// they are read.
 pub(super) fn names(
     app: &App,
@@ -192,8 +192,8 @@ fn targets(
     }
 }
 
-/// How every domain of the store and of the configuration stands, by name; unmanaged ones too.
-/// `covered` is what looks of this run found.
+/// The state of every domain of the store and of the configuration, by name; unmanaged ones too.
+/// `covered` has the clients that this run has listed.
 pub(super) async fn walk<'a>(
     app: &'a App,
     store: &'a dyn Store,

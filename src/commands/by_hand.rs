@@ -9,13 +9,14 @@ use crate::prevalidation::RowKey;
 use crate::store::{Lease, Store};
 use crate::worker::by_hand::Orderer;
 
-/// What was ordered, with the name of the person.
+/// The order by hand, with the name of the person.
 pub(super) fn signed(detail: &str) -> String {
     format!("{detail} (user {})", person())
 }
 
-/// Asks whether to continue, unless `--yes` has said so. What is not agreed to ends as a wrong use:
-/// `nothing` says what was not done, `hint` what else there is without a terminal.
+/// Asks whether to continue, unless `--yes` has said so. Without agreement the command ends with
+/// the status of a usage error. `nothing` says what was not done, and `hint` what to do without a
+/// terminal.
 pub(super) fn agreed(
     question: &str,
     yes: bool,

@@ -39,7 +39,7 @@ struct ClientRow {
     ca: String,
     #[serde(flatten)]
     client: Client,
-    /// What may be ordered there.
+    /// The products that may be ordered there.
     products: Vec<Product>,
 }
 
@@ -153,8 +153,8 @@ fn issuing<'a>(settings: &'a Settings, only: Option<&str>) -> Result<Vec<&'a str
     Ok(found)
 }
 
-/// What may be ordered at an account, client by client, and the exit status of what was refused for
-/// one of them. Where the CA has no clients, there is one without a name.
+/// The products of an account, client by client, and the exit status of a refusal for one client.
+/// Where the CA has no clients, there is one without a name.
 async fn offered(
     app: &App,
     ca: &str,

@@ -166,7 +166,7 @@ async fn examine(global: &Global, args: &CheckArgs, output: &Output) -> Result<R
     })
 }
 
-/// What the asked domains are besides a tally.
+/// The states of the asked domains besides a tally.
 struct Walked {
     /// The rows that the ledger's entries are for, where only some are asked about.
     keys: Option<HashSet<RowKey>>,
@@ -207,7 +207,7 @@ async fn certificates(
     Ok((certificates, left))
 }
 
-/// What the CAs of these clients warn of.
+/// The warnings of the CAs of these clients.
 async fn said_by_cas(
     app: &App,
     store: &dyn Store,
@@ -385,7 +385,7 @@ fn judged(view: &CertificateView, now: Timestamp) -> Option<(Word, String)> {
     Some((word, format!("the certificate {name} {what}: {reason}")))
 }
 
-/// What is wrong with a persistent record.
+/// The trouble of a persistent record.
 fn record_judged(view: &PersistentView) -> Option<(Word, String)> {
     let (domain, issuer) = (view.domain.both_forms(), &view.issuer);
     let (state, reason) = (view.state.as_str(), &view.reason);

@@ -13,7 +13,7 @@ use crate::output::{Cell, Output, Tone, counted, relative};
 use crate::overview::DomainView;
 use crate::prevalidation::DomainName;
 
-/// What is known of a domain at one side.
+/// The known facts about a domain at one side.
 #[derive(Debug, Clone, Copy, Default)]
 struct Side {
     /// The inventory wants it there.

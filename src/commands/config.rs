@@ -52,7 +52,7 @@ pub(super) fn config(
     }
 }
 
-/// What `config check` would refuse.
+/// The faults that `config check` would refuse.
 pub(super) fn fault(app: &App) -> Option<Failed> {
     let store = app.named().check().err().map(Failed::from);
     store.or_else(|| {
@@ -159,7 +159,7 @@ fn refuse_faults(app: &App, read_secrets: bool) -> Result<(), Failed> {
     })
 }
 
-/// The API keys that can be read and do not look like the CA's.
+/// The API keys that can be read and do not have the form of the CA's.
 fn doubtful_keys(settings: &Settings) -> Vec<String> {
     let mut doubts = Vec::new();
     for (name, ca) in &settings.cas {

@@ -1,9 +1,9 @@
 //! `prevalidate demo`: the whole life of a few domains on a sandbox of its own, for a person who
 //! has never seen it.
 //!
-//! Only the clock, the CA and the name servers are stand-ins ([`stage`]); what acts is the program
-//! as it runs every night. What is told about proofs and zones is read from the sandbox, not from
-//! the program's own words.
+//! Only the clock, the CA and the name servers are substitutes ([`stage`]); what acts is the
+//! program as it runs every night. What is told about proofs and zones is read from the sandbox,
+//! not from the program's own words.
 
 mod stage;
 mod timeline;
@@ -48,7 +48,7 @@ const REFUSED: [&str; 2] = ["co.uk", "intranet.corp"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DemoArgs {
-    /// Keeps configuration, store and secrets in this new directory, to look into afterwards
+    /// Keeps configuration, store and secrets in this new directory, to read afterwards
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
 }
@@ -184,7 +184,7 @@ fn refusal(text: &str) -> String {
     }
 }
 
-/// What happened, line by line, in plain words.
+/// The events, line by line, in plain words.
 fn tell(heard: &[Heard], output: &Output) {
     for heard in heard {
         let words = match heard.event.kind.as_str() {

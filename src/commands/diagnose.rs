@@ -23,8 +23,7 @@ use report::Report;
 /// Domains examined at once: each asks its own name servers a dozen questions.
 const AT_ONCE: usize = 8;
 
-/// How long an unknown value is taken to have been there: the grace for servers that reload is
-/// over.
+/// The assumed age of an unknown value: so old that the grace for servers that reload is over.
 const LONG_AGO: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Debug, clap::Args)]
@@ -49,8 +48,8 @@ pub(super) struct DiagnoseArgs {
         requires = "owner"
     )]
     cname: Option<String>,
-    /// A resolver whose cache is looked at once the value is everywhere, instead of those of the
-    /// configuration; may be repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net,
+    /// A resolver whose cache is checked once every name server has the value, instead of those of
+    /// the configuration; may be repeated: 9.9.9.9, tls://9.9.9.9#dns.quad9.net,
     /// https://dns.quad9.net/dns-query
     #[arg(long = "resolver", value_name = "RESOLVER")]
     resolvers: Vec<Resolver>,
@@ -138,7 +137,7 @@ struct Given {
 }
 
 impl Given {
-    /// The record that is looked for; `value` is a TXT value, or the target of the CNAME.
+    /// The record that is searched for; `value` is a TXT value, or the target of the CNAME.
     fn record<'a>(&self, value: Option<&'a str>) -> Option<Wanted<'a>> {
         let of: fn(&'a str) -> Wanted<'a> = match self.cname {
             Some(_) => Wanted::Cname,

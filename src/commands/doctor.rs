@@ -42,7 +42,7 @@ pub(super) struct DoctorArgs {
     all: bool,
 }
 
-/// What was tried, and the outcome.
+/// The check, and the outcome.
 #[derive(Debug, Serialize)]
 struct Finding {
     /// `configuration`, `store`, `ca`, `provider`, `name servers`, `persistent records`,
@@ -51,11 +51,11 @@ struct Finding {
     /// Which of them.
     subject: String,
     ok: bool,
-    /// What the CA or server said, or what is wrong.
+    /// The words of the CA or the server, or the fault.
     said: String,
-    /// What to do.
+    /// The hint.
     hint: Option<String>,
-    /// What it alone would end with.
+    /// Its own exit status.
     #[serde(skip)]
     exit: Exit,
 }

@@ -15,7 +15,7 @@ pub enum Exit {
     Incomplete = 1,
     /// The command line or the configuration.
     Usage = 2,
-    /// The CA, or our standing with it.
+    /// The CA, or the credentials for it.
     Ca = 3,
     /// DNS: a provider or name servers.
     Dns = 4,
@@ -66,7 +66,7 @@ impl Failed {
         }
     }
 
-    /// What programs get in the place of a result.
+    /// The JSON in the place of a result.
     pub(super) fn document(&self) -> serde_json::Value {
         let lines: Vec<&str> = self.message.lines().map(str::trim).collect();
         serde_json::json!({ "error": {
@@ -77,9 +77,9 @@ impl Failed {
         }})
     }
 
-    /// Tells of a part that failed while others were had, by its key and name, and how it alone would
-    /// end. Programs get a line of JSON of the same form on standard error, since standard output has
-    /// one document, which is about the others.
+    /// Reports a part that failed although other parts succeeded: its key and name, and the exit
+    /// status that it alone would have. Programs get a line of JSON of the same form on standard
+    /// error, since standard output has one document, which is about the others.
     pub(super) fn tell_of(&self, (key, name): (&str, &str), output: &Output) -> Exit {
         if output.is_json() {
             let mut document = self.document();

@@ -1,5 +1,5 @@
-//! Domains that another process works on: nothing else is done for them before it lets go. That is
-//! said in the place of the next step, which is the other process's to take.
+//! Domains that another process works on: nothing else is done for them before it lets go. This is
+//! shown in the place of the next step, because the other process takes that step.
 
 use jiff::Timestamp;
 
@@ -83,7 +83,7 @@ pub(super) async fn tell_plan(app: &App, plan: &mut Plan) -> Result<(), Failed> 
     Ok(())
 }
 
-/// A run that begins says whom it waits for.
+/// A run that begins says which process it waits for.
 pub(super) async fn tell_run(
     store: &dyn Store,
     asked: impl Fn(&RowKey) -> bool,

@@ -188,8 +188,7 @@ fn groups(command: &clap::Command) -> String {
 
 /// Reads the command line.
 ///
-/// # Errors
-/// What is wrong with it, or the help that was asked for.
+/// # Errors The fault of the command line, or the requested help.
 pub(super) fn parse<T>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error>
 where
     T: Into<OsString> + Clone,

@@ -72,10 +72,10 @@ pub(super) async fn hook(global: &Global, args: HookArgs, output: &Output) -> Re
     Ok(done.exit)
 }
 
-/// What changed, as a pipeline says it.
+/// The changed names, as a pipeline says them.
 struct Changed {
     names: HashSet<DomainName>,
-    /// What names nothing, each with its reason.
+    /// The entries that name no domain, each with its reason.
     left_out: Vec<String>,
 }
 

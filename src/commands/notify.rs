@@ -16,8 +16,8 @@ use crate::overview::certificates;
 use crate::overview::snapshot::Snapshot;
 use crate::store::{Store, StoreError};
 
-/// Before a run tries once more what could not be delivered: most such troubles pass in seconds,
-/// and it comes again tomorrow.
+/// The pause before a run sends an undelivered notice again: most such troubles pass in seconds,
+/// and the next run is tomorrow.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// This many names of a topic are listed.
@@ -200,7 +200,7 @@ pub(super) async fn tell_readiness(
     Ok(())
 }
 
-/// What could not be told.
+/// The notices that could not be sent.
 fn say(told: Result<Vec<Undelivered>, StoreError>, output: &Output) {
     match told {
         Ok(failed) => failed.iter().for_each(|failed| {

@@ -16,7 +16,7 @@ pub(super) struct Which {
     pub part: asked::Part,
 }
 
-/// What a pass is to do.
+/// The orders of a pass.
 #[derive(Debug)]
 pub(super) struct Order {
     /// The command that ordered it, for the history.
@@ -25,11 +25,11 @@ pub(super) struct Order {
     pub targets: Vec<Target>,
     /// Only these domains; `None`: all of `targets`.
     pub only: Option<Vec<DomainName>>,
-    /// How long it stays to see things through.
+    /// How long the command waits for the outcome.
     pub wait: SignedDuration,
     /// Acts although the guard refuses.
     pub force: bool,
-    /// What waits for its client to be found.
+    /// The domains that wait for their client to be found.
     pub intake: Intake,
     /// Whether certificates are kept, too.
     pub certificates: bool,

@@ -45,7 +45,7 @@ enum Verb {
     },
 }
 
-/// What was found for a domain and a CA.
+/// The findings for a domain and a CA.
 struct Found {
     domain: DomainName,
     provider: Option<String>,
@@ -66,10 +66,10 @@ pub(super) struct Row {
     pub(super) kind: &'static str,
     pub(super) zone: Option<String>,
     pub(super) domains: Vec<DomainName>,
-    /// What is to be written for them.
+    /// The records to write for them.
     #[serde(skip)]
     records: Vec<(DomainName, Record)>,
-    /// What `check` proved, per record; empty without it.
+    /// The facts that `check` proved, by record; empty without `--check`.
     pub(super) checks: Vec<Check>,
     /// Why there is no zone.
     pub(super) error: Option<String>,
@@ -78,7 +78,7 @@ pub(super) struct Row {
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
     pub(super) domain: DomainName,
-    /// What was asked about: `_dnsauth.example.ch TXT`.
+    /// The subject: `_dnsauth.example.ch TXT`.
     pub(super) record: String,
     pub(super) ok: bool,
     pub(super) evidence: String,

@@ -74,7 +74,7 @@ persistent-trouble.
 
 Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
 
-/// What `--output json` prints.
+/// The document of `--output json`.
 #[derive(Debug, Serialize)]
 struct Report {
     on: Timestamp,

@@ -113,7 +113,7 @@ async fn note_force(store: &dyn Store, now: Timestamp) -> Result<(), Failed> {
     Ok(())
 }
 
-/// What follows the pass: old rows go, the run is noted, and who must know is told.
+/// The work after the pass: old rows are removed, the run is noted, and notices are sent.
 async fn finish(
     app: &App,
     store: Arc<dyn Store>,

@@ -215,7 +215,7 @@ fn domains(written: &[String]) -> Result<Vec<DomainName>, Failed> {
     Ok(domains)
 }
 
-/// A sandbox has no passwords worth the name and a back door: it is for this machine only.
+/// A sandbox has no real passwords, and it has a back door, so it is for this machine only.
 fn loopback(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text
         .parse()
@@ -268,7 +268,7 @@ pub(super) enum Place {
     Passing(TempDir),
 }
 
-/// Whose lock a directory's sandbox holds.
+/// The process that holds the lock of a directory's sandbox.
 const LOCK: &str = "sandbox.lock";
 
 impl Place {

@@ -153,7 +153,7 @@ struct Daemon {
     unsynced: bool,
     /// Where it listens, until it ends.
     address: Option<SocketAddr>,
-    /// What waits for its client to be found.
+    /// The domains that wait for their client to be found.
     intake: Intake,
     /// What keeps certificates, by the settings of the moment.
     issuers: watch::Sender<Arc<Issuer>>,
@@ -221,15 +221,15 @@ impl Daemon {
         });
     }
 
-    /// Has the inventory in the store before anything looks for work, where that can be.
+    /// Stores the inventory before a lane searches for work, where that is possible.
     async fn begin(&mut self) {
         if self.scheduler.compare_clocks().await.is_ok() && self.shared.obstacle().is_none() {
             self.sync().await;
         }
     }
 
-    /// Begins to answer over HTTP, where it is to; ended last, so that it can be asked how the rest
-    /// ends.
+    /// Begins to answer over HTTP, if it is configured. It ends last, so that clients can see how
+    /// the rest ends.
     async fn listen(&self) -> Result<Option<Serving>, Failed> {
         let Some(server) = &self.app.settings.server else {
             return Ok(None);
@@ -413,8 +413,8 @@ impl Daemon {
         manager::ready();
     }
 
-    /// The configuration with its secrets. A command that gives one may take long: meanwhile the
-    /// process hears that it is to end.
+    /// The configuration with its secrets. A command that prints the secret may take long.
+    /// Meanwhile the process still obeys a signal to end.
     async fn read_again(&self, global: &Global) -> Result<(App, Parts), Vec<String>> {
         let (global, store) = (global.clone(), Arc::clone(&self.shared.store));
         let (run, intake) = (self.run.clone(), self.intake.clone());

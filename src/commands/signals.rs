@@ -1,4 +1,4 @@
-//! What an operator asks of a process by signals.
+//! The orders of an operator to a process, by signals.
 
 use std::future::pending;
 
@@ -6,7 +6,7 @@ use tokio::signal::unix::{self, SignalKind};
 
 use super::{Exit, Failed};
 
-/// What is asked for.
+/// A signal and its meaning.
 pub(super) enum Signal {
     /// SIGHUP: read the configuration again.
     Reload,
@@ -34,8 +34,8 @@ impl Signals {
         Self::new(true)
     }
 
-    /// For a command that ends: the terminal that hangs up wants its end, unless nohup was asked
-    /// to see to it.
+    /// For a command that ends by itself: SIGHUP of a closed terminal ends it, except below
+    /// `nohup`.
     pub(super) fn of_a_command() -> Result<Self, Failed> {
         Self::new(!is_ignored(SignalKind::hangup()))
     }

@@ -132,7 +132,7 @@ pub(super) async fn status(
     })
 }
 
-/// What the CAs say now, and a store that has it.
+/// The present listings of the CAs, and a store that has them.
 async fn refreshed(app: &App, clients: &[Target], output: &Output) -> Result<Refreshed, Failed> {
     let (store, folder, is_ours) = app.open_to_read().await?;
     let run = format!("status-{}", app.now().strftime("%Y%m%dT%H%M%SZ"));

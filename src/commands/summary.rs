@@ -147,10 +147,10 @@ pub(super) struct Summary {
     /// The persistent records, where the pass kept them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     persistent: Vec<PersistentView>,
-    /// What the guard said of the persistent records.
+    /// The verdict of the guard on the persistent records.
     #[serde(skip_serializing_if = "Option::is_none")]
     persistent_alarm: Option<String>,
-    /// What a person does about it.
+    /// The hint.
     #[serde(skip)]
     persistent_hint: String,
     /// What was asked for and names no domain.
@@ -380,7 +380,7 @@ impl Summary {
         }
     }
 
-    /// What stays in DNS, by the one that must act.
+    /// The records that stay in DNS, by the party that must act.
     fn print_records(&self, output: &Output) {
         let ours = self.in_dns.iter().filter(|entry| !entry.orphaned);
         let (failed, waiting): (Vec<_>, Vec<_>) = ours.partition(|entry| entry.error.is_some());
@@ -502,7 +502,7 @@ pub(super) fn tone(view: &DomainView) -> Tone {
 }
 
 /// Guard, then CA, then what the domains asked for say. A listing that failed for the moment, or
-/// that a signal came before, is the end only when nothing else is wrong.
+/// did not begin before a signal, decides the exit status only when nothing else is wrong.
 pub(super) struct Verdict<'a> {
     listings: &'a [ClientListing],
     unseen: BTreeSet<&'a str>,

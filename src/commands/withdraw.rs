@@ -1,6 +1,6 @@
-//! `withdraw`: takes our value out of DNS by order of a person, who has a zone to repair, and only
-//! a person takes the domain up again. It needs DNS alone: neither the CA nor the guard stands in
-//! its way, and no token is touched.
+//! `withdraw`: removes our value from DNS by order of a person that must repair a zone. Only a
+//! person takes the domain up again. It needs DNS alone: neither the CA nor the guard can stop it,
+//! and no token is touched.
 
 mod ordered;
 
@@ -167,7 +167,7 @@ fn tell_kept(kept: &[PersistentRow], left: &[String], output: &Output) {
 }
 
 impl Report {
-    /// What would be taken out of DNS.
+    /// The records that would be removed from DNS.
     fn foretell(&self, kept: &[PersistentRow], output: &Output) {
         output.json(self);
         self.withdrawn.iter().for_each(|value| {

@@ -130,7 +130,7 @@ async fn follow(
     }
 }
 
-/// Who works in one pass.
+/// The worker of one pass.
 struct Crew<'a> {
     app: &'a App,
     worker: Worker,
@@ -256,7 +256,7 @@ impl<'a> Crew<'a> {
     }
 }
 
-/// How the worker goes about it.
+/// The options of the worker.
 fn options(app: &App, scope: &Scope, order: &Order, run: &str) -> Options {
     Options {
         only: scope.only.clone(),

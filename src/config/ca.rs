@@ -210,7 +210,7 @@ fn ca_url(section: &Section<'_>, adapter: &Adapter, text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// Who uses the proxy: both keys, with a proxy, or neither.
+/// The keys of the parts that use the proxy: both, with a proxy, or neither.
 fn proxy_login(section: &Section<'_>) -> Option<(String, SecretSource)> {
     for (key, other) in [
         ("proxy_user", "proxy_password"),

@@ -147,7 +147,7 @@ pub struct CertificateSettings {
     pub term: Option<u32>,
     /// A note for people at the CA.
     pub comments: Option<String>,
-    /// Who is told about the order, mail addresses.
+    /// The mail addresses that the CA tells about the order.
     pub requester: Option<String>,
     /// Fields of the customer's own.
     pub fields: BTreeMap<String, String>,
@@ -198,7 +198,7 @@ impl CertificateSettings {
     }
 }
 
-/// Reads all three sections; what is wrong with one key costs no other one.
+/// Reads all three sections. A fault of one key affects no other key.
 pub(super) fn read(
     top: &Section<'_>,
     cas: &BTreeMap<String, Option<CaSettings>>,
@@ -357,7 +357,7 @@ pub fn names_of(csr: &Csr) -> Vec<String> {
 /// A DNS name of a certificate, in A-labels, with `*.` in front for a wildcard.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of it.
 pub fn read_host(text: &str, accept_idn: bool) -> Result<String, String> {
     let (wild, base) = match text.trim().strip_prefix("*.") {
         Some(base) => ("*.", base),

@@ -209,7 +209,7 @@ impl<'a> Clients<'a> {
             .filter(|(_, account)| !only_issues(account))
             .map(|(name, _)| name)
             .collect();
-        // Nor does a standing record need one, which needs no account at all.
+        // Nor does a persistent record need one, which needs no account at all.
         if self.top.has("persistent") {
             for name in idle {
                 let words = "no [[client]] belongs to it, so no domain is validated there; \

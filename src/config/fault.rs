@@ -17,7 +17,7 @@ pub struct Fault {
     pub key: String,
     /// What is wrong. Never a value that may be a secret (faults L9).
     pub message: String,
-    /// What to do about it.
+    /// The hint.
     pub hint: Option<String>,
 }
 

@@ -52,7 +52,7 @@ impl Section<'_> {
     }
 }
 
-/// A certificate and its key, by which this program says who it is.
+/// A certificate and its key, by which this program authenticates itself.
 pub(super) fn identity(section: &Section<'_>, certificate: &Path, key: &Path) {
     let both = [certificate, key];
     if both.iter().all(|path| path.is_file())

@@ -134,8 +134,8 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     }
 }
 
-/// The same with the files that cannot be used in [`Settings::unusable`], for a caller that names
-/// all that the service would miss.
+/// The same, but the unusable files are in [`Settings::unusable`], for a caller that lists all of
+/// them.
 pub fn load_as_it_stands(path: &Path) -> Result<Settings, ConfigError> {
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let one = |cause: String| ConfigError::one(path, cause, "the configuration is one TOML file");

@@ -1,4 +1,4 @@
-//! `[[server.hook_key]]`: who may send hooks, how they sign, and what they may name.
+//! `[[server.hook_key]]`: the senders of hooks, how they sign, and the names that they may send.
 
 use prevalidate_kit::secret::SecretSource;
 
@@ -8,7 +8,7 @@ use crate::prevalidation::DomainName;
 /// A sender of hooks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookKeySettings {
-    /// What the log calls it; no other one has it.
+    /// Its name in the log; no other one has it.
     pub name: String,
     /// How it signs.
     pub kind: HookKind,

@@ -18,13 +18,13 @@ const MOST_FAULTS: usize = 100;
 pub struct Listed {
     /// The name.
     pub name: DomainName,
-    /// What people should know about how it was read.
+    /// The notice about how it was read.
     pub notices: Vec<Notice>,
     /// Its line, or its place in JSON, from 1.
     pub line: usize,
 }
 
-/// What a list held.
+/// The content of a list.
 #[derive(Debug, Default)]
 pub struct NameList {
     /// In the order of the list; a name may be there twice.
@@ -86,7 +86,7 @@ pub fn read_any(origin: &Path, bytes: &[u8], accept_idn: bool) -> NameList {
     names(origin, bytes, &|text| read_name(text, accept_idn))
 }
 
-/// Like [`read_any`], for names that are only looked up: zones and records that cannot be
+/// Like [`read_any`], for names to search by: zones and records that cannot be
 /// prevalidated are fine.
 pub fn read_any_known(origin: &Path, bytes: &[u8]) -> NameList {
     names(origin, bytes, &|text| {
@@ -214,10 +214,10 @@ pub fn read_name(text: &str, accept_idn: bool) -> Outcome {
     }
 }
 
-/// Reads a name to look something up by ([`DomainName::look_up`]).
+/// Reads a name to search by ([`DomainName::look_up`]).
 ///
 /// # Errors
-/// What is wrong with it, when it is no name at all.
+/// The fault of a text that is no name at all.
 pub fn read_known(text: &str) -> Result<DomainName, String> {
     DomainName::look_up(text).map_err(|error| refusal(text, &error))
 }

@@ -1,4 +1,4 @@
-//! `[[notify]]`: who is told of what, and how.
+//! `[[notify]]`: the receivers of notices, their topics, and the way of sending.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -70,17 +70,17 @@ const MOST_RECEIVERS: usize = 50;
 pub struct NotifySettings {
     /// Its name.
     pub name: String,
-    /// What it is sent.
+    /// The payload that it gets.
     pub wants: Wants,
     /// Whether it may be at a private address.
     pub allow_private: bool,
     /// Root certificates in PEM instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// What brings it there.
+    /// The carrier.
     pub by: NotifyBy,
 }
 
-/// What brings a notice there.
+/// The carrier of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotifyBy {
     /// HTTP.

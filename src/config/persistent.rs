@@ -1,5 +1,5 @@
-//! `[[persistent]]`: the standing records that are kept in DNS, for CAs that take them. No account
-//! at the CA is needed; what is copied from the CA is held against the issuer.
+//! `[[persistent]]`: the persistent records that are kept in DNS, for CAs that accept them. No
+//! account at the CA is needed; what is copied from the CA is held against the issuer.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -108,7 +108,7 @@ pub(super) fn read(
     all
 }
 
-/// The providers that these sections use; `None` stands for the one that has the zone.
+/// The providers that these sections use; `None` is the one that has the zone.
 pub(super) fn providers_used(top: &Section<'_>) -> Vec<Option<String>> {
     let sections = top.tables("persistent", &PERSISTENT);
     let named = sections.iter().map(|section| {

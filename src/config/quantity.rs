@@ -110,7 +110,7 @@ impl Rate {
     /// Reads `2/s`, `60/m` or `500/h`.
     ///
     /// # Errors
-    /// What a rate looks like.
+    /// The form of a rate.
     pub fn read(text: &str) -> Result<Self, &'static str> {
         const FORM: &str =
             "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";

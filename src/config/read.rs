@@ -121,7 +121,7 @@ fn top(top: &Section<'_>, file: &Path) -> Option<Settings> {
     let (store_url, store_password) = (store_url(&store), store.secret("password"));
 
     let found: Vec<_> = top.named("ca").into_iter().collect();
-    // A standing record needs no account here.
+    // A persistent record needs no account here.
     if found.is_empty() && !top.has("persistent") {
         let hint = "name your account, for instance [ca.swisssign]";
         top.reader.absent(
@@ -217,7 +217,7 @@ fn store_url(section: &Section<'_>) -> Option<String> {
     }
 }
 
-/// Its parameters are the adapter's to know; a password would be seen by all who may read the file.
+/// Its parameters are the adapter's to know; all users that may read the file would see a password.
 fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
     match Url::parse(text) {
         Ok(url)
@@ -237,7 +237,7 @@ fn postgres_url(section: &Section<'_>, text: &str) -> Option<String> {
     None
 }
 
-/// Keeps the table as it stands for the adapter that reads it.
+/// Keeps the table as it is written, for the adapter that reads it.
 fn provider(section: &Section<'_>) -> ProviderTable {
     let mut table = Map::new();
     let mut lines = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! `[server]`: where the daemon listens, and who may ask it for what.
+//! `[server]`: the address of the daemon, and the rights of its clients.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -52,15 +52,15 @@ pub struct TlsSettings {
 /// `[[server.token]]`: a bearer token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSettings {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub name: String,
-    /// What it is good for.
+    /// Its role.
     pub role: TokenRole,
     /// Where it is.
     pub secret: SecretSource,
 }
 
-/// What a token is good for.
+/// The role of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenRole {
     /// Sees everything, changes nothing.
@@ -115,7 +115,7 @@ pub(super) fn server(top: &Section<'_>) -> Option<ServerSettings> {
             );
         }
     }
-    // Whatever is missing here was reported.
+    // A missing value was reported before.
     let tls = tls.and_then(|(certificate, key)| {
         Some(TlsSettings {
             certificate: certificate?,

@@ -123,7 +123,7 @@ impl Starter {
     /// The configuration for a file of this name: commented, and without a fault.
     ///
     /// # Errors
-    /// What is wrong with the answers.
+    /// The faults of the answers.
     pub fn text(&self, file: &Path) -> Result<String, ConfigError> {
         let is_usual = file
             .parent()

@@ -87,8 +87,7 @@ fn the_least_configuration_has_the_documented_defaults() {
     let settings = folder.load(GOOD).unwrap();
     let reference =
         load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config/prevalidate.toml")).unwrap();
-    // The reference states every default, so both say the same about everything that is no choice
-    // of the user.
+    // The reference states every default, so both are the same for each setting with a default.
     assert_eq!(settings.policy, reference.policy);
     assert_eq!(settings.worker, reference.worker);
     let zones = reference.propagation.zones.clone();

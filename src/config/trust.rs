@@ -1,5 +1,5 @@
-//! Who could have written the configuration and the programs that it names. A user who may change
-//! one of these acts as the user of this process.
+//! The users that could have written the configuration and the programs that it names. A user who
+//! may change one of these acts as the user of this process.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,8 +46,8 @@ impl Caller {
     }
 }
 
-/// The file of the current folder, which was not named: it and the folder must be root's or the
-/// caller's, and no other user may write them.
+/// The file of the current folder, which the caller did not name. Root or the caller must own it
+/// and the folder, and no other user may write them.
 ///
 /// # Errors
 /// Why it is not read.

@@ -1,4 +1,4 @@
-//! What is wrong now, topic by topic, read off a snapshot of all domains. Pure.
+//! The present troubles by topic, from a snapshot of all domains. Pure.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What is wrong, by topic and by whom it concerns: the key of a domain's row, or of a client. For what happened, a space and the moment follow, so that the next time is another concern.
 pub type Concerns<'a> = BTreeMap<Topic, BTreeMap<Cow<'a, str>, Concern<'a>>>;
 
-/// What is wrong with one of them.
+/// The trouble of one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Concern<'a> {
     /// When its proof stops counting, where that is what is wrong.
@@ -54,7 +54,7 @@ impl<'a> Concern<'a> {
     }
 }
 
-/// All that is wrong in a snapshot and old or frequent enough to be reported.
+/// All troubles of a snapshot that are old or frequent enough to be reported.
 pub fn concerns<'a>(snapshot: &'a Snapshot, policy: &Policy, pace: Pace) -> Concerns<'a> {
     let mut finder = Finder {
         snapshot,
@@ -227,7 +227,8 @@ impl<'a> Finder<'a, '_> {
     }
 }
 
-/// Whether a domain stands for itself: one below another shares its proof, and its troubles.
+/// Whether a domain has its own proof: one below another shares the other's proof, and its
+/// troubles.
 fn is_judged(entry: &Entry) -> bool {
     entry.state != State::Unmanaged && !entry.covered
 }

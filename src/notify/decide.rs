@@ -16,7 +16,7 @@ use crate::prevalidation::guard::CLOCK_TOLERANCE;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Told {
-    /// Whom it was told of and that has not been told to be over, each since when.
+    /// The subjects that were told and not yet told to be over, each since when.
     pub open: BTreeMap<String, Timestamp>,
     /// When it was last told anything.
     pub told_at: Option<Timestamp>,
@@ -56,7 +56,7 @@ pub enum Decision {
 pub struct Rules<'a> {
     /// What.
     pub topic: Topic,
-    /// To whom.
+    /// The recipient.
     pub wants: &'a Wants,
     /// For how long after a message the next one gathers what comes up.
     pub gather: SignedDuration,
@@ -86,7 +86,8 @@ pub fn decide(
         // Nothing has changed since: the very same message.
         return Some(Decision::Tell(again.clone()));
     }
-    // What may have arrived counts as told when it is over, and as not told while it lasts.
+    // A notice that may have arrived counts as told when the trouble is over, and as not told while
+    // it lasts.
     let maybe = sending
         .filter(|sending| sending.is_open)
         .map(|sending| &sending.after);

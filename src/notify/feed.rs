@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Notifier, Undelivered};
 use crate::overview::snapshot::Snapshot;
 
-/// Tells what is new in each snapshot, by the notifier of the moment (a reload brings another one),
-/// until `ending`. Snapshots that come while not `may_tell` are passed over: by a clock that is
-/// wrong everything is. Of snapshots that come while a message is on its way the last one counts. A
+/// Tells what is new in each snapshot, by the present notifier (a reload makes another one), until
+/// `ending`. Snapshots that come while not `may_tell` are passed over: by a clock that is wrong
+/// everything is. If several snapshots come while a message is being sent, the last one counts. A
 /// message under way comes to its end; a process that does not wait for that leaves one that
 /// another process sends again, with the same id.
 pub async fn follow(

@@ -29,7 +29,7 @@ pub struct Notice {
     pub id: String,
     /// When it was made.
     pub at: Timestamp,
-    /// What it is about.
+    /// The subject.
     pub topic: Topic,
     /// How severe that is.
     pub severity: Severity,

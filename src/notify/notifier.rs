@@ -52,7 +52,7 @@ pub struct Undelivered {
     pub sink: String,
     /// What it should have heard of.
     pub topic: Topic,
-    /// What went wrong.
+    /// The failure.
     pub error: String,
     /// The next process tries it again.
     pub again: bool,
@@ -85,7 +85,7 @@ impl fmt::Debug for Notifier {
 }
 
 impl Notifier {
-    /// Tells nobody anything yet.
+    /// Sends no notice yet.
     pub fn new(
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,

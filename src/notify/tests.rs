@@ -1,5 +1,5 @@
-//! What is reported, to whom, how often: over a real store, with sinks that fail when they are told
-//! to.
+//! What is reported, to which sink, how often: over a real store, with sinks that fail when they
+//! are told to.
 #![allow(clippy::unwrap_used)]
 
 mod delivery;

@@ -16,7 +16,7 @@ pub enum Severity {
     Critical,
 }
 
-/// What a message is about.
+/// The topic of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Topic {
@@ -149,8 +149,8 @@ impl Topic {
         )
     }
 
-    /// What a domain that comes here from this topic, or leaves it for there, has only got worse
-    /// by.
+    /// The graver topics of the same trouble. A domain that moves from this topic to one of them
+    /// only got worse.
     pub fn graver(self) -> &'static [Self] {
         match self {
             Self::MarginWarning => &[Self::MarginCritical, Self::Lapsed],
@@ -200,7 +200,7 @@ impl Topic {
         }
     }
 
-    /// What to do about it.
+    /// The hint.
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Lapsed | Self::MarginCritical | Self::MarginWarning | Self::RenewalFailing => {

@@ -1,5 +1,5 @@
 //! The program's own log, on standard error. What happens to domains is in the history; this is for
-//! a person who searches for a cause.
+//! a person that searches for a cause.
 //!
 //! Only our crates speak below a warning. HTTP, TLS and database libraries would write headers and
 //! parameters, secrets among them, so their level is capped here and no variable raises it (faults

@@ -23,7 +23,7 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// What is going on.
+    /// The present work.
     pub fn say(&self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(super::escape(message).into_owned());

@@ -13,9 +13,9 @@ pub enum Tone {
     Plain,
     /// All is well.
     Good,
-    /// A person should look.
+    /// A person should check.
     Warn,
-    /// A person must look.
+    /// A person must act.
     Bad,
     /// Of less interest.
     Dim,

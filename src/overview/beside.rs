@@ -9,7 +9,7 @@ use crate::worker::{Above, Target, above, unmanaged};
 
 /// What the last listings showed at the CA beside the inventory.
 pub(in crate::overview) struct Beside {
-    /// What the inventory does not know at the client it was seen at.
+    /// Domains that the inventory does not have at the client where they were listed.
     pub(in crate::overview) unmanaged: BTreeMap<At, Target>,
     /// What of it covers others, by client.
     pub(in crate::overview) above: BTreeMap<String, Above>,

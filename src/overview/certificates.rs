@@ -93,7 +93,7 @@ pub struct CertificateView {
     /// What to do, where a person must act.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What is next.
+    /// The next step.
     pub next: &'static str,
     /// When.
     pub due_at: Option<Timestamp>,
@@ -109,7 +109,7 @@ pub struct CertificateView {
     /// Its serial number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serial: Option<String>,
-    /// Who issued it.
+    /// Its issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
     /// The version of its files.
@@ -127,7 +127,7 @@ pub struct CertificateView {
     /// When the CA said that it is revoked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
-    /// What the deploy program said when it failed last.
+    /// The output of the deploy program at its last failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deploy_error: Option<String>,
     /// Why a record of an order that has come to its end is still in DNS.
@@ -168,7 +168,7 @@ pub struct CertificateView {
 /// wants and the store does not have yet. No CA is asked.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn read(issuer: &Issuer, now: Timestamp) -> Result<Vec<CertificateView>, StoreError> {
     let mut rows = issuer.rows().await?;
     let named = issuer.certificates();

@@ -64,7 +64,7 @@ impl Danger {
     }
 }
 
-/// What decides how severe the standing of a domain is.
+/// The facts that decide how severe the state of a domain is.
 #[derive(Debug, Clone, Copy)]
 pub struct Judged {
     /// Its state.

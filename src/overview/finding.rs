@@ -35,7 +35,7 @@ impl DomainView {
         }
     }
 
-    /// How severe its standing is and why, where `danger` may be by margins of the caller's own;
+    /// How severe its state is and why, where `danger` may be by margins of the caller's own;
     /// `None` when nothing is wrong, or only its zone, which [`DomainView::bogus`] tells.
     pub fn finding(&self, danger: Danger, now: Timestamp) -> Option<(Gravity, String)> {
         let gravity = self.gravity_with(danger);

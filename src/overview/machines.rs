@@ -41,7 +41,7 @@ impl Machines {
     /// Reads both. What cannot be understood was written by another version, and is not known.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn read(store: &dyn Store, now: Timestamp) -> Result<Self, StoreError> {
         let last_run = store.fact(LAST_RUN).await?;
         Ok(Self {
@@ -66,7 +66,7 @@ pub fn host() -> String {
 /// next time.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn note_daemon(store: &dyn Store, host: &str, now: Timestamp) -> Result<(), StoreError> {
     let mut all = daemons(store.fact(DAEMONS).await?.as_deref(), now);
     all.insert(host.to_owned(), now);
@@ -85,7 +85,7 @@ pub async fn note_daemon(store: &dyn Store, host: &str, now: Timestamp) -> Resul
 /// Notes how a run ended.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn note_run(store: &dyn Store, run: &LastRun) -> Result<(), StoreError> {
     let text = serde_json::to_string(run).unwrap_or_default();
     store.set_fact(LAST_RUN, &text).await

@@ -46,7 +46,7 @@ pub struct AttemptView {
     pub tries: u32,
     /// Not before then.
     pub next_at: Option<Timestamp>,
-    /// What went wrong last.
+    /// The last failure.
     pub last_error: Option<String>,
     /// Since when a person wants nothing of ours at the name.
     pub withdrawn_at: Option<Timestamp>,

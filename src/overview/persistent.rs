@@ -47,7 +47,7 @@ pub enum PersistentState {
     Waiting,
     /// It was visible, and name servers lack it now.
     Missing,
-    /// A person must look.
+    /// A person must act.
     Held,
     /// It is being removed.
     Removing,
@@ -143,7 +143,7 @@ pub struct RecordView {
     pub state: &'static str,
     /// The `[provider.NAME]`.
     pub provider: String,
-    /// Whether it was there before us, so that we never remove it.
+    /// Whether the record existed before this program; then it is never removed.
     pub foreign: bool,
     /// The zone, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -22,7 +22,7 @@ pub const LONGEST_TEXT: usize = 256;
 /// The most entries of one page.
 pub const MOST: usize = 1000;
 
-/// What is asked for.
+/// The filter and the order of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
     /// `q`: words that all occur in the name, in either form; empty: any name.
@@ -76,7 +76,7 @@ pub enum Start {
     /// The page of this number, from 1. What changes between two pages may be seen twice or not at
     /// all.
     Page(usize),
-    /// After the last entry of the page before: what was there all the time is seen once.
+    /// After the last entry of the page before. So an entry that exists all the time is shown once.
     After(Cursor),
 }
 
@@ -89,7 +89,7 @@ pub struct Cursor {
     client: Option<String>,
 }
 
-/// What was found.
+/// The result.
 #[derive(Debug, Clone)]
 pub struct Found<'a> {
     /// How many there are on all pages.
@@ -142,7 +142,7 @@ impl Sort {
         }
     }
 
-    /// What entries are ordered by.
+    /// The key that entries are sorted by.
     pub fn key(self, entry: &Entry) -> i64 {
         let moment = |at: Option<Timestamp>, none| at.map_or(none, Timestamp::as_microsecond);
         match self {
@@ -489,7 +489,7 @@ fn has_all(domain: &DomainName, words: &[String]) -> bool {
         .all(|word| has(name, word) || unicode.as_ref().is_some_and(|name| has(name, word)))
 }
 
-/// `str::contains` prepares for long texts, which takes longer than to look through a name.
+/// `str::contains` prepares for long texts, which takes longer than the search in a name.
 fn has(name: &str, word: &str) -> bool {
     let (name, word) = (name.as_bytes(), word.as_bytes());
     let Some(first) = word.first() else {

@@ -75,7 +75,7 @@ pub struct Entry {
     pub danger: Danger,
     /// Until when it was proven, while it has lapsed.
     pub proven_until: Option<Timestamp>,
-    /// How severe its standing is.
+    /// How severe its state is.
     #[serde(skip)]
     pub gravity: Gravity,
     /// When its renewal is planned.
@@ -130,14 +130,14 @@ impl Snapshot {
             basis,
             now,
         };
-        // Before the rows: what a row does not show yet, no listing that is told of here has shown.
+        // Read before the rows: a listing that is named here is then never newer than the rows.
         let clients = reading.clients(store).await?;
         let mut all = pages();
         while let Some(rows) = all.next().await? {
             rows.into_iter().for_each(|row| reading.take(row));
         }
         reading.take_strangers();
-        // Only now is it known who is covered; where none is, the store is not read twice.
+        // Only now is it known which domains are covered. If none is, the store is not read twice.
         reading.cover_below(pages()).await?;
         let troubles = reading.troubles(store).await?;
         reading.entries.shrink_to_fit();
@@ -181,7 +181,7 @@ impl Snapshot {
 }
 
 impl ClientState {
-    /// How severe its standing is at `now`.
+    /// How severe its state is at `now`.
     pub fn gravity(&self, now: Timestamp) -> Gravity {
         match self.refusal.is_empty() {
             true => Age::of(self.listed_at, now).gravity(),

@@ -30,22 +30,21 @@ pub struct Troubles {
     pub persistent: String,
 }
 
-/// What is wrong with a domain.
+/// The trouble of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trouble {
     /// It waits for a person, and not because one wants it so.
     pub held: bool,
     /// It was validated once, and no proof counts any more.
     pub lapsed: bool,
-    /// What it tries does not succeed: how often in a row; `u32::MAX` when it is late or its zone
-    /// is refused by resolvers.
+    /// The number of failures in a row; `u32::MAX` when it is late or resolvers refuse its zone.
     pub failures: u32,
     /// Foreign TXT values changed beside ours.
     pub others_changed: Option<OthersChanged>,
 }
 
 impl Trouble {
-    /// What is wrong with the domain, if anything is.
+    /// The trouble of the domain, if it has one.
     pub fn of(view: &DomainView) -> Option<Self> {
         if !view.is_managed() || view.covered_by.is_some() {
             return None;
@@ -111,7 +110,7 @@ impl Troubles {
 /// the login; by the key of the client, and by the name of the account.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn warnings(
     store: &dyn Store,
     targets: &[Target],

@@ -100,7 +100,7 @@ impl<'a> Walk<'a> {
     /// found.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn new(
         store: &'a dyn Store,
         overlay: &'a Overlay,
@@ -134,7 +134,7 @@ impl<'a> Walk<'a> {
     /// The next domains; `None` after the last.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn next(&mut self) -> Result<Option<Vec<DomainView>>, StoreError> {
         let Some(rows) = self.rows.next().await? else {
             let rest = std::mem::take(&mut self.strangers);
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Wishes without a row that are on one page: before the first run all of them are.
+/// Wanted domains without a row that are on one page: before the first run all of them are.
 const AT_ONCE: usize = 1_000;
 
 /// The rows of the store, page by page and by name, as the configuration wants them; all rows of a
@@ -228,7 +228,7 @@ impl<'a> Rows<'a> {
     /// The next page, which may be empty; `None` after the last.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
         if self.ended {
             let mut laid = Vec::new();

@@ -1,6 +1,6 @@
-//! Many standing records that vanish at once, or leave the configuration at once, are for a person
-//! first: a pipeline that was told to drop them would drop them again, a zone that is being moved
-//! is not to be written, and a list may have been emptied by mistake (invariant I14).
+//! Many persistent records that vanish at once, or leave the configuration at once, are for a
+//! person first: a pipeline that was told to drop them would drop them again, a zone that is being
+//! moved is not to be written, and a list may have been emptied by mistake (invariant I14).
 
 use jiff::Timestamp;
 

@@ -36,7 +36,7 @@ pub enum Seen {
 pub struct Surroundings<'a> {
     /// What was seen of each record of [`Kept::records`]; `None`: not asked in this pass.
     pub seen: &'a [Option<Seen>],
-    /// Where the record must be written now, where that was found out: an alias may have moved.
+    /// The name at which the record must be written now, if it is known: an alias may have moved.
     pub place: Option<&'a str>,
     /// Why CAA forbids the method or the issuer, where it does.
     pub caa: Option<&'a str>,
@@ -135,7 +135,7 @@ impl From<&str> for Why {
 /// A step, why, and when to ask again where there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
-    /// What is done.
+    /// The step.
     pub step: Step,
     /// Why.
     pub why: Why,

@@ -1,6 +1,6 @@
-//! Which stored moments can be true. A clock that was wrong for a moment leaves moments that lie
-//! further ahead than the rules could put them. They are not believed, wherever they are, so that
-//! nothing waits for a day that a wrong clock has made up.
+//! Which stored moments can be true. A clock that was wrong for a moment leaves times in the store
+//! that are later than the rules allow. They are not believed, wherever they are, so that nothing
+//! waits for a day that a wrong clock has made up.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -32,8 +32,8 @@ impl Observed {
     }
 }
 
-/// A reading compares the end of a proof with the clock. One whose clock had passed an end that is
-/// still to come said "expired" whatever the CA said.
+/// A reading compares the end of a proof with the clock. A process whose clock was past an end in
+/// the future stored "expired", although the CA did not.
 fn believe_sighting(found: &mut Registration, read_at: Option<Timestamp>, now: Timestamp) {
     let Some(proof) = &mut found.proof else {
         return;

@@ -38,7 +38,7 @@ const OTHERS: [&str; 14] = [
 pub struct Challenge {
     /// The name of the record: the domain itself or a name below it.
     pub owner: RecordName,
-    /// What the record holds.
+    /// The data of the record.
     pub data: ChallengeData,
     /// When the CA made it, if the CA says so.
     #[serde(default)]
@@ -46,7 +46,7 @@ pub struct Challenge {
     /// Until when the CA accepts it, if the CA says so.
     #[serde(default)]
     pub until: Option<Timestamp>,
-    /// What makes the CA look for it.
+    /// The event that makes the CA check it.
     pub counts: Counts,
 }
 
@@ -85,7 +85,7 @@ pub enum ChallengeError {
     /// The owner is not in the domain.
     #[error("the CA names a record `{owner}`, which is not in {domain}: nothing is published")]
     Outside {
-        /// What the CA sent.
+        /// The text that the CA sent.
         owner: String,
         /// The domain that it is asked to validate.
         domain: DomainName,
@@ -93,7 +93,7 @@ pub enum ChallengeError {
     /// The kind of CA does not have its records there.
     #[error("the CA names a record at `{owner}`, and its records are at {expected}")]
     Elsewhere {
-        /// What the CA sent.
+        /// The text that the CA sent.
         owner: RecordName,
         /// Where records of this kind of CA are.
         expected: String,
@@ -110,7 +110,7 @@ pub enum ChallengeError {
     /// The target is a name of the domain.
     #[error("the CA wants a CNAME to `{target}`, which is in {domain} itself")]
     TargetInside {
-        /// What the CA sent.
+        /// The text that the CA sent.
         target: RecordName,
         /// The domain that it is asked to validate.
         domain: DomainName,
@@ -258,7 +258,7 @@ impl RecordName {
     /// U-labels.
     ///
     /// # Errors
-    /// What is wrong with it, in a few words.
+    /// The fault of it, in a few words.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let written = text.strip_suffix('.').unwrap_or(text);
         // Label by label: the strict rules refuse the underscore of `_dnsauth`.

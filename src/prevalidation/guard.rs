@@ -1,4 +1,4 @@
-//! When not to act at all: unplanned changes that concern many domains at once (invariant I14).
+//! Stops a run when an unplanned change concerns many domains at once (invariant I14).
 //!
 //! Renewals that are simply due are never refused; they are spread and throttled. The guard is
 //! about the *unexpected*.
@@ -232,8 +232,8 @@ pub fn examine_inventory(origin: &str, known: usize, gone: &[DomainName]) -> Opt
 }
 
 /// Whether both are dated alike: a list may leave out the day that a read of the domain shows. A
-/// proof that this program has just dated by its first reading is left out: its new end is no doing
-/// of the CA's.
+/// proof that this program has just dated by its first read is left out, because the CA did not
+/// change its end.
 fn is_dated_alike(new: &Registration, old: &Registration) -> bool {
     let Some((new, old)) = new.proof.as_ref().zip(old.proof.as_ref()) else {
         return false;

@@ -119,8 +119,8 @@ impl RecordForm {
 pub enum LedgerState {
     /// We mean to write it; it may already be there if an answer was lost.
     Intended,
-    /// A receipt proved it is in the zone and that we put it there; or a foreign writer was told
-    /// to, see [`LedgerEntry::is_awaited`].
+    /// A receipt proved that the record is in the zone and that this program wrote it; or a foreign
+    /// writer was told to write it, see [`LedgerEntry::is_awaited`].
     Published,
     /// It was there before: a foreign record, never removed by this program (faults D17).
     Foreign,

@@ -22,7 +22,7 @@ use unicode_script::{Script, UnicodeScript};
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DomainName(Arc<str>);
 
-/// A name that people wrote, understood, with what they should know about how it was read.
+/// A name from a person, parsed, with the notices about how it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parsed {
     /// The name.
@@ -208,11 +208,11 @@ impl DomainName {
         }
     }
 
-    /// Reads a name to look something up by: one that needs consent was consented to, and one that
-    /// could not be prevalidated, such as `_dmarc.example.ch`, is known to nobody.
+    /// Reads a name to search by: one that needs consent was consented to, and one that
+    /// could not be prevalidated, such as `_dmarc.example.ch`, is found nowhere.
     ///
     /// # Errors
-    /// What is wrong with it, when it is no name at all.
+    /// The fault of a text that is no name at all.
     pub fn look_up(text: &str) -> Result<Self, NameError> {
         Self::parse(text)
             .map(|parsed| parsed.name)

@@ -9,11 +9,11 @@ use super::registration::Registration;
 use super::reuse::ReuseTable;
 use super::upkeep::{Stage, Upkeep};
 
-/// What is known of a domain at the CA.
+/// The known state of a domain at the CA.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sighting {
-    /// Nobody has looked yet.
+    /// The CA was not asked yet.
     #[default]
     Unread,
     /// The CA was asked and does not know it.
@@ -54,11 +54,11 @@ pub struct Observed {
     pub covered_by: Option<DomainName>,
     /// Whether a provider is configured for it.
     pub has_provider: bool,
-    /// What the CA said last.
+    /// The last words of the CA.
     pub sighting: Sighting,
     /// When that was.
     pub read_at: Option<Timestamp>,
-    /// What is remembered about the way to its proofs.
+    /// The stored state of its way to proofs.
     #[serde(rename = "attempt")]
     pub upkeep: Upkeep,
     /// Its open ledger entries.

@@ -11,7 +11,7 @@ use super::observed::State;
 use super::planner::Decision;
 use super::row_key::RowKey;
 
-/// What a run would do, and why.
+/// The steps that a run would do, and the reasons.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// For when it was made.

@@ -24,7 +24,7 @@ use super::registration::Registration;
 use super::reuse::after;
 use super::upkeep::{Attempt, Effect};
 
-/// What to do next for a domain.
+/// The next step for a domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 pub enum Step {
@@ -45,12 +45,12 @@ pub enum Step {
     Start,
     /// Make the record present.
     Publish {
-        /// What the CA wants to find.
+        /// The record that the CA wants to find.
         challenge: Box<Challenge>,
     },
     /// Check whether every name server has the record.
     Check {
-        /// What the CA wants to find.
+        /// The record that the CA wants to find.
         challenge: Box<Challenge>,
     },
     /// Ask the CA to check.
@@ -98,7 +98,7 @@ impl Step {
 /// A step with its moment and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Decision {
-    /// What to do.
+    /// The next step.
     pub step: Step,
     /// Not before this moment; [`Timestamp::MAX`] means: only when something changes.
     pub at: Timestamp,
@@ -135,7 +135,7 @@ pub const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 /// The gate must have passed within this time before the CA is asked (invariant I5).
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
 
-/// A record that was seen within this time is believed to be while the CA carries out an order.
+/// While the CA carries out an order, a record that was seen within this time counts as visible.
 const STANDS_COUNTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the value has vanished this often after it was visible, another writer removes it, and it
@@ -416,7 +416,7 @@ fn towards_proof(
 }
 
 /// The CA has taken the order: it is read at its moment, and nothing is submitted meanwhile. The
-/// record must be as long, so that is checked now and then.
+/// record must stay visible as long, so it is checked from time to time.
 fn taken(
     attempt: &Attempt,
     next_read_at: Timestamp,

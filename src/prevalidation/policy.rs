@@ -68,7 +68,7 @@ pub struct Policy {
     pub critical: SignedDuration,
 }
 
-/// What depends on the CA: what is fixed for its kind, and what its settings say.
+/// The part that depends on the CA: the constants of its kind, and its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
     /// See [`Policy::reuse`].

@@ -101,8 +101,9 @@ fn is_ours(attempt: &Attempt, order: &Order) -> bool {
     }
 }
 
-/// Whether a proof of the very day of the one that it renews is new: their days cannot tell. The CA
-/// has checked for this order since it was submitted, and the order is over and was not rejected.
+/// Whether a proof of the same day as the proof that it renews is new: their days do not show it.
+/// The CA has checked for this order since it was submitted, and the order is over and was not
+/// rejected.
 fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bool {
     let Some(submitted) = attempt
         .submission

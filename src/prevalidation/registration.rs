@@ -11,7 +11,7 @@ use super::order::{Order, OrderState};
 use super::proof::Proof;
 use super::reuse::{ReuseTable, after, before, days_long};
 
-/// What the CA says about one domain.
+/// One domain as the CA shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registration {
     /// The CA's key for the entry, `cld-…`.
@@ -117,9 +117,9 @@ impl Registration {
         order.is_some_and(|order| order.next_check.is_some() || self.is_before(order) != Some(true))
     }
 
-    /// Whether a validation came after the order. Where the CA does not show their days, a challenge
-    /// that is still shown speaks for an order under way; so does a state that is not known, while
-    /// no proof counts.
+    /// Whether a validation came after the order. If the CA does not show their days, a challenge
+    /// that is still shown means that an order is under way. So does an unknown state while no
+    /// proof counts.
     fn is_fulfilled(&self, order: &Order) -> bool {
         self.is_before(order).unwrap_or_else(|| {
             let is_known = order.unknown_word().is_none() || self.status == Status::Valid;

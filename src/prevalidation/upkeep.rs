@@ -1,4 +1,4 @@
-//! All that is remembered about a domain's way to its proofs. Everything else is looked up afresh.
+//! All that is remembered about a domain's way to its proofs. Everything else is read afresh.
 //!
 //! The parts have different lives. What ends one of them replaces it as a whole, and is written
 //! here by naming every part, so that a new one is not kept or forgotten by accident.
@@ -128,8 +128,8 @@ impl Upkeep {
         };
     }
 
-    /// Another program has begun anew: what is known of the old record counts no more. Why the attempt
-    /// began stays.
+    /// Another program has begun a new validation: the stored facts about the old record no longer
+    /// count. Why the attempt began stays.
     pub fn replace(&mut self) {
         let before = std::mem::take(&mut self.attempt);
         self.start(Attempt {

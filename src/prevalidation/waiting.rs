@@ -1,4 +1,4 @@
-//! Between publishing and proof: for whom a domain waits, since when, until when, and when that is
+//! Between publishing and proof: what a domain waits for, since when, until when, and when that is
 //! too long (rule 7). Nothing is given up and no record is removed because of a
 //! time-out.
 
@@ -15,7 +15,7 @@ use super::words::moment;
 /// For what a domain waits, as programs read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// Whom or what, in a few words.
+    /// The party or event, in a few words.
     #[serde(rename = "for")]
     pub subject: String,
     /// When its value was written.

@@ -22,7 +22,7 @@ const MOST: usize = 8;
 pub struct AliasReport {
     /// The name of the alias.
     pub owner: String,
-    /// The name that it stands for.
+    /// The name that it is an alias for.
     pub target: String,
     /// Every name server of its zone that answers has it.
     pub everywhere: bool,
@@ -50,7 +50,7 @@ impl Gate {
                 return Ok(Hop { verdict, ..hop });
             };
             if !hop.verdict.go {
-                // The value was not looked for, so it is not gone.
+                // The value was not searched for, so it is not gone.
                 let verdict = Verdict {
                     gone: false,
                     cause: format!("{owner} is an alias for {target}: {}", hop.verdict.cause),
@@ -126,7 +126,7 @@ impl Gate {
                     .first_of(way.resolvers, &asked, RecordType::CNAME);
                 found.await?
             }
-            // Nobody is asked.
+            // No server is asked.
             GateMode::Provider | GateMode::Delay => return Ok(None),
         };
         Ok(alias_of(&reply, &asked).cloned())

@@ -52,7 +52,7 @@ pub enum Failure {
     NoRoute(String),
     /// Nothing came back over any transport.
     Silent(String),
-    /// What came back is no answer to the question.
+    /// The reply is no answer to the question.
     Nonsense(String),
     /// Its answer does not fit into a datagram, and TCP connections to it hang.
     CutOff(String),
@@ -96,9 +96,9 @@ impl Asker {
     /// eight tries.
     ///
     /// A server that keeps silent over UDP is dead to resolvers, even if it answers over TCP, or to
-    /// a question without EDNS: since the DNS flag day of 2019 nobody asks it that way (measured
-    /// with unbound 1.17). So it is silent here, too, and told apart. Only a lost datagram must not
-    /// make it so.
+    /// a question without EDNS: since the DNS flag day of 2019 no resolver asks it that way
+    /// (measured with unbound 1.17). So it is silent here, too, and told apart. Only a lost
+    /// datagram must not make it so.
     ///
     /// Source ports are the kernel's ephemeral ones, a new one for every try; the socket is
     /// connected, so that the kernel drops datagrams of other addresses. Id, question and opcode
@@ -131,7 +131,8 @@ impl Asker {
         }
     }
 
-    /// Finds out whether a server that said nothing over UDP is dead, or was only not heard.
+    /// Finds out whether a server that did not answer over UDP is dead, or only its packets were
+    /// lost.
     async fn insist(
         &self,
         address: SocketAddr,
@@ -279,7 +280,7 @@ impl Asker {
     async fn turn(&self, whom: String) -> Option<SemaphorePermit<'_>> {
         self.pace.turn(whom).await;
         self.asked.fetch_add(1, Ordering::Relaxed);
-        // Nobody closes it.
+        // It is never closed.
         self.sockets.acquire().await.ok()
     }
 }

@@ -1,5 +1,5 @@
-//! CAA, pure: whom a domain's records let issue (RFC 8659, RFC 9495), and after which validation
-//! (RFC 8657).
+//! CAA, pure: which CA a domain's records let issue (RFC 8659, RFC 9495), and after which
+//! validation (RFC 8657).
 //!
 //! Advice only. A prevalidation needs none of it: the CA checks CAA when it issues, for each name.
 
@@ -80,9 +80,9 @@ impl Permission {
 /// One record to take out, to put in, or to replace; as in a zone file, ready to paste.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
-    /// What is there.
+    /// The record to remove.
     pub remove: Option<String>,
-    /// What should be there.
+    /// The record to add.
     pub add: Option<String>,
 }
 
@@ -108,7 +108,7 @@ pub struct CaaAdvice {
     pub changes: Vec<Change>,
     /// What the CA is called, so what a record that names it says.
     pub ca: Vec<String>,
-    /// Why the records could not all be looked up. A CA must not issue then (RFC 8659, section 3).
+    /// Why the records could not all be read. A CA must not issue then (RFC 8659, section 3).
     pub fault: Option<String>,
 }
 
@@ -389,7 +389,7 @@ fn with_our_method(property: &Property) -> Property {
         let Some((key, list)) = part.split_once('=').filter(|(key, _)| is_methods(key)) else {
             return part.to_owned();
         };
-        // What is not a label makes some CAs refuse the whole list.
+        // Text that is not a label makes some CAs refuse the whole list.
         let labels = list.split(',').map(str::trim);
         let labels = labels.filter(|label| issuer::is_label(label) && *label != METHOD);
         let labels: Vec<&str> = labels.chain([METHOD]).collect();

@@ -83,7 +83,7 @@ struct Cut {
     others: BTreeSet<Name>,
     /// Addresses without a name: the roots.
     fixed: Vec<SocketAddr>,
-    /// What its parent said about its keys.
+    /// The answer of its parent about its keys.
     proof: Vec<Record>,
 }
 
@@ -135,7 +135,7 @@ impl Walker {
         }
     }
 
-    /// Finds who serves the zone that holds `name`.
+    /// Finds the servers of the zone that holds `name`.
     ///
     /// # Errors
     /// [`WalkError`] when no responsible server could be found; it names the zone and the servers

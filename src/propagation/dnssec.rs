@@ -110,7 +110,7 @@ pub struct Fault {
     pub detail: String,
 }
 
-/// What can be wrong with a signed zone.
+/// The faults of a signed zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// A signature is past its end.
@@ -125,7 +125,7 @@ pub enum FaultKind {
     BadSignature,
     /// The records have no signature at all.
     NotSigned,
-    /// That something is not there is not proved.
+    /// The denial is not proved.
     BadDenial,
 }
 

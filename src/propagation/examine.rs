@@ -33,7 +33,7 @@ pub use server::{Edns, ServerReport};
 pub use trust::{DnssecReport, DnssecStatus};
 pub use wildcard::Wildcard;
 
-/// What is to be examined.
+/// The subject of an examination.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
     /// The domain.
@@ -50,7 +50,7 @@ pub struct Subject<'a> {
     pub horizon: Option<Timestamp>,
     /// Resolvers whose caches are checked, instead of those of the settings.
     pub resolvers: Option<&'a [Resolver]>,
-    /// What the CA is called in CAA records.
+    /// The name of the CA in CAA records.
     pub caa_names: &'a [String],
 }
 
@@ -89,7 +89,7 @@ pub struct Examination {
     pub public_suffix: bool,
     /// How the gate judges this domain; the examination asks authoritative servers in any mode.
     pub mode: GateMode,
-    /// Who serves it; `null` when that could not be found out.
+    /// The provider that serves it; `null` when that could not be found out.
     pub delegation: Option<DelegationReport>,
     /// Why no responsible server could be found.
     pub fault: Option<Fault>,
@@ -102,9 +102,9 @@ pub struct Examination {
     pub wildcard: Option<Wildcard>,
     /// Whether validating resolvers believe the zone.
     pub dnssec: Option<DnssecReport>,
-    /// What CAA records say to the CA.
+    /// The meaning of the CAA records for the CA.
     pub caa: Option<CaaAdvice>,
-    /// What caches may hold.
+    /// The values that caches may hold.
     pub caches: Caches,
     /// The chance, in percent, that a check from several perspectives passes now: below 100 while
     /// some servers are stale.
@@ -115,7 +115,7 @@ fn as_text<S: Serializer>(kind: &RecordKind, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(kind)
 }
 
-/// The zone and who is listed as serving it.
+/// The zone and the servers that are listed for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DelegationReport {
     /// The zone's apex.
@@ -139,7 +139,7 @@ pub struct DelegationReport {
 pub struct Fault {
     /// The finding it makes.
     pub code: Code,
-    /// What is wrong, in one short line.
+    /// The fault, in one short line.
     pub text: String,
     /// Each address that was asked, and what came back.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -163,7 +163,7 @@ pub struct Caches {
     pub txt_ttl: Option<u32>,
     /// How long "not there" may be remembered, seconds: min(SOA TTL, SOA MINIMUM).
     pub negative_ttl: Option<u32>,
-    /// When no resolver can remember the time before the value any more.
+    /// The time after which no resolver can have an answer without the value in its cache.
     pub horizon: Option<Timestamp>,
     /// What resolvers say that were asked once the value was everywhere.
     pub resolvers: Vec<ResolverAnswer>,

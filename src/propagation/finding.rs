@@ -19,8 +19,8 @@ pub use code::{Code, Finding, Severity};
 /// What an examination means: the most severe first, and of equally severe ones the cause before
 /// its consequences.
 ///
-/// With a value to look for, and in mode `authoritative`, one of them blocks exactly when the gate
-/// does not go.
+/// With a value to search for, and in mode `authoritative`, one of them blocks exactly when the
+/// gate does not go.
 pub fn findings(seen: &Examination) -> Vec<Finding> {
     let mut found = Vec::new();
     name(seen, &mut found);

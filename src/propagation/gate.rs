@@ -72,7 +72,7 @@ pub(super) struct Hop {
     pub(super) target: Option<String>,
 }
 
-/// A record as it is looked for in its zone.
+/// A record as the gate checks it in its zone.
 struct Sought<'a> {
     owner: &'a Name,
     zone: &'a Name,
@@ -124,7 +124,7 @@ impl Gate {
         self.asker.asked()
     }
 
-    /// Finds out afresh who must be asked about `domain`.
+    /// Finds out afresh which servers must be asked about `domain`.
     ///
     /// # Errors
     /// [`WalkError`], in words that a verdict may repeat. Never with an override.
@@ -132,7 +132,8 @@ impl Gate {
         self.responsible_for(&RecordName::from(domain)).await
     }
 
-    /// Finds out afresh who must be asked about a name: it may be in another zone than its domain.
+    /// Finds out afresh which servers must be asked about a name: it may be in another zone than
+    /// its domain.
     ///
     /// # Errors
     /// As [`responsible`](Self::responsible).

@@ -1,4 +1,4 @@
-//! What is asked about records that stay: all TXT records of a name, and whether CAA lets a CA use
+//! The questions about persistent records: all TXT records of a name, and whether CAA lets a CA use
 //! them.
 
 use hickory_proto::rr::{DNSClass, RData};

@@ -135,7 +135,7 @@ fn named(
         .map(|host| (host, Vec::new()))
         .collect();
     for record in internet(&reply.additionals) {
-        // Glue from above its own zone is hearsay (RFC 5452, section 6): such names are looked up.
+        // Glue from above its own zone is hearsay (RFC 5452, section 6): such names are resolved.
         if let (Some(address), true) = (record.data.ip_addr(), above.zone_of(&record.name))
             && let Some(glue) = hosts.get_mut(&record.name)
             && glue.len() < MOST_ADDRESSES

@@ -41,7 +41,7 @@ pub enum Resolver {
     Tls {
         /// Where it is.
         address: SocketAddr,
-        /// Whom its certificate must name; the address when there is none.
+        /// The name that its certificate must have; the address when there is none.
         name: Option<String>,
     },
     /// HTTPS; the certificate must name the URL's host.
@@ -61,7 +61,7 @@ impl FromStr for Resolver {
             let address = server_address(address, TLS_PORT).ok_or(
                 "needs an IP address after tls://, and the name in its certificate after `#`",
             )?;
-            // A name is checked against the certificate, never looked up.
+            // A name is checked against the certificate, never resolved.
             let is_name = |name: &str| matches!(Host::parse(name), Ok(Host::Domain(host)) if host == name.to_lowercase());
             if name.is_some_and(|name| !is_name(name)) {
                 return Err(
@@ -119,7 +119,7 @@ pub fn server_address(text: &str, port: u16) -> Option<SocketAddr> {
     (address.port() != 0 && !address.ip().is_unspecified()).then_some(address)
 }
 
-/// What one resolver said about one value.
+/// The answer of one resolver about one value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResolverAnswer {
     /// As configured.

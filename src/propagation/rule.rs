@@ -151,9 +151,9 @@ fn doubts(servers: &[ServerAnswer], by_name: &BTreeMap<String, Vec<&ServerAnswer
     warnings
 }
 
-/// Holds a second round against a first one that went: all of them were asked again, and a name
-/// that is served by many machines under one address (anycast) may answer from one that is stale.
-/// One that is stale or cut off is enough to stay, and one server must still have the value.
+/// Compares a second round with a first round that passed. All servers were asked again. An address
+/// of many machines (anycast) may answer from one that is stale. One that is stale or cut off is
+/// enough to stay, and one server must still have the value.
 pub fn compare(first: Verdict, second: Vec<ServerAnswer>) -> Verdict {
     let any = |wanted| second.iter().any(|server| server.answer == wanted);
     let cause = if any(Answer::NoMatch) {
@@ -253,7 +253,7 @@ pub fn wait_out(delay: Duration, published_for: Duration, now: Timestamp) -> Ver
     Verdict::new(GateMode::Delay, true, cause)
 }
 
-/// Judges by what the provider says about its own name servers, and a delay after the write: mode
+/// Judges by the provider's answer about its own name servers and by a delay after the write: mode
 /// `provider` (rule 8).
 ///
 /// Where it cannot be asked about the change, time alone counts, as in mode `delay`: no domain

@@ -20,7 +20,8 @@ pub struct GateSettings {
     /// The same per zone, in lower-case A-labels: the longest that is the domain or is above it
     /// counts, alone, and the general settings where it says nothing.
     pub zones: BTreeMap<String, Judging>,
-    /// Where walks begin. A zone that these serve themselves needs no delegation from them.
+    /// Where walks begin. If these servers serve a zone themselves, its delegation is not read from
+    /// them.
     pub roots: Vec<SocketAddr>,
     /// The port of delegated servers: 53, except in a lab.
     pub port: u16,
@@ -44,8 +45,8 @@ pub struct Judging {
     /// Addresses to ask in place of those that the delegation names, for split horizons; empty: a
     /// walk.
     pub name_servers: Vec<SocketAddr>,
-    /// Mode `resolvers`: whom to ask. Mode `authoritative`: whose caches to check when the rule
-    /// says go.
+    /// Mode `resolvers`: the resolvers to ask. Mode `authoritative`: whose caches to check when the
+    /// rule says go.
     pub resolvers: Vec<Resolver>,
     /// How long after the write nothing happens; see [`GateMode::default_delay`].
     pub delay: Option<Duration>,
@@ -53,7 +54,7 @@ pub struct Judging {
     pub rounds: Option<u32>,
 }
 
-/// What counts for one domain.
+/// The settings of one domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Way<'a> {
     /// How it is judged.
@@ -69,7 +70,7 @@ pub struct Way<'a> {
 }
 
 impl GateSettings {
-    /// What counts for `domain`.
+    /// The settings of `domain`.
     pub fn way(&self, domain: &DomainName) -> Way<'_> {
         self.way_at(domain.as_str())
     }

@@ -3,7 +3,7 @@
 //!
 //! A thousand domains on four name servers then ask for these addresses once. Nothing about the
 //! domain's own zone is ever shared: its delegation, its list of name servers and their addresses
-//! inside it are looked up afresh by every check.
+//! inside it are read afresh by every check.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

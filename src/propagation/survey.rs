@@ -22,14 +22,14 @@ use super::referral::authoritative;
 use super::{Gate, Responsible, race};
 use crate::prevalidation::DomainName;
 
-/// What one check of a domain showed.
+/// The result of one check of a domain.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
     /// Why no responsible server was found.
     pub fault: Option<String>,
     /// The zone that holds the domain.
     pub zone: Option<String>,
-    /// What CAA says on the day.
+    /// The verdict of CAA on the day.
     pub caa: Option<CaaAdvice>,
     /// Whether validating resolvers believe the zone now.
     pub dnssec: Option<DnssecReport>,
@@ -58,7 +58,7 @@ pub struct Answering {
 }
 
 impl Gate {
-    /// Looks at one domain. CAA is judged as it must be obeyed at `on`, signatures as of now.
+    /// Checks one domain. CAA is judged as it must be obeyed at `on`, signatures as of now.
     pub async fn survey(
         &self,
         domain: &DomainName,

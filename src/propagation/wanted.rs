@@ -1,11 +1,11 @@
-//! The record that is looked for.
+//! The record that is searched for.
 
 use hickory_proto::rr::RecordType;
 pub use prevalidate_providers::RecordKind;
 
 use crate::prevalidation::{Challenge, ChallengeData, DomainName, RecordName};
 
-/// The type and the data of a record that is looked for.
+/// The type and the data of a record that is searched for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted<'a> {
     /// A whole TXT value; other values may be beside it.
@@ -54,7 +54,7 @@ impl AsRecordType for RecordKind {
     }
 }
 
-/// What a check is about.
+/// The subject of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
     /// The domain that is validated. Its settings say how visibility is judged.
@@ -64,7 +64,7 @@ pub struct Question<'a> {
     /// The record's type and data.
     pub wanted: Wanted<'a>,
     /// A TXT value of a name below the domain may be where an alias of that name leads to, as CAs
-    /// look for it. It has no meaning at the domain itself, nor for a CNAME.
+    /// search for it. It has no meaning at the domain itself, nor for a CNAME.
     pub follow_aliases: bool,
     /// How long the record has been in the zone.
     pub published_for: std::time::Duration,

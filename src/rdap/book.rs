@@ -27,7 +27,7 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 #[serde(transparent)]
 pub struct Book(BTreeMap<String, Known>);
 
-/// What is known about one registration.
+/// The known facts about one registration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
     /// When its registry was last asked.
@@ -66,7 +66,7 @@ impl Book {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// What is known about a registrable domain.
+    /// The known facts about a registrable domain.
     pub fn of(&self, domain: &str) -> Option<&Known> {
         self.0.get(domain)
     }

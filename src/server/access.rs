@@ -1,7 +1,7 @@
-//! Who may do what over HTTP: bearer tokens (RFC 6750) with a role each.
+//! The rights of clients over HTTP: bearer tokens (RFC 6750) with a role each.
 //!
-//! A token is kept as its digest only, and every token is compared with in constant time: how long
-//! an answer takes tells nothing about how near a guess was, nor which token it was near to.
+//! A token is kept as its digest only, and every token is compared with in constant time: the time
+//! of an answer shows neither how near a guess was nor to which token.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub const LEAST_BYTES: usize = 24;
 /// No token is longer; a longer header is not even digested.
 const MOST_BYTES: usize = 4096;
 
-/// What a token is good for.
+/// The role of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -53,12 +53,12 @@ impl fmt::Display for Role {
     }
 }
 
-/// Who asks.
+/// The client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The `name` of the token; `None`: no name, where reading is open to this machine.
     pub name: Option<Arc<str>>,
-    /// What the token is good for.
+    /// The role of the token.
     pub role: Role,
 }
 
@@ -67,7 +67,7 @@ impl Identity {
     pub fn require(self, needed: Role) -> Result<Self, Denied> {
         match self.role.includes(needed) {
             true => Ok(self),
-            // A client that did not say who it is has not been refused yet.
+            // A client without a token has not been refused yet.
             false if self.name.is_none() => Err(Denied::Missing),
             false => Err(Denied::Role {
                 has: self.role,
@@ -163,7 +163,7 @@ impl Access {
         Ok(())
     }
 
-    /// Who sends these headers.
+    /// The client that sends these headers.
     pub fn identify(&self, headers: &HeaderMap) -> Result<Identity, Denied> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = match (values.next(), values.next()) {
@@ -186,7 +186,7 @@ impl Access {
         }
     }
 
-    /// Whose token this is: what a person types into a form.
+    /// The client of a token that a person types into a form.
     pub fn holder(&self, token: &str) -> Result<Identity, Denied> {
         if token.is_empty()
             || token.len() > MOST_BYTES

@@ -241,7 +241,7 @@ async fn history(State(shared): State<Arc<Shared>>, Path(name): Path<String>, ur
         return Err(Refusal::Unknown);
     }
     let total = events.len();
-    // The newest first; that is what is looked for.
+    // The newest first; that is what is searched for.
     events.reverse();
     events.truncate(limit);
     answer(&json!({ "domain": name, "total": total, "events": events }))

@@ -294,7 +294,7 @@ fn by_word(label: &'static str, values: &[(&str, usize)]) -> Family<Label, Gauge
     family
 }
 
-/// What may need a person.
+/// The gauges that may need a person.
 fn dangers(registry: &mut Registry, counts: &Counts) {
     let margins = [
         ("warning", counts.below_margin.warning),

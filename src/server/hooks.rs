@@ -89,11 +89,11 @@ struct Hooks {
 struct Sender {
     name: String,
     zones: Arc<[DomainName]>,
-    /// What the sender calls the message.
+    /// The sender's name of the message.
     id: String,
 }
 
-/// What a sender is told.
+/// The reply to a sender.
 #[derive(Debug, Serialize)]
 struct Reply {
     /// What was named and concerns domains of the inventory.
@@ -295,7 +295,7 @@ impl Hooks {
         }
     }
 
-    /// Who signed it, or whose token came with it.
+    /// The sender: the owner of its signature or of its token.
     fn sender(&self, live: &Live, headers: &HeaderMap, body: &[u8]) -> Result<Sender, Refusal> {
         // What is not known by a name of its own is known by what it says.
         let by_content = || format!("sha256:{}", hex(&digest(body)));

@@ -1,5 +1,5 @@
-//! What holds for every request: who may call us by which name, how long an answer takes, what it
-//! says about itself, and in which form errors come.
+//! The rules of every request: the accepted host names, how long an answer takes, what it says
+//! about itself, and in which form errors come.
 //!
 //! Programs get problem details (RFC 9457), people a page. No answer names the program's version or
 //! repeats what was asked.
@@ -187,7 +187,7 @@ const BY_PROXY: [&str; 17] = [
     "cdn-loop",
 ];
 
-/// What an error at a path is read by.
+/// The form in which a client reads an error at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Api,
@@ -208,8 +208,8 @@ impl Asked {
     }
 }
 
-/// An error that no part of ours has written gets words: those of a library say how it is made, or
-/// nothing.
+/// An error from a library gets our words: the library's words describe its own parts, or are
+/// empty.
 fn plainly(shared: &Shared, answer: Response, asked: Asked) -> Response {
     let status = answer.status();
     let own = answer

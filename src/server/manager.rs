@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The process works: the store was reached, and the interface is listened on.
+/// The process works: the store was reached, and the HTTP interface is open.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }

@@ -103,7 +103,8 @@ impl Validation for Metered<dyn Validation> {
         names: &[DomainName],
     ) -> Vec<(DomainName, Result<Registration, CaError>)> {
         self.call("register", self.inner.register(client, names), |answers| {
-            // One call for many names: what is wrong with one of them is what is worth knowing.
+            // One call for many names. The fault of one name is counted, because it is worth
+            // knowing.
             answers
                 .iter()
                 .map(|(_, answer)| of_ca(answer))

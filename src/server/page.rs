@@ -2,7 +2,7 @@
 //! and without anything from elsewhere; everything on it is read off the last snapshot, and a
 //! domain's own page off the store.
 //!
-//! A client that may read may see it. Orders (`look now`, `try now`) need a session of the role
+//! A client that may read may see it. Orders (`list now`, `try now`) need a session of the role
 //! `operate` and the word of that session in every form, see [`session`].
 
 mod assets;
@@ -54,7 +54,7 @@ const POLICY_WITH_SCRIPT: &str = "default-src 'none'; style-src 'self'; script-s
 /// A form holds a token and a word or two.
 const LONGEST_FORM: usize = 16 * 1024;
 
-/// What the pages are drawn from.
+/// The state that the pages show.
 #[derive(Debug)]
 struct Pages {
     shared: Arc<Shared>,
@@ -154,7 +154,7 @@ impl Pages {
         )
     }
 
-    /// A page that says what is wrong, for a visitor of whom nothing has to be known.
+    /// A page that says what is wrong, for any visitor.
     fn trouble(&self, status: StatusCode, title: &str, advice: &str) -> Response {
         trouble(None, status, title, advice, self.now())
     }

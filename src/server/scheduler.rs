@@ -1,11 +1,11 @@
 //! The loop of the daemon: lanes that work, errands beside them, and a pulse that says both
 //! continue.
 //!
-//! One process has a few lanes. One of the idle ones is on watch: it looks for work when something
-//! may have become due (a word from this process or another one, the next moment in the store, and
-//! all the same every few seconds), and when it finds some, another one is on watch. So no listing
-//! is made twice, an idle daemon costs one small query each time, and a slow round holds up no
-//! other.
+//! One process has a few lanes. One of the idle ones is on watch: it searches for work when
+//! something may have become due (a word from this process or another one, the next moment in the
+//! store, and all the same every few seconds), and when it finds some, another one is on watch. So
+//! no listing is made twice, an idle daemon costs one small query each time, and a slow round holds
+//! up no other.
 
 mod clocks;
 mod errands;
@@ -29,7 +29,7 @@ use crate::worker::Worker;
 
 /// The pulse, at least.
 const TICK: Duration = Duration::from_secs(1);
-/// A round that takes longer hangs, and a look for work too: the service manager is left to think
+/// A round that takes longer hangs, and a search for work too: the service manager is left to think
 /// so (faults W07). A round of a hundred domains and a CA that takes its time has minutes, and at a
 /// slow rate hours; so it counts from the last answer.
 const STUCK: Duration = Duration::from_secs(15 * 60);
@@ -51,8 +51,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Four lanes that look for work every five seconds; fewer where fewer domains may be worked on
-    /// at once.
+    /// Four lanes that search for work every five seconds; fewer where fewer domains may be worked
+    /// on at once.
     pub fn new(drain: Duration, concurrency: usize) -> Self {
         Self {
             lanes: concurrency.clamp(1, 4),
@@ -68,9 +68,9 @@ pub struct Scheduler {
     shared: Arc<Shared>,
     pace: Pace,
     worker: watch::Sender<Arc<Worker>>,
-    /// Held by the lane that looks for work.
+    /// Held by the lane that searches for work.
     on_watch: tokio::sync::Mutex<()>,
-    /// Since when each lane is in a round, or looks for one.
+    /// Since when each lane is in a round, or searches for one.
     rounds: Mutex<Vec<Option<Instant>>>,
     /// How many calls to CAs and providers had come back when this was last checked, and since when
     /// it was so many.
@@ -88,7 +88,7 @@ pub struct Scheduler {
     lost: Mutex<Option<String>>,
 }
 
-/// What a task of the scheduler is.
+/// The kind of a task of the scheduler.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Lane(usize),
@@ -127,7 +127,7 @@ impl Scheduler {
         self.read_again();
     }
 
-    /// Something changed in the store: a snapshot and a look for work are due now.
+    /// Something changed in the store: a snapshot and a search for work are due now.
     pub fn read_again(&self) {
         self.asked.store(true, Ordering::Relaxed);
         self.shared.wake.notify_one();

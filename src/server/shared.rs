@@ -26,13 +26,13 @@ use crate::worker::issue::Issuer;
 /// Handed to every part in an `Arc`.
 #[derive(Debug)]
 pub struct Shared {
-    /// What survives a crash.
+    /// The store, which survives a crash.
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Told when something may have become due in this process: the scheduler checks at once.
     pub wake: Notify,
-    /// What monitoring counts.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// Cancelled when the process begins to end: it takes nothing up any more, and is not ready any
     /// more.
@@ -90,9 +90,9 @@ pub struct Live {
     pub targets: Vec<Target>,
     /// The names of the providers.
     pub providers: BTreeSet<String>,
-    /// Who may do what over HTTP.
+    /// The rights of clients over HTTP.
     pub access: Access,
-    /// Who sends hooks.
+    /// The senders of hooks.
     pub hook_keys: Vec<Key>,
     /// The certificate of the listener; `None`: it speaks in clear.
     pub tls: Option<Tls>,

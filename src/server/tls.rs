@@ -11,8 +11,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 use crate::text::pem;
 
-/// A certificate in force. A new one is a new value of it: a client that connects after a reload
-/// gets that one.
+/// A certificate in force. A reload makes a new value: a client that connects after the reload gets
+/// the new certificate.
 #[derive(Clone)]
 pub struct Tls(pub(super) Arc<ServerConfig>);
 

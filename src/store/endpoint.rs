@@ -17,7 +17,7 @@ pub fn endpoint_fact(ca: &str) -> String {
     format!("{OF_ONE}{ca}")
 }
 
-/// What a store is bound to.
+/// The endpoint that a store is bound to.
 #[derive(Debug, Default)]
 pub(super) struct Bound {
     /// By one text for all.
@@ -70,7 +70,7 @@ impl Bound {
             .map(|(name, host)| (format!("{OF_ONE}{name}"), (*host).to_owned()))
             .collect();
         if self.all.is_none() && self.each.is_empty() {
-            // Programs that know no other identity look at this one.
+            // Programs that know no other identity read this one.
             facts.push((OF_ALL.to_owned(), hosts_of(&wanted)));
         }
         Ok(facts)

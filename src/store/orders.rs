@@ -1,5 +1,5 @@
-//! What is remembered of certificates: which are wanted, how far each is, who works on one. The
-//! same rules as for domains: a lease with an epoch, an intent stored before its effect, and a
+//! The stored state of certificates: which are wanted, how far each is, which worker has its lease.
+//! The same rules as for domains: a lease with an epoch, an intent stored before its effect, and a
 //! write under a lost lease stores nothing.
 
 use async_trait::async_trait;
@@ -97,14 +97,14 @@ pub struct CertificateRow {
     pub progress: Progress,
 }
 
-/// What to claim.
+/// The filter of the claim.
 #[derive(Debug, Clone, Copy)]
 pub struct CertificateClaim<'a> {
-    /// Who claims: host, process, worker.
+    /// The worker that claims: host, process, worker.
     pub holder: &'a str,
     /// The directory that the claimer keeps files in.
     pub home: &'a str,
-    /// Another directory whose certificates are claimed too; they stay there until they are moved.
+    /// Another directory whose certificates are claimed too, until they are moved.
     pub also_of: Option<&'a str>,
     /// Only these certificates, when given.
     pub only: Option<&'a [String]>,
@@ -145,7 +145,7 @@ pub struct CertificateWrite {
     pub progress: Progress,
     /// When to ask the planner again.
     pub due_at: Option<Timestamp>,
-    /// What to append to its history.
+    /// The new entries of its history.
     pub events: Vec<CertificateEvent>,
     /// Ends the lease with this write.
     pub release: bool,

@@ -34,7 +34,7 @@ impl<'a, S: Store + ?Sized> Pages<'a, S> {
     /// The next page; `None` after the last one.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn next(&mut self) -> Result<Option<Vec<DomainRow>>, StoreError> {
         if self.ended {
             return Ok(None);

@@ -34,11 +34,11 @@ pub struct PersistentRow {
     pub domain: DomainName,
     /// The issuer domain name.
     pub issuer: String,
-    /// What is remembered.
+    /// The stored state.
     pub kept: Kept,
 }
 
-/// What to claim.
+/// The filter of the claim.
 #[derive(Debug, Clone, Copy)]
 pub struct PersistentClaim<'a> {
     /// The domain.
@@ -85,7 +85,7 @@ pub struct PersistentWrite {
     pub fence: PersistentFence,
     /// What is remembered now.
     pub kept: Kept,
-    /// What to append to the history of the domain.
+    /// The new entries of the history of the domain.
     pub events: Vec<Event>,
     /// Ends the lease with this write.
     pub release: bool,

@@ -192,8 +192,7 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS)
             .acquire_timeout(CONNECT);
-        // A connection whose other end says nothing any more must not come back to the pool, nor
-        // wait for it.
+        // A connection to a silent server must not go back into the pool, and must not block.
         let pool = pool.after_release(|db, _| {
             Box::pin(async {
                 let said = tokio::time::timeout(CONNECT, db.ping()).await;

@@ -27,15 +27,15 @@ pub enum Kind {
     Fact,
     /// The calls that count against the budget.
     Effect,
-    /// What was done.
+    /// The history.
     History,
     /// The messages of hooks, so that none counts as new in the copy.
     Hook,
-    /// What people were told about.
+    /// The sent notices.
     Notice,
     /// The certificates, with how far each order is.
     Certificate,
-    /// What was done for certificates.
+    /// The actions for certificates.
     CertificateHistory,
     /// The persistent records.
     Persistent,
@@ -183,7 +183,7 @@ impl Kind {
 /// Reads all rows of a kind and says what they come to.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn content(store: &dyn Store, kind: Kind) -> Result<Content, StoreError> {
     let (mut digest, mut rows, mut after) = (Sha256::new(), 0, None);
     loop {

@@ -268,7 +268,7 @@ impl SqliteStore {
         .into())
     }
 
-    /// Refuses what is not ours, without changing anything.
+    /// Refuses a database that is not ours, and changes nothing.
     async fn content(&self, endpoint: Option<&str>) -> Result<Content, Fault> {
         let mut db = retried(|| self.read()).await?;
         let content = schema::inspect(&mut db, &self.place).await?;

@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 /// Without any listing, as where a CA only issues, nothing else tells the time.
 ///
 /// # Errors
-/// What the store says.
+/// An error of the store.
 pub async fn tidy(store: &dyn Store, now: Timestamp) -> Result<u64, StoreError> {
     let listed = store.listings().await?.into_values().max();
     store

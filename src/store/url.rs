@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What a store's URL names.
+/// The place that a store's URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     /// `sqlite::memory:`: gone with the process.
@@ -17,9 +17,9 @@ pub enum Named {
 /// Why a text is not a URL of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// What is wrong.
+    /// The fault.
     pub message: String,
-    /// What to write instead.
+    /// The text to write instead.
     pub hint: String,
 }
 

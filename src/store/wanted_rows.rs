@@ -14,13 +14,13 @@ pub(super) struct WantedRows<'a> {
     pub dropped: Dropped<'a>,
 }
 
-/// Whose wish an origin takes back.
+/// The domains that an origin no longer wants.
 pub(super) enum Dropped<'a> {
     AllOthers,
     These(&'a [RowKey]),
 }
 
-/// A wish as it is stored.
+/// A wanted domain as it is stored.
 #[derive(sqlx_macros::FromRow)]
 pub(super) struct Held {
     name: String,
@@ -40,7 +40,7 @@ impl Held {
 /// A domain at a client.
 type At<'a> = (&'a str, &'a str);
 
-/// The rows to write, each with its key, and the keys of those whose wish is taken back.
+/// The rows to write, each with its key, and the keys of those that are no longer wanted.
 type Difference<'a> = (Vec<(RowKey, &'a Wanted)>, Vec<String>);
 
 impl<'a> WantedRows<'a> {
@@ -78,14 +78,15 @@ impl<'a> WantedRows<'a> {
         (!set.is_empty() || !drop.is_empty()).then_some((set, drop))
     }
 
-    /// Which row each wish is for: that of its domain and client, else the first row of the domain,
-    /// where there is none yet or it is not wanted where it is any more, else a further one.
+    /// The row of each wanted domain: that of its domain and client, else the first row of the
+    /// domain, where there is none yet or it is not wanted where it is any more, else a further
+    /// one.
     fn placed(&self, rows: &[Held], by_name: &HashMap<&str, &Held>) -> Vec<(RowKey, &'a Wanted)> {
         let by_place: HashMap<At<'_>, &Held> = rows
             .iter()
             .map(|row| ((row.domain(), row.client.as_str()), row))
             .collect();
-        // The last of several wishes for one place counts, so that a second sync finds nothing to
+        // The last of several entries for one place counts, so that a second sync finds nothing to
         // do.
         let wanted: BTreeMap<At<'_>, &'a Wanted> = self
             .wanted

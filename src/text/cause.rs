@@ -19,7 +19,7 @@ const TAIL: usize = 92;
 /// # use prevalidate::text::cause;
 /// let now = "2026-11-29T04:55:00Z".parse().expect("a timestamp");
 /// assert_eq!(cause("valid until 2027-03-15T00:00:00Z", now), "valid");
-/// assert_eq!(cause("no connection (hint: look at the firewall)", now), "no connection");
+/// assert_eq!(cause("no connection (hint: check the firewall)", now), "no connection");
 /// ```
 pub fn cause(reason: &str, now: Timestamp) -> String {
     let text = whole(reason, now);

@@ -10,8 +10,7 @@ use rustix::fs::OFlags;
 
 /// Opens a regular file. Links are followed.
 ///
-/// # Errors
-/// When it is there and is something else, or cannot be opened.
+/// # Errors When the path is something else than a file, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     is_regular(&std::fs::metadata(path)?)?;
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();

@@ -17,8 +17,8 @@ pub(super) struct Beside {
     /// The records of orders at the names of the domain's records. Those that were there at an earlier
     /// read stay here as going.
     ordered: Vec<Ordered>,
-    /// The values of other domains at names that they share with this one, such as the target of an
-    /// alias, as far as they were ever read.
+    /// The values of other domains at names that they share with this domain, such as the target of
+    /// an alias. Only names that were read before are known.
     elsewhere: Vec<LedgerEntry>,
 }
 

@@ -1,5 +1,5 @@
-//! What a person orders for domains and persistent records: written into their rows under leases, for
-//! all of them or for none. A row that a run works on is left to it.
+//! What a person orders for domains and persistent records: written into their rows under leases,
+//! for all of them or for none. A run that works on a row keeps the row.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -11,7 +11,7 @@ use crate::store::{Claim, Event, Lease, Store, StoreError, Write};
 /// How long an order may take to be written down.
 const LEASE: SignedDuration = SignedDuration::from_mins(1);
 
-/// Who orders, and when.
+/// The person that orders, and the time.
 #[derive(Debug, Clone, Copy)]
 pub struct Orderer<'a> {
     /// Names the process or the person in the leases.
@@ -27,7 +27,7 @@ impl Orderer<'_> {
     /// domains. The rows that a run works on come back: where there are any, nothing was ordered.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn order(
         &self,
         store: &dyn Store,
@@ -56,7 +56,7 @@ impl Orderer<'_> {
     /// Wakes these rows and leases those that no run works on; the others come second.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn take(
         &self,
         store: &dyn Store,
@@ -91,7 +91,7 @@ impl Orderer<'_> {
     /// then.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn order_records(
         &self,
         store: &dyn Store,

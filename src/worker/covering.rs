@@ -41,7 +41,7 @@ impl Cover {
         }
     }
 
-    /// Takes a row in, with what the CA said about it.
+    /// Adds a row, with its state at the CA.
     pub fn take(&mut self, row: &DomainRow, sighting: &Sighting, policy: &Policy, now: Timestamp) {
         let registration = sighting.registration();
         let coverage = Coverage {
@@ -67,9 +67,9 @@ impl Cover {
         self.clients.get(client)?.get(domain).copied()
     }
 
-    /// The highest name above a wanted one that is wanted at the same client too (and valid, or
-    /// this one has no registration), or that is valid at the CA although it is not wanted here:
-    /// what `above` says of each client.
+    /// The highest name above a wanted domain whose proof covers it, as `above` says for each
+    /// client. It is wanted at the same client (and is valid, or the domain has no registration),
+    /// or it is valid at the CA although it is not wanted here.
     pub fn above(
         &self,
         client: &str,

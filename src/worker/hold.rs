@@ -1,5 +1,5 @@
 //! How long a worker may still believe in the leases of a round: extended while it works, and not
-//! believed in when that failed, or when the process stood still (faults W01, W06).
+//! believed in when that failed, or when the process was stopped (faults W01, W06).
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ pub(super) struct Hold {
 
 #[derive(Debug)]
 struct State {
-    /// Before the store was last asked for them. Two clocks: one stands still while a machine
+    /// Before the store was last asked for them. Two clocks: one stops while a machine
     /// sleeps, the other may be set.
     since: (Instant, Timestamp),
     lost: BTreeSet<RowKey>,
@@ -74,8 +74,7 @@ impl Moment {
 }
 
 impl Worker {
-    /// Extends the leases of a round three times in their length, for as long as a caller waits for
-    /// it.
+    /// Extends the leases of a round three times in their duration, while a caller waits.
     pub(super) async fn extend_for_ever(&self, fences: &[Fence], hold: &Hold) -> Infallible {
         loop {
             tokio::time::sleep(hold.lease / 3).await;

@@ -9,7 +9,7 @@ use super::{Target, Worker};
 use crate::prevalidation::{DomainName, RowKey};
 use crate::store::{Origin, StoreError, Wanted};
 
-/// Wishes by the key of their client; clones are the same.
+/// Wanted domains by the key of their client; clones are the same.
 #[derive(Debug, Clone, Default)]
 pub struct Intake(Arc<Mutex<Waiting>>);
 

@@ -94,7 +94,7 @@ impl Worker {
             .insert(client.to_owned(), covering);
     }
 
-    /// Looks at a client and stores what it saw, unless the guard refuses.
+    /// Lists a client and stores the result, unless the guard refuses.
     pub(super) async fn list(&self, target: &Target) -> Result<(), StoreError> {
         if !self.has_domains(target).await? {
             return self.list_nothing(target).await;
@@ -261,7 +261,7 @@ impl Worker {
     }
 
     /// The CA did not answer well. A credential that it refuses is refused for every client of the
-    /// account: in this run none of them is looked at or worked for any more, and the run says so
+    /// account: in this run none of them is listed or worked on any more, and the run says so
     /// (faults J02).
     pub(super) fn ca_stumbled(&self, ca: &str, error: &CaError, now: Timestamp) {
         self.pauses.failed(ca, error, now);
@@ -323,7 +323,7 @@ impl Worker {
             .await
     }
 
-    /// Since when the CA cannot be asked about the client, and what stands in the way now.
+    /// Since when the CA cannot be asked about the client, and the cause now.
     async fn remember_failure(&self, client: &str, error: &CaError) -> Result<(), StoreError> {
         let known = self
             .ports

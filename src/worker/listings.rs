@@ -165,7 +165,7 @@ impl Listings {
     ) {
         if let Some(client) = self.lock().get_mut(client) {
             client.failures = 0;
-            // What was not asked about then is still not asked about.
+            // Clients that were not listed then are still not listed.
             client.soon &= listed_at <= client.listed_at;
             client.listed_at = listed_at;
             client.due_at = Some(again_at);

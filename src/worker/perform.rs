@@ -114,7 +114,7 @@ impl Worker {
     }
 
     /// Stores intents; only tasks whose lease still holds, and will for a while, continue to their
-    /// effect. A process that stood still since then must not act on what it knew (faults W01).
+    /// effect. A process that was stopped since then must not act on what it knew (faults W01).
     async fn intend(
         &self,
         mut tasks: Vec<Task>,
@@ -167,7 +167,7 @@ impl Worker {
     }
 
     /// Moves the ends of the leases that are waited on; the lost ones are dropped. When the worker
-    /// is to stop, all are given back with what they have: what has not begun is for the next one.
+    /// must stop, all leases are given back. A step that has not begun is for the next worker.
     async fn keep(&self, tasks: Vec<Task>, hold: &Hold) -> Result<Vec<Task>, StoreError> {
         if self.stop.is_cancelled() {
             self.finish(tasks).await?;

@@ -67,12 +67,12 @@ pub struct Decided {
     pub decision: Decision,
 }
 
-/// What a pass came to.
+/// The outcome of a pass.
 #[derive(Debug, Clone, Default)]
 pub struct Passed {
-    /// What the guard said.
+    /// The verdict of the guard.
     pub alarm: Option<String>,
-    /// What a person does about it.
+    /// The hint.
     pub hint: String,
     /// The last decision of each record.
     pub decided: Vec<Decided>,
@@ -181,7 +181,7 @@ impl Keeper {
     /// Works until nothing more is due before `deadline`, or until it is stopped.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn run(&self, deadline: Timestamp) -> Result<Passed, StoreError> {
         loop {
             let passed = self.pass().await?;
@@ -201,7 +201,7 @@ impl Keeper {
     /// One pass over all records, each as far as it goes now.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn pass(&self) -> Result<Passed, StoreError> {
         let known = self.know().await?;
         self.remember(&known).await?;
@@ -228,7 +228,7 @@ impl Keeper {
     /// What a pass would do next for each record. Nothing is stored and no zone is written.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn plan(&self) -> Result<Passed, StoreError> {
         let known = self.know().await?;
         let now = self.ports.clock.now();

@@ -19,7 +19,7 @@ pub(super) type Routes = Mutex<BTreeMap<RecordName, String>>;
 /// A task whose record is to be written, and where.
 pub(super) struct Routed {
     pub(super) task: Task,
-    /// What the CA wants to find.
+    /// The record that the CA wants to find.
     pub(super) challenge: Challenge,
     /// Where it is written.
     pub(super) owner: RecordName,

@@ -2,7 +2,7 @@
 //!
 //! [`choose`] decides (pure); the rest asks. With one provider in the configuration there is
 //! nothing to choose, and none is asked: it says itself when it does not have the zone. The ledger
-//! keeps who wrote a value, and who wrote it removes it.
+//! keeps the provider that wrote a value, and this provider removes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -53,8 +53,8 @@ impl Sight {
 }
 
 impl Worker {
-    /// The list call and what it means; `keep` is given each domain. Stores nothing but the client's
-    /// reference, once, and what waited for the client to be found.
+    /// The list call and what it means; `keep` is given each domain. Stores only the client's
+    /// reference, once, and the domains that waited for the client to be found.
     pub(super) async fn survey(
         &self,
         target: &Target,
@@ -227,8 +227,8 @@ pub(super) fn due_at(
         .min()
 }
 
-/// Takes a word of the CA into the attempt: what is known now, what was won, what is no longer
-/// unanswered.
+/// Updates the attempt by the CA's answer: the known state, a new proof, and calls that are no
+/// longer unanswered.
 pub(super) fn reconcile_attempt(
     observed: &mut Observed,
     reuse: &ReuseTable,

@@ -111,7 +111,7 @@ impl Task {
         worker.policy.of(&self.row.ca)
     }
 
-    /// What is to be done next.
+    /// The next step.
     pub(super) fn next_step(&self, worker: &Worker, now: Timestamp) -> Decision {
         next_step(&self.observed, self.policy(worker), now)
     }
@@ -249,8 +249,7 @@ impl Task {
         }
     }
 
-    /// The CA has checked and was not content: the schedule of `validate` says when it is asked
-    /// again.
+    /// The CA checked and did not accept: the schedule of `validate` says when it is asked again.
     pub(super) fn not_seen(&mut self, worker: &Worker, mut words: String, now: Timestamp) {
         let found = self.registration();
         // VALID was true before a renewal too: these words must not contradict the CA's. Neither

@@ -29,10 +29,10 @@ impl App {
         rows.collect()
     }
 
-    /// Takes the configuration's inventory into the store, unless it became so different that a person
-    /// should decide first (faults G01). A domain that is wanted at a client which was never found at the
-    /// CA stays where it is, and waits in `intake` for the worker that finds the client; a new domain
-    /// has nothing to lose, and is shown while the CA cannot be asked.
+    /// Stores the inventory of the configuration. If it changed so much that a person should decide
+    /// first, it is refused (faults G01). A domain that is wanted at a client which was never found
+    /// at the CA stays where it is, and waits in `intake` for the worker that finds the client; a
+    /// new domain has nothing to lose, and is shown while the CA cannot be asked.
     pub async fn sync(
         &self,
         store: &dyn Store,
@@ -134,8 +134,8 @@ struct Known {
     gone: Vec<DomainName>,
     /// Those of them that it wants at another client.
     moved: usize,
-    /// What is wanted for domains that are now wanted at a client which was never found, and for
-    /// those that a bad line of a list may have meant.
+    /// The former place of domains that are now wanted at a client which was never found, and of
+    /// domains that a bad line of a list may have meant.
     kept: Vec<Wanted>,
     /// The rows of `kept` that go once the other client is found.
     leaving: Vec<RowKey>,

@@ -18,8 +18,8 @@ const FETCHES_PER_SECOND: f64 = 20.0;
 /// Permits that were not asked for are kept this long, and an answer that there are none.
 const KEPT: SignedDuration = SignedDuration::from_secs(1);
 
-/// How far apart the calls are of a process that cannot take turns with others at one address: what they
-/// leave of three calls in a second is one in two seconds.
+/// The time between two calls of a process that cannot take turns with the other processes at one
+/// address. Three calls in a second are allowed; such a process makes one in two seconds.
 const ALONE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Permits from the store's buckets.
@@ -113,7 +113,7 @@ impl FleetPace {
         if purse.until.is_none_or(|until| self.clock.now() > until) {
             *purse = Purse::default();
         }
-        // A call that waited while the store did not answer need not ask it again.
+        // A call that waited for a silent store does not ask the store again.
         if let Some(failure) = &purse.failure {
             return Err(failure.clone());
         }

@@ -67,7 +67,7 @@ pub const NOTED_BY_COMMANDS: SignedDuration = SignedDuration::from_mins(1);
 /// A daemon checks all day.
 pub const NOTED_BY_DAEMON: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a pass over persistent records is about.
+/// The scope of a pass over persistent records.
 pub struct Pass<'a> {
     /// Names the run in the history.
     pub run: &'a str,

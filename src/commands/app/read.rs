@@ -42,8 +42,7 @@ impl App {
             .map_err(|error| error.faults.iter().map(ToString::to_string).collect())
     }
 
-    /// That lines of the lists of names are bad, where some are: the first, and what follows from
-    /// it.
+    /// The warning about bad lines in lists of names: the first bad line, and the consequence.
     pub fn left_out(&self) -> Option<String> {
         left_out(&self.settings)
     }

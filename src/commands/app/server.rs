@@ -1,4 +1,4 @@
-//! From `[server]` to who may do what over HTTP, and by which certificate.
+//! From `[server]` to the rights of clients over HTTP, and the certificate.
 
 use prevalidate_kit::secret::SecretSource;
 

@@ -294,7 +294,7 @@ fn client(
     }
 }
 
-/// What is wrong with the contact of an order.
+/// The faults of the contact of an order.
 fn check_contact(settings: &Settings, ca: &str, wanted: Option<&str>) -> Result<(), String> {
     let kind = settings.cas.get(ca).and_then(|ca| ca.kind.issuing);
     let wants = kind.is_some_and(|kind| kind.wants_contact);

@@ -66,7 +66,7 @@ pub(super) async fn list(app: &App, output: &Output) -> Result<Exit, Failed> {
     Ok(exit)
 }
 
-/// What an account shows of one client.
+/// One client as an account shows it.
 struct Found {
     client: String,
     orders: Vec<Order>,

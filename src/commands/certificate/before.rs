@@ -26,8 +26,8 @@ pub(super) struct Named {
 }
 
 /// What it is called: by its key, as older programs called it, or by all that was ordered where
-/// another order with the same key has that name. What was ordered before by another name of the same
-/// product is that order, and gets its spelling.
+/// another order with the same key has that name. An earlier order by another spelling of the same
+/// product counts as this order, and keeps its spelling.
 pub(super) async fn name_of(
     app: &App,
     one: &mut CertificateSettings,
@@ -92,7 +92,7 @@ pub(super) fn ordered(progress: &Progress) -> Option<&str> {
     order.or_else(installed).or_else(held)
 }
 
-/// What a row has that counts, or is paid: the print that it was ordered by, and its state.
+/// The certificate or paid order of a row: the print that it was ordered by, and its state.
 fn same_certificate<'a>(
     settings: &Settings,
     row: &'a CertificateRow,

@@ -26,7 +26,7 @@ use crate::store::orders::CertificateEvent;
 use crate::worker::issue::{Against, Certificate, IssuePorts, Issuer};
 use crate::worker::{Options, Ports, Worker};
 
-/// What a person wants of certificates by name.
+/// The order of a person about certificates by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// What is due.

@@ -1,5 +1,5 @@
-//! Whether a CA sells the product of an order: a wrong name is a wrong input, told before anything
-//! is ordered.
+//! Checks that a CA sells the product of an order. A wrong name is a wrong input, and is reported
+//! before an order.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::worker::issue::{Certificate, IssuePorts};
 use crate::worker::{Target, reference_fact};
 
-/// This many products are named where none is like the one that was given.
+/// This many products are named if none is similar to the given one.
 const MOST_NAMED: usize = 12;
 
 /// The CA's key for a client: as the store remembers it, else as the CA says.

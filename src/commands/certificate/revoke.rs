@@ -24,8 +24,8 @@ pub(in crate::commands) struct RevokeArgs {
     /// Why: unspecified, key-compromise, affiliation-changed, superseded or cessation-of-operation
     #[arg(long, value_parser = reason)]
     reason: RevocationReason,
-    /// Who asks for it, where the CA wants a name [default: the requester of the certificate, or
-    /// prevalidate]
+    /// The person that asks for it, where the CA wants a name [default: the requester of the
+    /// certificate, or prevalidate]
     #[arg(long, value_name = "NAME")]
     requestor: Option<String>,
     /// Does not ask

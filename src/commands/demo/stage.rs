@@ -112,7 +112,7 @@ impl Stage {
         })
     }
 
-    /// What `prevalidate run` does, for all domains or one; everything that was heard of meanwhile.
+    /// Does a `prevalidate run` for all domains or for one. Returns the events of this run.
     pub(super) async fn run(&mut self, only: Option<&DomainName>) -> Result<Vec<Heard>, Failed> {
         self.runs += 1;
         self.witness.observe();

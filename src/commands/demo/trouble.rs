@@ -1,4 +1,4 @@
-//! The chapter in which a person is needed: a key that may not write a zone any more. What is
+//! The part of the demo in which a person must act: a key lost the right to write a zone. What is
 //! reported is what the program's own history says.
 
 use serde_json::{Value, json};

@@ -32,7 +32,7 @@ pub(super) struct Surroundings {
     inside: Option<Inside>,
 }
 
-/// What is read beside DNS.
+/// The parts that are read beside DNS.
 struct Inside {
     store: Arc<dyn Store>,
     views: BTreeMap<(DomainName, String), DomainView>,
@@ -59,7 +59,7 @@ pub(super) struct ProviderReport {
     pub(super) name: String,
     /// The zone that it would write.
     pub(super) zone: Option<String>,
-    /// What its preflight proved.
+    /// The facts that its preflight proved.
     pub(super) evidence: Option<String>,
     pub(super) warnings: Vec<String>,
     /// The TXT values where they are written, and the RRset's TTL in seconds.

@@ -43,7 +43,7 @@ pub(super) struct Verdict {
     pub(super) next: Option<String>,
 }
 
-/// What is looked for in DNS, and what is known of it.
+/// What is searched for in DNS, and what is known of it.
 #[derive(Default)]
 struct Wanted {
     value: Option<String>,
@@ -202,8 +202,8 @@ impl Wanted {
         Self::find(given.value.as_deref(), known, registration, now)
     }
 
-    /// The value that should be in DNS now: what a person says, what the attempt and the ledger
-    /// say, what the CA waits for.
+    /// The value that should be in DNS now: from the command line, the attempt, the ledger, or the
+    /// CA.
     fn find(
         given: Option<&str>,
         known: &Known,

@@ -329,7 +329,7 @@ fn caches(report: &Report, output: &Output) {
             .ttl
             .map_or_else(String::new, |ttl| format!(", for {ttl} s more"));
         let text = format!("{}{left}: {}", said.resolver, said.detail);
-        // Nothing was looked for: then only what it holds is of interest.
+        // Nothing was searched for: then only what it holds is of interest.
         let lead = if report.value.is_some() {
             Cell::new(format!("  {word:<8} "), tone)
         } else {

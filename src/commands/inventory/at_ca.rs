@@ -70,7 +70,7 @@ impl Doomed {
     }
 }
 
-/// What is to go: names, and those rows of them that are meant, of all rows.
+/// The domains to remove: their names, and the rows of these names that are meant.
 pub(super) struct Asked<'a> {
     pub names: &'a [DomainName],
     pub meant: &'a [&'a DomainRow],
@@ -89,8 +89,8 @@ struct Doomed {
     ca: Arc<dyn Validation>,
 }
 
-/// Takes domains out of the inventory and deletes their registrations, once a person said yes to
-/// what is lost.
+/// Removes domains from the inventory and deletes their registrations, after a person has agreed to
+/// the loss.
 pub(super) async fn remove(
     app: &App,
     asked: &Asked<'_>,
@@ -326,7 +326,7 @@ async fn delete(app: &App, store: &dyn Store, doomed: &Doomed) -> Result<(), Fai
         store.note(&[event]).await?;
         return Ok(outcome?);
     };
-    // The values that stand in DNS are removed by the next run.
+    // The values that are in DNS are removed by the next run.
     let mut write = Write {
         events: vec![event],
         ..by.back(lease)

@@ -13,8 +13,8 @@ use crate::prevalidation::DomainName;
 /// Half a million names.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Names to take in from `path`, or from standard input when it is `-`, and the lines that name no
-/// domain, which are reported here.
+/// Reads the names to add from `path`, or from standard input when it is `-`. Reports the lines
+/// that name no domain.
 pub(super) fn read(
     path: &Path,
     accept_idn: bool,

@@ -272,7 +272,7 @@ pub(in crate::commands) async fn resume(
     Ok(Exit::Done)
 }
 
-/// Changes what is remembered, by order of a person: of all of them, or of none.
+/// Changes the stored state of the records by order of a person: of all records, or of none.
 async fn mark(
     app: &App,
     store: &dyn Store,

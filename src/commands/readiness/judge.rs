@@ -11,7 +11,7 @@ use crate::propagation::examine::DnssecStatus;
 use crate::propagation::finding::Severity;
 use crate::propagation::survey::{Families, Survey};
 
-/// What is known about one domain.
+/// The known facts about one domain.
 pub(super) struct Seen<'a> {
     pub(super) domain: &'a DomainName,
     /// The `[ca.NAME]`.

@@ -41,7 +41,7 @@ impl Reader<'_> {
     /// What is found about these records, domain by domain.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub(super) async fn read(
         &self,
         wanted: &[&Wanted],
@@ -193,7 +193,7 @@ impl Reader<'_> {
     /// Foreign records of our own issuers, for the domains of clients that have no record of ours.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub(super) async fn read_beside(
         &self,
         views: &[DomainView],

@@ -22,8 +22,8 @@ impl Records {
                 let value = value(view, record, settings);
                 match record.needed {
                     true => self.must_stand.push(value),
-                    // What was there before us is not ours to remove, and beside an alias there is
-                    // no record.
+                    // A record that existed before is not removed. No record can be beside an
+                    // alias.
                     false if record.foreign || record.is_displaced => {}
                     false => self.may_go.push(value),
                 }

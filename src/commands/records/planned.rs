@@ -22,7 +22,7 @@ pub(super) struct Planned {
     cname: BTreeMap<String, String>,
     /// Where other zones begin.
     cuts: BTreeSet<String>,
-    /// What is below these is looked up elsewhere (DNAME).
+    /// Names below these are resolved elsewhere (DNAME).
     redirected: BTreeSet<String>,
 }
 
@@ -39,9 +39,8 @@ impl Planned {
     /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is its apex and origin where it
     /// says neither itself.
     ///
-    /// # Errors
-    /// What cannot be read, and on which line: nothing is passed over that could hold a TXT value.
-    /// And a plan for another zone than `zone`, which would keep all of nothing.
+    /// # Errors The fault and its line. No line that could hold a TXT value is ignored. And a plan
+    /// for another zone than `zone`, which would keep all of nothing.
     pub(super) fn read(text: &str, zone: Option<String>) -> Result<Self, String> {
         // Programs that join files leave the mark of each at the beginning of a line.
         let text = text
@@ -100,7 +99,7 @@ impl Planned {
         }
     }
 
-    /// Whether this zone says what is at `owner`.
+    /// Whether `owner` is in this zone and not below a delegation.
     pub(super) fn decides(&self, owner: &str) -> bool {
         let is_below = |name: &String| owner != name && is_within(owner, name);
         is_within(owner, &self.apex)

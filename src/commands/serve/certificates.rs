@@ -23,7 +23,7 @@ const LATE: Duration = Duration::from_secs(5);
 /// After a fault of the store.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// What a person may have to look after.
+/// The events that a person may have to act on.
 const TROUBLE: [&str; 8] = [
     "held",
     "failed",

@@ -31,8 +31,8 @@ impl Parts {
         let ports = app.ports(Arc::clone(store))?;
         let options = app.options(run);
         let options = Options {
-            // Not more than a round is soon through with: what is claimed is not available to other
-            // processes.
+            // Few enough for a short round, because other processes cannot claim these domains
+            // meanwhile.
             batch: (2 * options.concurrency).clamp(8, 100),
             look_every: Some(span(app.settings.worker.look_every)),
             intake: intake.clone(),

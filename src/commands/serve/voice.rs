@@ -1,11 +1,11 @@
-//! What a daemon says: lines of its log, for people and for whatever collects them.
+//! The log lines of a daemon, for people and for programs that collect them.
 
 use crate::metrics::Metrics;
 use crate::output::escape;
 use crate::prevalidation::DomainName;
 use crate::store::Event;
 
-/// What a person may have to look after.
+/// The events that a person may have to act on.
 const TROUBLE: [&str; 12] = [
     "held",
     "lapsed",
@@ -37,12 +37,12 @@ pub(super) fn event(event: &Event, metrics: &Metrics) {
     }
 }
 
-/// What is wrong with a configuration.
+/// The faults of a configuration.
 pub(super) fn fault(fault: &str) {
     tracing::error!("{}", escape(fault));
 }
 
-/// A fault of the program says where it is, and never what was at hand there: that may be a secret
+/// A panic is logged with its place in the code, and never with its values, which may be secrets
 /// (faults S04, W14).
 pub(super) fn speak_of_panics() {
     std::panic::set_hook(Box::new(|info| {

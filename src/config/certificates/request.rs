@@ -1,5 +1,5 @@
-//! The file of a request. It may be another one tomorrow: what is wrong with it costs its
-//! certificate only, and is reported with all other faults.
+//! The file of a request. The request may be another one tomorrow. A fault of the request affects
+//! its certificate only, and is reported with all other faults.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Who may send hooks: every fault at once, and shown as it was written.
+//! The senders of hooks: every fault at once, and shown as it was written.
 
 use super::*;
 

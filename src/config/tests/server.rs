@@ -1,4 +1,4 @@
-//! `[server]`: who may be listened to, with what, and that no token is in the file.
+//! `[server]`: the accepted clients and their rights; no token is in the file.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The way out: a host is looked up once, its addresses are judged, and the connection goes to one
+//! The way out: a host is resolved once, its addresses are judged, and the connection goes to one
 //! of these and to no other, so that a name that leads elsewhere a moment later leads nowhere
 //! (faults H10).
 
@@ -31,7 +31,7 @@ impl fmt::Debug for Door {
 }
 
 impl Door {
-    /// Looks names up as the machine does.
+    /// Resolves host names as the machine does.
     pub fn new(allow_private: bool) -> Self {
         let lookup: Lookup = Arc::new(|name| {
             Box::pin(async move {
@@ -44,7 +44,7 @@ impl Door {
         Self::with(allow_private, lookup)
     }
 
-    /// Looks names up by `lookup`.
+    /// Resolves host names by `lookup`.
     pub fn with(allow_private: bool, lookup: Lookup) -> Self {
         Self {
             allow_private,
@@ -124,7 +124,7 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => is_public_v4(v4(high, low)),
         // Only what is given out to networks of the Internet; Teredo, documentation and protocols
-        // stand apart from it.
+        // have ranges of their own.
         [0x2001, second, ..] => second >= 0x0200 && second != 0x0db8,
         [first, ..] => (0x2000..0x4000).contains(&first),
     }

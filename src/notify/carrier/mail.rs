@@ -30,7 +30,7 @@ use prevalidate_kit::http::{Untrusted, trusted};
 /// For a connection; the addresses of a host share it. The notifier bounds the whole delivery.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A mail server and who gets the mail.
+/// A mail server and the recipients.
 pub struct Mail {
     /// Who, whereto.
     pub letter: Letter,
@@ -40,7 +40,7 @@ pub struct Mail {
     pub ca_file: Option<PathBuf>,
 }
 
-/// How mail is sent, and to whom.
+/// How mail is sent, and the recipients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Letter {
     /// The server; its certificate must have this name.
@@ -139,7 +139,8 @@ async fn one_by_one(
     }
 }
 
-/// 550 to 554 (RFC 5321, section 4.2.3): the mailbox or the mail, and not who sends (535) or how.
+/// 550 to 554 (RFC 5321, section 4.2.3): the mailbox or the mail is at fault, not the login (535)
+/// or the protocol.
 fn is_about_a_recipient(error: &smtp::Error) -> bool {
     error.is_permanent()
         && error

@@ -53,7 +53,7 @@ pub enum Receiver {
     Webhook {
         /// Where; nothing in it is secret.
         url: Url,
-        /// What it is signed with.
+        /// The key that signs it.
         secret: SecretSource,
     },
     /// As one text in an object.
@@ -159,7 +159,7 @@ impl Web {
     }
 }
 
-/// What the receiver made of it.
+/// The reply of the receiver.
 async fn judge(host: &str, url: &Url, mut answer: reqwest::Response) -> Result<(), Failure> {
     let status = answer.status();
     if status.is_success() {

@@ -1,4 +1,4 @@
-//! Who keeps the files of a certificate, and whether the key of its order is there.
+//! The machine that keeps the files of a certificate, and whether the key of its order is there.
 
 use std::path::Path;
 

@@ -134,8 +134,8 @@ pub(super) fn asked_for() -> Revocation {
     }
 }
 
-/// Ways in which a certificate may be: what to call it, how it looks, and whether a person must hear
-/// of it.
+/// Ways in which a certificate may be: what to call it, how it is shown, and whether a person must
+/// hear of it.
 pub(crate) fn samples() -> Vec<(&'static str, CertificateView, bool)> {
     let with = |one: Installed, change: &dyn Fn(&mut Progress)| {
         let mut progress = Progress {

@@ -133,7 +133,7 @@ fn a_record_that_does_not_become_visible_is_reported() {
             assert_eq!(view.reason == words, gravity != Gravity::Ok, "{view:?}");
         }
     }
-    // A person who took it back, or whom the guard or CAA answers, is told that.
+    // A person that withdrew it, or is stopped by the guard or by CAA, is told the reason.
     one.kept.withdrawn_at = Some(now());
     assert!(!of(&one, DAY * 90).reason.contains("first run"));
 }

@@ -26,7 +26,7 @@ impl Within {
 /// Reads `2027-03-15` (UTC) or a moment of RFC 3339.
 ///
 /// # Errors
-/// What it must be.
+/// The allowed values.
 pub fn moment(text: &str) -> Result<Timestamp, String> {
     let whole = || format!("{text}T00:00:00Z").parse();
     text.parse()

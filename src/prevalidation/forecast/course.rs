@@ -239,9 +239,9 @@ impl<'a> Play<'a> {
         SignedDuration::from_secs((asked * retry).max(at_rate.ceil() as i64).max(1))
     }
 
-    /// Those that may begin now: all that have nothing or little to lose, and as many others as may
-    /// be at risk beside those whose turn it is; each with whether it takes a turn. `is_first`: the
-    /// first listing of a run finds all that have little to lose.
+    /// The domains that may begin now, each with whether it takes a turn. All domains with little
+    /// to lose may begin. Of the other domains, as many may begin as the limit on domains at risk
+    /// allows. `is_first`: the first listing of a run finds all that have little to lose.
     fn choose(
         &mut self,
         client: &Client,

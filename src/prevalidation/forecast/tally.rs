@@ -38,7 +38,7 @@ pub(super) struct Tally {
     days: Vec<[u64; 4]>,
 }
 
-/// What is counted.
+/// An event that is counted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
     End,
@@ -59,7 +59,7 @@ impl Tally {
         }
     }
 
-    /// Counts one event; what is outside is not counted.
+    /// Counts one event. Events outside the months are not counted.
     pub(super) fn count(&mut self, event: Event, at: Timestamp) {
         let place = usize::try_from(day(at) - self.first_day).ok();
         if let Some(day) = place.and_then(|place| self.days.get_mut(place)) {

@@ -47,7 +47,7 @@ pub(super) fn submission(
         .into_iter()
         .find(|&(at, _)| at > last)
         .unwrap_or(steps[4]);
-    // However they fall: two calls are never closer than the schedule's smallest step.
+    // Two calls are never closer than the smallest step of the schedule.
     (
         planned.max(after(last, SignedDuration::from_mins(5))),
         moment.into(),

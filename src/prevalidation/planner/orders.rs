@@ -187,7 +187,7 @@ fn a_cname_that_was_replaced_goes_before_the_next_one_at_its_name() {
         let mut seen = observed(registration(None), begun(&next, None));
         seen.ledger = vec![entry(&old, LedgerState::Published)];
         assert_eq!(step(&seen), expected);
-        // It could not be removed so far: there is no room for the next one.
+        // The older value could not be removed yet, so the next one has no place.
         seen.ledger[0].removal_tries = 5;
         seen.ledger[0].retry_at = Some(after(now(), SignedDuration::from_mins(5)));
         let expected = if expected == "remove" {

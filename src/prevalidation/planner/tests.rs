@@ -1,4 +1,4 @@
-//! What the planner must decide, case by case.
+//! The decisions of the planner, case by case.
 
 #![allow(clippy::unwrap_used)]
 

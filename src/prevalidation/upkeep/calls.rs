@@ -39,7 +39,7 @@ impl Calls {
 pub enum Effect {
     /// Registers the domain.
     Register,
-    /// Asks the CA to look.
+    /// Asks the CA to check.
     Validate,
     /// Replaces the token.
     ResetToken,

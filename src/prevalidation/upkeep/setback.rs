@@ -68,7 +68,7 @@ impl Setback {
 pub struct Hold {
     /// Since when.
     pub since: Timestamp,
-    /// What is wrong and what to do, for people.
+    /// The fault and the hint, for people.
     pub reason: String,
     /// When it is tried again all the same.
     pub again_at: Timestamp,

@@ -1,5 +1,5 @@
-//! The stored form: one flat object, whatever records its values are in here. Older and younger
-//! programs read the same rows.
+//! The stored form is one flat object, although the values are in several structs here. Older and
+//! younger programs read the same rows.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,7 +34,7 @@ const FULL: [&str; 24] = [
     r#""lapsed_at":"2027-01-15T08:00:28Z"}"#,
 ];
 
-/// What is left out where it is not known came later than version 0.1.0.
+/// Fields that are left out when unknown came later than version 0.1.0.
 const EMPTY: [&str; 10] = [
     r#"{"since":null,"renews":null,"replaces":null,"value":null,"change_id":null,"#,
     r#""visible_at":null,"#,

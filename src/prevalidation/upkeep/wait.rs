@@ -16,7 +16,8 @@ pub const OVERDUE_AFTER: SignedDuration = SignedDuration::from_hours(24);
 pub struct Wait {
     /// Since when a value of ours is there to be seen and has brought no proof.
     pub since: Option<Timestamp>,
-    /// Whom or what that waits for, in a few words that stay the same while it is the same.
+    /// The party or event that this waits for, in a few words that stay the same while it is the
+    /// same.
     pub subject: Option<String>,
     /// How late it was when that was last told.
     pub told: Lateness,
@@ -67,6 +68,6 @@ impl Wait {
 pub struct Bogus {
     /// The first check that found it so.
     pub since: Timestamp,
-    /// What is wrong, for people.
+    /// The fault, for people.
     pub fault: String,
 }

@@ -23,8 +23,8 @@ impl Wake {
         (self.taken_up_at, self.waits) = (Some(now), false);
     }
 
-    /// Whether a wake-up counts now. Right after a step was begun it waits: a storm of them is as
-    /// good as two, and the last one is not lost (faults W04).
+    /// Whether a wake-up counts now. Right after a step was begun it waits. Many wake-ups in a
+    /// short time cause two steps, and the last one is not lost (faults W04).
     pub fn hear(&mut self, now: Timestamp) -> bool {
         let waits = |begun: Timestamp| begun <= now && now < after(begun, WORDS_APART);
         self.waits = self.taken_up_at.is_some_and(waits);

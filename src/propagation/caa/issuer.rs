@@ -2,7 +2,7 @@
 
 /// An `issue` value, taken apart.
 pub(super) struct Issuer<'a> {
-    /// Empty: nobody.
+    /// Empty: no CA.
     pub(super) name: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
 }
@@ -46,7 +46,7 @@ impl<'a> Issuer<'a> {
     }
 }
 
-/// Whether a text may stand for a CA in a CAA record: `issuer-domain-name` of RFC 8659, section
+/// Whether a text may name a CA in a CAA record: `issuer-domain-name` of RFC 8659, section
 /// 4.2.
 pub fn is_issuer_name(text: &str) -> bool {
     text.split('.').all(is_label)

@@ -12,10 +12,10 @@ use super::{Cut, Place, Trail, Walk};
 use crate::propagation::referral::{self, Step};
 
 impl Walk<'_> {
-    /// Finds what the zone above says about `place` when a server that holds both answered in its
-    /// place: each of that zone's servers is asked. One may refer to the zone, as it should; then
-    /// that is the delegation. Those that answer for the zone themselves are believed by resolvers
-    /// and stay; the others have nothing to do with it.
+    /// Finds the answer of the zone above about `place`, if a server that holds both zones answered
+    /// in its place. Each server of that zone is asked. One may refer to the zone, as it should;
+    /// then that is the delegation. Those that answer for the zone themselves are believed by
+    /// resolvers and stay; the others have nothing to do with it.
     ///
     /// Returns the names that the delegation lists; none when no server referred.
     pub(super) async fn find_above(&self, place: &mut Place) -> BTreeSet<Name> {

@@ -205,7 +205,7 @@ impl Walk<'_> {
     }
 
     /// The first usable reply from any server of the cut: in random order, the next one whenever
-    /// one fails or takes long. Servers without glue are looked up when those with glue have failed
+    /// one fails or takes long. Servers without glue are resolved when those with glue have failed
     /// or take long.
     pub(super) async fn first<T, R>(
         &self,
@@ -331,7 +331,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether `zone` was a remembered top-level domain that this walk had not looked up itself.
+    /// Whether `zone` was a remembered top-level domain that this walk had not read itself.
     fn forget(&self, zone: &Name) -> bool {
         !locked(&self.cuts).contains_key(zone) && locked(&self.walker.top).remove(zone).is_some()
     }

@@ -120,7 +120,8 @@ impl Walk<'_> {
         silent: bool,
     ) -> Vec<Option<Result<Vec<IpAddr>, WalkError>>> {
         let trail = &Trail::begin(&self.effort);
-        // What is not found by then is left out; the rest must not be lost with it.
+        // Addresses that are not found by then are left out, so that the other addresses are not
+        // lost.
         let spare = self.walker.time / 10;
         let last = self.deadline.checked_sub(spare).unwrap_or(self.deadline);
         let by = last.min(Instant::now() + self.walker.time / 2);

@@ -29,7 +29,7 @@ pub struct Anchors(Option<BTreeMap<Name, Vec<DS>>>);
 pub struct NoAnchor {
     /// The line, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The fault of it.
     pub why: String,
 }
 

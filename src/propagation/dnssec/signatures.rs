@@ -1,8 +1,8 @@
 //! One RRset and the signatures over it, pure (RFC 4035, section 5.3).
 //!
-//! The arithmetic is `hickory-proto`'s. What comes before it is ours: who may sign, when, and how
-//! much we are willing to compute, because a zone can be built so that the arithmetic never ends
-//! (CVE-2023-50387).
+//! The arithmetic is `hickory-proto`'s. The checks before it are ours: which key may sign, when,
+//! and how much we are willing to compute, because a zone can be built so that the arithmetic never
+//! ends (CVE-2023-50387).
 
 use hickory_proto::dnssec::rdata::{DNSKEY, DS, RRSIG};
 use hickory_proto::dnssec::{Algorithm, Verifier};

@@ -22,7 +22,8 @@ use crate::propagation::{Gate, GateMode, Responsible, Verdict};
 
 impl Gate {
     /// Examines a domain: asks all its name servers, over all transports, and the servers that know
-    /// about wildcards, DNSSEC and CAA; then resolvers, when their question does no harm any more.
+    /// about wildcards, DNSSEC and CAA; then resolvers, when a question no longer fills their
+    /// caches with an answer without the value.
     ///
     /// Never fails: what could not be found out is part of the examination. Takes as long as a walk
     /// and a few tries at the slowest address. `now` judges signatures.
@@ -46,7 +47,7 @@ impl Gate {
         seen
     }
 
-    /// The name to ask about, behind its aliases, and who serves it.
+    /// The name to ask about, behind its aliases, and its servers.
     async fn find(
         &self,
         seen: &mut Examination,

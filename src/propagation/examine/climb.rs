@@ -46,7 +46,7 @@ pub(in crate::propagation) struct Closest {
     /// The name that has them; `None`: no name has any.
     pub(in crate::propagation) at: Option<String>,
     pub(in crate::propagation) set: Vec<Property>,
-    /// What was not asked.
+    /// The servers that were not asked.
     note: Option<String>,
 }
 
@@ -78,7 +78,7 @@ impl Gate {
     /// The CAA records that count for `domain`: those of the first name that has any.
     ///
     /// # Errors
-    /// Why they could not all be looked up, in words.
+    /// Why they could not all be read, in words.
     pub(in crate::propagation) async fn closest_caa(
         &self,
         domain: &DomainName,

@@ -18,14 +18,14 @@ use crate::propagation::{Answer, RecordKind, ServerAnswer, Wanted};
 
 use super::Fault;
 
-/// What one address of one name server said.
+/// The answer of one address of one name server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServerReport {
     /// The server's name; `null` for an address of the configuration.
     pub name: Option<String>,
     /// The address that was asked.
     pub address: SocketAddr,
-    /// As the gate judges it; `null` when it answers for the zone and no value is looked for.
+    /// As the gate judges it; `null` when it answers for the zone and no value is searched for.
     pub answer: Option<Answer>,
     /// In words: the RCODE, the transport error, what was missing.
     pub detail: String,
@@ -83,7 +83,7 @@ pub enum Edns {
 /// or a dead server.
 const LOST: usize = 4;
 
-/// What is asked of each address.
+/// The questions to each address.
 pub(super) struct Topic<'a> {
     pub(super) owner: &'a Name,
     pub(super) zone: &'a Name,
@@ -134,8 +134,8 @@ pub(super) async fn examine(
 
     let wanted = topic.wanted.unwrap_or(Wanted::Txt(""));
     let truncated = udp.as_ref().is_ok_and(|reply| reply.metadata.truncation);
-    // The network lost all that the gate would have sent, and let through the same question once
-    // more: resolvers, which ask more often, hear this server.
+    // The network lost all questions that the gate sends, and let the same question through once
+    // more. Resolvers ask more often, so they get answers from this server.
     let reply = match (reply, &udp) {
         (Err(Failure::Silent(_)), Ok(heard)) if !truncated && !knows_no_edns(heard) => {
             Ok(heard.clone())
@@ -190,7 +190,7 @@ pub(super) async fn examine(
 }
 
 impl ServerReport {
-    /// A report about an address of which nothing is known but how it was judged.
+    /// A report about an address of which only the verdict is known.
     pub(in crate::propagation) fn silent(
         name: Option<String>,
         address: SocketAddr,
@@ -242,7 +242,7 @@ impl ServerReport {
         }
     }
 
-    /// The values that are not the one looked for, sorted.
+    /// The values that are not the one searched for, sorted.
     pub fn foreign<'a>(&'a self, value: Option<&str>) -> Vec<&'a str> {
         let ours = value.map(|value| TxtRecord::of(value).display());
         let mut foreign: Vec<&str> = self
@@ -255,7 +255,7 @@ impl ServerReport {
         foreign
     }
 
-    /// For the rule; one that serves while no value is looked for counts as one without it.
+    /// For the rule; one that serves while no value is searched for counts as one without it.
     pub(super) fn evidence(&self) -> ServerAnswer {
         let (name, address, detail) = (self.name.clone(), self.address, self.detail.clone());
         ServerAnswer {

@@ -30,7 +30,7 @@ pub enum DnssecStatus {
     Insecure,
     /// It is broken.
     Bogus,
-    /// Nobody could look.
+    /// It could not be checked.
     Unchecked,
 }
 

@@ -11,9 +11,9 @@ pub struct Finding {
     pub code: Code,
     /// How severe it is.
     pub severity: Severity,
-    /// What was found, in a sentence.
+    /// The finding, in a sentence.
     pub text: String,
-    /// What to do about it.
+    /// The hint.
     pub next: Option<String>,
 }
 
@@ -59,7 +59,7 @@ codes! {
     LameServer = "lame-server",
     /// A listed server does not answer, or has no address.
     DeadServer = "dead-server",
-    /// Nobody responsible answers.
+    /// No name server of the zone answers.
     NoServerReachable = "no-server-reachable",
     /// This machine has no route to an address.
     NoRoute = "no-route",

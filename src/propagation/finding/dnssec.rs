@@ -59,7 +59,7 @@ pub(super) fn findings(seen: &Examination, found: &mut Vec<Finding>) {
     }
 }
 
-/// What a DNS administrator does about it.
+/// The hint for a DNS administrator.
 fn remedy(code: Code) -> &'static str {
     match code {
         Code::DnssecExpired => "Sign the zone again, and find out why its signer stopped.",

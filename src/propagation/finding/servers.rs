@@ -1,5 +1,5 @@
-//! What the answers of the name servers mean: who has the value, who is stale, dead or lame, and
-//! over which transports.
+//! What the answers of the name servers mean: which have the value, which are stale, dead or lame,
+//! and over which transports.
 
 use std::collections::BTreeSet;
 

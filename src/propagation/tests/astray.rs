@@ -1,5 +1,5 @@
-//! Servers that lead resolvers astray: seen with a validating resolver (unbound 1.17) before real
-//! servers.
+//! Servers whose answers mislead resolvers, as a validating resolver (unbound 1.17) showed with
+//! real servers.
 
 use hickory_proto::rr::RecordType;
 use tokio::net::{TcpListener, UdpSocket};

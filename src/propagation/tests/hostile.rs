@@ -13,7 +13,7 @@ use crate::propagation::lab::{
 };
 use crate::propagation::{Answer, DnsChecker, GateSettings, Question, RecordKind};
 
-/// Longer than any of these may take, and much shorter than they take without a budget.
+/// Longer than any of these checks may take, and much shorter than they take without a budget.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Refers every question to `count` name servers without glue, each in a zone of its own.

@@ -1,5 +1,5 @@
-//! The modes before scripted servers: who is asked, when, how often, and what the verdict says of
-//! itself.
+//! The modes before scripted servers: which are asked, when, how often, and what the verdict says
+//! of itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

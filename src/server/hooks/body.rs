@@ -22,7 +22,7 @@ const MOST_NAMES: usize = 500;
 /// This many bad names are shown.
 const MOST_FAULTS: usize = 10;
 
-/// What changed.
+/// The changed names.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Changed {
     /// These names or zones.
@@ -32,7 +32,7 @@ pub enum Changed {
     Unnamed,
 }
 
-/// Reads a body. The error is for its sender, who is known.
+/// Reads a body. The error is for its sender, which is authenticated.
 pub fn read(body: &[u8]) -> Result<Changed, String> {
     // serde_json goes 128 levels deep and no deeper; its errors hold a place and no text.
     let document: Value =
@@ -82,7 +82,7 @@ pub fn read(body: &[u8]) -> Result<Changed, String> {
     if faults.is_empty() {
         return Ok(Changed::Named(names));
     }
-    // One that is no name at all refuses the whole list: it may not be what it should be.
+    // If one entry is no name at all, the whole list is refused: it may be no list of names.
     let more = faults.len().saturating_sub(MOST_FAULTS);
     faults.truncate(MOST_FAULTS);
     let more = if more > 0 {

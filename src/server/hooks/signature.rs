@@ -6,9 +6,9 @@
 //!   `webhook-signature` (`v1,` and base64, several with spaces between them) over
 //!   `id.timestamp.body`. A message counts for five minutes.
 //! * *hub*: `X-Hub-Signature-256: sha256=` and hexadecimal digits over the body alone, as GitHub
-//!   signs. There is no time in it: an attacker that has seen one may send it again for ever. That
-//!   is bearable only because a hook is a hint. Its `X-GitHub-Delivery` is not signed, so nothing
-//!   depends on it: a message is known by its body.
+//!   signs. The signature has no time: an attacker that has seen a message can send it again at any
+//!   time. That is bearable only because a hook is a hint. Its `X-GitHub-Delivery` is not signed,
+//!   so nothing depends on it: a message is known by its body.
 //!
 //! Headers are read strictly: each exactly once, in one spelling (faults H04, H05). What fails
 //! fails before anything is parsed.
@@ -47,7 +47,7 @@ impl Scheme {
     /// characters themselves.
     ///
     /// # Errors
-    /// What is wrong with it, without a part of it.
+    /// The fault of it, without a part of it.
     pub fn secret(self, text: &SecretString) -> Result<Secret, String> {
         match self {
             Self::Standard => Secret::read(text),
@@ -158,7 +158,7 @@ const STANDARD_TIME: &str = "webhook-timestamp";
 const STANDARD_SIGNATURE: &str = "webhook-signature";
 const HUB_SIGNATURE: &str = "x-hub-signature-256";
 
-/// What tells this body from every other one.
+/// The digest that tells this body from every other one.
 pub fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }

@@ -193,7 +193,7 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(1));
     }
 
-    /// What is due now.
+    /// The domains that are due now.
     async fn due(&self) -> Vec<String> {
         let rows = self.store.domains().await.unwrap().into_iter();
         let now = self.clock.now();

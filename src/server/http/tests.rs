@@ -1,5 +1,5 @@
-//! What holds for every request, asked without a socket: names, sizes, forms of errors, headers,
-//! and that no token comes back.
+//! The rules of every request, tested without a socket: names, sizes, forms of errors, headers, and
+//! that no token comes back.
 #![allow(clippy::unwrap_used)]
 
 mod requests;

@@ -185,7 +185,7 @@ fn said(week: &Span) -> String {
     )
 }
 
-/// What the lines across mean, also of those that lie too far ahead to be drawn.
+/// The meaning of the horizontal lines, also of lines that are too far in the future to be drawn.
 fn changes(calendar: &Calendar) -> Markup {
     html! {
         @if !calendar.changes.is_empty() {

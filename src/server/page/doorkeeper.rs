@@ -19,7 +19,7 @@ pub(super) const TRY_EVERY: Duration = Duration::from_secs(6);
 /// This many addresses are remembered before those that have been quiet are forgotten.
 const ADDRESSES: usize = 10_000;
 
-/// What is remembered of addresses.
+/// The state of addresses.
 #[derive(Debug, Default)]
 pub(super) struct Doorkeeper {
     wrong: Mutex<HashMap<IpAddr, Wrong>>,
@@ -50,7 +50,7 @@ pub(super) struct Visit {
 
 impl Visit {
     /// A proxy on this machine says for whom it speaks: the last address of its list is the one that
-    /// it has seen itself. Nobody else is believed.
+    /// it has seen itself. No other peer is believed.
     pub(super) fn of(peer: Option<Peer>, headers: &HeaderMap) -> Self {
         let Some(Peer(peer)) = peer else {
             return Self {
@@ -93,7 +93,7 @@ impl Doorkeeper {
         too_many
     }
 
-    /// Says in the log, once a minute, who is kept waiting.
+    /// Logs once a minute the addresses that must wait.
     pub(super) fn tell(&self, visit: Visit, now: Instant) {
         if let Some(times) = self.told.due(now) {
             let peer = visit.address;

@@ -1,4 +1,4 @@
-//! The frame of every page: head, navigation, who is signed in, and how old it is what one sees.
+//! The frame of every page: head, navigation, the session, and the age of the shown data.
 
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFRESH};
 use axum::http::{HeaderValue, StatusCode};
@@ -17,7 +17,7 @@ const OLD_SNAPSHOT: SignedDuration = SignedDuration::from_mins(2);
 /// How often a page on a wall screen is loaded again, in seconds.
 const TAKEN_ANEW: u32 = 60;
 
-/// Has the browser take the page again by itself, from an address without the note of an order.
+/// Lets the browser reload the page by itself, from an address without the note of an order.
 pub(super) fn by_itself(mut page: Response, path: &str) -> Response {
     let value = format!("{TAKEN_ANEW}; url={path}");
     if let Ok(value) = HeaderValue::from_str(&value) {

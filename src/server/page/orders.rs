@@ -77,7 +77,7 @@ pub(super) fn note(query: Option<&str>) -> Markup {
     html! { @if let Some(outcome) = outcome { p.note role="status" { (outcome.said()) } } }
 }
 
-/// What the form of a listing sends.
+/// The fields of the form of a listing.
 #[derive(Debug, Deserialize)]
 pub(super) struct ListNow {
     client: String,
@@ -149,8 +149,8 @@ pub(super) async fn try_now(
     }
 }
 
-/// The same for the domain at each of its clients; one that is tried is the outcome. `None`: nobody
-/// wants it.
+/// The same for the domain at each of its clients; one that is tried is the outcome. `None`: it is
+/// not wanted.
 async fn order_all(
     store: &dyn Store,
     domain: &DomainName,
@@ -168,7 +168,7 @@ async fn order_all(
 }
 
 /// Takes back, under a lease of the row, what the domain waits for there: a hold, a waiting time.
-/// `None`: nobody wants it.
+/// `None`: it is not wanted.
 async fn order(
     store: &dyn Store,
     row: DomainRow,
@@ -189,7 +189,7 @@ async fn order(
         run,
         now,
     };
-    // A run that works on it now looks at it again afterwards.
+    // A run that works on it now checks it again afterwards.
     let mut outcome = Outcome::Busy;
     let change = |lease: &mut Lease| {
         let upkeep = &mut lease.row.upkeep;

@@ -3,8 +3,8 @@
 //! The cookie holds no secret and nothing is kept in memory: it names the token, its end and a
 //! random number, under a code (HMAC) that only the token's own digest makes. So every machine of a
 //! fleet takes it, a restart ends no session, and a token that is taken out of the configuration or
-//! replaced ends all sessions that began with it. The price: `Sign out` makes this browser forget
-//! the cookie and cannot call back a copy of it; replacing the token can.
+//! replaced ends all sessions that began with it. A consequence: `Sign out` removes the cookie from
+//! this browser, but a copy of the cookie stays valid. Replace the token to end it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,8 +36,8 @@ use crate::server::shared::Live;
 /// A working day.
 const LIFE: SignedDuration = SignedDuration::from_hours(8);
 const COOKIE_NAME: &str = "prevalidate_session";
-/// What a browser takes from a connection with TLS only, and from this host only (RFC 6265bis,
-/// section 4.1.3.2).
+/// The name of a cookie that a browser accepts only over TLS and only from this host (RFC
+/// 6265bis, section 4.1.3.2).
 const SECURE_COOKIE_NAME: &str = "__Host-prevalidate_session";
 impl Visitor {
     /// Passes an order that was given in this session, by a person who may give it: the form
@@ -116,7 +116,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
     }
 }
 
-/// What the form of a session sends.
+/// The fields of the form of a session.
 #[derive(Debug, Deserialize)]
 pub(super) struct Login {
     #[serde(deserialize_with = "secret")]
@@ -129,7 +129,7 @@ fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<SecretString, D::Error> 
     String::deserialize(from).map(SecretString::from)
 }
 
-/// What every form with an order sends.
+/// The fields of every form with an order.
 #[derive(Debug, Deserialize)]
 pub(super) struct Word {
     pub(super) word: String,
@@ -272,7 +272,7 @@ fn is_by_tls(headers: &HeaderMap) -> bool {
         .is_some_and(|scheme| scheme.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
-/// What a cookie says.
+/// The content of a cookie.
 struct Session {
     name: Arc<str>,
     /// Seconds since 1970.

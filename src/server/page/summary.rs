@@ -1,5 +1,5 @@
-//! What is counted of a snapshot, once: numbers by state and client, which need a person, the weeks
-//! of the calendar.
+//! Counts of a snapshot, computed once: domains by state and client, domains that need a person,
+//! the weeks of the calendar.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use crate::server::access::{Identity, Role};
 
-/// The viewer of a page, who may at least read.
+/// The viewer of a page, with at least the right to read.
 #[derive(Debug)]
 pub(super) struct Visitor {
     pub(super) identity: Identity,

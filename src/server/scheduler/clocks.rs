@@ -12,8 +12,8 @@ use crate::store::StoreError;
 
 /// So far may this machine's clock be from the database's.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
-/// So far may the clock go off from the one that cannot be set, between two comparisons, before
-/// both are compared with the database's.
+/// The allowed difference between the system's clock and the monotonic clock between two
+/// comparisons. With a larger difference both are compared with the database's clock.
 const JUMP: SignedDuration = SignedDuration::from_secs(5);
 
 /// Notices that the clock was set, or that the machine slept.

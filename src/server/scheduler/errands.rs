@@ -18,7 +18,7 @@ const SNAPSHOT: Duration = Duration::from_secs(30);
 const SNAPSHOT_SOON: Duration = Duration::from_secs(2);
 /// How often the store is written to, so that one that can only be read is noticed.
 const WRITE: Duration = Duration::from_secs(10);
-/// How long such a write may take.
+/// The longest time of such a write.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(15);
 /// How often the clocks are compared.
 const CLOCK: Duration = Duration::from_secs(60);
@@ -110,7 +110,7 @@ impl Errands {
 }
 
 impl Scheduler {
-    /// Runs one to its end; where the store does not answer, again after a while. Only a write
+    /// Runs one to its end. If the store does not answer, tries again after a pause. Only a write
     /// shows that the store does what it is for: one that is full or locked can still be read.
     pub(super) async fn run_errand(&self, errand: Errand) {
         loop {

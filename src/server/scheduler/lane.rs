@@ -1,4 +1,4 @@
-//! One lane: looks for work when it is on watch, does what it finds, and looks again.
+//! One lane: searches for work when it is on watch, does what it finds, and searches again.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -76,7 +76,7 @@ impl Scheduler {
         }
     }
 
-    /// The turn to look for work, once nothing stands in the way of deciding.
+    /// The turn to search for work, once nothing blocks a decision.
     async fn watch(&self) -> MutexGuard<'_, ()> {
         let turn = self.on_watch.lock().await;
         self.shared.unhindered().await;

@@ -1,4 +1,4 @@
-//! The cases of certificates: who works on one, what is not lost meanwhile.
+//! The cases of certificates: which worker works on one, what is not lost meanwhile.
 
 use super::*;
 use crate::issuance::Progress;

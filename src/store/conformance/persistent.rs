@@ -1,4 +1,4 @@
-//! The cases of persistent records: who works on one, what is kept, what is forgotten.
+//! The cases of persistent records: which worker works on one, what is kept, what is forgotten.
 
 use super::*;
 use crate::persistent::{Kept, KeptHold};

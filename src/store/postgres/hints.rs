@@ -17,7 +17,7 @@ const CHANNEL: &str = "prevalidate";
 /// The longest pause between two tries to connect.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// Tells all who listen, once the transaction is stored; many in one transaction are reported as
+/// Tells all listeners, once the transaction is stored; many in one transaction are reported as
 /// one.
 pub(super) async fn speak(db: &mut PgConnection) -> Result<(), Fault> {
     sql("SELECT pg_notify($1, '')")

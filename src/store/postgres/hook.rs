@@ -22,7 +22,8 @@ pub(super) async fn receive(
     writing!(
         store,
         |db| {
-            // Waits for another who is just taking the same message, and then sees it.
+            // Waits for another process that takes the same message at this moment, and then sees
+            // it.
             let new = sql(
                 "INSERT INTO hook (sender, message, digest, at) VALUES ($1, $2, $3, $4)
                      ON CONFLICT (sender, message) DO NOTHING",

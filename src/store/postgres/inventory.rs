@@ -1,4 +1,4 @@
-//! Who wants which domain. Sets travel as arrays: a statement for any number.
+//! The wanted domains by origin. Sets travel as arrays: a statement for any number.
 
 use jiff::Timestamp;
 use sqlx::PgConnection;

@@ -34,7 +34,7 @@ const PARAMETERS: [&str; 12] = [
 /// tunnel, and no TLS is wanted.
 const PLAINTEXT: &str = "allow_plaintext";
 
-/// One database, and who we are there.
+/// One database, and our role in it.
 #[derive(Clone)]
 pub(super) struct Place {
     pub options: PgConnectOptions,
@@ -154,7 +154,7 @@ const PASSWORD: &str =
 
 /// The modes that mean what they say. sqlx trusts the roots of the web beside `sslrootcert`, so
 /// with `verify-ca` every server with a certificate of the web could be the database; it reads
-/// `allow` as `disable`; and it does not look at `sslrootcert` with `require`, where libpq does
+/// `allow` as `disable`; and it does not read `sslrootcert` with `require`, where libpq does
 /// (<https://www.postgresql.org/docs/current/libpq-ssl.html>, table 34.1).
 fn check_tls(url: &Url) -> Result<(), StoreError> {
     let mode = given(url, "sslmode", "PGSSLMODE");

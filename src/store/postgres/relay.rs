@@ -57,7 +57,7 @@ impl Relay {
 
     fn listen(find: Find, port: u16, patience: Duration) -> io::Result<Self> {
         let folder = TempDir::with_prefix("prevalidate-way-")?;
-        // libpq's name for the socket of a port; the library looks for it.
+        // libpq's name for the socket of a port; the library searches for it.
         let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{port}")))?;
         let trouble = Trouble::default();
         let told = Arc::clone(&trouble);
@@ -103,7 +103,7 @@ impl Drop for Relay {
     }
 }
 
-/// Leads one connection to the address that takes it first. The name is looked up for each: it may
+/// Leads one connection to the address that takes it first. The name is resolved for each: it may
 /// lead to another machine after a failover.
 async fn lead(mut near: UnixStream, find: &Find, patience: Duration, told: &Trouble) {
     let reached = match find().await {

@@ -24,7 +24,7 @@ const MIGRATIONS: [&str; 6] = [
 /// The oldest PostgreSQL, as `server_version_num` counts.
 const OLDEST_SERVER: i64 = 140_000;
 
-/// What the database holds.
+/// The content of the database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// Nothing of ours.

@@ -4,7 +4,7 @@
 //!
 //! A connection goes back into the pool only after a COMMIT or ROLLBACK that the server confirmed:
 //! every other one is closed, because its session may be in an aborted transaction, or still in one
-//! whose BEGIN nobody waited for. Such a session answers a ping, and behind a pooler it keeps a
+//! whose BEGIN was not awaited. Such a session answers a ping, and behind a pooler it keeps a
 //! server connection to itself.
 //!
 //! Every statement runs inside a transaction, even a single SELECT: sqlx parses and executes in two
@@ -39,7 +39,7 @@ const LIMITS: &str = "SET LOCAL statement_timeout = '45s'; SET LOCAL lock_timeou
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// What may still be waited for.
+/// The transactions that may still be waited for.
 struct Patience {
     until: Instant,
     pause: Duration,

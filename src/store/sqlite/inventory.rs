@@ -1,4 +1,4 @@
-//! Who wants which domain. Sets travel as one JSON parameter: a statement for any number.
+//! The wanted domains by origin. Sets travel as one JSON parameter: a statement for any number.
 
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
@@ -64,8 +64,8 @@ async fn change(
         .iter()
         .map(|(key, w)| (key, &w.client, &w.ca, &w.provider))
         .collect();
-    // A row that moves to another client keeps the moment it was read at: the new client's listings
-    // never showed it.
+    // A row that moves to another client keeps the time of its last read, because no listing of the
+    // new client has shown it.
     sqlx::query(
         "INSERT INTO domain (name, client, ca, provider, origins)
          SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2 FROM json_each(?1) WHERE true
@@ -83,7 +83,7 @@ async fn change(
     .bind(now.as_microsecond())
     .execute(&mut *tx)
     .await?;
-    // What the configuration wants stays as it says; the other origin only adds what it wants.
+    // The values of the configuration stay. The other origin only adds its own.
     if origin != Origin::Config {
         sqlx::query("UPDATE domain SET origins = origins | ?2 WHERE name IN (SELECT value ->> 0 FROM json_each(?1))")
             .bind(row::encode(&rows)?)

@@ -165,7 +165,7 @@ pub(super) async fn claim(
 ) -> Result<Option<CertificateLease>, Fault> {
     let now = claim.now.as_microsecond();
     let mut tx = store.begin().await?;
-    // The leases of processes that are gone are free at once, and those that a wrong clock has made.
+    // Free at once: leases of processes that are gone, and leases that a wrong clock has made.
     let holders: Vec<String> = sqlx::query_scalar(
         "SELECT DISTINCT lease_holder FROM certificate WHERE lease_until > ? AND lease_holder IS NOT NULL",
     )

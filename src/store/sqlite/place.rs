@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 use crate::store::url::Named;
 
-/// What a store URL names.
+/// The place that a store URL names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
     /// `sqlite::memory:`: gone with the process.
@@ -229,8 +229,8 @@ fn directory(path: &Path) -> &Path {
     }
 }
 
-/// WAL needs memory shared by all who open the database (<https://sqlite.org/wal.html>, "does not
-/// work over a network filesystem").
+/// WAL needs memory shared by all processes that open the database (<https://sqlite.org/wal.html>,
+/// "does not work over a network filesystem").
 #[cfg(target_os = "linux")]
 fn check_host(dir: &Path) -> Result<(), StoreError> {
     let stat = rustix::fs::statfs(dir).map_err(|e| StoreError::Unavailable {

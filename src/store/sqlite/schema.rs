@@ -27,7 +27,7 @@ const INDEX: &str = "CREATE INDEX IF NOT EXISTS domain_leased ON domain (lease_h
 /// `PRAGMA application_id`, "pval": tells the database of another program from ours.
 const APPLICATION: i64 = 0x7076_616c;
 
-/// What a database holds.
+/// The content of a database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// No table: a new file.
@@ -38,8 +38,8 @@ pub(super) enum Content {
     Current,
 }
 
-/// Reads without changing anything; refuses what is not ours, or newer than this program (faults
-/// B07).
+/// Reads and changes nothing; refuses a database that is not ours, or is newer than this program
+/// (faults B07).
 pub(super) async fn inspect(db: &mut SqliteConnection, place: &Place) -> Result<Content, Fault> {
     // One statement, and so of one moment: another process may be making it ours.
     let (tables, application, version): (i64, i64, i64) = sqlx::query_as(

@@ -1,5 +1,5 @@
-//! Values that a foreign writer writes and removes (a pipeline, a person): announced, and looked
-//! for until they are there, or gone.
+//! Values that a foreign writer writes and removes (a pipeline, a person): announced, and checked
+//! until they are there, or gone.
 
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};

@@ -42,8 +42,8 @@ impl Worker {
         Ok(())
     }
 
-    /// Only a read of the reference can prove that an entry is gone (faults C11), and where the CA
-    /// carries orders out over some time, what has become of a call whose answer was lost.
+    /// Only a read of the reference can prove that an entry is gone (faults C11), and, where the CA
+    /// carries orders out over some time, the outcome of a call whose answer was lost.
     fn must_be_read_singly(&self, task: &Task) -> bool {
         let is_missing = matches!(task.observed.sighting, Sighting::Missing(_));
         let is_order = task.policy(self).checks_by_itself;
@@ -98,8 +98,8 @@ impl Worker {
         self.finish(done).await
     }
 
-    /// Whether a read was not waited for because the program is to end: that is no fault of the
-    /// domain or of the CA.
+    /// Whether a read was cut off because the program must end. That is no fault of the domain or
+    /// of the CA.
     fn gave_up(&self, error: &CaError) -> bool {
         self.stop.is_cancelled() && error.is_retryable()
     }
@@ -294,7 +294,7 @@ impl Worker {
             // day.
             Some(DROPPING) if !known && left.is_none_or(|left| left > LAST_DAY) => 1,
             Some(DROPPING) if !known => u32::MAX,
-            // Waiting would lose the proof as surely: there is nothing left to spare.
+            // No time is left: to wait would lose the proof as well.
             _ if self.is_without_margin(task, now) => u32::MAX,
             Some(_) => self.policy.max_at_risk,
             None if known => self.policy.max_at_risk,
@@ -447,8 +447,8 @@ impl Worker {
         Ok(())
     }
 
-    /// The canary lost its proof by the reset and has won another: from now on it is known that
-    /// this is survivable.
+    /// The canary lost its proof by the reset and has a new one. From now on it is known that a
+    /// reset can be repaired.
     pub(super) async fn learn(&self, client: &str) -> Result<(), StoreError> {
         let key = reset_fact(client);
         if self.ports.store.fact(&key).await?.as_deref() == Some(DROPPING) {
@@ -573,7 +573,7 @@ fn after_skew(now: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Whether the CA was asked before to look for the value of this attempt, or something else was
+/// Whether the CA was asked before to search for the value of this attempt, or something else was
 /// tried again and again.
 fn was_submitted(task: &Task) -> bool {
     task.observed

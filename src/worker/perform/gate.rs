@@ -48,7 +48,7 @@ impl Worker {
                 async move {
                     let verdict = self.check_for(&task, synced, now).await;
                     // Each check has its own time: the slowest one of the batch must not make the
-                    // others look younger (invariant I5).
+                    // times of the other checks later than they were (invariant I5).
                     (task, verdict, self.ports.clock.now())
                 }
             })
@@ -161,7 +161,7 @@ impl Worker {
         if verdict.bogus.is_some() || verdict.go || somebody {
             task.saw_bogus(self, verdict.bogus.clone(), now);
         }
-        // The CA validates signatures as well (since 2026-03-15): what is bogus it will not see.
+        // The CA validates signatures as well (since 2026-03-15): it does not see a bogus record.
         if verdict.go && verdict.bogus.is_none() {
             self.visible(task, &challenge, verdict, now);
         } else {

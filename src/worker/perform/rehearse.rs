@@ -1,9 +1,9 @@
 //! The rehearsal before the first effect of a life: nothing is registered, and nothing is published
 //! for the first time, at a name that its provider could not write.
 //!
-//! Each name is rehearsed, as before a renewal. A provider that tries its own writes is asked about
-//! one name of each zone before `register`: that finds a wrong key, and the write itself finds the
-//! rest.
+//! Each name is rehearsed, as before a renewal. A provider that can test its own writes is asked
+//! about one name of each zone before `register`. This finds a wrong key; the write finds all other
+//! faults.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -34,7 +34,8 @@ impl Sight {
         matches!(self.seen, Seen::Unclear(_))
     }
 
-    /// Whether the record is gone from where it is wanted, and not only left behind by an alias.
+    /// Whether the record is gone from the name where it is wanted, and not only from the former
+    /// target of an alias.
     pub(super) fn has_vanished(&self, owner: &str) -> bool {
         let is_in_place = self.end.as_deref().is_none_or(|end| end == owner);
         self.seen == Seen::Gone && is_in_place
@@ -42,8 +43,8 @@ impl Sight {
 }
 
 impl Keeper {
-    /// Looks at one record: asks the name servers at the name where a CA checks, or, where the gate
-    /// asks none, the provider that wrote it.
+    /// Checks one record: asks the name servers at the name where a CA checks. If the gate asks no
+    /// servers, asks the provider that wrote it.
     pub(super) async fn check(&self, domain: &DomainName, record: &KeptRecord) -> Sight {
         let mode = self.ports.checker.mode(domain);
         if matches!(mode, GateMode::Provider | GateMode::Delay) && !record.by_others {

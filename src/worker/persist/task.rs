@@ -239,7 +239,8 @@ impl<'a> Task<'a> {
         })
     }
 
-    /// Writes a record whose intent is stored; `is_new`: no worker of ours ever meant to write it.
+    /// Writes a record whose intent is stored. `is_new`: no worker has stored an intent for it
+    /// before.
     async fn write(&mut self, at: usize, is_new: bool) -> Result<(), StoreError> {
         let record = self.kept.records[at].clone();
         let answer = match self.provider(&record.provider) {

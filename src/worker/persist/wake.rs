@@ -10,7 +10,7 @@ impl Keeper {
     /// since. A record that another worker has in hand is left to it.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn wake(&self) -> Result<(), StoreError> {
         self.change(Kept::sleeps, Kept::wake).await
     }
@@ -19,7 +19,7 @@ impl Keeper {
     /// person who runs a command may have removed it just now, and a check changes nothing.
     ///
     /// # Errors
-    /// What the store says.
+    /// An error of the store.
     pub async fn wake_checks(&self) -> Result<(), StoreError> {
         self.change(Kept::is_checked_later, Kept::wake_checks).await
     }

@@ -61,8 +61,8 @@ impl Task {
             .iter_mut()
             .filter(|entry| entry.carries(challenge))
         {
-            // One that was not ours is ours when it must be written again; the provider's receipt
-            // will tell.
+            // A foreign record becomes ours if it must be written again; the provider's receipt
+            // says so.
             let foreign = entry.state == LedgerState::Foreign;
             entry.state = if foreign {
                 LedgerState::Removed

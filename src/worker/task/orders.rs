@@ -49,7 +49,8 @@ impl Task {
         }
     }
 
-    /// A submission was answered, and brought no new proof if the attempt continues.
+    /// Stores the answer to a submission. If the attempt continues, the submission brought no new
+    /// proof.
     pub(in crate::worker) fn submitted(
         &mut self,
         worker: &Worker,
@@ -104,8 +105,7 @@ impl Task {
             && upkeep.attempt.submission.tries > 1
     }
 
-    /// A registration that is gone, or another one in its place, has nothing to do with the challenge
-    /// of this attempt.
+    /// If the registration is gone or was replaced, the challenge of this attempt is not its own.
     pub(super) fn forget_order_of_another(&mut self, sighting: &Sighting) {
         let known = self.reference();
         let is_same = match sighting {
@@ -190,8 +190,8 @@ impl Task {
         self.hold(worker, reason.to_string(), now);
     }
 
-    /// The answer to a submission was lost, and a read shows what has come of it. An order that still
-    /// waits to be submitted was never submitted, so the CA is asked now.
+    /// The answer to a submission was lost, and a read shows the outcome. An order that still waits
+    /// to be submitted was never submitted, so the CA is asked now.
     pub(in crate::worker) fn lost_submission(&mut self, unanswered: Option<Effect>) {
         let order = self.registration().and_then(|found| found.order.as_ref());
         let (waits, is_taken) = (
@@ -207,8 +207,8 @@ impl Task {
             let was_before = submission.tries > 1;
             submission.take_back(self.submitted_before.filter(|_| was_before));
         } else if is_taken {
-            // It may have been about an order that another program has begun meanwhile: that one is
-            // submitted.
+            // The call may have been about an order that another program has begun meanwhile. That
+            // order is submitted.
             submission.is_submitted_since(self.observed.read_at);
         }
     }

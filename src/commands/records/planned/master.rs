@@ -11,8 +11,8 @@ use super::{Planned, plain};
 
 /// Reads a zone file (RFC 1035, section 5).
 ///
-/// # Errors
-/// The first line that is not understood, or that is about another zone: it is not compared.
+/// # Errors The first line that is not understood or is about another zone. Such a file is not
+/// compared.
 pub(super) fn read(text: &str, zone: Option<String>) -> Result<Planned, String> {
     let mut file = Master {
         zone: Planned::default(),
@@ -96,7 +96,7 @@ impl Master {
                 self.zone.txt.entry(owner).or_default().push(value);
             }
             "CNAME" => {
-                // One that cannot be read is not the one that is looked for.
+                // One that cannot be read is not the one that is searched for.
                 let target = tokens.get(at + 1);
                 let target = target.map(|it| absolute(it, self.origin.as_deref()));
                 if let Some(Ok(target)) = target {

@@ -9,7 +9,7 @@ use super::*;
 fn each_shape_of_record_set_means_what_the_rules_of_march_2027_say() {
     type Row = (&'static [&'static str], Permission, Permission, Permission);
     let table: &[Row] = &[
-        // Whose name is there.
+        // The name of the CA in the record.
         (&[], Allowed, Allowed, Allowed),
         (&["0 issue swisssign.com"], Allowed, Allowed, Allowed),
         (&["0 issue SWISSSIGN.COM"], Allowed, Allowed, Allowed),

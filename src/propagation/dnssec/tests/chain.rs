@@ -81,7 +81,7 @@ async fn check(gate: &Gate) -> Verdict {
         .await
 }
 
-/// What a gate makes of these servers.
+/// The verdict of a gate about these servers.
 async fn found(internet: &Internet, servers: Vec<Script>) -> (Trust, Verdict) {
     let lab = Lab::of(servers).await;
     let gate = internet.gate(&lab);
@@ -315,7 +315,7 @@ async fn a_stale_server_that_still_signs_with_last_months_key_is_stale_and_not_l
         let gate = internet.gate(&lab);
         let domain = domain("example.test");
         let published_for = std::time::Duration::from_secs(3600);
-        // Whose keys come first is chance.
+        // The order of the keys is chance.
         for _ in 0..6 {
             let verdict = gate
                 .check(&Question {
