@@ -1,5 +1,5 @@
-//! The house rules of the source, held by a parser: who may see whom, what stays pure, where things
-//! may happen.
+//! The house rules of the source, held by a parser: which module may import which, what stays pure,
+//! where things may happen.
 
 mod crates;
 
@@ -37,7 +37,7 @@ const ADAPTERS: [(&str, &str); 2] = [
     ("crate::propagation::gate", "propagation"),
     ("crate::propagation::Gate", "propagation"),
 ];
-/// What of the providers' crate is none.
+/// The modules of the providers' crate that are no adapter.
 const CONTRACT: [&str; 5] = [
     "presentation",
     "provider",

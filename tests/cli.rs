@@ -28,7 +28,7 @@ struct Bench {
     port: u16,
 }
 
-/// What a command said, and how it ended.
+/// The output of a command, and its exit status.
 #[derive(Debug)]
 struct Said {
     status: Option<i32>,

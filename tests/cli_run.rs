@@ -665,7 +665,7 @@ async fn a_signal_during_the_wait_says_what_stays_in_dns_and_the_next_run_remove
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_signal_ends_at_once() {
     let world = World::of(&["a.test"]).await;
-    // A call with an effect is seen through by the first signal.
+    // After the first signal a call with an effect still continues to its end.
     let slow = Fault::nth(Call::Register, 1, What::Delay(8_000));
     world.sandbox.ca.fault(slow);
     let mut child = world.start(&["run", "--quiet"]);

@@ -130,7 +130,7 @@ impl Daemon {
         (output.status.success(), said)
     }
 
-    /// What is due now.
+    /// The domains that are due now.
     fn due(&self) -> Vec<String> {
         let rows = self.runtime.block_on(self.store.domains()).unwrap();
         let now = SystemClock.now();

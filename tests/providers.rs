@@ -110,7 +110,7 @@ async fn add(provider: &dyn Provider, owner: &str, value: &str) -> Result<Receip
         .remove(0)
 }
 
-/// What a person reads.
+/// The text that a person reads.
 fn shown(error: &ProviderError) -> String {
     format!(
         "{:?}: {error} | {}",

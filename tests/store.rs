@@ -440,7 +440,7 @@ async fn an_unusable_place_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state.db");
     let store = SqliteStore::open(&url(&path), None).await.unwrap();
-    // A parent that is a file stands for a directory that cannot be made, by any user.
+    // A parent that is a file acts as a directory that cannot be made, by any user.
     let under = SqliteStore::open(&url(&path.join("state.db")), None).await;
     let Err(StoreError::Unavailable { message }) = under else {
         panic!("{under:?}")

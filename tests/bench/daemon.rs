@@ -95,7 +95,7 @@ fn measure(name: &str, lab: &Lab) -> Vec<Row> {
             }
             rows.push(downloaded(&format!("http://{address}/domains.csv")));
             let before = processor_ms(daemon.pid());
-            // Two snapshots, a dozen looks for work.
+            // Two snapshots, a dozen searches for work.
             std::thread::sleep(Duration::from_secs(60));
             let took = Duration::from_millis(processor_ms(daemon.pid()) - before);
             rows.push(Row::below(

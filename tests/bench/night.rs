@@ -10,7 +10,7 @@ use crate::Row;
 use crate::lab::{Lab, names};
 use crate::support::{Keys, NameServer, Zone};
 
-/// 10,000 domains are valid and none is due: what every night but a few looks like.
+/// 10,000 domains are valid and none is due: as in every night but a few.
 pub fn quiet() -> Vec<Row> {
     let (lab, domains) = (Lab::start(Vec::new()), names(10_000));
     let (client, _) = lab.ca.clients().remove(0);

@@ -1,4 +1,4 @@
-//! The status page with 100,000 domains, asked by eight people at once for as fast as it answers.
+//! The status page with 100,000 domains. Eight clients at once ask as fast as it answers.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};

@@ -74,7 +74,7 @@ fn a_rate_that_is_too_low_leaves_domains_without_a_proof_and_says_so() {
     let names = format!("[{}]", names.join(", "));
     bench.write("prevalidate.toml", bench.configuration(&names));
     let asked = ["forecast", "--rate", "3/h", "--until", "2029-12-31"];
-    // Who comes after whom depends on the time of day at which a night begins.
+    // The order of the domains depends on the time of day at which a night begins.
     let ahead = until_six();
     let run = |asked: &[&str]| {
         let mut command = bench.command(asked);

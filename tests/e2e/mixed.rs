@@ -136,7 +136,7 @@ fn run() {
     assert_eq!(stage.aws.calls(Operation::ListResourceRecordSets), 0);
 }
 
-/// Who has the name servers of a name.
+/// The server that has the zone of a name.
 fn whose(name: &str) -> u8 {
     match name {
         name if OF_BIND.contains(&name) => BIND,

@@ -59,7 +59,7 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
         "it continued with the token that the CA has"
     );
     assert_eq!(server.axfr("valid.test"), before);
-    // It is no longer known who wrote it, so it is not removed; a person is told where it is.
+    // The writer is no longer known, so the value is not removed; a person is told where it is.
     assert!(stands());
     let told = world.run(&setup, &["diagnose", "waiting.test"]);
     assert!(told.said().contains(&token), "{}", told.said());

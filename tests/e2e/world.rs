@@ -43,7 +43,7 @@ impl World {
         Self::checking(move |_| servers.clone())
     }
 
-    /// A friendly CA that looks for each name at the servers that `name_servers` says.
+    /// A friendly CA that checks each name at the servers that `name_servers` says.
     pub fn checking(
         name_servers: impl Fn(&str) -> Vec<SocketAddr> + Send + Sync + 'static,
     ) -> Self {
@@ -334,7 +334,7 @@ timeout = "1s"
     }
 }
 
-/// What a process left.
+/// The output of a process.
 #[derive(Debug)]
 pub struct Ran {
     pub status: ExitStatus,

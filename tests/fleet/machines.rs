@@ -27,7 +27,7 @@ fn fleet(count: usize) -> Fleet {
     fleet
 }
 
-/// What a machine that stops for a while may be at.
+/// The kinds of work in which a machine may stop for a while.
 const ANYTHING: &str = "TRUE";
 /// What one that dies may be at: the CA is not asked again for five minutes when it is not known
 /// whether it was asked, and no test waits so long. `tests/model` kills there.
@@ -35,9 +35,9 @@ const NO_SUBMISSION: &str = "attempt::json ->> 'visible_at' IS NULL";
 
 impl Fleet {
     /// Stops one of these in the middle of `work`, the first of them rather than the last; `None`
-    /// when all is done before. Not one that took something over from another that stopped: a
-    /// domain that three in a row stop at is held for a person (faults W09), and here no person
-    /// comes.
+    /// when all is done before. Not a machine that took a domain over from another machine that
+    /// stopped: a domain that three in a row stop at is held for a person (faults W09), and here no
+    /// person comes.
     fn stop_at<'a>(&self, work: &str, machines: &[&'a Daemon]) -> Option<&'a Daemon> {
         let began = Instant::now();
         while self.performed(Call::Validate) < self.domains.len() {

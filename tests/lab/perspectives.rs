@@ -26,7 +26,7 @@ pub const OFFICE: &str = "198.51.100.53";
 /// A port that no network redirects or closes.
 const OTHER_PORT: u16 = 5353;
 
-/// How many look for the CA.
+/// The number of resolvers that check for the CA.
 const CA: usize = 5;
 
 /// Running resolvers.

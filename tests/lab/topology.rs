@@ -57,7 +57,7 @@ pub enum Runs {
     Dead,
 }
 
-/// Who names a server.
+/// The zones that name a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listed {
     Both,
@@ -82,7 +82,7 @@ pub enum Signed {
     With(&'static str),
 }
 
-/// What becomes of a signed zone.
+/// The fault of a signed zone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spoilt {
     No,
@@ -267,7 +267,7 @@ pub enum Success {
 pub struct Case {
     pub domain: String,
     pub zones: Vec<Zone>,
-    /// Lines of an nftables chain that sees what arrives at servers; `{1}` stands for the address
+    /// Lines of an nftables chain that sees what arrives at servers; `{1}` is the address
     /// of the first one.
     pub weather: Vec<&'static str>,
     /// The zone is judged in mode `resolvers`, as configured.

@@ -112,7 +112,7 @@ impl Lab {
         }
     }
 
-    /// What `change` makes of the settings for the lab's own root.
+    /// The settings for the lab's own root, changed by `change`.
     pub fn gate(&self, change: impl FnOnce(&mut GateSettings)) -> Gate {
         let by_resolvers = self
             .cases

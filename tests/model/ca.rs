@@ -18,7 +18,7 @@ use prevalidate::prevalidation::{
 use super::by_orders::{BY_CNAMES, BY_ORDERS};
 use super::shape::Shape;
 
-/// What is written nowhere about the real CA.
+/// The open questions about the real CA.
 #[derive(Debug, Clone)]
 pub struct Behaviour {
     pub reset_keeps_proof: bool,

@@ -23,7 +23,7 @@ pub const OURS: &str = "swiss-pki=";
 pub const TARGETS: &str = "model.test";
 
 impl ModelCa {
-    /// The record that the CA looks for now.
+    /// The record that the CA checks now.
     pub fn wanted(&self, entry: &Entry) -> Challenge {
         let (domain, value) = (&entry.domain, &entry.token);
         let number = value.trim_start_matches(OURS);

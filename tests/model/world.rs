@@ -54,7 +54,7 @@ pub struct Witness {
     pub stale: BTreeMap<String, Vec<Vec<u8>>>,
     /// Zones that validating resolvers refuse, and why.
     pub bogus: BTreeMap<String, String>,
-    /// The gate reaches nobody.
+    /// The gate reaches no server.
     pub deaf: bool,
     /// Only another configuration can open the gate.
     pub lasting: bool,
@@ -638,7 +638,7 @@ impl World {
     }
 }
 
-/// What is fixed for a CA that carries orders out.
+/// The constants of a CA that carries orders out.
 fn by_orders_terms() -> Terms {
     Terms {
         start_keeps_proof: Some(true),

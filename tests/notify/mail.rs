@@ -74,7 +74,7 @@ impl Server {
         }
     }
 
-    /// What arrived, in order.
+    /// The messages that arrived, in order.
     fn kept(&self) -> Vec<String> {
         let path = |number: usize| self.folder.path().join(format!("{number}.eml"));
         (1..)

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned, crypto};
 
 use crate::support::certificate::Certificate;
 
-/// What it answers.
+/// The answers of the receiver.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// The status with everything behind it: `204 No Content\r\n\r\n`.

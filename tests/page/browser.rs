@@ -345,7 +345,7 @@ async fn a_value_is_copied_by_its_button_and_the_page_needs_no_other_script() {
     visit.was_quiet().await;
 }
 
-/// Beside what Cargo builds, for people to look at.
+/// Beside what Cargo builds, for people to view.
 fn screenshots() -> PathBuf {
     let target = std::env::current_exe()
         .unwrap()

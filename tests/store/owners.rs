@@ -1,4 +1,4 @@
-//! Whose the store is: root opens no store that another user has put into its place.
+//! The owner of the store: root opens no store that another user has put into its place.
 
 use std::os::unix::fs::{chown, lchown, symlink};
 

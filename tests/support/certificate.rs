@@ -7,7 +7,7 @@ use super::process;
 /// Files in PEM.
 #[derive(Debug)]
 pub struct Certificate {
-    /// Who vouches for it.
+    /// The certificate of its issuer.
     pub root: PathBuf,
     /// The server's key and certificate.
     pub key: PathBuf,

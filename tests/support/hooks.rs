@@ -20,7 +20,7 @@ const KEY: [u8; 24] = *b"two dozen bytes, no more";
 /// The sections of a daemon that takes hooks, and the environment that [`start`] gives it.
 pub const SECTIONS: &str = "[server]\nlisten = \"127.0.0.1:0\"\n[[server.hook_key]]\nname = \"pipeline\"\nsecret = { env = \"HOOK_SECRET\" }\n";
 
-/// Starts a daemon that takes hooks, with whom it takes them from.
+/// Starts a daemon that takes hooks, with the senders that it accepts.
 pub fn start(mut command: Command) -> (Daemon, Sender) {
     command.env("HOOK_SECRET", format!("whsec_{}", STANDARD.encode(KEY)));
     let daemon = Daemon::start(command);
@@ -34,7 +34,7 @@ pub fn start(mut command: Command) -> (Daemon, Sender) {
     )
 }
 
-/// Who has the secret.
+/// The sender that has the secret.
 #[derive(Clone)]
 pub struct Sender {
     url: String,

@@ -5,7 +5,7 @@
 //! let keys = Keys::of(&["prevalidate"]);
 //! let primary = NameServer::bind(&[Zone::new("example.test", "@ TXT \"v=spf1 -all\"")], &keys);
 //! let secondary = NameServer::knot(&[Zone::secondary("example.test", &primary, Refresh::Asked)], &keys);
-//! primary.nsupdate("update add example.test. 60 TXT \"someone else\"");
+//! primary.nsupdate("update add example.test. 60 TXT \"a foreign value\"");
 //! secondary.refresh("example.test");
 //! assert_eq!(primary.axfr("example.test"), secondary.axfr("example.test"));
 //! ```

@@ -1,5 +1,6 @@
 //! PostgreSQL and PgBouncer on loopback for the tests: one cluster for all tests of a process, a
-//! database of its own for each. `initdb` and the servers refuse root: they run as nobody then.
+//! database of its own for each. `initdb` and the servers refuse root: they run as the user
+//! `nobody` then.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -273,7 +274,8 @@ impl Cluster {
         self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
     }
 
-    /// From now on no client gets in without TLS. `localhost` is who it is; `root` vouches for it.
+    /// From now on no client gets in without TLS. Its certificate names `localhost`; `root` is its
+    /// issuer.
     pub fn speak_tls(&self, root: &Path) {
         let Certificate { key, signed, .. } = Certificate::issue(root, "DNS:localhost");
         for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {

@@ -121,7 +121,7 @@ async fn serve(
                 back.abort();
                 let _ = back.await;
                 to_server.write_all(sent).await.ok()?;
-                // Nobody reads the answer. The server closes once it has done what came before
+                // The answer is not read. The server closes once it has done what came before
                 // this.
                 to_server.write_all(b"X\0\0\0\x04").await.ok()?;
                 return None;

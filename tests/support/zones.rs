@@ -14,7 +14,7 @@ pub struct Zone {
     pub apex: String,
     /// The zone file.
     pub text: String,
-    /// Who may change it.
+    /// The keys that may change it.
     pub policy: Policy,
     /// Where it comes from.
     pub source: Source,
@@ -36,7 +36,7 @@ pub fn documented(language: &str, apex: &str, key: &str) -> String {
         .replace("prevalidate", key)
 }
 
-/// Who may change a zone.
+/// The keys that may change a zone.
 #[derive(Debug, Clone)]
 pub enum Policy {
     /// Every key of the server may change everything.

@@ -1,4 +1,4 @@
-//! Who calls, and what happens when the answer does not come from the API.
+//! Keys, and what happens when the answer does not come from the API.
 
 use super::*;
 use prevalidate::sandbox::digicert::Rights;

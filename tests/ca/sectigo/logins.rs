@@ -1,4 +1,4 @@
-//! Who calls: headers, tokens, and what happens when neither is taken.
+//! Logins: headers, tokens, and what happens when neither is taken.
 
 use super::*;
 use prevalidate::ca::{ClientSelector, Failure};

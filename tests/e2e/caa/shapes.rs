@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 pub struct Shape {
     /// Below the zone of all shapes.
     pub domain: &'static str,
-    /// Owner, a blank, type and data; `=` stands for the domain.
+    /// Owner, a blank, type and data; `=` is the domain.
     pub lines: &'static [&'static str],
     /// Where the random value is written so that a CA finds it at the domain.
     pub txt_at: Option<&'static str>,
@@ -23,7 +23,7 @@ pub struct Shape {
     before: Option<(&'static str, &'static str)>,
 }
 
-/// What is expected on one day.
+/// The expected verdict on one day.
 pub struct Expected {
     /// The code of the finding about host names; empty: none.
     pub code: &'static str,

@@ -132,7 +132,7 @@ fn answers_that_digicert_lost_at_order_download_and_revocation_make_one_order() 
     assert_eq!(office.orders(), 1, "a person decides on the next one");
 }
 
-/// Its proof is known already, so that only the clock stands in the way of the order.
+/// Its proof is known already, so that only the clock delays the order.
 #[test]
 fn by_a_clock_that_is_days_ahead_neither_a_run_nor_a_person_orders_at_digicert() {
     let office = Office::new();

@@ -82,7 +82,7 @@ pub(super) fn account(url: &str, password: &Path, certificates: &[(&str, &str, &
     text
 }
 
-/// A sandbox of the SSL Manager that looks for records at this name server.
+/// A sandbox of the SSL Manager that checks records at this name server.
 pub(super) async fn robot(name_server: SocketAddr) -> Robot {
     let options = RobotOptions {
         clock: ShiftedClock::over(Arc::new(SystemClock)),

@@ -1,4 +1,4 @@
-//! What is refused before anything is bought.
+//! The faults that are refused before an order.
 
 use super::*;
 

@@ -116,7 +116,7 @@ fn a_record_that_cannot_be_verified_has_the_time_of_the_evidence() {
     let first = seen("0");
     ahead("600", &["run", "--wait", "0s"]).exits(0);
     assert_ne!(seen("600"), first);
-    // Nobody answers.
+    // No server answers.
     server.stop();
     ahead("1200", &["run", "--wait", "0s"]).exits(1);
     let one = listed("1200").exits(1).json()["persistent"][0].clone();

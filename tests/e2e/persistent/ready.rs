@@ -93,7 +93,7 @@ fn a_record_that_waits_in_vain_and_a_foreign_account_are_findings() {
     let (server, world, setup) = stage(&[("a.test", label.as_str()), ("b.test", "")]);
     let setup = section(setup, ACCOUNT, LONG);
     let setup = setup.without("b.test");
-    // Nobody takes this key.
+    // No server accepts this key.
     let key = world.path("other.key");
     let other = "key \"other.\" { algorithm hmac-sha256; secret \"AAECAwQFBgcICQoLDA0ODw==\"; };\n";
     crate::support::name_server::write_secret(&key, other);

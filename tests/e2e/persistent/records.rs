@@ -60,7 +60,7 @@ fn a_persistent_record_is_kept_without_any_ca() {
 #[test]
 fn an_account_without_a_client_stops_no_persistent_record() {
     let (server, world, mut setup) = stage(&[("a.test", "")]);
-    // Nobody listens there.
+    // No process listens there.
     let key = world.path("api.key").display().to_string();
     let account = format!(
         "[ca.idle]\nkind = \"swisssign\"\nurl = \"http://127.0.0.1:1\"\nuser = \"u\"\n\

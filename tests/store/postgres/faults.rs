@@ -343,7 +343,7 @@ async fn marks_of_transactions_do_not_pile_up() {
     assert_eq!(left, 0);
 }
 
-/// Looks again until it is so; a minute is for ever.
+/// Checks again until it is so; a minute is for ever.
 pub(super) async fn until(mut so: impl AsyncFnMut() -> bool) {
     let patience = tokio::time::timeout(Duration::from_secs(60), async {
         while !so().await {

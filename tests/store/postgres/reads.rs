@@ -1,5 +1,5 @@
-//! How many rows are read for what a daemon asks all the time: as many as it gets, not as many as
-//! there are.
+//! The number of rows that the frequent questions of a daemon read: the rows of the answer, not all
+//! rows.
 
 use jiff::SignedDuration;
 use prevalidate::store::conformance::{at, name, seen, wanted};

@@ -1,4 +1,4 @@
-//! Whose database it is, which version, and what a server or a URL must be like.
+//! The owner and version of the database, and what is required of a server or a URL.
 
 use prevalidate::store::conformance::{at, wanted};
 use prevalidate::store::{Origin, StoreError};

@@ -1,9 +1,9 @@
-//! Whose name is in a property, and properties that no CA knows (RFC 8659, RFC 9495).
+//! The CA that a property names, and properties that no CA knows (RFC 8659, RFC 9495).
 
 use super::{CRITICAL, FORBIDS, Shape, shape};
 
 pub const SHAPES: &[Shape] = &[
-    // Whose name is there (RFC 8659, section 4.2).
+    // The CA that it names (RFC 8659, section 4.2).
     shape("plain", &[], "", "yyy"),
     shape("named", &["= CAA 0 issue \"swisssign.com\""], "", "yyy"),
     shape("case", &["= CAA 0 issue \"SwissSign.COM\""], "", "yyy"),
