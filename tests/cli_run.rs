@@ -323,7 +323,7 @@ async fn what_is_at_the_ca_and_not_in_the_inventory_is_shown_when_asked_for() {
             .out
             .contains("stranger.test")
     );
-    assert_eq!(world.effects(), 0, "a refresh only looks");
+    assert_eq!(world.effects(), 0, "a refresh only lists");
     let (code, status) = world
         .json(&["status", "--refresh", "--state", "unmanaged"])
         .await;
@@ -640,7 +640,7 @@ async fn a_signal_during_the_wait_says_what_stays_in_dns_and_the_next_run_remove
     world.sandbox.dns.follow(1, Follow::Never);
     let child = world.start(&["run", "--wait", "10m"]);
     world
-        .until("published and looked for", |world| {
+        .until("published and checked", |world| {
             !world.ours("a.test").is_empty() && world.sandbox.dns.queries(1) > 0
         })
         .await;
@@ -769,7 +769,7 @@ async fn names_that_are_wrong_or_unknown_are_all_told_and_leave_no_trace() {
             "{told:?}"
         );
         assert!(told.err.contains("prevalidate add"), "{told:?}");
-        let told = world.tell(&[command, "--client", "Nobody"]).await;
+        let told = world.tell(&[command, "--client", "Unknown"]).await;
         assert!(
             told.code == Some(2) && told.err.contains(CLIENT),
             "{told:?}"

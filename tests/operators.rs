@@ -296,6 +296,6 @@ fn the_container_file_copies_all_that_the_build_needs() {
     );
     assert!(
         CONTAINER.contains("\nUSER ") && !CONTAINER.contains("USER root"),
-        "it runs as nobody"
+        "it does not run as root"
     );
 }

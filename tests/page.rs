@@ -170,7 +170,7 @@ const PAGES: [&str; 9] = [
     "/domains?needs_a_person=true",
     "/domains/evil.example",
     "/domains/bogus.example",
-    "/domains/nobody.example",
+    "/domains/unknown.example",
     "/session",
     "/nowhere",
 ];
@@ -196,8 +196,8 @@ async fn the_overview_says_the_state_of_all_and_what_comes() {
     }
     assert!(!page.has("The guard"), "it refuses nothing");
     assert!(
-        !page.has("Sign out") && !page.has("Look now"),
-        "nobody has signed in"
+        !page.has("Sign out") && !page.has("List now"),
+        "no user has signed in"
     );
     let key = &site.inventory.targets[0].key;
     site.inventory
@@ -408,7 +408,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
         for part in parts {
             assert!(page.has(part), "{path}: {part}\n{}", page.text);
         }
-        assert!(!page.has("Try now"), "{path}: nobody has signed in");
+        assert!(!page.has("Try now"), "{path}: no user has signed in");
     }
     for (other, own) in [
         ("B%C3%BCcher.example", "xn--bcher-kva.example"),
@@ -421,7 +421,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
         );
     }
     for nobody in [
-        "nobody.example",
+        "unknown.example",
         "%00",
         "..%2f..%2fetc",
         "-",

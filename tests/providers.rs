@@ -611,13 +611,13 @@ fn the_harness_starts_updates_transfers_and_restarts_each_name_server() {
             before.contains(&"example.test. 3600 IN TXT \"v=spf1  -all\"".to_owned()),
             "{before:#?}"
         );
-        primary.nsupdate("update add example.test. 3600 TXT \"somebody else\"");
+        primary.nsupdate("update add example.test. 3600 TXT \"foreign value\"");
         primary.restart();
         assert_eq!(
             primary.txt("example.test"),
-            ["somebody else", "v=spf1  -all"]
+            ["foreign value", "v=spf1  -all"]
         );
-        primary.nsupdate("update delete example.test. TXT \"somebody else\"");
+        primary.nsupdate("update delete example.test. TXT \"foreign value\"");
         assert_eq!(primary.axfr("example.test"), before);
         assert!(primary.serial("example.test") > 1);
     }

@@ -78,7 +78,7 @@ impl SecretSource {
                 "`{kind}` must be {what}, as a string that is not empty"
             )),
             Some(text) if looks_like_a_secret(text) => Err(format!(
-                "`{kind}` must be {what}; what is there looks like the secret itself"
+                "`{kind}` must be {what}; the value seems to be the secret itself"
             )),
             Some(text) => Ok(text.to_owned()),
         };

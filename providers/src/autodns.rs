@@ -125,7 +125,7 @@ impl Provider for Autodns {
         }
         if whole.has_free_text {
             warnings.push(format!(
-                "{} has free-text records, which are not looked into for aliases and wildcards",
+                "{} has free-text records, which are not checked for aliases and wildcards",
                 zone.apex
             ));
         }

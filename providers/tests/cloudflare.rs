@@ -511,7 +511,7 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
             let outcome = if asked.len() <= 3 {
                 Ok(())
             } else {
-                Err("nobody counts".to_owned())
+                Err("the count failed".to_owned())
             };
             Box::pin(async move { outcome })
         })
@@ -530,7 +530,7 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
     assert_eq!(fake.web.take_calls().len(), 3, "{asked:?}");
     let error = provider.inspect(APEX).await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"),
+        error.kind == ErrorKind::Unavailable && shown(&error).contains("the count failed"),
         "{}",
         shown(&error)
     );
@@ -627,7 +627,7 @@ async fn an_id_with_another_content_meanwhile_is_not_deleted() {
     // Where there is no batch, one follows the other, and another writer is quicker than the
     // second.
     fake.without_batch();
-    let (fake, theirs) = (Arc::new(fake), "\"somebody's\"");
+    let (fake, theirs) = (Arc::new(fake), "\"foreign\"");
     let (somebody, id) = (Arc::clone(&fake), zone.clone());
     fake.fail(
         "DELETE",

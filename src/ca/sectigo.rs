@@ -330,7 +330,7 @@ impl Sectigo {
         let why = format!("Sectigo calls the order `{word}`, which this version does not know");
         let error = self.http.error(Failure::Refused, &call, &why);
         Err(error.with_hint(
-            "Nothing new is started. Look at the domain in SCM, and clear the order if it is over.",
+            "Nothing new is started. Check the domain in SCM, and clear the order if it is over.",
         ))
     }
 

@@ -199,5 +199,5 @@ fn targets(settings: &Settings) -> Vec<Target> {
 /// The guard's refusal as the end of a command.
 pub(super) fn refused(alarm: &Alarm) -> Failed {
     Failed::new(Exit::Guard, format!("the guard refuses: {alarm}; nothing was done"))
-        .with_hint("look at the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
+        .with_hint("check the configuration first; if it is meant so, `prevalidate run --force` acts all the same")
 }

@@ -61,14 +61,14 @@ pub(super) struct DiagnoseArgs {
 }
 
 const LONG_HELP: &str = "\
-Looks at the delegation, at every address of every name server, at the TXT records, DNSSEC, CAA, caches, the provider, \
+Checks the delegation, every address of every name server, the TXT records, DNSSEC, CAA, caches, the provider, \
 the CA's last words and the ledger; then says what is in the way and what to do. Changes nothing, anywhere.
 
 `--output json` prints a list with one object for each domain, and for each client that it is at:
   domain, unicode, at
   verdict    {severity, code, text, next}; severity is blocks, warns or info; code is null when there is nothing to say
   findings   [{severity, code, text, next}], the gravest first; verdict repeats the first one
-  value      the value that was looked for, or null; value_from says where it comes from
+  value      the value that was searched for, or null; value_from says where it comes from
   dns        the examination: delegation {zone, parent, child, …}, fault, servers [{name, address, answer, detail, values, \
 ttl, octets, serial, …}], gate {go, cause, …}, wildcard, dnssec, caa, caches, chance_percent
   provider   {name, zone, evidence, warnings, values, ttl, holds_value, error, hint}, or null

@@ -24,7 +24,7 @@ const RUN: &str = "0 every domain asked for is valid with margin · 1 some are n
 const GROUPS: [(&str, &[&str]); 8] = [
     ("Every night", &["run", "serve", "check"]),
     (
-        "Look",
+        "Show",
         &[
             "plan",
             "status",

@@ -212,7 +212,7 @@ async fn find(ports: &Ports, policy: &Policy, row: &Expected) -> Found {
     let mut found = Found {
         domain: row.domain.clone(),
         provider: None,
-        zone: Err(ProviderError::new(ErrorKind::NoZone, "not looked for")),
+        zone: Err(ProviderError::new(ErrorKind::NoZone, "not searched for")),
     };
     found.zone = zone_of(ports, policy, row, &mut found.provider).await;
     found

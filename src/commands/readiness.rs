@@ -40,7 +40,7 @@ const TEN_DAYS_FROM: Timestamp = Timestamp::constant(1_868_227_200, 0);
 const AT_ONCE: usize = 8;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · \
+#[command(after_help = "Exit status: 0 ready · 1 a person should check something · 2 usage or configuration · \
     4 something will stop certificates.", after_long_help = LONG_HELP)]
 pub(super) struct ReadinessArgs {
     /// The day, at 00:00 UTC [default: 2027-03-15, when CAA's `accounturi` and `validationmethods`
@@ -66,13 +66,13 @@ nothing anywhere.
   counts     {blocks, warns, info}
   findings   [{severity, code, domain, unicode, ca, text, changes, next}], the gravest first
   changes    [{remove, add}], lines of a zone file; null where nothing is to be removed or added
-severity is blocks (certificates stop), warns (somebody should look) or info.
+severity is blocks (certificates stop), warns (a person should check) or info.
 Codes: caa-forbids, caa-other-methods, caa-other-account, caa-ask-the-ca, caa-unknown-critical, caa-wildcards, caa-mail, \
 caa-unreadable, not-delegated, dnssec-bogus, dnssec-oddity, one-family, proof-ends, no-proof, method-ends, method-ended, \
 provider-refuses, registration-ends, persistent-caa, persistent-ends, persistent-foreign, persistent-on-its-way, \
 persistent-trouble.
 
-Exit status: 0 ready · 1 something should be looked at · 2 usage or configuration · 4 something will stop certificates.";
+Exit status: 0 ready · 1 a person should check something · 2 usage or configuration · 4 something will stop certificates.";
 
 /// The document of `--output json`.
 #[derive(Debug, Serialize)]

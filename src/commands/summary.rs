@@ -375,7 +375,7 @@ impl Summary {
             );
             output.warn(
                 &message,
-                Some("`prevalidate diagnose DOMAIN` says what stands in the way"),
+                Some("`prevalidate diagnose DOMAIN` says what blocks it"),
             );
         }
     }
@@ -574,7 +574,7 @@ impl ClientListing {
         for alarm in &self.alarms {
             output.error(
                 &format!("{}: the guard refuses: {alarm}; nothing was done", self.client),
-                Some("look at the CA and at the configuration first; if it is meant so, `prevalidate run --force` acts all the same"),
+                Some("check the CA and the configuration first; if it is meant so, `prevalidate run --force` acts all the same"),
             );
         }
         if let Some(error) = &self.error {

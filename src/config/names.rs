@@ -225,9 +225,7 @@ pub fn read_known(text: &str) -> Result<DomainName, String> {
 fn refusal(text: &str, error: &NameError) -> String {
     if looks_like_a_secret(text) && !looks_like_a_name(text) {
         let reason = error.reason();
-        format!(
-            "is not a domain name ({reason}); it is not shown here, because it looks like a secret"
-        )
+        format!("is not a domain name ({reason}); it is not shown here, because it may be a secret")
     } else {
         error.to_string()
     }

@@ -435,10 +435,7 @@ impl<'a> Section<'a> {
         let text = self.text(key)?;
         self.keep_line(key);
         if looks_like_a_secret(text) {
-            self.fault(
-                key,
-                "must be the path of a file; what is there looks like a secret",
-            );
+            self.fault(key, "must be the path of a file; the value may be a secret");
             return None;
         }
         Some(self.reader.folder.join(text))

@@ -214,7 +214,7 @@ fn left_behind(observed: Observed<'_>, now: Timestamp) -> Decision {
     let retry = progress.not_before.unwrap_or(now);
     let Some(reference) = &order.reference else {
         let at = order.next_read_at.unwrap_or(now).max(retry);
-        let why = "not in the configuration; no answer came to its order, which is looked for";
+        let why = "not in the configuration; no answer came to its order, which is searched for";
         return Decision::new(Step::Find, at, why);
     };
     if order.state == Some(OrderState::Issued) {
@@ -290,7 +290,7 @@ fn under_way(order: &Order, wanted: &Wanted, observed: Observed<'_>, now: Timest
         return Decision::new(
             Step::Find,
             at,
-            "no answer came to the order: it is looked for before anything is ordered again",
+            "no answer came to the order: it is searched for before anything is ordered again",
         );
     }
     if order.print != wanted.print {

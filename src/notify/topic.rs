@@ -204,10 +204,10 @@ impl Topic {
     pub(super) fn advice(self) -> &'static str {
         match self {
             Self::Lapsed | Self::MarginCritical | Self::MarginWarning | Self::RenewalFailing => {
-                "`prevalidate diagnose DOMAIN` says what stands in the way."
+                "`prevalidate diagnose DOMAIN` says what blocks it."
             }
             Self::GuardTripped => {
-                "Nothing is done there until it is clear: look at the CA and at the configuration first; if it is meant so, \
+                "Nothing is done there until it is clear: check the CA and the configuration first; if it is meant so, \
                  `prevalidate run --force` acts all the same."
             }
             Self::CaUnreachable => {
@@ -219,14 +219,14 @@ impl Topic {
             }
             Self::Held => {
                 "What is held is tried again by itself; at once with `prevalidate run --domain DOMAIN`. \
-                 `prevalidate diagnose DOMAIN` says what stands in the way."
+                 `prevalidate diagnose DOMAIN` says what blocks it."
             }
             Self::ForeignTxtChanged => {
-                "It was not done here: only values of the CA are ever written or removed. Whoever keeps the zone may want \
-                 to know; `prevalidate history DOMAIN` says what was done when."
+                "It was not done here: only values of the CA are ever written or removed. Tell the administrator of the zone; \
+                 `prevalidate history DOMAIN` says what was done when."
             }
             Self::CertificateExpired | Self::CertificateHeld | Self::CertificateFailing => {
-                "`prevalidate certificate show NAME` says what stands in the way; \
+                "`prevalidate certificate show NAME` says what blocks it; \
                  `prevalidate certificate issue NAME` tries again what is held."
             }
             Self::RegistrationEnds => {

@@ -128,7 +128,7 @@ mod tests {
             assert!(filter.would_enable("prevalidate_providers::rfc2136", &level));
         }
         let (filter, fault) = filter(0, Some("prevalidate::worker=trace,hyper=trace"));
-        assert!(filter.would_enable("prevalidate::worker::look", &Level::TRACE));
+        assert!(filter.would_enable("prevalidate::worker::listing", &Level::TRACE));
         assert!(!filter.would_enable("prevalidate::ca", &Level::INFO));
         assert!(fault.is_some_and(|fault| fault.contains("hyper")));
     }

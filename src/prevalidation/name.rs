@@ -411,7 +411,7 @@ fn forbidden(written: &str) -> Option<String> {
         return Some("it holds an underscore, which no host name has".to_owned());
     }
     if has(&[char::REPLACEMENT_CHARACTER]) {
-        return Some("it holds U+FFFD, which stands for a character that was lost".to_owned());
+        return Some("it holds U+FFFD, the sign for a character that was lost".to_owned());
     }
     let refused = |text: String| idna::domain_to_ascii_strict(&text).is_err();
     // A mark needs a letter before it, and letters of another direction must not have one.

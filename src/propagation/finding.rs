@@ -163,7 +163,7 @@ fn aliases(seen: &Examination, found: &mut Vec<Finding>) {
     for alias in &seen.aliases {
         let (owner, target) = (&alias.owner, &alias.target);
         if alias.everywhere {
-            let text = format!("{owner} is an alias for {target}: the value is looked for there");
+            let text = format!("{owner} is an alias for {target}: the value is searched for there");
             found.push(Finding::new(Code::Cname, Severity::Info, text));
         } else {
             let text = format!(

@@ -44,7 +44,7 @@ async fn alone(script: Script) -> ServerAnswer {
         .await;
     assert!(
         begun.elapsed() < PATIENCE * 5,
-        "a look took {:?}",
+        "a check took {:?}",
         begun.elapsed()
     );
     assert_eq!(verdict.go, verdict.servers[0].answer == Answer::Match);

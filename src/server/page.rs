@@ -141,7 +141,7 @@ impl Pages {
         self.trouble(
             StatusCode::SERVICE_UNAVAILABLE,
             "The store has not been read yet",
-            "This takes a moment after the start. If it lasts, the log says what stands in the way of the store.",
+            "This takes a moment after the start. If it lasts, the log says what is wrong with the store.",
         )
     }
 

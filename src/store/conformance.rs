@@ -318,7 +318,7 @@ pub async fn claims_come_in_order_of_due_and_only_when_due(store: Subject) {
     store
         .want(
             Origin::Config,
-            &[wanted("never-looked.ch", "swisssign/a")],
+            &[wanted("never-listed.ch", "swisssign/a")],
             at(0),
         )
         .await
@@ -1317,7 +1317,7 @@ pub async fn retention_forgets_only_what_is_old_and_closed(store: Subject) {
         ..write(&lease.fence)
     };
     store.commit(&[write]).await.unwrap();
-    let many: Vec<_> = (0..4500).map(|_| event("a.ch", 0, "looked")).collect();
+    let many: Vec<_> = (0..4500).map(|_| event("a.ch", 0, "checked")).collect();
     store.note(&many).await.unwrap();
     store.note(&[event("a.ch", 2, "validated")]).await.unwrap();
     let now = at(1) + SignedDuration::from_hours(24 * KEPT_DAYS);

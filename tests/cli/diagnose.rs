@@ -335,7 +335,7 @@ async fn names_outside_the_inventory_are_examined_and_the_worst_of_several_count
     assert_eq!(
         said.out.matches("\nDelegation\n").count(),
         2,
-        "nobody serves the third: {said:#?}"
+        "no server serves the third: {said:#?}"
     );
 
     let (status, report) = lab.diagnose(&["co.uk"]).await;

@@ -108,7 +108,7 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
         let listings = listings(&lab).await;
         let failed: Vec<_> = listings
             .iter()
-            .filter(|look| look["found"] != true)
+            .filter(|check| check["found"] != true)
             .collect();
         assert!(failed.is_empty(), "step {step}: {failed:?}");
         assert_eq!(listings.len(), DOMAINS.len() * (step + 1), "step {step}");
@@ -139,7 +139,7 @@ async fn a_ca_that_checks_every_8_days_for_400_days_by_both_readings_never_fails
     advance(&lab, "8d").await;
     let listings = listings(&lab).await;
     let last = &listings[listings.len() - DOMAINS.len()..];
-    assert!(last.iter().all(|look| look["found"] == false), "{last:?}");
+    assert!(last.iter().all(|check| check["found"] == false), "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -271,7 +271,11 @@ async fn a_withdrawn_value_leaves_dns_without_the_ca_and_comes_back_only_by_orde
     );
     assert_eq!(lab.sandbox.ca.log().len(), calls);
     assert_eq!(lab.sandbox.dns.txt("one.test"), SPF);
-    assert_eq!(lab.sandbox.dns.txt("two.test").len(), 2, "nobody named it");
+    assert_eq!(
+        lab.sandbox.dns.txt("two.test").len(),
+        2,
+        "the command did not name it"
+    );
     lab.run(&["history", "one.test"])
         .await
         .ends(0)

@@ -170,7 +170,7 @@ fn a_wrong_setting_of_route53_is_named_and_nothing_is_written() {
     let cases = [
         (
             "route53",
-            table("AKIANOBODY", ""),
+            table("AKIAUNKNOWN", ""),
             4,
             &["InvalidClientTokenId", "`access_key`"][..],
         ),
@@ -194,7 +194,7 @@ fn a_wrong_setting_of_route53_is_named_and_nothing_is_written() {
         ),
         (
             "route53",
-            table("AKIAOURS", "zone_id = \"Z0NOBODYS\""),
+            table("AKIAOURS", "zone_id = \"Z0UNKNOWN\""),
             4,
             &["NoSuchHostedZone", "`zone_id`"],
         ),

@@ -325,7 +325,7 @@ fn a_label_that_leads_into_a_small_zone_is_proven_with_the_key_of_that_zone_alon
     let serial = small.serial("dcv.test");
     let ran = site.world.run(&strict, &["run", "--wait", "3s"]);
     assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
-    assert_eq!(small.serial("dcv.test"), serial, "nobody follows");
+    assert_eq!(small.serial("dcv.test"), serial, "no secondary follows");
     assert_eq!(contents(), before);
 }
 

@@ -41,7 +41,7 @@ fn what_the_configuration_gets_wrong_about_digicert_is_said_at_once() {
         .run(&setup, &["config", "check"])
         .exits(2)
         .says(&["1000 calls in 3 minutes"]);
-    assert_eq!(site.calls(), Vec::<String>::new(), "nobody is asked");
+    assert_eq!(site.calls(), Vec::<String>::new(), "no server is asked");
 }
 
 #[test]

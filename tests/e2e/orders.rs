@@ -215,7 +215,7 @@ fn only_the_role_operate_orders_a_listing_and_a_try() {
             .contains("The CA is asked now")
     );
     daemon.says(&["a listing was ordered", "anna"]);
-    wait(&daemon, "the look", || lists() == 2);
+    wait(&daemon, "the listing", || lists() == 2);
 
     // It is repaired, and only the person who did it knows.
     server.nsupdate("update delete www.a.test. CNAME\nupdate add www.a.test. 60 A 192.0.2.1");

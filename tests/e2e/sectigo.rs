@@ -106,7 +106,7 @@ fn zones() -> Vec<Zone> {
         .collect();
     zones.push(Zone::new(
         "xn--dj-kia8a.vu.test",
-        "@ 3600 TXT \"v=spf1 mx -all\"\n_pki-validation 300 TXT \"somebody else's\"",
+        "@ 3600 TXT \"v=spf1 mx -all\"\n_pki-validation 300 TXT \"foreign\"",
     ));
     zones
 }

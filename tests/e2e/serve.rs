@@ -351,7 +351,7 @@ fn two_daemons_share_a_database_and_do_nothing_twice() {
     };
     assert!(
         lists() <= 2,
-        "one look for both, or one each when neither had stored it yet: {}",
+        "one search for both, or one each when neither had stored it yet: {}",
         lists()
     );
     // A domain that comes in beside them needs neither a signal nor a restart.

@@ -57,7 +57,7 @@ impl Fleet {
             }
             assert!(
                 began.elapsed() < PATIENCE,
-                "nobody is at anything: {}",
+                "no machine works: {}",
                 self.state()
             );
         }
@@ -131,7 +131,7 @@ fn a_machine_that_sleeps_past_its_leases_does_no_harm() {
     drop(machines.pop());
     fleet.until_done();
     fleet.check(
-        &format!("stood still {stood} times with leases, and one killed"),
+        &format!("was stopped {stood} times with leases, and one killed"),
         machines,
     );
 }

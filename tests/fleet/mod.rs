@@ -200,7 +200,7 @@ impl Fleet {
         )
         .key;
         self.ask(&format!(
-            "INSERT INTO turn VALUES ('{client}', 'somebody else', now() + interval '1 hour')"
+            "INSERT INTO turn VALUES ('{client}', 'another worker', now() + interval '1 hour')"
         ));
     }
 

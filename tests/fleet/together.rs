@@ -45,7 +45,7 @@ fn share(count: usize) {
     fleet.guard_epochs();
     assert!(
         fleet.world.ca.log().is_empty(),
-        "one looks for all: {:?}",
+        "one lists for all: {:?}",
         fleet.world.ca.log()
     );
     fleet

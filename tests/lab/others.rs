@@ -36,7 +36,7 @@ const TOOLS: [(&str, &str, Rule); 5] = [
         end == Some(&Sight::There)
     }),
     ("acme.sh", "one public resolver", |seen| seen.public),
-    ("certbot", "sleeps, asks nobody", |_| true),
+    ("certbot", "sleeps, asks no server", |_| true),
     // From the parent downwards; what does not answer is passed over, the rest must agree.
     (
         "simple-acme",
@@ -98,7 +98,7 @@ pub async fn compare(lab: &Lab, rows: &[Row<'_>]) {
     .await;
 
     println!(
-        "{:<20} {:>5} {:>9}  HOW IT LOOKS",
+        "{:<20} {:>5} {:>9}  HOW IT CHECKS",
         "TOOL", "EARLY", "FOR EVER"
     );
     let count = |goes: &dyn Fn(usize) -> bool| {

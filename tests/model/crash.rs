@@ -293,7 +293,7 @@ impl Store for Mortal<dyn Store> {
     ) -> Result<(), StoreError> {
         self.fuse
             .effect(
-                "record look",
+                "record listing",
                 self.inner.record_listing(client, seen, read_at),
             )
             .await

@@ -68,7 +68,10 @@ async fn what_a_pipeline_writes_is_waited_for_submitted_and_let_go_without_a_per
         .collect();
     assert_eq!(now, serials, "nothing was written");
     for row in world.rows().await {
-        assert_eq!(row.upkeep.setback.hold, None, "nobody is needed: {row:?}");
+        assert_eq!(
+            row.upkeep.setback.hold, None,
+            "no person is needed: {row:?}"
+        );
     }
     let history = world.store_history(0).await;
     assert_eq!(
@@ -117,7 +120,7 @@ async fn what_a_pipeline_has_not_written_is_submitted_in_no_mode() {
         );
         assert!(
             world.witness.lock().unwrap().go.is_empty(),
-            "{mode:?}: nobody has written anything"
+            "{mode:?}: nothing was written"
         );
         deploy(&world).await;
         world.nights(1).await;

@@ -590,7 +590,7 @@ impl World {
             });
             let valid = known.is_some() && row.due_at.is_some();
             if row.read_at.is_none() {
-                continue; // every look at the CA failed so far, and each run says so
+                continue; // every listing failed so far, and each run says so
             }
             let moving = row.due_at.is_some_and(|at| at <= soon);
             assert!(

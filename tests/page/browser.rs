@@ -227,7 +227,7 @@ async fn every_page_can_be_read_by_day_and_night_on_desk_and_phone() {
                 .await;
             assert!(
                 found["passes"].as_array().unwrap().len() > 10,
-                "{view}: it was looked at"
+                "{view}: it was checked"
             );
             for fault in found["violations"].as_array().unwrap() {
                 let places: Vec<_> = fault["nodes"]

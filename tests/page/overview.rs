@@ -48,7 +48,7 @@ async fn each_bar_of_the_calendar_leads_to_the_list_of_its_domains() {
 async fn the_overview_names_the_machines_and_how_the_last_run_ended() {
     let site = Site::open(3).await;
     let before = site.get("/").await;
-    assert!(!before.has("Machines"), "nobody has worked yet");
+    assert!(!before.has("Machines"), "no worker has worked yet");
     let (store, now) = (&*site.inventory.store, site.inventory.clock.now());
     let minutes = SignedDuration::from_mins;
     note_daemon(store, "ca1", now - minutes(1)).await.unwrap();

@@ -89,7 +89,7 @@ async fn a_client_without_a_token_sees_the_login_and_comes_back() {
     assert_eq!(
         site.ask(bearer(READ)).await.status,
         StatusCode::OK,
-        "programs may look, too"
+        "programs may read, too"
     );
     assert_eq!(site.ask(bearer(HOOK)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(
@@ -149,11 +149,11 @@ async fn a_session_is_a_cookie_that_ends_with_the_day_and_with_its_token() {
     assert!(!cookie.contains(OPERATE));
     let cookie = cookie.split(';').next().unwrap();
     let page = site.get_as("/", cookie).await;
-    assert!(page.has("anna · operate") && page.has("Sign out") && page.has("Look now"));
-    let page = site.get_as("/domains/nobody.example", cookie).await;
+    assert!(page.has("anna · operate") && page.has("Sign out") && page.has("List now"));
+    let page = site.get_as("/domains/unknown.example", cookie).await;
     assert!(
         page.has("Unknown domain") && page.has("anna · operate") && page.has("Sign out"),
-        "an error forgets nobody: {}",
+        "an error keeps the session: {}",
         page.text
     );
 
@@ -387,7 +387,7 @@ async fn orders_need_the_role_the_session_its_word_and_our_own_page() {
         before
     );
     assert!(site.shared.take_ordered_listings().is_empty());
-    assert!(!site.get_as("/", &reader).await.has("Look now"));
+    assert!(!site.get_as("/", &reader).await.has("List now"));
     assert!(
         !site
             .get_as("/domains/held.example", &reader)
@@ -484,7 +484,7 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         .unwrap()
         .unwrap();
     assert!(withdrawn.upkeep.withdrawn_at.is_some() && withdrawn.upkeep.setback.hold.is_some());
-    for nobody in ["nobody.example", "stranger.example", "%3Cb%3E"] {
+    for nobody in ["unknown.example", "stranger.example", "%3Cb%3E"] {
         let page = site
             .post(
                 &format!("/domains/{nobody}/try"),
@@ -528,7 +528,7 @@ async fn list_now_orders_a_listing_of_one_client() {
         .post(
             "/clients/look",
             &cookie,
-            &[("word", &word), ("client", "swisssign/Nobody")],
+            &[("word", &word), ("client", "swisssign/Unknown")],
         )
         .await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);

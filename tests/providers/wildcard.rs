@@ -93,7 +93,7 @@ async fn a_value_that_the_wildcard_has_too_is_removed_at_the_name_and_nowhere_el
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
         let value = "swiss-pki=everywhere";
         assert!(
-            !remove(&*provider, "nobody.token.example.test", value)
+            !remove(&*provider, "unknown.token.example.test", value)
                 .await
                 .unwrap()
                 .changed
@@ -125,7 +125,7 @@ async fn a_name_that_only_a_txt_wildcard_answers_for_is_refused_by_preflight_and
     for start in [NameServer::bind, NameServer::knot, NameServer::pdns] {
         let server = start(&[spoof_proof_zone()], &Keys::of(&["prevalidate"]));
         let (provider, before) = (Setup::of(&server).build(), server.axfr(APEX));
-        let owner = "nobody.example.test";
+        let owner = "unknown.example.test";
         for error in [
             provider
                 .preflight(owner, RecordKind::Txt)
@@ -148,7 +148,7 @@ async fn a_preflight_requires_what_the_publish_requires() {
     let server = NameServer::bind(&[spoof_proof_zone()], &Keys::of(&["prevalidate"]));
     let proxy = Proxy::before(server.address(), |_, _| Verdict::Pass);
     let provider = Setup::at(proxy.address().to_string(), server.keys().0[0].clone()).build();
-    for owner in ["shop.example.test", APEX, "nobody.example.test"] {
+    for owner in ["shop.example.test", APEX, "unknown.example.test"] {
         let earlier = proxy.updates().len();
         let preflight = provider.preflight(owner, RecordKind::Txt).await;
         let between = proxy.updates().len();

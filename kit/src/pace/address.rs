@@ -106,7 +106,7 @@ mod tests {
         drop((kept, again));
         let known = ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = known.get("one.test:443").and_then(Weak::upgrade);
-        assert!(gone.is_none(), "nobody keeps to it any more");
+        assert!(gone.is_none(), "no caller keeps to it any more");
     }
 
     #[tokio::test]

@@ -100,7 +100,7 @@ impl Api {
             ),
             _ => (
                 ErrorKind::Unsafe,
-                "look at the zone in AutoDNS, or ask InterNetX with the transaction's number",
+                "check the zone in AutoDNS, or ask InterNetX with the transaction's number",
             ),
         };
         let words: Vec<_> = faults

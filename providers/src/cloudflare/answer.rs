@@ -117,7 +117,7 @@ impl Api {
             Refusal::NoRoute => (ErrorKind::NoZone, "check `url` and `zone_id`"),
             Refusal::Conflict | Refusal::Other(_) => (
                 ErrorKind::Unsafe,
-                "look at the records of this name in the dashboard",
+                "check the records of this name in the dashboard",
             ),
         };
         ProviderError::new(

@@ -91,7 +91,7 @@ pub async fn another_process() {
     let provider = settings.build().unwrap_or_else(|error| panic!("{error}"));
     let text = |key: &str| order[key].as_str().expect("a text").to_owned();
     let (owner, name) = (text("owner"), text("name"));
-    writeln!(std::io::stdout(), "{READY}").expect("somebody listens");
+    writeln!(std::io::stdout(), "{READY}").expect("the parent process reads");
     std::io::stdin()
         .lock()
         .read_line(&mut String::new())

@@ -80,7 +80,7 @@ impl Exec {
                 self.settings.program.display()
             );
             ProviderError::new(ErrorKind::Settings, text)
-                .with_hint("run it by hand with the same verb and look at its output")
+                .with_hint("run it by hand with the same verb and read its output")
         })
     }
 

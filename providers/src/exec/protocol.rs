@@ -273,7 +273,7 @@ fn unreadable(name: &str, what: &str) -> ProviderError {
         ErrorKind::Settings,
         format!("the program's answer for {name} cannot be used: {what}"),
     )
-    .with_hint("run it by hand with the same verb and look at its output")
+    .with_hint("run it by hand with the same verb and read its output")
 }
 
 fn whole(fields: &Map<String, Value>, key: &str) -> Option<u32> {

@@ -274,7 +274,7 @@ impl Open {
                 "the API says that the {} record {value:?} at {owner} exists already, and does not list it",
                 self.edit.kind
             );
-            let hint = "its list may lag, or the record may be one that the API keeps for itself: look for it in the \
+            let hint = "its list may lag, or the record may be one that the API keeps for itself: search for it in the \
                         provider's own pages; it is tried again later";
             return Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(hint));
         };

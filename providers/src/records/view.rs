@@ -126,7 +126,7 @@ impl View {
         };
         let text = format!("the records of {owner} are not known: {}", bad.what);
         Err(ProviderError::new(ErrorKind::Unavailable, text).with_hint(
-            "nothing was changed, since this entry may be a record of the name; look for it in the provider's own pages",
+            "nothing was changed, since this entry may be a record of the name; search for it in the provider's own pages",
         ))
     }
 

@@ -222,6 +222,6 @@ pub(super) fn beside_others(server: &str, owner: &str) -> ProviderError {
          section 3.6.2); nothing was written"
     );
     ProviderError::new(ErrorKind::Unsafe, text).with_hint(format!(
-        "look with `dig {owner} ANY`; have the CA ask for TXT instead"
+        "check with `dig {owner} ANY`; have the CA ask for TXT instead"
     ))
 }

@@ -88,7 +88,7 @@ impl Request<'_> {
             )),
             Reply::Rejected { error: other, code, .. } => {
                 error(ErrorKind::Denied, format!("{code:?} with TSIG error {other:?}"))
-                    .with_hint("look into the server's log for the reason")
+                    .with_hint("read the reason in the server's log")
             }
             Reply::Verified(ResponseCode::Refused) => {
                 let refused = error(
@@ -116,7 +116,7 @@ impl Request<'_> {
                 )
                 .with_hint(format!(
                     "BIND keeps at most {BIND_RECORDS_PER_TYPE} records of one type at a name: remove \
-                     values that nobody needs, or raise `max-records-per-type` in its options; its \
+                     values that are not needed, or raise `max-records-per-type` in its options; its \
                      log says whether it is that"
                 ))
             }
@@ -143,11 +143,11 @@ impl Request<'_> {
                 ErrorKind::Unknown,
                 "NOERROR without a signature: a machine in between could have said it, so it proves nothing".into(),
             )
-            .with_hint("look for something between that strips TSIG (a proxy, a load balancer)"),
+            .with_hint("search for something between that strips TSIG (a proxy, a load balancer)"),
             Reply::Verified(code) | Reply::Unsigned(code) => {
                 error(ErrorKind::Unavailable, format!("the server says {code:?}"))
                     .with_hint(
-                        "look into the server's log for the reason (PowerDNS: a TXT row at the \
+                        "read the reason in the server's log (PowerDNS: a TXT row at the \
                          name that has no quotes in the database)",
                     )
             }

@@ -95,7 +95,7 @@ impl Visit<'_> {
                 let zone = &zone.apex;
                 let text = format!("updating {owners} in the zone {zone} at {server}: {what}");
                 let hint = "check `server`, and that the server listens on TCP and no firewall \
-                            stands between";
+                            blocks the connection";
                 return Sent::Failed {
                     error: ProviderError::new(ErrorKind::Unavailable, text).with_hint(hint),
                     everyone: true,

@@ -135,7 +135,7 @@ impl Access {
         } else if self.profile.is_some() {
             "check `profile` and the files that AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name; after `aws sso login` has expired, log in again"
         } else {
-            "set `access_key` and `secret_key`, or `profile`, or what the AWS SDK looks for (environment, shared files, web identity, container, instance)"
+            "set `access_key` and `secret_key`, or `profile`, or what the AWS SDK searches for (environment, shared files, web identity, container, instance)"
         };
         let kind = if passing {
             ErrorKind::Unavailable

@@ -410,7 +410,7 @@ impl Route53 {
                     self.api.place()
                 );
                 Err(ProviderError::new(ErrorKind::Damaged, text)
-                    .with_hint("check `endpoint`, and look at the TXT values"))
+                    .with_hint("check `endpoint` and the TXT values"))
             }
         }
     }

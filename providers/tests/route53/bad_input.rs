@@ -22,7 +22,7 @@ async fn wrong_credentials_name_the_setting_to_mend_and_write_nothing() {
     let make = |key: &str, more: Value| provider_with(&fake, key, &more, None);
     for (provider, kind, words) in [
         (
-            make("AKIANOBODY", json!({})),
+            make("AKIAUNKNOWN", json!({})),
             ErrorKind::Denied,
             ["InvalidClientTokenId", "`access_key`"],
         ),
@@ -42,7 +42,7 @@ async fn wrong_credentials_name_the_setting_to_mend_and_write_nothing() {
             ["AccessDenied", "route53:GetHostedZone"],
         ),
         (
-            make(WRITER, json!({ "zone_id": "Z0NOBODYS" })),
+            make(WRITER, json!({ "zone_id": "Z0UNKNOWN" })),
             ErrorKind::NoZone,
             ["NoSuchHostedZone", "`zone_id`"],
         ),
@@ -335,11 +335,11 @@ async fn credentials_come_from_profile_or_environment_and_a_profile_that_is_name
         error.contains("AccessDenied") && error.contains("the profile \"guest\""),
         "{error}"
     );
-    let error = run(json!({ "profile": "nobody" }), &keys)
+    let error = run(json!({ "profile": "unknown" }), &keys)
         .await
         .unwrap_err();
     assert!(
-        error.contains("Denied: no AWS credentials from the profile \"nobody\""),
+        error.contains("Denied: no AWS credentials from the profile \"unknown\""),
         "{error}"
     );
     let error = run(json!({}), &[]).await.unwrap_err();

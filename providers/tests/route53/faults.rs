@@ -289,7 +289,7 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
             let outcome = if asked.len() <= 3 {
                 Ok(())
             } else {
-                Err("nobody counts".to_owned())
+                Err("the count failed".to_owned())
             };
             Box::pin(async move { outcome })
         })
@@ -303,7 +303,7 @@ async fn each_call_has_its_turn_and_without_one_nothing_is_sent() {
     );
     let error = provider.inspect(APEX).await.unwrap_err();
     assert!(
-        error.kind == ErrorKind::Unavailable && shown(&error).contains("nobody counts"),
+        error.kind == ErrorKind::Unavailable && shown(&error).contains("the count failed"),
         "{}",
         shown(&error)
     );

@@ -226,7 +226,7 @@ impl DigiCert {
         let why = why.unwrap_or_else(|| "DigiCert shows no value for DNS".to_owned());
         // Submitting again would give the same: a person must decide.
         let error = self.http.error(Failure::Refused, &call, &why);
-        Err(error.with_hint("Nothing is published. Look at the domain in CertCentral."))
+        Err(error.with_hint("Nothing is published. Check the domain in CertCentral."))
     }
 
     /// Deletes the domain with its validation.

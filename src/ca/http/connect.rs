@@ -75,7 +75,7 @@ fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a Tls
 
 fn words(why: &CertificateError) -> (String, &'static str) {
     const RENEW: &str =
-        "Look at the certificate, and at this machine's clock; the CA's support can renew it.";
+        "Check the certificate and this machine's clock; the CA's support can renew it.";
     let (what, hint) = match why {
         CertificateError::UnknownIssuer => {
             ("is from an issuer that is not trusted here", TRUST_HINT)

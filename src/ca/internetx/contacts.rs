@@ -54,7 +54,7 @@ impl InterNetX {
     async fn known_contact(&self, contact: &Contact) -> Result<Option<String>, CaError> {
         let path = ["sslcontact", "_search"];
         let subject = format!("`{}`", clean(&contact.name));
-        let mut call = Call::new(Kind::Read, "look for the contact", subject, &path);
+        let mut call = Call::new(Kind::Read, "search for the contact", subject, &path);
         let keys = ["fname", "lname", "organization", "email"].into_iter();
         let keys = keys.chain(DATA.map(|(key, _)| key));
         call.query = keys.map(|key| ("keys[]", key.to_owned())).collect();

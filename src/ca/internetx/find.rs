@@ -85,7 +85,7 @@ impl InterNetX {
         name: &str,
         path: &[&str],
     ) -> Result<(Vec<String>, bool), CaError> {
-        let mut call = Call::new(Kind::Read, "look for the order", clean(&intent.tag), path);
+        let mut call = Call::new(Kind::Read, "search for the order", clean(&intent.tag), path);
         call.body = Body::Json(json!({
             "filters": [{"key": "object", "value": name, "operator": "EQUAL"}],
             "view": {"limit": ROWS, "offset": 0},
@@ -134,7 +134,7 @@ impl InterNetX {
     ) -> Result<(Option<Order>, bool), CaError> {
         let filters = json!([{"key": "name", "value": name, "operator": "EQUAL"}]);
         let (rows, is_whole) = self
-            .certificates("look for the certificate", name, filters)
+            .certificates("search for the certificate", name, filters)
             .await?;
         let (ids, is_all) = newest(rows.iter(), since(intent));
         let mut is_clear = is_whole && is_all;

@@ -62,9 +62,10 @@ impl SwissSign {
                     "no client of this name is visible to `{}`{near}",
                     self.credentials.user()
                 );
-                Err(self.http.error(Failure::NotFound, &call, &why).with_hint(
-                    "The name must be exact; `?` and `*` stand for one and for any characters.",
-                ))
+                Err(self
+                    .http
+                    .error(Failure::NotFound, &call, &why)
+                    .with_hint("The name must be exact; `?` and `*` match one and any characters."))
             }
             Found::Several(why) => Err(self
                 .http

@@ -173,7 +173,7 @@ impl Verdict {
             None => Self {
                 severity: Severity::Info,
                 code: None,
-                text: format!("nothing in DNS stands in the way of {}", dns.domain),
+                text: format!("nothing in DNS blocks {}", dns.domain),
                 next: None,
             },
         }

@@ -86,7 +86,7 @@ fn headline(report: &Report, output: &Output) {
         (
             "NOTHING BLOCKS: ",
             Tone::Good,
-            "no value is looked for. ".to_owned(),
+            "no value is searched for. ".to_owned(),
         )
     };
     let verdict = &report.verdict;

@@ -102,7 +102,7 @@ pub(in crate::commands) async fn withdraw(
     }
     for record in &left {
         let hint = "where a foreign writer writes its zone, `prevalidate records` prints what to write, and each run \
-                    looks; else a later run tries again, and `prevalidate run --domain DOMAIN` at \
+                    checks it; else a later run tries again, and `prevalidate run --domain DOMAIN` at \
                     once";
         output.error(&format!("{record} is still in DNS"), Some(hint));
     }

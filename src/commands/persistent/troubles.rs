@@ -22,7 +22,7 @@ pub(in crate::commands) async fn troubles(
     if let Some(refused) = refused.filter(|said| !said.is_empty()) {
         let failed = Failed::new(Exit::Incomplete, format!("the guard refuses: {refused}"))
             .with_hint(
-                "look at the zones and at the configuration first; `prevalidate run --force` acts \
+                "check the zones and the configuration first; `prevalidate run --force` acts \
                  all the same",
             );
         found.push((None, failed));

@@ -205,7 +205,7 @@ impl Findings<'_> {
         let text = match (ipv4.answering, ipv6.answering) {
             (0, 0) | (1.., 1..) => return,
             (0, _) => {
-                "the name servers answer over IPv6 only: a CA that looks from a place \
+                "the name servers answer over IPv6 only: a CA that checks from a place \
                 without IPv6 sees nothing"
             }
             (_, 0) if ipv6.asked > 0 => {

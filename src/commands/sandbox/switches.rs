@@ -117,7 +117,7 @@ mod tests {
         for (wrong, why) in [
             ("polls", "KEY=VALUE"),
             ("pols=true", "pols"),
-            ("nobody.polls=true", "nobody.polls"),
+            ("unknown.polls=true", "unknown.polls"),
             ("sectigo.orders=perhaps", "perhaps"),
             ("digicert.orders=hang", "orders"),
         ] {

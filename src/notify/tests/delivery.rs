@@ -124,7 +124,7 @@ async fn a_failing_sink_is_asked_less_often_and_delays_no_other_sink() {
     let place = world.add("example.ch");
     world.hold(place);
     world.trouble(place).failures = 9;
-    dead.fails(Some(Failure::open("nobody there")));
+    dead.fails(Some(Failure::open("no answer")));
     let notifier = world.notifier(Pace::DAEMON, vec![sink("dead", &dead), sink("well", &well)]);
     let mut tries = Vec::new();
     for minute in 0..=60 {

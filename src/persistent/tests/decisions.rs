@@ -425,7 +425,7 @@ fn what_the_guard_keeps_away_stays_away_while_it_refuses() {
     };
     held.hold = Some(hold(VANISHED));
     let gone = [Some(Seen::Gone)];
-    let unclear = [Some(Seen::Unclear("nobody answers".into()))];
+    let unclear = [Some(Seen::Unclear("no server answers".into()))];
     let there = [Some(Seen::Everywhere)];
     let step = |kept: &Kept, seen: &[Option<Seen>], guard| {
         next_step(Some(&wanted), kept, &around(seen, guard, None), now()).step

@@ -103,7 +103,7 @@ fn what_was_never_proven_has_not_lapsed() {
     }
     let mut unwanted = after(&[("2026-11-01", answer(Status::Expired, made("2026-04-01")))]);
     unwanted.desired = false;
-    assert!(!unwanted.is_lapsed(&reuse, now), "nobody wants it");
+    assert!(!unwanted.is_lapsed(&reuse, now), "it is not wanted");
 }
 
 #[test]

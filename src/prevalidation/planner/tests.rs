@@ -215,7 +215,7 @@ fn the_ca_is_asked_after_5_15_and_60_minutes_at_the_horizon_and_every_6_hours() 
     assert_eq!(minutes(5, 240), 600);
     assert_eq!(minutes(1, 50), 61, "what was missed is not made up for");
     assert_eq!(minutes(2, 59), 64, "never closer than five minutes");
-    assert_eq!(minutes(1, 24 * 60), 30 * 60, "nobody was there for a day");
+    assert_eq!(minutes(1, 24 * 60), 30 * 60, "no worker ran for a day");
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub enum WalkError {
         top: &'static str,
     },
     /// Loops, or a delegation built to waste time.
-    #[error("gave up on the delegation of {name}: {why}; look for a loop among its name servers")]
+    #[error("gave up on the delegation of {name}: {why}; search for a loop among its name servers")]
     Endless {
         /// The name asked about.
         name: String,

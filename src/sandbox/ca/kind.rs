@@ -87,7 +87,7 @@ const SWITCHES: &[(&str, &str, &str)] = &[
     (
         "stale_token",
         "unchanged|error",
-        "how validate says: no token to look for",
+        "how validate says: no token to search for",
     ),
     (
         "register_known",

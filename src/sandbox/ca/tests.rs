@@ -283,7 +283,7 @@ async fn a_jwt_is_checked_to_the_letter() {
     for (claim, value) in [
         ("iss", json!("SwissSign CA")),
         ("aud", json!(["REST API"])),
-        ("sub", json!("somebody")),
+        ("sub", json!("unknown")),
         ("nbf", json!(now + 1)),
         ("exp", json!(now)),
         ("exp", json!(now + 28_801)),

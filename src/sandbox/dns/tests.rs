@@ -149,7 +149,7 @@ async fn prerequisites_hold() {
     for (prerequisite, code) in [
         ("prereq nxrrset www.example.test CNAME", "YXRRSET"),
         ("prereq yxrrset example.test MX", "NXRRSET"),
-        ("prereq yxdomain nobody.example.test", "NXDOMAIN"),
+        ("prereq yxdomain unknown.example.test", "NXDOMAIN"),
         ("prereq nxdomain example.test", "YXDOMAIN"),
         ("prereq nxrrset child.example.test NS", "YXRRSET"),
         ("prereq yxrrset example.test TXT \"another set\"", "NXRRSET"),
@@ -262,7 +262,7 @@ async fn queries_get_what_an_authoritative_server_says() {
             .count(),
         2
     );
-    let nothing = dig(dns.address(), "TXT nobody.example.test").await;
+    let nothing = dig(dns.address(), "TXT unknown.example.test").await;
     assert!(
         nothing.contains("NXDOMAIN") && nothing.contains("\tSOA\t"),
         "{nothing}"

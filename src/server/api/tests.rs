@@ -163,8 +163,8 @@ async fn every_answer_is_as_the_description_says() {
     }
     for (path, as_) in [
         ("/domains?state=none", "/domains"),
-        ("/domains/nobody.example", DOMAIN),
-        ("/domains/nobody.example/history", HISTORY),
+        ("/domains/unknown.example", DOMAIN),
+        ("/domains/unknown.example/history", HISTORY),
         ("/domains/busy.example/history?limit=0", HISTORY),
     ] {
         assert!(answer(&lab, path, as_).await["status"].as_u64().unwrap() >= 400);

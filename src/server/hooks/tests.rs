@@ -507,7 +507,7 @@ async fn a_hook_that_cannot_be_stored_is_sent_again_by_its_sender() {
     assert_eq!(
         answer.status(),
         StatusCode::SERVICE_UNAVAILABLE,
-        "before anything was looked at"
+        "before anything was read"
     );
     world.store.close().await;
     let answer = world.hook("one", body).await;

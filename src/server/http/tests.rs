@@ -238,7 +238,7 @@ async fn a_client_without_a_token_does_not_hear_the_version() {
             .await
             .body
             .contains(env!("CARGO_PKG_VERSION")),
-        "whoever may read sees it"
+        "each client that may read sees it"
     );
 }
 
@@ -451,8 +451,8 @@ async fn metrics_say_the_states_and_name_domains_only_when_asked_to() {
     let lab = Lab::open().await;
     let router = app(&lab.shared);
     fetch(&router, "/api/v1/domains/example.ch").await;
-    fetch(&router, "/api/v1/domains/nobody.example").await;
-    fetch(&router, "/secret-of-somebody").await;
+    fetch(&router, "/api/v1/domains/unknown.example").await;
+    fetch(&router, "/secret-of-a-user").await;
     let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
     let headers = [("host", "localhost:8420"), ("accept", accept)];
     let reply = send(&router, Method::GET, "/metrics", &headers).await;
@@ -491,7 +491,7 @@ async fn metrics_say_the_states_and_name_domains_only_when_asked_to() {
         "{}",
         reply.body
     );
-    for secret in ["example", "secret-of-somebody"] {
+    for secret in ["example", "secret-of-a-user"] {
         assert!(!reply.body.contains(secret), "{}", reply.body);
     }
     lab.store

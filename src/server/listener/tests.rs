@@ -189,7 +189,7 @@ async fn what_is_under_way_at_the_end_is_answered_and_what_hangs_is_cut_off() {
     assert_eq!(never.await.unwrap(), "");
     assert!(
         TcpStream::connect(address).await.is_err(),
-        "nobody listens any more"
+        "no process listens any more"
     );
 }
 

@@ -18,7 +18,7 @@ pub(super) fn refusal(refusal: &str) -> Markup {
             div.note.wrong {
                 p { strong { "The guard refuses to act for persistent records." } }
                 p { (said(refusal)) "." }
-                p.small { "Look at the zones and at the configuration first. If it is meant so, "
+                p.small { "Check the zones and the configuration first. If it is meant so, "
                     code { "prevalidate run --force" } " acts all the same." }
             }
         }

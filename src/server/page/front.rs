@@ -179,7 +179,7 @@ fn cases(snapshot: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
                     div.note.wrong {
                         p { strong { "The guard refuses to act for " (said(&client.key)) "." } }
                         p { (said(&client.refusal)) "." }
-                        p.small { "Nothing is done for this client until the CA's list looks right again. If it is meant so, "
+                        p.small { "Nothing is done for this client until the CA's list is right again. If it is meant so, "
                             code { "prevalidate run --force" } " acts all the same." }
                     }
                 }
@@ -285,7 +285,7 @@ fn clients(snapshot: &Snapshot, summary: &Summary, visitor: &Visitor, now: Times
                                     td.number { form method="post" action="/clients/look" {
                                         (word_field(word))
                                         input type="hidden" name="client" value=(client.key);
-                                        button.button.quiet.slim type="submit" { "Look now" span.unseen { " at " (said(&client.key)) } }
+                                        button.button.quiet.slim type="submit" { "List now" span.unseen { " " (said(&client.key)) } }
                                     } }
                                 }
                             }

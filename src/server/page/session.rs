@@ -104,7 +104,7 @@ impl FromRequestParts<Arc<Pages>> for Visitor {
                 Denied::Wrong | Denied::Malformed => {
                     let mut response = pages.trouble(
                         denied.status(),
-                        "Nobody has this token",
+                        "This token is not configured",
                         &format!("{}.", capital(&denied.to_string())),
                     );
                     response
@@ -415,7 +415,7 @@ fn login_page(pages: &Pages, status: StatusCode, next: &str, fault: Option<&str>
         html! {
             div.lead {
                 h1 { "Sign in" }
-                p { "With a token of " code { "[[server.token]]" } ": one of the role " code { "read" } " to look, one of the role "
+                p { "With a token of " code { "[[server.token]]" } ": one of the role " code { "read" } " to read, one of the role "
                     code { "operate" } " to give orders too. You stay signed in for eight hours." }
                 p { "If you have no token, ask the administrator of this service: tokens are in its configuration." }
             }

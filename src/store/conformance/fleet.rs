@@ -140,7 +140,7 @@ async fn fill(store: &Subject) {
     let many: Vec<_> = (0..record::PAGE + 3)
         .map(|n| Event {
             detail: n.to_string(),
-            ..event("b.ch", 3, "looked")
+            ..event("b.ch", 3, "checked")
         })
         .collect();
     store.note(&many).await.unwrap();

@@ -118,7 +118,7 @@ pub async fn a_certificate_woken_during_the_work_is_due_again(store: Subject) {
     let_go(&store, &b, None).await;
     let again = claim(&store, 3).await.unwrap();
     assert_eq!(again.fence.name, "a");
-    assert_eq!(claim(&store, 3).await, None, "nobody woke the other one");
+    assert_eq!(claim(&store, 3).await, None, "the other one was not woken");
     let_go(&store, &again, None).await;
     assert_eq!(claim(&store, 9).await, None, "the wake-up was answered");
 

@@ -121,7 +121,7 @@ impl Fault {
             "57014" => Ok("the statement took too long; try again when the server has less to do"),
             code if code.starts_with("XX") => {
                 return StoreError::Corrupt(format!(
-                    "{shown}: {}; stop every prevalidate and look at the server's log before anything else",
+                    "{shown}: {}; stop every prevalidate and read the server's log before anything else",
                     self.said()
                 ));
             }

@@ -129,8 +129,8 @@ impl Place {
     pub(super) fn doubt(&self, url: &str) -> Option<String> {
         let mode = given(&Url::parse(url).ok()?, "sslmode", "PGSSLMODE");
         (is_elsewhere(&self.options) && mode.as_deref() == Some("require")).then(|| {
-            "sslmode=require encrypts and does not look at who answers: a machine in between may \
-             be the database; sslmode=verify-full looks"
+            "sslmode=require encrypts and does not check which server answers: a machine in between may \
+             be the database; sslmode=verify-full checks it"
                 .to_owned()
         })
     }
@@ -168,7 +168,7 @@ fn check_tls(url: &Url) -> Result<(), StoreError> {
     match mode.as_deref().unwrap_or("prefer") {
         "disable" | "prefer" | "verify-full" => Ok(()),
         "require" if given(url, "sslrootcert", "PGSSLROOTCERT").is_none() => Ok(()),
-        "require" => refused("does not look at the certificate, and yet sslrootcert names a root"),
+        "require" => refused("does not check the certificate, and yet sslrootcert names a root"),
         "verify-ca" => {
             refused("does not compare the host's name, so any certificate of the web would do")
         }

@@ -251,7 +251,7 @@ async fn a_certificate_is_ordered_installed_and_then_costs_no_call() {
     );
     let calls = world.ca.calls().len();
     world.run(&wanted, 120).await;
-    assert_eq!(world.ca.calls().len(), calls, "a quiet run asks nobody");
+    assert_eq!(world.ca.calls().len(), calls, "a quiet run makes no call");
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn an_order_that_waits_is_no_failure_and_the_next_run_goes_on_with_it() {
     assert!(world.live("joe").is_none());
     world.ca.change(|ca| ca.becomes = OrderState::Issued);
     world.run(&wanted, 1).await;
-    assert!(world.live("joe").is_some(), "a run looks at once");
+    assert!(world.live("joe").is_some(), "a run checks at once");
     assert_eq!(world.ca.count(Verb::Submit), 1);
 }
 

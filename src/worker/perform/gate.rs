@@ -66,7 +66,7 @@ impl Worker {
 
     async fn check_for(&self, task: &Task, in_sync: Word, now: Timestamp) -> Verdict {
         let Some(challenge) = wanted(task) else {
-            let nothing = "there is no record to look for".to_owned();
+            let nothing = "there is no record to search for".to_owned();
             return Verdict::new(GateMode::default(), false, nothing);
         };
         let entry = entry_of(task, challenge);

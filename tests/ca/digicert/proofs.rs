@@ -189,7 +189,11 @@ async fn a_value_that_ended_before_it_came_is_not_published() {
     let lab = Lab::start(|behaviour| behaviour.ended_values = true).await;
     let id = lab.domain("a.test");
     let error = lab.ca.start(&id).await.unwrap_err();
-    assert_eq!(error.failure, Failure::Refused, "a person looks: {error}");
+    assert_eq!(
+        error.failure,
+        Failure::Refused,
+        "a person must act: {error}"
+    );
     assert!(error.message.contains("shows ended at"), "{error}");
 }
 

@@ -177,12 +177,12 @@ async fn settings_that_cannot_work_are_refused_before_anything_is_sent() {
 #[tokio::test]
 async fn secrets_are_in_no_error_and_in_no_debug_text() {
     let lab = Lab::start(Method::Cname, |_| {}).await;
-    let shown: Result<_, CaError> = lab.ca.get("nobody.test").await;
+    let shown: Result<_, CaError> = lab.ca.get("unknown.test").await;
     let oauth = lab.by_oauth(PASSWORD);
     let text = format!(
         "{shown:?} {:?} {oauth:?} {:?} {:?}",
         lab.ca,
-        oauth.get("nobody.test").await,
+        oauth.get("unknown.test").await,
         lab.settings
     );
     assert!(!text.contains(PASSWORD), "{text}");

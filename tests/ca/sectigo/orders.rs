@@ -171,7 +171,7 @@ async fn a_txt_record_is_named_by_the_submission_and_its_odd_value_comes_whole()
     assert_eq!(
         answer.verdict,
         Verdict::Proven,
-        "the sync made Sectigo look"
+        "the sync made Sectigo check"
     );
     let same = lab.ca.get("a.test").await.unwrap();
     assert!(same.proof.unwrap().validated_at.is_some());
@@ -200,7 +200,7 @@ async fn what_cannot_be_validated_is_refused_in_words() {
     let error = lab.ca.start("sub.a.test").await.unwrap_err();
     assert_eq!(error.failure, Failure::Refused);
     assert!(error.hint.unwrap().contains("follow their domain"));
-    let error = lab.ca.start("nobody.test").await.unwrap_err();
+    let error = lab.ca.start("unknown.test").await.unwrap_err();
     assert_eq!(error.failure, Failure::NotFound);
 }
 

@@ -31,7 +31,7 @@ fn every_fault_of_the_certificates_is_told_at_once_and_nothing_is_bought() {
         ),
         (
             "wrong",
-            "names = [\"alpha.test\"]\nkey = \"dsa\"\ncontact = \"nobody\"",
+            "names = [\"alpha.test\"]\nkey = \"dsa\"\ncontact = \"unknown\"",
         ),
     ]);
     lab.world.run(&setup, &WAIT).exits(2).says(&[

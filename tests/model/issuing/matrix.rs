@@ -104,7 +104,7 @@ async fn a_process_may_die_before_or_after_every_effect_of_a_certificates_life()
         let world = live(&[point]).await;
         searches += world.ca.count(Verb::Find);
     }
-    assert!(searches > 0, "no order was ever looked for");
+    assert!(searches > 0, "no order was ever searched for");
 }
 
 /// The second death is counted from the first.

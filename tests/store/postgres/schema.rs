@@ -186,9 +186,9 @@ async fn what_the_server_refuses_is_said_with_advice() {
         "{missing}"
     );
     database
-        .run("CREATE ROLE nobody_special LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
+        .run("CREATE ROLE unprivileged LOGIN; REVOKE CREATE ON SCHEMA public FROM public")
         .await;
-    let stranger = database.url.replace("postgres@", "nobody_special@");
+    let stranger = database.url.replace("postgres@", "unprivileged@");
     let denied = unfit(PostgresStore::open(&stranger, None, None).await);
     assert!(
         denied.contains("permission denied") && denied.contains("CREATE SCHEMA"),

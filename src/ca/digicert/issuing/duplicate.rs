@@ -269,7 +269,7 @@ impl DigiCert {
             return Ok(Found::Order(Box::new(order)));
         }
         let details = self
-            .order_details("look for the duplicate of", first)
+            .order_details("search for the duplicate of", first)
             .await?;
         match reissue::by_requests("duplicate", intent, &details) {
             Some(Asked::Ours(id)) => {

@@ -54,7 +54,7 @@ impl DigiCert {
         };
         let (mut rows, mut is_whole) = (Vec::new(), true);
         for filters in lists {
-            let (verb, subject) = ("look for the order", clean(&intent.tag));
+            let (verb, subject) = ("search for the order", clean(&intent.tag));
             let listed = self.order_rows(verb, subject, &filters).await?;
             rows.extend(listed.rows);
             is_whole &= listed.is_whole;
@@ -63,7 +63,7 @@ impl DigiCert {
         // What cannot be read may be the order.
         let mut unclear = unreadable > 0 || !is_whole;
         for (key, age) in keys {
-            let details = match self.order_details("look for the order", &key).await {
+            let details = match self.order_details("search for the order", &key).await {
                 // It is listed, and its details are not there yet.
                 Err(error) if error.failure == Failure::NotFound => {
                     unclear = true;

@@ -116,7 +116,7 @@ pub(super) fn with_request_of(kind: &str, mut order: Order, details: &Value) -> 
         }
         None if all.iter().any(|one| one.state != RequestState::Over) => {
             order.words = Some(format!(
-                "DigiCert does not show which {kind} request is its own: look in CertCentral, under Certificates > Requests"
+                "DigiCert does not show which {kind} request is its own: check in CertCentral, under Certificates > Requests"
             ));
         }
         _ => {}
@@ -135,7 +135,7 @@ impl DigiCert {
         let old = before.certificate.as_deref().map(wire::meant);
         let old = old.map(|old| old.strip_prefix(NOT).unwrap_or(old));
         let details = self
-            .order_details("look for the reissue of", before)
+            .order_details("search for the reissue of", before)
             .await?;
         let asked = by_requests("reissue", intent, &details);
         let request = match asked {

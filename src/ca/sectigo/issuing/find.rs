@@ -51,7 +51,7 @@ impl Sectigo {
         let (mut rows, mut broken) = (Vec::new(), 0);
         for name in intent.listed_names() {
             let wanted = vec![("commonName", name)];
-            let verb = "look for the order";
+            let verb = "search for the order";
             let (more, bad) = self.rows(verb, &intent.client, wanted).await?;
             rows.extend(more);
             broken += bad;
@@ -62,7 +62,7 @@ impl Sectigo {
         let mut unclear = broken > 0 || unreadable > 0;
         let mut ended = None;
         for key in keys {
-            let details = match self.details("look for the order", &key).await {
+            let details = match self.details("search for the order", &key).await {
                 // It is listed, and its details are not there yet.
                 Err(error) if error.failure == Failure::NotFound => {
                     unclear = true;
@@ -125,7 +125,7 @@ impl Sectigo {
 
     /// Whether a replacement was taken: the order is at work, or has a certificate for our key.
     async fn replaced(&self, intent: &Intent, key: &OrderKey) -> Result<Found, CaError> {
-        let details = self.details("look for the replacement of", key).await?;
+        let details = self.details("search for the replacement of", key).await?;
         let mut order = wire::details(key.clone(), &details);
         if order.state == OrderState::Issued {
             let plain = OrderKey::new(key.reference.clone());

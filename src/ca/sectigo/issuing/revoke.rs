@@ -113,7 +113,7 @@ impl Sectigo {
                 ("status", state.to_owned()),
                 ("serialNumber", serial.to_uppercase()),
             ];
-            let verb = "look for the revoked certificate in organisation";
+            let verb = "search for the revoked certificate in organisation";
             let (rows, _) = self.rows(verb, &client, wanted).await?;
             let mut rows = rows.iter();
             *found = rows.any(|row| wire::serial(row).as_deref() == Some(serial));

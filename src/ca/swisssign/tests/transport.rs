@@ -181,7 +181,7 @@ async fn without_a_permit_nothing_is_sent_and_nothing_has_happened() {
             if left > 0 {
                 Ok(())
             } else {
-                Err("nobody counts".to_owned())
+                Err("the count failed".to_owned())
             }
         })
     });
@@ -201,7 +201,7 @@ async fn without_a_permit_nothing_is_sent_and_nothing_has_happened() {
     ] {
         assert_eq!(error.failure, Failure::Unavailable);
         assert!(
-            error.message.ends_with("was not asked: nobody counts"),
+            error.message.ends_with("was not asked: the count failed"),
             "{error}"
         );
     }

@@ -62,7 +62,7 @@ impl Task<'_> {
                 next_read_at = next_read_at.max(named);
                 format!("nor does it tell whether it has `{}`", self.tag())
             }
-            Sought::Refused(why) => format!("nor can it be looked for: {why}"),
+            Sought::Refused(why) => format!("nor can it be searched for: {why}"),
             Sought::Nowhere => format!("nor does it find it by `{}`", self.tag()),
         };
         if let Some(order) = self.order() {
@@ -119,7 +119,7 @@ impl Task<'_> {
         }
         let name = &self.row.name;
         let hint = format!(
-            "it may be paid, and come back: ask the CA for it; `prevalidate certificate issue {name}` looks for it again; {} orders a new one",
+            "it may be paid, and come back: ask the CA for it; `prevalidate certificate issue {name}` searches for it again; {} orders a new one",
             again(name)
         );
         self.hold(HoldKind::Refused, words, Some(hint));

@@ -148,7 +148,7 @@ impl Task<'_> {
                 }
                 Err(why) => {
                     let words = format!(
-                        "{words} was started for an order that this store does not know, and it cannot be looked for: {why}"
+                        "{words} was started for an order that this store does not know, and it cannot be searched for: {why}"
                     );
                     let hint = format!(
                         "`prevalidate certificate list --at-ca` shows what the CA has; move {} away, and the next run continues; {} orders a new one",
@@ -199,7 +199,7 @@ impl Task<'_> {
         self.say(
             "lost",
             format!(
-                "version {:04} was begun for an order that this store does not know; it is looked for at {}",
+                "version {:04} was begun for an order that this store does not know; it is searched for at {}",
                 order.version, order.ca
             ),
         );

@@ -318,7 +318,7 @@ impl Task<'_> {
                     self.say(
                         "lost",
                         format!(
-                            "{} has an order for the same that this store does not know; it is looked for at {}",
+                            "{} has an order for the same that this store does not know; it is searched for at {}",
                             version.folder.path().display(),
                             order.ca
                         ),

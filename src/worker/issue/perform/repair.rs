@@ -114,7 +114,7 @@ impl Task<'_> {
         self.say(
             "failed",
             format!(
-                "version {:04} has no certificate any more; it is looked for again",
+                "version {:04} has no certificate any more; it is searched for again",
                 order.version
             ),
         );

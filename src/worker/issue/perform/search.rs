@@ -72,7 +72,7 @@ impl Task<'_> {
                     self.progress().trouble = Some(words);
                 } else if let Some(since) = order.gone_since {
                     let words = format!(
-                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}, and it is looked for; if the CA says that it has none, {} orders a new one",
+                        "the CA does not tell whether it has the order {}; no answer came to it on {since:.0}, and it is searched for; if the CA says that it has none, {} orders a new one",
                         order.tag,
                         again(&self.row.name)
                     );

@@ -118,7 +118,7 @@ async fn by_a_wrong_clock_nothing_is_ordered_and_by_the_right_one_it_goes_on() {
         let progress = world.row("joe").await.progress;
         let trouble = progress.trouble.unwrap();
         assert!(trouble.contains("the local clock is 172800 s"), "{trouble}");
-        assert_eq!(progress.hold, None, "it waits for nobody");
+        assert_eq!(progress.hold, None, "it waits for no person");
     }
     assert_eq!(world.ca.count(Verb::Submit), 0);
     world

@@ -71,11 +71,15 @@ async fn an_order_that_nothing_finds_for_ten_minutes_is_held_and_can_still_be_fo
     let trouble = progress.trouble.unwrap();
     assert!(trouble.contains("-5101"), "{trouble}");
     let reads = world.ca.count(Verb::Read);
-    assert!((5..30).contains(&reads), "{reads} looks, ever more slowly");
+    assert!((5..30).contains(&reads), "{reads} reads, ever more slowly");
     world.run(&wanted, 1200).await;
     let hold = world.row("joe").await.progress.hold.unwrap();
     assert!(hold.words.contains("prevalidate:"), "{}", hold.words);
-    assert!(hold.hint.unwrap().contains("issue joe` looks for it again"));
+    assert!(
+        hold.hint
+            .unwrap()
+            .contains("issue joe` searches for it again")
+    );
 
     // A person has it searched for: it is there, and nothing is bought.
     world.ca.forgive();
@@ -153,7 +157,11 @@ async fn an_order_that_is_listed_and_never_shown_is_held_and_comes_back() {
         let hold = progress.hold.expect("held");
         assert!(hold.words.contains("does not show"), "{}", hold.words);
         let hint = hold.hint.unwrap();
-        for part in ["issue joe` looks for it again", "issue joe --again", "paid"] {
+        for part in [
+            "issue joe` searches for it again",
+            "issue joe --again",
+            "paid",
+        ] {
             assert!(hint.contains(part), "{hint}");
         }
         let reads = world.ca.count(Verb::Read);
@@ -219,7 +227,7 @@ async fn an_order_without_an_answer_that_a_ca_is_unsure_of_for_long_still_comes_
     world.run(&wanted, 2400).await;
     world.ca.change(|ca| ca.lacks_details = false);
     world.run(&wanted, 120).await;
-    assert!(world.live("joe").is_some(), "nobody had to say anything");
+    assert!(world.live("joe").is_some(), "no person had to act");
     let progress = world.row("joe").await.progress;
     assert_eq!((progress.hold, progress.trouble), (None, None));
     assert_eq!(world.ca.count(Verb::Submit), 1);

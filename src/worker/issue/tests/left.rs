@@ -38,7 +38,7 @@ async fn an_open_order_is_followed_although_nothing_wants_its_certificate() {
     let one = world.with_open_order().await;
     let reads = world.ca.count(Verb::Read);
     let issuer = world.run(&[], 10).await;
-    assert!(world.ca.count(Verb::Read) > reads, "each run looks at it");
+    assert!(world.ca.count(Verb::Read) > reads, "each run reads it");
     let why = world.why(&issuer, "joe").await;
     for part in ["not in the configuration", "ord-000001"] {
         assert!(why.contains(part), "{why}");

@@ -270,7 +270,7 @@ async fn a_person_accepts_a_foreign_pair_that_is_what_is_wanted() {
     let world = World::new().await;
     let mut other = world.certificate("joe");
     other.subject = Subject::Mailbox {
-        email: "somebody@example.ch".to_owned(),
+        email: "person@example.ch".to_owned(),
         first_name: None,
         last_name: None,
     };

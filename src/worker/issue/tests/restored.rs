@@ -314,7 +314,7 @@ async fn an_order_that_the_ca_refused_is_noted_as_not_made() {
     assert_eq!(
         world.ca.count(Verb::Find),
         0,
-        "there is nothing to look for"
+        "there is nothing to search for"
     );
 }
 

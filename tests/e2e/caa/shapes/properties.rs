@@ -32,7 +32,7 @@ pub const SHAPES: &[Shape] = &[
         FORBIDS,
         "nny",
     ),
-    shape("nobody", &["= CAA 0 issue \";\""], FORBIDS, "nny"),
+    shape("no-ca", &["= CAA 0 issue \";\""], FORBIDS, "nny"),
     shape("empty", &["= CAA 0 issue \"\""], FORBIDS, "nny"),
     shape(
         "two-cas",
@@ -44,7 +44,7 @@ pub const SHAPES: &[Shape] = &[
         "yyy",
     ),
     shape(
-        "nobody-and-us",
+        "no-ca-and-us",
         &["= CAA 0 issue \";\"", "= CAA 0 issue \"swisssign.com\""],
         "",
         "yyy",
@@ -81,7 +81,7 @@ pub const SHAPES: &[Shape] = &[
         "",
         "yyy",
     ),
-    shape("wild-nobody", &["= CAA 0 issuewild \";\""], "", "yny"),
+    shape("wild-no-ca", &["= CAA 0 issuewild \";\""], "", "yny"),
     shape(
         "wild-only-us",
         &["= CAA 0 issue \";\"", "= CAA 0 issuewild \"swisssign.com\""],
@@ -97,7 +97,7 @@ pub const SHAPES: &[Shape] = &[
         "",
         "yny",
     ),
-    shape("mail-nobody", &["= CAA 0 issuemail \";\""], "", "yyn"),
+    shape("mail-no-ca", &["= CAA 0 issuemail \";\""], "", "yyn"),
     shape(
         "mail-us",
         &["= CAA 0 issuemail \"swisssign.com\""],
