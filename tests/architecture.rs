@@ -14,6 +14,7 @@ use syn::{Expr, File, Item, ItemMod, Macro, UseTree};
 
 mod citations;
 mod functions;
+mod words;
 
 /// From the ground up. A module sees the layers below its own and nothing beside it.
 const LAYERS: [&[&str]; 10] = [
