@@ -45,7 +45,7 @@ pub use certificates::{
 };
 pub use fault::{ConfigError, Fault, nearest};
 use find::bounded;
-pub use find::{ENV, Found, find, find_file, load, load_as_it_stands};
+pub use find::{ENV, Found, find, find_file, load, load_as_written};
 pub use hooks::{HookKeySettings, HookKind};
 pub use notify::{NotifyBy, NotifySettings};
 pub use persistent::PersistentSettings;
@@ -104,7 +104,7 @@ pub struct Settings {
     /// while there is such a line no domain leaves the inventory: the bad line may have meant it.
     pub left_out: Vec<Fault>,
     /// Files of certificates and of trust anchors that are there and cannot be used. Only
-    /// [`load_as_it_stands`] leaves any here.
+    /// [`load_as_written`] leaves any here.
     pub unusable: Vec<Fault>,
     /// The lines of keys whose files and secrets are read later; see [`Settings::line_of`].
     lines: BTreeMap<String, usize>,

@@ -420,7 +420,7 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
             (StatusCode::SEE_OTHER, &*format!("/domains/{own}"))
         );
     }
-    for nobody in [
+    for unknown in [
         "unknown.example",
         "%00",
         "..%2f..%2fetc",
@@ -428,8 +428,8 @@ async fn a_page_of_a_domain_tells_all_that_is_known() {
         "a%20b.example",
         &"a.".repeat(200),
     ] {
-        let page = site.get(&format!("/domains/{nobody}")).await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nobody}");
+        let page = site.get(&format!("/domains/{unknown}")).await;
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{unknown}");
         assert!(page.has("Unknown domain") && page.has("style.css"));
     }
 }

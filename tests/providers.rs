@@ -195,11 +195,11 @@ impl Subject for Real {
     async fn serial(&self) -> u32 {
         self.server.lock().unwrap().serial(APEX)
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         let line = format!("update add {owner}. {ttl} TXT {}", presentation(record));
         self.server.lock().unwrap().nsupdate(&line);
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         self.server.lock().unwrap().nsupdate(&format!(
             "update delete {owner}. TXT {}",
             presentation(record)
@@ -208,7 +208,7 @@ impl Subject for Real {
     fn writes_cname(&self) -> bool {
         true
     }
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         let line = match target {
             Some(target) => format!("update add {owner}. 300 CNAME {target}."),
             None => format!("update delete {owner}. CNAME"),
@@ -269,17 +269,17 @@ impl Subject for Memory {
     async fn serial(&self) -> u32 {
         self.0.serial(APEX).unwrap()
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         self.0.put(owner, ttl, record.clone());
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         self.0
             .take(owner, &String::from_utf8(record.joined()).unwrap());
     }
     fn writes_cname(&self) -> bool {
         true
     }
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         match target {
             Some(target) => self.0.put_cname(owner, 300, target),
             None => self.0.take_cname(owner),

@@ -65,9 +65,9 @@ async fn raw(path: &Path) -> SqliteConnection {
 
 async fn store_with(path: &Path, domains: &[&str]) -> SqliteStore {
     let store = SqliteStore::open(&url(path), None).await.unwrap();
-    let wishes: Vec<_> = domains.iter().map(|d| wanted(d, "swisssign/a")).collect();
+    let wants: Vec<_> = domains.iter().map(|d| wanted(d, "swisssign/a")).collect();
     store
-        .sync_inventory(Origin::Config, &wishes, at(0))
+        .sync_inventory(Origin::Config, &wants, at(0))
         .await
         .unwrap();
     let listing: Vec<_> = domains.iter().map(|d| seen(d, at(1))).collect();
@@ -414,13 +414,13 @@ async fn an_unchanged_inventory_writes_nothing() {
             .unwrap()
     };
     let before = version(&mut db).await;
-    let wishes = ["b.ch", "a.ch", "a.ch"].map(|d| wanted(d, "swisssign/a"));
+    let wants = ["b.ch", "a.ch", "a.ch"].map(|d| wanted(d, "swisssign/a"));
     store
-        .sync_inventory(Origin::Config, &wishes, at(5))
+        .sync_inventory(Origin::Config, &wants, at(5))
         .await
         .unwrap();
     store
-        .want(Origin::Config, &wishes[..1], at(5))
+        .want(Origin::Config, &wants[..1], at(5))
         .await
         .unwrap();
     store
@@ -429,7 +429,7 @@ async fn an_unchanged_inventory_writes_nothing() {
         .unwrap();
     assert_eq!(version(&mut db).await, before);
     store
-        .sync_inventory(Origin::Config, &wishes[..1], at(5))
+        .sync_inventory(Origin::Config, &wants[..1], at(5))
         .await
         .unwrap();
     assert_ne!(version(&mut db).await, before);

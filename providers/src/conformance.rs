@@ -59,15 +59,15 @@ pub trait Subject: Send + Sync {
     /// The zone's serial, read past the provider.
     async fn serial(&self) -> u32;
     /// Another writer adds a record, the RRset takes this TTL.
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord);
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord);
     /// Another writer removes a record.
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord);
+    async fn another_takes(&self, owner: &str, record: &TxtRecord);
     /// Whether the provider writes CNAMEs, and the cases of CNAMEs are run.
     fn writes_cname(&self) -> bool {
         false
     }
     /// Another writer makes the name a CNAME, or takes the CNAME away.
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         panic!(
             "{}: {owner} {target:?}: only for those that write CNAMEs",
             self.name()

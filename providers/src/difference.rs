@@ -19,13 +19,13 @@ pub(crate) fn compare(
     present: bool,
 ) -> Result<(), Difference> {
     let show = |record: &TxtRecord| format!("\"{}\"", record.display());
-    let stands = |record: &TxtRecord| {
+    let is_there = |record: &TxtRecord| {
         after
             .records
             .iter()
             .any(|other| other.joined() == record.joined())
     };
-    if let Some(record) = records.iter().find(|record| stands(record) != present) {
+    if let Some(record) = records.iter().find(|record| is_there(record) != present) {
         let what = format!(
             "the value {} is {}",
             show(record),

@@ -60,7 +60,7 @@ impl Done {
     }
 }
 
-/// One wish per name, of the values of one type that `check` lets pass.
+/// One edit per name, of the values of one type that `check` lets pass.
 pub(crate) fn gather(
     values: &[TxtValue],
     kind: RecordKind,
@@ -79,7 +79,7 @@ pub(crate) fn gather(
     edits.into_iter().map(edit).collect()
 }
 
-/// What becomes of each wish: the zone of each is searched, then the wishes of a zone are changed
+/// The result of each edit. The zone of each is searched, then the edits of a zone are made
 /// together.
 pub(crate) async fn change_zones<Z: Ord, F, G>(
     edits: Vec<Edit>,

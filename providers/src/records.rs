@@ -54,10 +54,10 @@ pub(crate) enum Written {
     Conflict,
     /// It may have been done.
     Lost(String),
-    /// Nothing was done. `everyone`: whatever the change, the next one fails the same way.
+    /// Nothing was done. `stops_all`: whatever the change, the next one fails the same way.
     Failed {
         error: ProviderError,
-        everyone: bool,
+        stops_all: bool,
     },
 }
 

@@ -139,19 +139,19 @@ impl Subject for Real {
     async fn serial(&self) -> u32 {
         self.fake.serial()
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         assert_eq!(owner, APEX);
         self.fake.put(APEX, "", "TXT", ttl.into(), &quoted(record));
         self.fake.set_ttl(APEX, "", ttl.into());
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         assert_eq!(owner, APEX);
         self.fake.take(APEX, "", &quoted(record));
     }
     fn writes_cname(&self) -> bool {
         true
     }
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         let name = owner.strip_suffix(&format!(".{APEX}")).unwrap();
         match target {
             Some(target) => self
@@ -338,10 +338,10 @@ async fn a_lost_answer_is_found_out_by_reading_and_a_lost_request_is_sent_again(
 #[tokio::test]
 async fn a_duplicate_that_comes_meanwhile_is_success_and_costs_its_neighbours_nothing() {
     let fake = prepared().await;
-    let (provider, somebody) = (provider(&fake), fake.somebody());
+    let (provider, another) = (provider(&fake), fake.another());
     fake.fail(
         &format!("POST zone/{APEX}/_stream"),
-        Fault::Before(Box::new(move || somebody(APEX, "", "swiss-pki=same"))),
+        Fault::Before(Box::new(move || another(APEX, "", "swiss-pki=same"))),
     );
     let results = provider
         .ensure_present(&[
@@ -447,8 +447,8 @@ async fn a_change_that_is_accepted_and_never_seen_is_damage_only_when_the_read_i
     );
     assert_eq!(streams(&fake), 1, "never sent twice");
     // The zone has moved on without the value.
-    let somebody = fake.somebody();
-    let moved = Fault::Meanwhile(200, yes, Box::new(move || somebody(APEX, "www", "x")));
+    let another = fake.another();
+    let moved = Fault::Meanwhile(200, yes, Box::new(move || another(APEX, "www", "x")));
     fake.fail(&format!("POST zone/{APEX}/_stream"), moved);
     let error = add(&*provider(&fake), APEX, "swiss-pki=lost")
         .await

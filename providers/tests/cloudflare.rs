@@ -147,18 +147,18 @@ impl Subject for Real {
     async fn serial(&self) -> u32 {
         self.fake.serial()
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         self.fake
             .put(&self.zone, owner, "TXT", ttl.into(), &quoted(record));
         self.fake.set_ttl(&self.zone, owner, ttl.into());
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         self.fake.take(&self.zone, owner, &quoted(record));
     }
     fn writes_cname(&self) -> bool {
         true
     }
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         match target {
             Some(target) => self.fake.put(&self.zone, owner, "CNAME", 300, target),
             None => self.fake.take_alias(&self.zone, owner),
@@ -437,21 +437,21 @@ async fn a_lost_answer_without_a_read_is_unknown() {
 #[tokio::test]
 async fn an_identical_record_that_comes_meanwhile_is_success_and_not_ours() {
     let (fake, zone) = prepared().await;
-    let (provider, somebody, id) = (provider(&fake), fake.somebody(), zone.clone());
+    let (provider, another, id) = (provider(&fake), fake.another(), zone.clone());
     fake.fail(
         "POST",
         Fault::Before(Box::new(move || {
-            somebody(&id, APEX, 3600, "\"swiss-pki=same\"")
+            another(&id, APEX, 3600, "\"swiss-pki=same\"")
         })),
     );
     let receipt = add(&*provider, APEX, "swiss-pki=same").await.unwrap();
     assert!(!receipt.changed && receipt.after.holds("swiss-pki=same"));
     let gone = Arc::new(fake);
-    let (somebody, id) = (Arc::clone(&gone), zone.clone());
+    let (another, id) = (Arc::clone(&gone), zone.clone());
     gone.fail(
         "DELETE",
         Fault::Before(Box::new(move || {
-            somebody.take(&id, APEX, "\"swiss-pki=same\"")
+            another.take(&id, APEX, "\"swiss-pki=same\"")
         })),
     );
     assert!(
@@ -628,11 +628,11 @@ async fn an_id_with_another_content_meanwhile_is_not_deleted() {
     // second.
     fake.without_batch();
     let (fake, theirs) = (Arc::new(fake), "\"foreign\"");
-    let (somebody, id) = (Arc::clone(&fake), zone.clone());
+    let (another, id) = (Arc::clone(&fake), zone.clone());
     fake.fail(
         "DELETE",
         Fault::Before(Box::new(move || {
-            somebody.edit(&id, "\"swiss-pki=b\"", theirs)
+            another.edit(&id, "\"swiss-pki=b\"", theirs)
         })),
     );
     let results = provider.ensure_absent(&values).await;

@@ -229,7 +229,7 @@ impl Subject for Route53 {
     async fn serial(&self) -> u32 {
         self.0.with(ZONE, |zone| zone.serial)
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         self.0.with(ZONE, |zone| {
             let mut set = zone
                 .set(owner, "TXT")
@@ -240,7 +240,7 @@ impl Subject for Route53 {
             zone.put(set);
         });
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         self.0.with(ZONE, |zone| {
             let mut set = zone.set(owner, "TXT").cloned().unwrap();
             set.values.retain(|value| *value != presentation(record));
@@ -250,7 +250,7 @@ impl Subject for Route53 {
     fn writes_cname(&self) -> bool {
         true
     }
-    async fn somebody_aliases(&self, owner: &str, target: Option<&str>) {
+    async fn another_aliases(&self, owner: &str, target: Option<&str>) {
         self.0.with(ZONE, |zone| match target {
             Some(target) => zone.put(Rrset::new(owner, "CNAME", 300, &[&format!("{target}.")])),
             None => zone

@@ -114,8 +114,8 @@ async fn finds_the_client_by_its_key_and_by_its_name(stage: &dyn Stage) {
         let found = ca.find_client(&selector).await.unwrap();
         assert_eq!((&found.reference, &found.name), (&key, &title));
     }
-    let nobody = ClientSelector::Name("No client of this name".to_owned());
-    let error = ca.find_client(&nobody).await.unwrap_err();
+    let unknown = ClientSelector::Name("No client of this name".to_owned());
+    let error = ca.find_client(&unknown).await.unwrap_err();
     assert_eq!(error.failure, Failure::NotFound, "{error}");
     assert!(error.message.contains("No client of this name"), "{error}");
 }

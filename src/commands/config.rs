@@ -43,7 +43,7 @@ pub(super) fn config(
 ) -> Result<Exit, Failed> {
     match command {
         ConfigCommand::Check { without_secrets } => {
-            let app = App::read_as_it_stands(global, output)?;
+            let app = App::read_as_written(global, output)?;
             check(&app, !without_secrets, output)
         }
         ConfigCommand::Show => show(&App::read(global, output)?.settings, output),

@@ -89,7 +89,7 @@ pub(super) async fn doctor(
     args: DoctorArgs,
     output: &Output,
 ) -> Result<Exit, Failed> {
-    let app = App::read_as_it_stands(global, output)?;
+    let app = App::read_as_written(global, output)?;
     let mut findings = vec![configuration(&app)];
     let store = store(&app, &mut findings).await?;
     let rows = app.rows(&*store).await?;

@@ -127,7 +127,7 @@ fn named_file(path: PathBuf, by: &str) -> Result<Found, ConfigError> {
 /// Reads a configuration. The error holds every fault of it, of the lists and of the files of
 /// certificates that it names.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
-    let settings = load_as_it_stands(path)?;
+    let settings = load_as_written(path)?;
     match settings.unusable.is_empty() {
         true => Ok(settings),
         false => Err(ConfigError::all(settings.unusable)),
@@ -136,7 +136,7 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
 
 /// The same, but the unusable files are in [`Settings::unusable`], for a caller that lists all of
 /// them.
-pub fn load_as_it_stands(path: &Path) -> Result<Settings, ConfigError> {
+pub fn load_as_written(path: &Path) -> Result<Settings, ConfigError> {
     let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let one = |cause: String| ConfigError::one(path, cause, "the configuration is one TOML file");
     trust::of_the_configuration(&file)

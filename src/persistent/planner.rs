@@ -261,10 +261,8 @@ fn without(wanted: &Wanted, kept: &Kept, around: &Surroundings<'_>, now: Timesta
     if staying.count() > 1 {
         // The one that CAs see stays until its successor is visible.
         let current = kept.current();
-        let at = index(kept, |record| {
-            !is_leaving(record) && Some(record) != current
-        });
-        if let Some(at) = at {
+        let is_spare = |record: &KeptRecord| !is_leaving(record) && Some(record) != current;
+        if let Some(at) = index(kept, is_spare) {
             return Decision::new(Step::Remove(at), "it never became the one that counts", now);
         }
     }

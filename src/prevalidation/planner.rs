@@ -136,7 +136,7 @@ pub const PREFLIGHT_COUNTS: SignedDuration = SignedDuration::from_mins(10);
 pub const SEEN_COUNTS: SignedDuration = SignedDuration::from_secs(60);
 
 /// While the CA carries out an order, a record that was seen within this time counts as visible.
-const STANDS_COUNTS: SignedDuration = SignedDuration::from_hours(1);
+const VISIBLE_COUNTS: SignedDuration = SignedDuration::from_hours(1);
 
 /// When the value has vanished this often after it was visible, another writer removes it, and it
 /// is not written again (faults P09).
@@ -338,7 +338,7 @@ fn towards_proof(
         return no_provider(now);
     }
     let mut current = seen.ledger.iter().filter(|entry| entry.carries(&challenge));
-    let stands =
+    let is_published =
         current.any(|entry| matches!(entry.state, LedgerState::Published | LedgerState::Foreign));
     // At most two of our values are at a name (invariant I3): the outdated one is removed before a
     // third could be published. After three failed removals the attempt continues all the same, so
@@ -354,18 +354,18 @@ fn towards_proof(
         let here = entry.owner == challenge.owner.as_str();
         either && here && entry.state.is_open() && !entry.carries(&challenge)
     });
-    if (stands || dead >= 2 || is_in_the_way)
+    if (is_published || dead >= 2 || is_in_the_way)
         && let Some(removal) = cleanup(
             &seen.ledger,
             |entry| !entry.carries(&challenge),
             now,
             "its token was replaced",
         )
-        && (removal.at <= now || !stands)
+        && (removal.at <= now || !is_published)
     {
         return removal;
     }
-    if !stands {
+    if !is_published {
         if visibility.vanished >= VANISHED_TOO_OFTEN && upkeep.setback.hold.is_none() {
             let why = format!(
                 "the value vanished {} times after it had been visible: another writer removes it",
@@ -424,7 +424,7 @@ fn taken(
     check: Step,
     now: Timestamp,
 ) -> Decision {
-    let was_seen = now <= after(seen_at, STANDS_COUNTS);
+    let was_seen = now <= after(seen_at, VISIBLE_COUNTS);
     let (step, why) = if was_seen || now < next_read_at || attempt.submission.reads < 3 {
         (
             Step::Read,

@@ -126,7 +126,7 @@ fn is_fulfilled_on_its_day(attempt: &Attempt, registration: &Registration) -> bo
                 && order.next_check.is_none()
                 && order
                     .last_check
-                    .is_some_and(|looked| attempt.submission.order.is_some() || looked >= submitted)
+                    .is_some_and(|read| attempt.submission.order.is_some() || read >= submitted)
         }
         None => attempt.submission.order.is_some(),
     }

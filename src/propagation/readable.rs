@@ -10,7 +10,7 @@ use hickory_proto::rr::{Record, RecordType};
 use hickory_proto::serialize::binary::{BinDecodable, BinDecoder};
 
 /// A type for private use (RFC 6895, section 3.1): the library keeps such a record undecoded.
-const NOBODYS: u16 = 65_400;
+const UNASSIGNED: u16 = 65_400;
 
 /// More records than this are not repaired: a message of nothing else is refused.
 const MOST: usize = 64;
@@ -40,7 +40,7 @@ pub(super) fn without_unreadable(bytes: &[u8]) -> Option<Message> {
             unreadable += 1;
             mended
                 .get_mut(fields..fields + 2)?
-                .copy_from_slice(&NOBODYS.to_be_bytes());
+                .copy_from_slice(&UNASSIGNED.to_be_bytes());
         }
         at = end;
     }

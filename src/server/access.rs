@@ -341,9 +341,12 @@ mod tests {
     #[test]
     fn without_tokens_this_machine_may_read_and_no_client_may_operate() {
         let open = Access::new(true);
-        let nobody = open.identify(&HeaderMap::new()).unwrap();
-        assert!(nobody.clone().require(Role::Read).is_ok());
-        assert_eq!(nobody.require(Role::Operate).unwrap_err(), Denied::Missing);
+        let anonymous = open.identify(&HeaderMap::new()).unwrap();
+        assert!(anonymous.clone().require(Role::Read).is_ok());
+        assert_eq!(
+            anonymous.require(Role::Operate).unwrap_err(),
+            Denied::Missing
+        );
         assert_eq!(open.identify(&headers(&[b"Bearer x"])), Err(Denied::Wrong));
         for closed in [Access::new(false), Access::default()] {
             assert_eq!(closed.identify(&HeaderMap::new()), Err(Denied::Missing));

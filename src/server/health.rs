@@ -32,7 +32,7 @@ use crate::overview::certificates::{CertificateState, CertificateView};
 use crate::overview::counts::Counts;
 use crate::overview::snapshot::Snapshot;
 use crate::overview::trouble::INVENTORY;
-use crate::prevalidation::{DomainName, State as Standing};
+use crate::prevalidation::{DomainName, State as DomainState};
 use crate::worker::persist::RECORDS;
 
 /// The scheduler comes round at least every few seconds; a loop that has not in this time hangs
@@ -334,14 +334,14 @@ fn dangers(registry: &mut Registry, counts: &Counts) {
 
 /// When each client was last asked, and what the guard refuses.
 fn clients(registry: &mut Registry, snapshot: &Snapshot) {
-    let (looked, refused) = (
+    let (listed, refused) = (
         Family::<Label, Moment>::default(),
         Family::<Label, Gauge>::default(),
     );
     for client in &snapshot.clients {
         let label = [("client", client.key.to_string())];
         if let Some(at) = client.listed_at {
-            looked.get_or_create(&label).set(seconds(at));
+            listed.get_or_create(&label).set(seconds(at));
         }
         refused
             .get_or_create(&label)
@@ -357,7 +357,7 @@ fn clients(registry: &mut Registry, snapshot: &Snapshot) {
             .set(i64::from(!snapshot.troubles.persistent.is_empty()));
     }
     let help = "When the CA was last asked for all domains of a client";
-    registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, looked);
+    registry.register_with_unit("client_looked_timestamp", help, Unit::Seconds, listed);
     registry.register(
         "client_refused",
         "Whether the guard refuses what a client, or the configuration, has become",
@@ -370,7 +370,7 @@ fn first_ends(snapshot: &Snapshot, most: usize) -> Vec<(Timestamp, &DomainName)>
     let managed = snapshot
         .entries
         .iter()
-        .filter(|entry| entry.state != Standing::Unmanaged);
+        .filter(|entry| entry.state != DomainState::Unmanaged);
     let mut ends: Vec<_> = managed
         .filter_map(|entry| Some((entry.usable_until?, &entry.domain)))
         .collect();

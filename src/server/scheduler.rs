@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// A round that takes longer hangs, and a search for work too: the service manager is left to think
 /// so (faults W07). A round of a hundred domains and a CA that takes its time has minutes, and at a
 /// slow rate hours; so it counts from the last answer.
-const STUCK: Duration = Duration::from_secs(15 * 60);
+const NO_PROGRESS: Duration = Duration::from_secs(15 * 60);
 /// An embedded store that could not be written for this time may need a process that opens it
 /// again: the service manager is left to think so. A database server is waited for.
 const UNWRITTEN: Duration = Duration::from_secs(15 * 60);
@@ -314,7 +314,7 @@ fn hangs(rounds: &[Option<Instant>], answered: Instant, now: Instant) -> bool {
     rounds
         .iter()
         .flatten()
-        .any(|&began| now.duration_since(began.max(answered)) > STUCK)
+        .any(|&began| now.duration_since(began.max(answered)) > NO_PROGRESS)
 }
 
 /// 0 at first, then from one second to half a minute, not the same for all.

@@ -10,7 +10,7 @@ const BETWEEN: &str = " (hint: ";
 ///
 /// ```
 /// # use prevalidate::text::Reason;
-/// let reason = Reason::new("no connection", Some("look at the firewall"));
+/// let reason = Reason::new("no connection", Some("check the firewall"));
 /// assert_eq!(Reason::read(&reason.to_string()), reason);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

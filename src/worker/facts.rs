@@ -95,9 +95,9 @@ mod tests {
     fn what_a_fact_says_is_read_as_it_was_written() {
         let failing = Failing {
             since: "2026-11-22T12:03:00.5Z".parse().unwrap(),
-            error: "no connection (hint: look at the firewall)".to_owned(),
+            error: "no connection (hint: check the firewall)".to_owned(),
         };
-        let text = "2026-11-22T12:03:00.5Z no connection (hint: look at the firewall)";
+        let text = "2026-11-22T12:03:00.5Z no connection (hint: check the firewall)";
         assert_eq!(failing.text(), text);
         assert_eq!(Failing::read(text), Some(failing));
         assert_eq!(Failing::read(""), None);

@@ -390,8 +390,8 @@ async fn foreign_values_drive_no_terminal() {
 async fn a_value_that_the_ca_has_refused_is_not_called_ready() {
     let lab = Lab::of(&["one.test"]).await;
     // The CA checks through a resolver that does not exist; every name server has the value.
-    let nobody = "127.0.0.1:9".parse().unwrap();
-    lab.sandbox.ca.change(|ca| ca.resolvers = vec![nobody]);
+    let no_resolver = "127.0.0.1:9".parse().unwrap();
+    lab.sandbox.ca.change(|ca| ca.resolvers = vec![no_resolver]);
     lab.run(&["run", "--wait", "2s"]).await;
     assert!(lab.sandbox.ca.count(Call::Validate) > 0, "the CA was asked");
     let (_, report) = lab.diagnose(&["one.test"]).await;

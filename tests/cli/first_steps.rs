@@ -33,7 +33,7 @@ fn run(folder: &TempDir, arguments: &[&str]) -> Said {
 #[test]
 fn init_writes_a_commented_file_that_config_check_accepts() {
     let folder = TempDir::with_prefix("prevalidate-init-").unwrap();
-    let wish = [
+    let arguments = [
         "config",
         "init",
         "--provider",
@@ -41,7 +41,7 @@ fn init_writes_a_commented_file_that_config_check_accepts() {
         "--domain",
         "example.ch",
     ];
-    let said = run(&folder, &wish);
+    let said = run(&folder, &arguments);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("wrote prevalidate.toml"), "{}", said.out);
     assert!(
@@ -87,7 +87,7 @@ fn init_writes_a_commented_file_that_config_check_accepts() {
         checked.err
     );
     // What is there is never written over.
-    let again = run(&folder, &wish);
+    let again = run(&folder, &arguments);
     assert_eq!(again.code, Some(2));
     assert!(again.err.contains("is there already"), "{}", again.err);
     assert_eq!(
@@ -192,8 +192,8 @@ fn every_kind_of_ca_can_be_begun_with_and_its_keys_are_in_the_reference() {
     assert_eq!(ADAPTERS.len(), 4);
     for adapter in ADAPTERS {
         let kind = adapter.kind.name;
-        let wish = ["config", "init", "--ca", kind, "--domain", "example.ch"];
-        let said = run(&folder, &[&wish[..], &["--file", "-"]].concat());
+        let arguments = ["config", "init", "--ca", kind, "--domain", "example.ch"];
+        let said = run(&folder, &[&arguments[..], &["--file", "-"]].concat());
         assert_eq!(said.code, Some(0), "{kind}: {}", said.err);
         assert!(
             said.out.contains(&format!("\nkind = \"{kind}\"")),

@@ -33,7 +33,7 @@ mod armed {
     ];
 
     /// A process that dies here leaves the value in DNS.
-    const VALUE_STANDS: [&str; 5] = [
+    const VALUE_REMAINS: [&str; 5] = [
         "publish-done",
         "look-done",
         "validate-intended",
@@ -65,13 +65,13 @@ mod armed {
             first.said()
         );
         // It died where it should: not earlier, with nothing at stake.
-        let stands = server
+        let remains = server
             .txt(domain)
             .iter()
             .any(|value| value.starts_with("swiss-pki="));
         assert_eq!(
-            stands,
-            VALUE_STANDS.contains(&point),
+            remains,
+            VALUE_REMAINS.contains(&point),
             "the value is in DNS at {point}"
         );
         assert_eq!(

@@ -8,7 +8,7 @@ mod records;
 mod refused;
 mod shown;
 #[cfg(feature = "crashpoints")]
-mod stuck;
+mod silent;
 mod words;
 
 use prevalidate_providers::TxtRecord;

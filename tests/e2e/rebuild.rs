@@ -18,11 +18,14 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
     world
         .run(&setup, &["run", "--domain", "valid.test", "--wait", "30s"])
         .exits(0);
-    let stuck = world
+    let silent = world
         .setup(&server, &["valid.test", "waiting.test", "new.test"])
         .with_dead_name_servers();
     world
-        .run(&stuck, &["run", "--domain", "waiting.test", "--wait", "1s"])
+        .run(
+            &silent,
+            &["run", "--domain", "waiting.test", "--wait", "1s"],
+        )
         .exits(4);
     let token = world
         .ca
@@ -30,13 +33,16 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
         .unwrap()
         .random_value
         .unwrap();
-    let stands = || {
+    let is_published = || {
         server
             .axfr("waiting.test")
             .iter()
             .any(|record| record.contains(&token))
     };
-    assert!(stands(), "the value was published and not checked yet");
+    assert!(
+        is_published(),
+        "the value was published and not checked yet"
+    );
     let proven = world.ca.domain("valid.test").unwrap();
     for file in ["prevalidate.db", "prevalidate.db-wal", "prevalidate.db-shm"] {
         let _ = std::fs::remove_file(world.path(file));
@@ -60,7 +66,7 @@ fn a_lost_store_costs_no_proof_and_nothing_in_dns() {
     );
     assert_eq!(server.axfr("valid.test"), before);
     // The writer is no longer known, so the value is not removed; a person is told where it is.
-    assert!(stands());
+    assert!(is_published());
     let told = world.run(&setup, &["diagnose", "waiting.test"]);
     assert!(told.said().contains(&token), "{}", told.said());
 }

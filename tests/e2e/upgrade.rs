@@ -104,8 +104,8 @@ impl Before {
             .run(&setup, &["run", "--domain", VALID, "--wait", "30s"])
             .exits(0);
         world.make_due(RENEWING);
-        let stuck = setup.clone().with_dead_name_servers();
-        let ran = world.run(&stuck, &["run", "--wait", "1s"]);
+        let silent = setup.clone().with_dead_name_servers();
+        let ran = world.run(&silent, &["run", "--wait", "1s"]);
         assert_ne!(ran.status.code(), Some(0), "{}", ran.said());
         for name in [WAITING, RENEWING, LEAVING] {
             assert!(ours(server, name), "{name}: {}", ran.said());

@@ -2,7 +2,7 @@
 
 use super::internet::VALUE;
 use super::topology::Copy::{Ahead, Broken, Expired, Foreign, Stale, Transferred};
-use super::topology::Listed::{Child, Nobody, Parent};
+use super::topology::Listed::{Child, Neither, Parent};
 use super::topology::Make::{Bind, Knot, Nsd, Pdns};
 use super::topology::{Case, Ds, Spoilt, case, zone};
 
@@ -50,7 +50,7 @@ fn healthy() -> Vec<Case> {
         case(
             zone("hidden.ch")
                 .on(Bind)
-                .listed(Nobody)
+                .listed(Neither)
                 .copy(Knot, Transferred)
                 .copy(Nsd, Transferred),
             "hidden-primary",
@@ -104,7 +104,7 @@ fn stale() -> Vec<Case> {
         case(
             zone("hidden-alone.ch")
                 .on(Bind)
-                .listed(Nobody)
+                .listed(Neither)
                 .copy(Knot, Stale)
                 .copy(Nsd, Stale),
             "value-missing",

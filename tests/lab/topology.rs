@@ -63,7 +63,7 @@ pub enum Listed {
     Both,
     Parent,
     Child,
-    Nobody,
+    Neither,
 }
 
 #[derive(Debug, Clone)]

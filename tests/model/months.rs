@@ -235,26 +235,26 @@ async fn one_domain_that_cannot_renew_does_not_stop_the_others() {
     // What a reset costs is learnt by a first renewal; then a server of one domain goes stale for
     // good.
     nights_watched(&mut world, at("2027-02-20T00:00:00Z")).await;
-    let stuck = world
+    let blocked = world
         .domains
         .iter()
         .max_by_key(|domain| renewal(&world, domain))
         .unwrap()
         .clone();
-    let values = world.zones.values(stuck.as_str());
+    let values = world.zones.values(blocked.as_str());
     world
         .witness
         .lock()
         .unwrap()
         .stale
-        .insert(stuck.as_str().to_owned(), values);
+        .insert(blocked.as_str().to_owned(), values);
     nights_watched(&mut world, at("2027-07-01T00:00:00Z")).await;
     let lapsed: Vec<_> = world
         .domains
         .iter()
         .filter(|domain| world.ca.valid_until(domain).is_none())
         .collect();
-    assert_eq!(lapsed, [&stuck]);
+    assert_eq!(lapsed, [&blocked]);
 }
 
 fn renewal(world: &World, domain: &DomainName) -> Option<Timestamp> {

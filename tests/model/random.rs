@@ -291,7 +291,7 @@ async fn settle(world: &mut World, hit: &mut impl FnMut(&'static str)) {
     let all = world.domains.clone();
     world.witness.lock().unwrap().desired.extend(all);
     world.sync().await;
-    world.nobody_is_forgotten().await;
+    world.no_domain_is_forgotten().await;
     for night in 0.. {
         // A colleague deleted entries on purpose: after the first night a person has decided, and
         // forces the run.

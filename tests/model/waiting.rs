@@ -372,7 +372,7 @@ async fn a_withdrawn_value_stays_out_until_a_person_resumes_the_domain() {
     // back.
     world.witness.lock().unwrap().stale.clear();
     world.nights(32).await;
-    world.nobody_is_forgotten().await;
+    world.no_domain_is_forgotten().await;
     assert!(!has_value(&world));
     let seen = upkeep(&world).await;
     let reason = seen.setback.hold.unwrap().reason;

@@ -575,7 +575,7 @@ impl World {
 
     /// Every desired domain is valid, on its way with a next moment, or held with a reason
     /// (invariant I15).
-    pub async fn nobody_is_forgotten(&self) {
+    pub async fn no_domain_is_forgotten(&self) {
         for row in self
             .rows()
             .await

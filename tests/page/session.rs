@@ -484,15 +484,15 @@ async fn try_now_takes_a_held_domain_up_again_at_once() {
         .unwrap()
         .unwrap();
     assert!(withdrawn.upkeep.withdrawn_at.is_some() && withdrawn.upkeep.setback.hold.is_some());
-    for nobody in ["unknown.example", "stranger.example", "%3Cb%3E"] {
+    for unknown in ["unknown.example", "stranger.example", "%3Cb%3E"] {
         let page = site
             .post(
-                &format!("/domains/{nobody}/try"),
+                &format!("/domains/{unknown}/try"),
                 &cookie,
                 &[("word", &word)],
             )
             .await;
-        assert_eq!(page.status, StatusCode::NOT_FOUND, "{nobody}");
+        assert_eq!(page.status, StatusCode::NOT_FOUND, "{unknown}");
     }
 }
 

@@ -109,7 +109,7 @@ impl Subject for Nsupdate {
     async fn serial(&self) -> u32 {
         self.inside(|server| server.serial(APEX))
     }
-    async fn somebody_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
+    async fn another_puts(&self, owner: &str, ttl: u32, record: &TxtRecord) {
         self.inside(|server| {
             server.nsupdate(&format!(
                 "update add {owner}. {ttl} TXT {}",
@@ -117,7 +117,7 @@ impl Subject for Nsupdate {
             ))
         });
     }
-    async fn somebody_takes(&self, owner: &str, record: &TxtRecord) {
+    async fn another_takes(&self, owner: &str, record: &TxtRecord) {
         self.inside(|server| {
             server.nsupdate(&format!(
                 "update delete {owner}. TXT {}",

@@ -148,11 +148,11 @@ async fn a_stale_read_costs_a_repetition_and_no_value_or_ttl() {
     ] {
         let server = Arc::new(start(&[prepared_zone()], &Keys::of(&["prevalidate"])));
         // Weak: the proxy lives as long as the process, and the server must not.
-        let somebody = Arc::downgrade(&server);
+        let another = Arc::downgrade(&server);
         let proxy = Proxy::before(server.address(), move |message, earlier| {
             if is_update(message) && earlier == 0 {
                 // Between our read and our update: a new value, and with it another TTL for all.
-                somebody
+                another
                     .upgrade()
                     .unwrap()
                     .nsupdate("update add example.test. 60 TXT \"at the same time\"");

@@ -295,10 +295,10 @@ async fn a_name_that_is_taken_between_our_read_and_our_update_takes_no_cname() {
         let server = Arc::new(NameServer::bind(&[prepared_zone()], &keys));
         let before = server.axfr(APEX).len();
         // Weak: the proxy lives as long as the process, and the server must not.
-        let somebody = Arc::downgrade(&server);
+        let another = Arc::downgrade(&server);
         let proxy = Proxy::before(server.address(), move |message, earlier| {
             if is_update(message) && earlier == 0 {
-                let server = somebody.upgrade().unwrap();
+                let server = another.upgrade().unwrap();
                 server.nsupdate(&format!("update add _x.{APEX}. 60 {line}"));
             }
             Verdict::Pass

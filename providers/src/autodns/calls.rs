@@ -281,7 +281,7 @@ impl RecordApi for Api {
             Err(no_answer) => {
                 return Written::Failed {
                     error: self.http.failed(&trying, &no_answer).into(),
-                    everyone: true,
+                    stops_all: true,
                 };
             }
         };
@@ -291,16 +291,16 @@ impl RecordApi for Api {
             }
             Some(Err(refused)) if refused.is_conflict => Written::Conflict,
             Some(Err(refused)) => {
-                let everyone = matches!(refused.error.kind, ErrorKind::Denied | ErrorKind::NoZone);
+                let stops_all = matches!(refused.error.kind, ErrorKind::Denied | ErrorKind::NoZone);
                 Written::Failed {
                     error: refused.error,
-                    everyone,
+                    stops_all,
                 }
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
             None => Written::Failed {
                 error: self.http.unusable(&trying, &answer).into(),
-                everyone: true,
+                stops_all: true,
             },
         }
     }

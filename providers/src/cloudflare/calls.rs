@@ -222,15 +222,15 @@ impl RecordApi for Api {
                 "a value of a CA is much shorter: find out where this one comes from",
             );
         }
-        let stands: usize = there
+        let existing: usize = there
             .iter()
             .map(|listed| listed.content.chars().count())
             .sum();
         // Quotes around each string, a blank between two.
         let comes: usize = new.iter().map(|octets| octets + 3 * strings(*octets)).sum();
-        if stands + comes > NAME_CHARACTERS {
+        if existing + comes > NAME_CHARACTERS {
             let text = format!(
-                "the TXT records of {owner} have {stands} characters, and {comes} more are over Cloudflare's limit of {NAME_CHARACTERS}"
+                "the TXT records of {owner} have {existing} characters, and {comes} more are over Cloudflare's limit of {NAME_CHARACTERS}"
             );
             return refused(
                 text,
@@ -275,7 +275,7 @@ impl RecordApi for Api {
             Err(no_answer) => {
                 return Written::Failed {
                     error: self.http.failed(&trying, &no_answer).into(),
-                    everyone: true,
+                    stops_all: true,
                 };
             }
         };
@@ -286,20 +286,20 @@ impl RecordApi for Api {
                 ..
             })) => Written::Conflict,
             Some(Err(refused)) => {
-                let everyone = matches!(
+                let stops_all = matches!(
                     refused.refusal,
                     Refusal::Other(ErrorKind::Denied | ErrorKind::Unavailable)
                 ) || changes.len() == 1
                     && refused.refusal == Refusal::Other(ErrorKind::NoZone);
                 Written::Failed {
                     error: self.error(&trying, &refused),
-                    everyone,
+                    stops_all,
                 }
             }
             None if answer.status.is_success() => Written::Lost(answer.described),
             None => Written::Failed {
                 error: self.http.unusable(&trying, &answer).into(),
-                everyone: true,
+                stops_all: true,
             },
         }
     }

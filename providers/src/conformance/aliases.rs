@@ -168,10 +168,10 @@ pub(super) async fn a_cname_is_refused_where_there_is_anything(subject: &dyn Sub
 
 pub(super) async fn a_foreign_equal_cname_is_left_alone(subject: &dyn Subject) {
     let (provider, owner) = (subject.provider(), format!("_theirs.{}", subject.apex()));
-    subject.somebody_aliases(&owner, Some(TARGET)).await;
+    subject.another_aliases(&owner, Some(TARGET)).await;
     let receipt = make(&*provider, &Record::cname(&owner, TARGET)).await;
     assert!(!receipt.expect("it is there").changed, "{}", subject.name());
-    subject.somebody_aliases(&owner, None).await;
+    subject.another_aliases(&owner, None).await;
 }
 
 pub(super) async fn of_two_cnames_at_once_one_remains(subject: &dyn Subject) {
@@ -249,7 +249,7 @@ pub(super) async fn a_value_whose_name_became_an_alias_is_gone(subject: &dyn Sub
     let value = "swiss-pki=moved";
     assert!(put(&*provider, &owner, value).await.changed);
     assert!(take(&*provider, &owner, value).await.changed);
-    subject.somebody_aliases(&owner, Some(TARGET)).await;
+    subject.another_aliases(&owner, Some(TARGET)).await;
     let (zone, serial) = (subject.zone().await, subject.serial().await);
     let ours = Record::txt(&owner, value);
     for _ in 0..2 {
@@ -267,5 +267,5 @@ pub(super) async fn a_value_whose_name_became_an_alias_is_gone(subject: &dyn Sub
     );
     let now = (subject.zone().await, subject.serial().await);
     assert_eq!(now, (zone, serial), "{}", subject.name());
-    subject.somebody_aliases(&owner, None).await;
+    subject.another_aliases(&owner, None).await;
 }

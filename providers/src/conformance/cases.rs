@@ -84,7 +84,7 @@ pub(super) async fn a_value_is_removed_in_whatever_split_it_is_stored(subject: &
     let split = TxtRecord {
         strings: vec![b"swiss-".to_vec(), b"pki=split".to_vec()],
     };
-    subject.somebody_puts(&apex, APEX_TTL, &split).await;
+    subject.another_puts(&apex, APEX_TTL, &split).await;
     assert!(
         !put(&*provider, &apex, "swiss-pki=split").await.changed,
         "{}: it is the same value",
@@ -343,7 +343,7 @@ pub(super) async fn a_value_that_changes_meanwhile_survives(subject: &dyn Subjec
     let (provider, apex) = (subject.provider(), subject.apex());
     let theirs = TxtRecord::of("theirs");
     put(&*provider, &apex, "swiss-pki=ours").await;
-    subject.somebody_puts(&apex, APEX_TTL, &theirs).await;
+    subject.another_puts(&apex, APEX_TTL, &theirs).await;
     take(&*provider, &apex, "swiss-pki=ours").await;
     let after = provider.inspect(&apex).await.expect("the apex can be read");
     assert!(
@@ -351,7 +351,7 @@ pub(super) async fn a_value_that_changes_meanwhile_survives(subject: &dyn Subjec
         "{}",
         subject.name()
     );
-    subject.somebody_takes(&apex, &theirs).await;
+    subject.another_takes(&apex, &theirs).await;
 }
 
 pub(super) async fn two_hundred_and_fifty_values_come_and_go_in_one_call(subject: &dyn Subject) {

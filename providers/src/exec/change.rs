@@ -173,7 +173,7 @@ impl Exec {
                     // One plan, one outcome.
                     return proofs
                         .pop()
-                        .map_or_else(|| Err(nobody_asked(name)), |(_, outcome)| outcome);
+                        .map_or_else(|| Err(not_asked(name)), |(_, outcome)| outcome);
                 }
                 Err(Failure::Refused(error)) => return Err(error),
                 Err(Failure::Changed(what)) => {
@@ -284,7 +284,7 @@ impl Exec {
             for (plan, name) in open.into_iter().zip(names) {
                 let reading = readings
                     .remove(&name)
-                    .unwrap_or_else(|| Err(nobody_asked(&name)));
+                    .unwrap_or_else(|| Err(not_asked(&name)));
                 let outcome = reading
                     .map_err(|error| error.after_loss(&name))
                     .and_then(|reading| self.proven(plan, reading, verb));
@@ -342,7 +342,7 @@ impl Exec {
 
     pub(super) async fn read_one(&self, name: &str) -> Result<Reading, ProviderError> {
         let found = self.read_names(&[name.to_owned()]).await.remove(name);
-        found.unwrap_or_else(|| Err(nobody_asked(name)))
+        found.unwrap_or_else(|| Err(not_asked(name)))
     }
 
     async fn read_names(&self, names: &[String]) -> Readings {
@@ -382,9 +382,7 @@ impl Exec {
                     readings.extend(names.iter().map(|name| {
                         (
                             name.clone(),
-                            found
-                                .remove(name)
-                                .unwrap_or_else(|| Err(nobody_asked(name))),
+                            found.remove(name).unwrap_or_else(|| Err(not_asked(name))),
                         )
                     }));
                 }
@@ -449,7 +447,7 @@ fn told_twice(name: &str) -> ProviderError {
     )
 }
 
-fn nobody_asked(name: &str) -> ProviderError {
+fn not_asked(name: &str) -> ProviderError {
     ProviderError::new(
         ErrorKind::Settings,
         format!("the program gave no answer for {name}"),

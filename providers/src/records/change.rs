@@ -319,7 +319,7 @@ impl Sending {
             }
             Written::Failed {
                 error,
-                everyone: true,
+                stops_all: true,
             } => {
                 self.fail(&call, &error);
                 self.stopped = Some(error);

@@ -69,15 +69,15 @@ impl<A: RecordApi> Records<A> {
             .of(open.edit.kind, &owner)
             .filter(|listed| !open.gone.contains(&listed.raw))
             .collect();
-        let stands = |value: &String| there.iter().any(|listed| listed.is(value));
+        let state = |value: &String| there.iter().any(|listed| listed.is(value));
         let missing: Vec<_> = open
             .edit
             .values
             .iter()
-            .filter(|value| stands(value) != (verb == Verb::Present))
+            .filter(|value| state(value) != (verb == Verb::Present))
             .cloned()
             .collect();
-        if verb == Verb::Present || !open.edit.values.iter().all(stands) {
+        if verb == Verb::Present || !open.edit.values.iter().all(state) {
             view.refuse_unreadable(&owner)?;
         }
         let contradicted = self.contradicted(zone, &open.edit, &there);
@@ -322,7 +322,7 @@ pub(super) fn value_of(change: &Change) -> String {
 /// change, by the API's own version, says that something is wrong; any other may lag.
 fn unshown(view: &View, open: &Open, verb: Verb, value: &str) -> ProviderError {
     let owner = &open.edit.owner;
-    let stands = if verb == Verb::Present {
+    let state = if verb == Verb::Present {
         "is not there"
     } else {
         "is still there"
@@ -331,12 +331,12 @@ fn unshown(view: &View, open: &Open, verb: Verb, value: &str) -> ProviderError {
     let is_newer = view.version.is_some() && view.version != open.planned_on;
     if !is_newer {
         let text = format!(
-            "it was accepted ({change}), and the list shows that {value:?} {stands}; the list may lag behind"
+            "it was accepted ({change}), and the list shows that {value:?} {state}; the list may lag behind"
         );
         return ProviderError::undecided(owner, &text);
     }
     let text = format!(
-        "the change of {owner} was accepted ({change}), and a newer read shows: {value:?} {stands}"
+        "the change of {owner} was accepted ({change}), and a newer read shows: {value:?} {state}"
     );
     ProviderError::new(ErrorKind::Damaged, text).with_hint(
         "compare the zone with this message; the API may have filed the record under another name",

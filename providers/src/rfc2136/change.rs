@@ -114,8 +114,8 @@ impl Visit<'_> {
                 .await;
             let mut chunks: Vec<Vec<Plan>> = Vec::new();
             let mut room = 0;
-            for (looked, edit) in readings {
-                match looked.and_then(|(reading, findings)| {
+            for (read, edit) in readings {
+                match read.and_then(|(reading, findings)| {
                     self.plan(zone, reading, &edit, verb, &findings)
                 }) {
                     // It may be an alias, where a TXT value cannot be any more.
@@ -179,7 +179,7 @@ impl Visit<'_> {
             let outcome = match &sent {
                 Sent::Failed {
                     error,
-                    everyone: true,
+                    stops_all: true,
                 } => Err(error.clone()),
                 Sent::Done | Sent::Conflict(_) | Sent::Failed { .. } => {
                     self.change_owner(zone, &plan.edit, verb, None).await

@@ -184,8 +184,8 @@ pub(super) fn plan_cname(
 pub(super) fn cname_difference(rrset: &TxtRrset, edit: &Edit, present: bool) -> Option<String> {
     let shows = rrset.cname.as_ref().is_some_and(|there| edit.wants(there));
     let wanted: Vec<&str> = edit.values.iter().map(String::as_str).collect();
-    let stands = if present { "not there" } else { "still there" };
-    (shows != present).then(|| format!("the CNAME to {} is {stands}", wanted.join(", ")))
+    let state = if present { "not there" } else { "still there" };
+    (shows != present).then(|| format!("the CNAME to {} is {state}", wanted.join(", ")))
 }
 
 impl Edit {

@@ -23,11 +23,11 @@ pub(super) enum Sent {
     Conflict(ResponseCode),
     /// Sent, and no answer came.
     Lost(String),
-    /// Refused or not sent. `everyone`: whatever name it is about, the next message fails the same
+    /// Refused or not sent. `stops_all`: whatever name it is about, the next message fails the same
     /// way.
     Failed {
         error: ProviderError,
-        everyone: bool,
+        stops_all: bool,
     },
 }
 
@@ -75,7 +75,7 @@ impl Visit<'_> {
             Err(fault) => {
                 return Sent::Failed {
                     error: unencodable(format!("the update of {}: {fault}", zone.apex)),
-                    everyone: false,
+                    stops_all: false,
                 };
             }
         };
@@ -98,7 +98,7 @@ impl Visit<'_> {
                             blocks the connection";
                 return Sent::Failed {
                     error: ProviderError::new(ErrorKind::Unavailable, text).with_hint(hint),
-                    everyone: true,
+                    stops_all: true,
                 };
             }
         };
@@ -115,7 +115,7 @@ impl Visit<'_> {
             ) => Sent::Conflict(code),
             other => {
                 use hickory_proto::rr::rdata::tsig::TsigError::{BadSig, BadTime};
-                let everyone = matches!(
+                let stops_all = matches!(
                     other,
                     Reply::Rejected {
                         error: BadSig | BadTime,
@@ -135,7 +135,7 @@ impl Visit<'_> {
                 };
                 Sent::Failed {
                     error: request.refused(&other),
-                    everyone,
+                    stops_all,
                 }
             }
         }
@@ -194,7 +194,7 @@ impl Visit<'_> {
             Err(fault) => {
                 return Sent::Failed {
                     error: unencodable(fault),
-                    everyone: false,
+                    stops_all: false,
                 };
             }
         };

@@ -11,7 +11,7 @@ fn values_at(fake: &Fake, owner: &str) -> Vec<String> {
     })
 }
 
-fn somebody_adds(zones: &mut std::collections::BTreeMap<String, fake::Zone>, text: &str) {
+fn another_adds(zones: &mut std::collections::BTreeMap<String, fake::Zone>, text: &str) {
     let zone = zones.get_mut(ZONE).unwrap();
     let mut set = zone.set(APEX, "TXT").cloned().unwrap();
     set.values.push(format!("\"{text}\""));
@@ -27,7 +27,7 @@ async fn a_stale_read_costs_a_repetition_and_no_value_or_ttl() {
             fake.use_messages_form();
         }
         let provider = provider(&fake, WRITER);
-        fake.before_change(|zones| somebody_adds(zones, "at the same time"));
+        fake.before_change(|zones| another_adds(zones, "at the same time"));
         let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
         assert!(
             receipt.before.holds("at the same time") && receipt.after.holds("at the same time")
@@ -91,7 +91,7 @@ async fn a_name_that_changes_all_the_time_is_given_up_unwritten() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
     for number in 0..10 {
-        fake.before_change(move |zones| somebody_adds(zones, &format!("busy {number}")));
+        fake.before_change(move |zones| another_adds(zones, &format!("busy {number}")));
     }
     let error = add(&*provider, APEX, "swiss-pki=never").await.unwrap_err();
     assert!(
@@ -367,7 +367,7 @@ async fn a_list_that_lags_is_not_taken_for_a_value_that_is_gone_or_there() {
 async fn a_refusal_that_a_late_list_does_not_explain_is_tried_again_on_a_newer_one() {
     let fake = prepared().await;
     let provider = provider(&fake, WRITER);
-    fake.before_change(|zones| somebody_adds(zones, "meanwhile"));
+    fake.before_change(|zones| another_adds(zones, "meanwhile"));
     fake.lag(2);
     let receipt = add(&*provider, APEX, "swiss-pki=stale").await.unwrap();
     assert!(receipt.after.holds("meanwhile") && receipt.after.holds("swiss-pki=stale"));

@@ -147,7 +147,7 @@ impl FakeAutodns {
     }
 
     /// A handle for a writer that adds a record while a call is under way.
-    pub fn somebody(&self) -> impl Fn(&str, &str, &str) + Send + 'static {
+    pub fn another(&self) -> impl Fn(&str, &str, &str) + Send + 'static {
         let inside = Arc::clone(&self.inside);
         move |zone, name, value| {
             let record = json!({ "name": name, "type": "TXT", "value": value, "ttl": 600 });

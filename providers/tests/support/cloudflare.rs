@@ -242,7 +242,7 @@ impl FakeCloudflare {
     }
 
     /// A handle for a writer that changes things while a call is under way.
-    pub fn somebody(&self) -> impl Fn(&str, &str, u64, &str) + Send + 'static {
+    pub fn another(&self) -> impl Fn(&str, &str, u64, &str) + Send + 'static {
         let inside = Arc::clone(&self.inside);
         move |zone, name, ttl, content| {
             inside

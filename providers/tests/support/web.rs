@@ -170,8 +170,8 @@ async fn answer(
             return page(status);
         }
         Some(Fault::Say(status, body)) => return json(status, &body),
-        Some(Fault::Meanwhile(status, body, somebody)) => {
-            somebody();
+        Some(Fault::Meanwhile(status, body, another)) => {
+            another();
             return json(status, &body);
         }
         Some(Fault::LoseAnswer) => {
@@ -183,7 +183,7 @@ async fn answer(
             handle(&call);
             return response;
         }
-        Some(Fault::Before(somebody)) => somebody(),
+        Some(Fault::Before(another)) => another(),
         None => {}
     }
     let (status, body) = handle(&call);

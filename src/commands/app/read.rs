@@ -18,8 +18,8 @@ impl App {
     }
 
     /// The same with files that cannot be used, which the caller tells.
-    pub fn read_as_it_stands(global: &Global, output: &Output) -> Result<Self, Failed> {
-        let settings = settings(config::load_as_it_stands, global, output)?;
+    pub fn read_as_written(global: &Global, output: &Output) -> Result<Self, Failed> {
+        let settings = settings(config::load_as_written, global, output)?;
         Ok(Self::new(settings, clock()))
     }
 

@@ -389,7 +389,7 @@ pub(super) async fn rehearse(app: &App, names: &[String], output: &Output) -> Re
         let mut missing = reader.lacking_proofs(&one, now).await?;
         match reader.rehearse(&issue, &one, PrivateKey::generate).await? {
             Ok(found) => {
-                against = reader.stands_against(&issue, &one, &found).await?;
+                against = reader.obstacles(&issue, &one, &found).await?;
                 warnings.extend(found.warnings);
                 missing = missing.filter(|_| !found.product.brings_records);
                 product = Some(found.product.reference);

@@ -77,7 +77,7 @@ impl<'a> Answers<'a> {
 
 impl Answers<'_> {
     /// No server says anything that a resolver hears.
-    fn nobody(&self) -> bool {
+    fn all_are_silent(&self) -> bool {
         self.serving.is_empty()
             && self.lame.is_empty()
             && self.cut_off.is_empty()
@@ -210,8 +210,8 @@ fn value(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
 }
 
 fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
-    let nobody = all.nobody() && all.deaf.is_empty();
-    if nobody && (all.unchecked.is_empty() || !all.dead.is_empty()) {
+    let all_are_silent = all.all_are_silent() && all.deaf.is_empty();
+    if all_are_silent && (all.unchecked.is_empty() || !all.dead.is_empty()) {
         let text = match seen.servers.len() {
             0 => "no listed name server has an address".to_owned(),
             count => format!(
@@ -259,7 +259,7 @@ fn silent(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
         ));
     }
     if !all.unchecked.is_empty() {
-        let only = nobody && all.dead.is_empty();
+        let only = all_are_silent && all.dead.is_empty();
         let severity = if only {
             unless_elsewhere(seen)
         } else {
@@ -311,7 +311,7 @@ fn transports(seen: &Examination, all: &Answers<'_>, found: &mut Vec<Finding>) {
                 .to_owned(),
             )
         };
-        let blocks = !all.deaf.is_empty() && all.nobody() && !all.good;
+        let blocks = !all.deaf.is_empty() && all.all_are_silent() && !all.good;
         let severity = if blocks {
             unless_elsewhere(seen)
         } else {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::overview::query::Sort;
 use crate::overview::views;
-use crate::prevalidation::State as Standing;
+use crate::prevalidation::State as DomainState;
 use crate::server::http::app;
 use crate::server::lab::{HOOK, Lab, OPERATE, READ, access};
 use crate::store::Store as _;
@@ -235,7 +235,7 @@ fn the_description_has_the_parameters_that_are_read_and_the_words_that_there_are
     assert_eq!(described, words);
     assert_eq!(
         of("state")["enum"],
-        json!(Standing::ALL.map(Standing::as_str))
+        json!(DomainState::ALL.map(DomainState::as_str))
     );
     assert_eq!(
         (of("limit")["maximum"].clone(), of("q")["maxLength"].clone()),

@@ -23,7 +23,7 @@ use crate::overview::certificates::{at_stake, hanging_on};
 use crate::overview::danger::Danger;
 use crate::overview::{DomainView, views_of};
 use crate::prevalidation::{
-    DomainName, LedgerEntry, LedgerState, Mode, Registration, RowKey, Stage, State as Standing,
+    DomainName, LedgerEntry, LedgerState, Mode, Registration, RowKey, Stage, State as DomainState,
 };
 use crate::store::{DomainRow, Event, StoreError};
 use crate::text::Reason;
@@ -112,7 +112,7 @@ fn certificates(pages: &Pages, view: &DomainView, now: Timestamp) -> Markup {
         .as_ref()
         .map_or(&[][..], |snapshot| &snapshot.certificates[..]);
     let hang = hanging_on(all, view.domain.as_str(), &view.client);
-    let is_held = view.state == Standing::Held;
+    let is_held = view.state == DomainState::Held;
     let until = view.usable_until();
     let stake = is_held.then(|| at_stake(all, view.domain.as_str(), &view.client, until));
     html! {
@@ -161,7 +161,7 @@ async fn known(
         None => DomainView {
             reason: "no longer in the inventory, not at the CA, and nothing of it is left in DNS"
                 .to_owned(),
-            ..DomainView::bare(domain.clone(), Standing::Unmanaged)
+            ..DomainView::bare(domain.clone(), DomainState::Unmanaged)
         },
     };
     Ok(Some(Known {

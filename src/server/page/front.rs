@@ -20,7 +20,7 @@ use crate::overview::clients::Age;
 use crate::overview::danger::Gravity;
 use crate::overview::machines::Machines;
 use crate::overview::snapshot::{ClientState, Snapshot};
-use crate::prevalidation::State as Standing;
+use crate::prevalidation::State as DomainState;
 
 /// This many cases are shown here; the list has all.
 const CASES: usize = 8;
@@ -113,9 +113,9 @@ fn lead(snapshot: &Snapshot, summary: &Summary, now: Timestamp) -> Markup {
 fn counts(summary: &Summary) -> Markup {
     let total = summary.managed.max(1) as f64;
     // Where each state's piece begins, and how wide it is.
-    let pieces = Standing::ALL
+    let pieces = DomainState::ALL
         .into_iter()
-        .filter(|state| *state != Standing::Unmanaged)
+        .filter(|state| *state != DomainState::Unmanaged)
         .scan(0.0, |left, state| {
             let width = 1000.0 * summary.count(state) as f64 / total;
             *left += width;
@@ -134,9 +134,9 @@ fn counts(summary: &Summary) -> Markup {
                 }
             }
             ul.counts {
-                @for state_ in Standing::ALL {
+                @for state_ in DomainState::ALL {
                     @let count = summary.count(state_);
-                    @if state_ != Standing::Unmanaged || count > 0 {
+                    @if state_ != DomainState::Unmanaged || count > 0 {
                         li { a class=[(count == 0).then_some("none")] href={ "/domains?state=" (state_) } {
                             b { (number(count)) } " " (state(state_))
                         } }

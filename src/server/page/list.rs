@@ -22,7 +22,7 @@ use crate::overview::danger::Danger;
 use crate::overview::query::within::Within;
 use crate::overview::query::{Query, Sort, Start};
 use crate::overview::snapshot::{Entry, Snapshot};
-use crate::prevalidation::{Lateness, State as Standing};
+use crate::prevalidation::{Lateness, State as DomainState};
 use crate::text::cause;
 
 /// Domains on one page.
@@ -235,7 +235,7 @@ fn filters<'a>(
             details.more open[is_filtered] {
                 summary { "Filters" }
                 div.choices {
-                    (choice("state", "State", query.state.map(Standing::as_str), Standing::ALL.into_iter().map(Standing::as_str)))
+                    (choice("state", "State", query.state.map(DomainState::as_str), DomainState::ALL.into_iter().map(DomainState::as_str)))
                     (choice("client", "Client", query.client.as_deref(), clients))
                     (choice("provider", "Provider", query.provider.as_deref(), providers))
                     label.check {
@@ -308,7 +308,7 @@ fn column(query: &Query, sort: Sort, name: &str, class: &str) -> Markup {
 fn row(entry: &Entry, has_clients: bool, now: Timestamp) -> Markup {
     let tells = entry.needs_a_person
         || entry.lateness != Lateness::InTime
-        || !matches!(entry.state, Standing::Valid);
+        || !matches!(entry.state, DomainState::Valid);
     let moment = |at: Option<Timestamp>| match at {
         Some(at) => away_and_day(at.max(now), now),
         None => html! { span.soft { "–" span.unseen { "none" } } },

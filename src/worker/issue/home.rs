@@ -29,7 +29,7 @@ pub enum Keeper {
     /// This directory, or none yet.
     Here,
     /// No machine: the directory that did is gone.
-    Nobody,
+    NoMachine,
     /// Another machine, or another directory.
     Other(Other),
 }
@@ -78,7 +78,7 @@ impl Issuer {
             return Ok(Keeper::Here);
         };
         if !self.options.shares {
-            return Ok(Keeper::Nobody);
+            return Ok(Keeper::NoMachine);
         }
         let Some(noted) = self.noted_home(home, now).await? else {
             return Ok(Keeper::Other(Other {
@@ -90,7 +90,7 @@ impl Issuer {
         let is_own_place =
             noted.host == self.options.host && noted.directory == self.directory_name();
         if is_own_place && silence >= REPLACED {
-            return Ok(Keeper::Nobody);
+            return Ok(Keeper::NoMachine);
         }
         Ok(Keeper::Other(Other {
             place: Some(format!("by {} in {}", noted.host, noted.directory)),
@@ -148,7 +148,7 @@ impl Issuer {
     ) -> Result<bool, StoreError> {
         match self.keeper(row, now).await? {
             Keeper::Here => Ok(true),
-            Keeper::Nobody => self.adopt(row, now).await,
+            Keeper::NoMachine => self.adopt(row, now).await,
             Keeper::Other(other) if other.silent_since.is_some() && self.has_pair(row, now) => {
                 self.adopt(row, now).await
             }

@@ -19,7 +19,7 @@ impl Issuer {
     pub async fn live(&self, row: &CertificateRow, now: Timestamp) -> Result<Live, StoreError> {
         let live = match self.keeper(row, now).await? {
             Keeper::Other(_) => Live::Unknown,
-            Keeper::Here | Keeper::Nobody => self.seen(row, now),
+            Keeper::Here | Keeper::NoMachine => self.seen(row, now),
         };
         if live.fault().is_none() {
             return Ok(live);

@@ -146,7 +146,7 @@ impl Worker {
 
 impl Task {
     /// The value was seen: the foreign writer has written it.
-    pub(super) fn stands(&mut self, challenge: &Challenge, now: Timestamp) {
+    pub(super) fn foreign_value_seen(&mut self, challenge: &Challenge, now: Timestamp) {
         let waited = |entry: &&mut LedgerEntry| entry.carries(challenge) && entry.is_awaited();
         let ids: Vec<i64> = self
             .observed

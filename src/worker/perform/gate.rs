@@ -142,7 +142,7 @@ impl Worker {
             task.observed.upkeep.attempt.take(&challenge, token);
         }
         if verdict.go {
-            task.stands(&challenge, now);
+            task.foreign_value_seen(&challenge, now);
         }
         let entry = entry_of(task, &challenge);
         let published_at = entry.and_then(|entry| entry.published_at);
@@ -154,11 +154,11 @@ impl Worker {
             .begin(published_at.or((!is_awaited).then_some(now)));
         upkeep.attempt.visibility.cached_until = verdict.cached_until;
         // A check that reached no server says nothing about signatures.
-        let somebody = verdict
+        let is_answered = verdict
             .servers
             .iter()
             .any(|said| matches!(said.answer, Answer::Match | Answer::NoMatch));
-        if verdict.bogus.is_some() || verdict.go || somebody {
+        if verdict.bogus.is_some() || verdict.go || is_answered {
             task.saw_bogus(self, verdict.bogus.clone(), now);
         }
         // The CA validates signatures as well (since 2026-03-15): it does not see a bogus record.

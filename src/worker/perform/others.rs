@@ -42,9 +42,9 @@ impl Task {
             .iter()
             .filter(|record| !ours(&record.joined()));
         let found: BTreeSet<String> = found.map(|record| record.display()).collect();
-        let stands = ledger.iter().any(|entry| entry.state.is_open());
+        let has_open = ledger.iter().any(|entry| entry.state.is_open());
         let known = self.observed.upkeep.foreign.values.take();
-        self.observed.upkeep.foreign.values = stands.then(|| found.iter().cloned().collect());
+        self.observed.upkeep.foreign.values = has_open.then(|| found.iter().cloned().collect());
         let Some(known) = known
             .map(BTreeSet::from_iter)
             .filter(|known| *known != found)

@@ -351,13 +351,13 @@ async fn a_certificate_that_every_order_downloads_is_known_by_its_key() {
 #[tokio::test]
 async fn an_id_that_is_no_number_is_never_sent() {
     let desk = Desk::start(OV, |_| {}).await;
-    let nobody = OrderKey::new("7/status");
+    let unknown = OrderKey::new("7/status");
     let ca = desk.ca();
     for failed in [
-        ca.read(&nobody).await.map(drop),
-        ca.fetch(&nobody).await.map(drop),
-        ca.check_records(&nobody).await,
-        ca.withdraw(&nobody, "").await,
+        ca.read(&unknown).await.map(drop),
+        ca.fetch(&unknown).await.map(drop),
+        ca.check_records(&unknown).await,
+        ca.withdraw(&unknown, "").await,
     ] {
         assert_eq!(failed.unwrap_err().failure, Failure::Refused);
     }

@@ -169,8 +169,8 @@ async fn an_older_certificate_of_an_order_is_revoked_by_its_number_and_the_new_o
     assert_eq!(done.unwrap(), Revocation::Done);
     let seen = desk.ca().read(&made.key).await.unwrap();
     assert_eq!(seen.state, OrderState::Issued, "one of two is revoked");
-    let nobody = desk.ca().revoke(&order.key, &request("abcdef")).await;
-    assert_eq!(nobody.unwrap_err().failure, Failure::NotFound);
+    let unknown = desk.ca().revoke(&order.key, &request("abcdef")).await;
+    assert_eq!(unknown.unwrap_err().failure, Failure::NotFound);
     assert_eq!(desk.lab.cc.count("PUT", "/certificate/ABCDEF/revoke"), 1);
 }
 

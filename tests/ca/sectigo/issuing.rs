@@ -327,9 +327,9 @@ async fn a_certificate_is_revoked_by_its_order_and_an_older_one_by_its_number() 
     let again = ca.revoke(&order.key, &request(&leaf.serial)).await.unwrap();
     assert_eq!(again, Revocation::Done);
     assert_eq!(lab.scm.orders()[0].revocation, Some(1));
-    let nobody = OrderKey::new("abc");
+    let unknown = OrderKey::new("abc");
     assert_eq!(
-        ca.read(&nobody).await.unwrap_err().failure,
+        ca.read(&unknown).await.unwrap_err().failure,
         Failure::Refused
     );
 }

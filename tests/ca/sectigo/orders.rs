@@ -125,8 +125,8 @@ async fn a_domain_whose_caa_forbids_sectigo_waits_until_it_is_mended() {
     let lab = proven(Method::Cname, |behaviour| behaviour.caa = true).await;
     let challenge = lab.started("a.test").await;
     lab.publish(&challenge, true);
-    let nobody = RData::CAA(CAA::new_issue(false, None, Vec::new()));
-    lab.dns.edit("a.test", |zone| zone.with("a.test", nobody));
+    let no_ca = RData::CAA(CAA::new_issue(false, None, Vec::new()));
+    lab.dns.edit("a.test", |zone| zone.with("a.test", no_ca));
     lab.ca.submit("a.test").await.unwrap();
     lab.advance(SignedDuration::from_mins(2));
     let found = lab.ca.get("a.test").await.unwrap();

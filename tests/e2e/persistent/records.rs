@@ -221,12 +221,12 @@ fn a_process_may_be_killed_at_every_point_of_a_persistent_record() {
         }
         world.run(&setup, &["run", "--wait", "30s"]).exits(0);
         assert_eq!(published(&server, "a.test").len(), 1, "{point}");
-        let nobody = super::super::world::Setup {
+        let no_domains = super::super::world::Setup {
             domains: Vec::new(),
             ..setup.clone()
         };
-        world.run_with(&nobody, &["run", "--wait", "30s"], crash);
-        world.run(&nobody, &["run", "--wait", "30s"]).exits(0);
+        world.run_with(&no_domains, &["run", "--wait", "30s"], crash);
+        world.run(&no_domains, &["run", "--wait", "30s"]).exits(0);
         assert_eq!(server.axfr("a.test"), before, "{point}");
     }
 }

@@ -53,9 +53,9 @@ impl Issuing for Mortal<dyn Issuing> {
     async fn revoke(
         &self,
         key: &OrderKey,
-        wish: &RevocationRequest,
+        request: &RevocationRequest,
     ) -> Result<Revocation, CaError> {
-        let call = self.inner.revoke(key, wish);
+        let call = self.inner.revoke(key, request);
         self.fuse.effect("revoke", call).await
     }
     async fn withdraw(&self, key: &OrderKey, why: &str) -> Result<(), CaError> {

@@ -11,11 +11,11 @@ const LEASE: SignedDuration = SignedDuration::from_mins(5);
 const YEAR: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 async fn due(store: &PostgresStore, domains: &[String]) {
-    let wishes: Vec<_> = domains
+    let wants: Vec<_> = domains
         .iter()
         .map(|domain| wanted(domain, "swisssign/a"))
         .collect();
-    store.want(Origin::Config, &wishes, at(0)).await.unwrap();
+    store.want(Origin::Config, &wants, at(0)).await.unwrap();
     let listing: Vec<_> = domains.iter().map(|domain| seen(domain, at(1))).collect();
     store
         .record_listing("swisssign/a", &listing, at(0))

@@ -38,8 +38,8 @@ async fn the_search_for_work_reads_no_more_rows_than_there_is_work() {
     let names: Vec<_> = (0..DOMAINS)
         .map(|number| format!("d{number:04}.test"))
         .collect();
-    let wishes: Vec<_> = names.iter().map(|name| wanted(name, CLIENT)).collect();
-    store.want(Origin::Config, &wishes, at(0)).await.unwrap();
+    let wants: Vec<_> = names.iter().map(|name| wanted(name, CLIENT)).collect();
+    store.want(Origin::Config, &wants, at(0)).await.unwrap();
     let listing: Vec<_> = names
         .iter()
         .map(|name| Seen {

@@ -165,8 +165,8 @@ impl Fake {
     }
 
     /// Reads a zone, or changes it without a change that the API shows.
-    pub fn with<T>(&self, id: &str, look: impl FnOnce(&mut Zone) -> T) -> T {
-        look(self.inside().zones.get_mut(id).unwrap())
+    pub fn with<T>(&self, id: &str, change: impl FnOnce(&mut Zone) -> T) -> T {
+        change(self.inside().zones.get_mut(id).unwrap())
     }
 
     pub fn remove_zone(&self, id: &str) {

@@ -241,7 +241,7 @@ impl Task<'_> {
             error.message
         );
         let hint = format!(
-            "look in the CA's portal, or ask the CA's support; `prevalidate certificate revoke {}` asks the CA again",
+            "check the CA's portal, or ask the CA's support; `prevalidate certificate revoke {}` asks the CA again",
             self.row.name
         );
         self.revocation_ended(words, Some(hint));

@@ -27,12 +27,12 @@ async fn a_key_of_another_user_is_told_and_restored_without_a_setting() {
         world.run(&wanted, 60).await;
         let path = world.at("joe/0001").join(file);
         chown(&path, Some(OTHER), Some(OTHER)).unwrap();
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         let why = found.live.loose().unwrap();
         assert!(why.contains("belongs to the user 1"), "{why}");
         world.run(&wanted, 60).await;
         assert_eq!(std::fs::metadata(&path).unwrap().uid(), 0, "{file}");
-        assert_eq!(world.stands(&wanted).await.live.loose(), None);
+        assert_eq!(world.live_state(&wanted).await.live.loose(), None);
         assert_eq!(world.ca.count(Verb::Submit), 1);
     }
 }
@@ -47,7 +47,7 @@ async fn the_same_key_in_an_older_version_is_told_and_restored() {
     assert_eq!(world.live("joe").unwrap().version, 2);
     let path = world.at("joe/0001/privkey.pem");
     set_mode(&path, 0o644);
-    let found = world.stands(&wanted).await;
+    let found = world.live_state(&wanted).await;
     let why = found.live.loose().unwrap();
     assert!(
         why.contains("other users can use") && why.contains("0001/privkey.pem"),
@@ -55,7 +55,7 @@ async fn the_same_key_in_an_older_version_is_told_and_restored() {
     );
     world.run(&wanted, 60).await;
     assert_eq!(mode(&path), 0o600);
-    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+    assert_eq!(world.live_state(&wanted).await.live.loose(), None);
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_key_that_fewer_may_read_in_an_older_version_is_left_alone() {
     one.access.mode = 0o640;
     let wanted = [one];
     world.run(&wanted, 60).await;
-    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+    assert_eq!(world.live_state(&wanted).await.live.loose(), None);
     assert_eq!(mode(&world.at("joe/0001/privkey.pem")), 0o600);
     assert_eq!(mode(&world.at("joe/0002/privkey.pem")), 0o640);
 }
@@ -92,5 +92,5 @@ async fn a_key_that_is_a_link_is_told_and_its_file_not_touched() {
     set_mode(&outside, 0o600);
     world.clock.advance(SignedDuration::from_hours(1));
     world.run(&wanted, 60).await;
-    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+    assert_eq!(world.live_state(&wanted).await.live.loose(), None);
 }

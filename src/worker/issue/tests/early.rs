@@ -20,7 +20,7 @@ async fn a_renewal_begun_by_a_wrong_clock_is_dropped_once_it_is_right() {
 
     world.clock.set(now + SignedDuration::from_mins(5));
     world.ca.change(|ca| ca.clock_ahead = SignedDuration::ZERO);
-    assert_eq!(world.stands(&wanted).await.decision.step, Step::Drop);
+    assert_eq!(world.live_state(&wanted).await.decision.step, Step::Drop);
     for _ in 0..2 {
         world.run(&wanted, 60).await;
         assert_eq!(world.ca.held().len(), 1);

@@ -88,8 +88,8 @@ async fn a_fetch_says_that_the_place_of_the_link_is_taken() {
         let wanted = [world.certificate("joe")];
         world.run(&wanted, 60).await;
         world.block(what);
-        let stands = world.stands(&wanted).await;
-        world.is_told(stands.live.fault().unwrap(), what);
+        let live_state = world.live_state(&wanted).await;
+        world.is_told(live_state.live.fault().unwrap(), what);
         world.by_hand(&wanted, ByHand::Fetch).await.unwrap();
         world.run(&wanted, 60).await;
         world.is_told(&world.row("joe").await.progress.trouble.unwrap(), what);

@@ -39,7 +39,7 @@ impl World {
         self.folder.path().join("certificates").join(file)
     }
 
-    pub(super) async fn stands(&self, wanted: &[Certificate]) -> LiveState {
+    pub(super) async fn live_state(&self, wanted: &[Certificate]) -> LiveState {
         let ca = Arc::clone(&self.ca) as Arc<dyn Issuing>;
         let issuer = self.issuer(ca, wanted.to_vec());
         let (row, now) = (self.row(&wanted[0].wanted.name).await, self.clock.now());
@@ -136,7 +136,7 @@ async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_order
         world.run(&wanted, 60).await;
         let before = world.live("joe").unwrap().facts;
         damage(&world);
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         assert!(
             matches!(found.live, Live::Damaged { .. }),
             "{words}: {found:?}"
@@ -149,7 +149,7 @@ async fn damaged_files_are_fetched_once_more_with_their_key_and_nothing_is_order
             ["damaged", "fetched", "installed"]
         );
         assert_eq!(world.live("joe").unwrap().facts, before, "{words}");
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         assert!(found.is_well(), "{words}: {found:?}");
         assert_eq!(world.ca.count(Verb::Submit), 1, "{words}");
         let calls = world.ca.calls().len();
@@ -178,7 +178,7 @@ async fn a_pair_whose_key_is_gone_or_another_one_waits_for_a_person_and_its_key(
         for days in [0, 80] {
             world.clock.advance(SignedDuration::from_hours(24 * days));
             world.run(&wanted, 60).await;
-            let found = world.stands(&wanted).await;
+            let found = world.live_state(&wanted).await;
             assert!(found.is_held() && !found.is_well(), "{found:?}");
             assert!(found.why().contains(words), "{found:?}");
             let why = &found.decision.why;
@@ -188,7 +188,7 @@ async fn a_pair_whose_key_is_gone_or_another_one_waits_for_a_person_and_its_key(
         world.clock.advance(SignedDuration::from_hours(-24 * 80));
         std::fs::write(&path, kept).unwrap();
         world.run(&wanted, 60).await;
-        assert!(world.stands(&wanted).await.is_well());
+        assert!(world.live_state(&wanted).await.is_well());
     }
 }
 
@@ -219,7 +219,7 @@ async fn a_foreign_pair_is_said_and_stays_until_a_person_decides() {
         for days in [0, 70] {
             world.clock.advance(SignedDuration::from_hours(24 * days));
             world.run(&wanted, 60).await;
-            let found = world.stands(&wanted).await;
+            let found = world.live_state(&wanted).await;
             assert!(found.is_held() && !found.is_well(), "{found:?}");
             for part in ["another certificate", "0001"] {
                 assert!(found.why().contains(part), "{found:?}");
@@ -234,7 +234,7 @@ async fn a_foreign_pair_is_said_and_stays_until_a_person_decides() {
         world.by_hand(&wanted, ByHand::Again).await.unwrap();
         world.run(&wanted, 60).await;
         assert!(!world.is_foreign());
-        assert!(world.stands(&wanted).await.is_well());
+        assert!(world.live_state(&wanted).await.is_well());
         assert_eq!(world.ca.count(Verb::Submit), 2);
     }
 }
@@ -249,7 +249,7 @@ async fn a_person_puts_the_installed_certificate_back_without_an_order() {
     world.run(&wanted, 60).await;
     assert!(!world.is_foreign());
     assert_eq!(world.live("joe").unwrap().version, 8);
-    assert!(world.stands(&wanted).await.is_well());
+    assert!(world.live_state(&wanted).await.is_well());
     assert_eq!(world.ca.count(Verb::Submit), 1);
 }
 
@@ -262,7 +262,7 @@ async fn a_person_accepts_a_foreign_pair_that_is_what_is_wanted() {
     world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
     world.run(&wanted, 60).await;
     assert!(world.is_foreign());
-    assert!(world.stands(&wanted).await.is_well());
+    assert!(world.live_state(&wanted).await.is_well());
     let installed = world.row("joe").await.progress.installed.unwrap();
     assert_eq!((installed.version, installed.reference.as_str()), (7, ""));
 
@@ -279,10 +279,10 @@ async fn a_person_accepts_a_foreign_pair_that_is_what_is_wanted() {
     world.put_foreign("0007").await;
     world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
     world.run(&wanted, 60).await;
-    assert!(world.is_foreign() && world.stands(&wanted).await.is_held());
+    assert!(world.is_foreign() && world.live_state(&wanted).await.is_held());
     world.lead_to("0001");
     world.run(&wanted, 60).await;
-    assert!(world.stands(&wanted).await.is_well());
+    assert!(world.live_state(&wanted).await.is_well());
     assert_eq!(world.ca.count(Verb::Submit), 1);
 }
 
@@ -328,7 +328,7 @@ async fn a_fetch_without_the_key_is_refused_at_once_and_leaves_no_folder() {
         world.run(&wanted, 600).await;
         assert_eq!(world.ca.calls().len(), calls, "{gone}");
         assert!(!world.at("joe/0002").exists(), "{gone}");
-        assert!(world.stands(&wanted).await.is_held(), "{gone}");
+        assert!(world.live_state(&wanted).await.is_held(), "{gone}");
 
         // The key goes between the order of the person and the run.
         let world = World::new().await;
@@ -384,10 +384,10 @@ async fn files_that_other_users_can_read_are_told_and_restored() {
         one.access.mode = 0o640;
         let wanted = [one];
         world.run(&wanted, 60).await;
-        assert_eq!(world.stands(&wanted).await.live.loose(), None);
+        assert_eq!(world.live_state(&wanted).await.live.loose(), None);
         let path = world.at("joe/0001").join(file);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         let why = found.live.loose().unwrap().to_owned();
         assert!(why.contains(words) && why.contains(file), "{why}");
         let calls = world.ca.calls().len();
@@ -395,7 +395,7 @@ async fn files_that_other_users_can_read_are_told_and_restored() {
             world.run(&wanted, 60).await;
             let own = std::fs::metadata(&path).unwrap().permissions().mode();
             assert_eq!(own & 0o7777, right, "{file}");
-            assert_eq!(world.stands(&wanted).await.live.loose(), None);
+            assert_eq!(world.live_state(&wanted).await.live.loose(), None);
         }
         assert_eq!(world.row("joe").await.progress.trouble, None);
         let kinds = world.kinds("joe").await;
@@ -421,11 +421,11 @@ async fn an_older_version_that_a_person_accepts_keeps_its_order() {
         world.lead_to("0001");
         world.by_hand(&wanted, ByHand::Afresh).await.unwrap();
         world.run(&wanted, 60).await;
-        assert!(world.stands(&wanted).await.is_well());
+        assert!(world.live_state(&wanted).await.is_well());
         std::fs::write(world.at("joe/current/fullchain.pem"), "").unwrap();
         world.run(&wanted, 60).await;
         assert_eq!(world.live("joe").unwrap().facts, first, "{is_noted}");
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         assert!(found.is_well(), "{is_noted}: {found:?}");
         assert_eq!(world.ca.held().len(), 2, "{is_noted}");
     }

@@ -95,7 +95,7 @@ async fn folders_that_were_moved_to_names_of_before_are_taken_as_they_lie() {
         world.have(&wanted, 2).await;
         for one in &wanted {
             let name = std::slice::from_ref(one);
-            assert_eq!(world.stands(name).await.live.fault(), None);
+            assert_eq!(world.live_state(name).await.live.fault(), None);
         }
     }
 }

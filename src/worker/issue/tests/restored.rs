@@ -81,7 +81,7 @@ async fn a_store_older_than_renewals_takes_the_newest_and_orders_nothing() {
             world.run(&wanted, 60).await;
             assert_eq!(world.live("joe").unwrap(), newest, "{days}, {renewals}");
             world.have(&wanted, orders).await;
-            assert_eq!(world.stands(&wanted).await.live.fault(), None);
+            assert_eq!(world.live_state(&wanted).await.live.fault(), None);
         }
         assert!(world.kinds("joe").await.contains(&"adopted".to_owned()));
         // It is renewed at its own share, after its own order.
@@ -330,8 +330,8 @@ async fn what_is_newer_and_not_ours_waits_for_a_person() {
     let world = world.with(&copy).await;
     for _ in 0..2 {
         world.run(&wanted, 60).await;
-        let stands = world.stands(&wanted).await;
-        assert_eq!(stands.decision.step, Step::Held, "{stands:?}");
+        let live_state = world.live_state(&wanted).await;
+        assert_eq!(live_state.decision.step, Step::Held, "{live_state:?}");
         assert_eq!(world.ca.held().len(), 2);
     }
 }

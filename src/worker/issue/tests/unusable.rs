@@ -31,19 +31,19 @@ async fn what_no_server_can_read_in_the_place_of_a_file_is_damage_and_mended() {
             let wanted = [world.certificate("joe")];
             world.run(&wanted, 60).await;
             put(kind, &world.at("joe/current").join(file));
-            let found = world.stands(&wanted).await;
+            let found = world.live_state(&wanted).await;
             let is_damaged = matches!(found.live, Live::Damaged { key: Some(1), .. });
             assert!(is_damaged, "{kind}, {file}: {:?}", found.live);
             world.run(&wanted, 60).await;
             assert_eq!(world.live("joe").unwrap().version, 2, "{kind}, {file}");
-            assert_eq!(world.stands(&wanted).await.live.fault(), None);
+            assert_eq!(world.live_state(&wanted).await.live.fault(), None);
             assert_eq!(world.ca.held().len(), 1);
         }
         let world = World::new().await;
         let wanted = [world.certificate("joe")];
         world.run(&wanted, 60).await;
         put(kind, &world.at("joe/current/privkey.pem"));
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         let is_damaged = matches!(found.live, Live::Damaged { key: None, .. });
         assert!(is_damaged, "{kind}: {:?}", found.live);
         world.run(&wanted, 60).await;
@@ -126,11 +126,15 @@ async fn a_bundle_that_servers_cannot_use_is_made_again_without_the_ca() {
     ];
     for (words, damage) in cases {
         damage(&world, &path);
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         let fault = found.live.fault().unwrap_or_default();
         assert!(fault.contains(words), "{words}: {:?}", found.live);
         world.run(&wanted, 60).await;
-        assert_eq!(world.stands(&wanted).await.live.fault(), None, "{words}");
+        assert_eq!(
+            world.live_state(&wanted).await.live.fault(),
+            None,
+            "{words}"
+        );
         assert_eq!(world.live("joe").unwrap().version, 1, "{words}");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
@@ -156,22 +160,22 @@ async fn a_folder_that_other_users_can_write_is_told_and_restored() {
         std::fs::set_permissions(&path, mode).unwrap();
     };
     set(0o777);
-    let found = world.stands(&wanted).await;
+    let found = world.live_state(&wanted).await;
     let why = found.live.loose().unwrap_or_else(|| panic!("{found:?}"));
     assert!(why.contains("mode 0777"), "{why}");
     world.run(&wanted, 60).await;
-    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+    assert_eq!(world.live_state(&wanted).await.live.loose(), None);
 
     if !rustix::process::geteuid().is_root() {
         // Only the administrator can give a folder away.
         return;
     }
     chown(&path, Some(4711), None).unwrap();
-    let found = world.stands(&wanted).await;
+    let found = world.live_state(&wanted).await;
     let why = found.live.loose().unwrap_or_else(|| panic!("{found:?}"));
     assert!(why.contains("belongs to the user 4711"), "{why}");
     world.run(&wanted, 60).await;
-    assert_eq!(world.stands(&wanted).await.live.loose(), None);
+    assert_eq!(world.live_state(&wanted).await.live.loose(), None);
 
     // Nothing is bought into such a folder.
     let other = [world.certificate("ann")];
@@ -195,7 +199,7 @@ async fn a_file_in_the_place_of_the_link_is_damage_until_it_is_moved() {
             true => std::fs::create_dir(&link).unwrap(),
             false => std::fs::write(&link, "").unwrap(),
         }
-        let found = world.stands(&wanted).await;
+        let found = world.live_state(&wanted).await;
         let is_damaged = matches!(found.live, Live::Damaged { key: Some(1), .. });
         assert!(is_damaged, "{:?}", found.live);
         world.run(&wanted, 60).await;
@@ -216,7 +220,7 @@ async fn a_link_that_leads_to_itself_is_damage_and_mended() {
     let link = world.at("joe/current");
     std::fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("current", &link).unwrap();
-    let found = world.stands(&wanted).await;
+    let found = world.live_state(&wanted).await;
     assert!(matches!(found.live, Live::Damaged { .. }), "{found:?}");
     world.run(&wanted, 60).await;
     assert!(world.live("joe").is_some());

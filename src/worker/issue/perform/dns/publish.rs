@@ -127,7 +127,7 @@ impl Task<'_> {
         match answer {
             Some(Ok(receipt)) => {
                 let is_ours = was_begun || receipt.changed || self.is_shared(&target).await?;
-                self.stands(at, target, &receipt, is_first, is_ours);
+                self.is_there(at, target, &receipt, is_first, is_ours);
                 self.commit().await?;
                 Ok(Wrote::Record)
             }
@@ -211,7 +211,7 @@ impl Task<'_> {
     }
 
     /// A receipt has shown that the record is.
-    fn stands(
+    fn is_there(
         &mut self,
         at: usize,
         mut target: Record,

@@ -55,7 +55,7 @@ impl Issuer {
     ///
     /// # Errors
     /// An error of the store.
-    pub async fn stands_against(
+    pub async fn obstacles(
         &self,
         ports: &IssuePorts,
         certificate: &Certificate,
