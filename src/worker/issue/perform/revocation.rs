@@ -9,7 +9,6 @@ use super::super::task::Task;
 use super::ca::FIRST_SEARCH;
 use super::nearby::Version;
 use crate::ca::issuing::{Issuing, OrderKey, Revocation, RevocationRequest};
-use crate::ca::{CaError, Failure};
 use crate::certificates::Folder;
 use crate::issuance::progress::{Refusal, Revocation as RevocationNote};
 use crate::issuance::{BY_HAND, OrderState};
@@ -215,36 +214,18 @@ impl Task<'_> {
         self.revocation_refused(words, None);
     }
 
-    fn revocation_refused(&mut self, words: String, hint: Option<String>) {
-        if let Some(open) = &self.row.progress.revocation {
-            Folder::unmark_revoking(&self.issuer.options.directory, &open.serial);
-        }
-        self.revocation_ended(words, hint);
-    }
-
     /// People hear of it, and everything else of the certificate continues.
-    fn revocation_ended(&mut self, words: String, hint: Option<String>) {
+    fn revocation_refused(&mut self, words: String, hint: Option<String>) {
         self.say("held", format!("the revocation: {words}"));
         let since = self.now();
         let progress = self.progress();
         progress.not_before = None;
-        if let Some(open) = progress.revocation.as_mut() {
-            open.refused = Some(Refusal { since, words, hint });
-        }
-    }
-
-    /// The CA was asked, and says that it does not have the order. Nothing tells whether the
-    /// certificate is revoked, so the notes beside it stay.
-    fn revocation_unseen(&mut self, serial: &str, error: &CaError) {
-        let words = format!(
-            "it was asked to revoke serial number {serial}, and says that it does not have the order ({}); whether the certificate is revoked is not known",
-            error.message
-        );
-        let hint = format!(
-            "check the CA's portal, or ask the CA's support; `prevalidate certificate revoke {}` asks the CA again",
-            self.row.name
-        );
-        self.revocation_ended(words, Some(hint));
+        let Some(open) = progress.revocation.as_mut() else {
+            return;
+        };
+        open.refused = Some(Refusal { since, words, hint });
+        let serial = open.serial.clone();
+        Folder::unmark_revoking(&self.issuer.options.directory, &serial);
     }
 
     /// Whether the CA says that it is revoked.
@@ -261,9 +242,6 @@ impl Task<'_> {
             certificate: revocation.certificate,
         };
         let now = self.now();
-        let is_old = |asked: Option<Timestamp>| {
-            asked.is_some_and(|at| now.duration_since(at) > REVOKE_AGAIN)
-        };
         match ca.read(&key).await {
             // A number that is shown must be that of the certificate: an order may have several.
             Ok(shown)
@@ -281,15 +259,10 @@ impl Task<'_> {
                 let span = FIRST_SEARCH * i32::try_from((open.reads + 1).min(150)).unwrap_or(1);
                 open.reads += 1;
                 open.next_read_at = now.saturating_add(span).ok();
-                if is_old(open.asked_at) {
+                let asked = open.asked_at;
+                if asked.is_some_and(|at| now.duration_since(at) > REVOKE_AGAIN) {
                     open.asked_at = None;
                 }
-            }
-            // Only this answer says that the order is not there. A system of the CA may lag behind
-            // another one, so it counts minutes after the request.
-            Err(error) if error.failure == Failure::NotFound && is_old(revocation.asked_at) => {
-                self.answered(&name);
-                self.revocation_unseen(&revocation.serial, &error);
             }
             Err(error) => {
                 if let Some(open) = self.progress().revocation.as_mut() {
