@@ -105,6 +105,8 @@ impl Upkeep {
             ..Attempt::begun(now, renews)
         });
         self.withdrawn_at = None;
+        // What a person orders does not wait for what was lost before.
+        self.calls.lost = 0;
     }
 
     /// Begins an attempt with a call that brings another token than `replaces`.
