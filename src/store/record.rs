@@ -20,6 +20,7 @@ pub enum Kind {
     /// The inventory, with what was read and how far each attempt is.
     Domain,
     /// When each client was listed.
+    #[serde(rename = "look")]
     Listing,
     /// Every value that was meant for DNS.
     Ledger,
@@ -361,3 +362,17 @@ macro_rules! found {
     };
 }
 pub(super) use found;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::Kind;
+
+    /// Scripts read it in the JSON of `store copy`.
+    #[test]
+    fn the_name_of_a_kind_in_json_is_the_one_in_messages() {
+        for kind in Kind::ALL {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+    }
+}
