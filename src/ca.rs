@@ -64,7 +64,7 @@ pub enum Failure {
     NotFound,
     /// The CA refused this request for what it says.
     Refused,
-    /// The answer could not be understood; for an effect this is as good as [`Failure::Unknown`].
+    /// The answer could not be understood; after an effect this means [`Failure::Unknown`].
     Malformed,
     /// The settings or secrets of the account do not work; found before anything was sent.
     Settings,

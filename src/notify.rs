@@ -95,7 +95,7 @@ pub struct Sink {
 pub struct Wants {
     /// These topics.
     pub topics: Vec<Topic>,
-    /// The lowest severity of these that it is sent.
+    /// Of these only concerns of at least this severity.
     pub severity: Severity,
     /// What stays as it is is reported again after this time.
     pub repeat: SignedDuration,

@@ -82,7 +82,7 @@ pub struct DomainView {
     /// When its renewal is planned.
     #[serde(skip)]
     pub renew_at: Option<Timestamp>,
-    /// When something is to be done.
+    /// The time of the next step.
     pub due_at: Option<Timestamp>,
     /// Why, for people.
     pub reason: String,

@@ -30,7 +30,7 @@ impl Secret {
     /// themselves.
     ///
     /// # Errors
-    /// The fault of it, without a part of it.
+    /// The fault, without any part of the secret.
     pub fn read(text: &SecretString) -> Result<Self, String> {
         match text.expose_secret().strip_prefix("whsec_") {
             Some(coded) => Self::of(
@@ -45,7 +45,7 @@ impl Secret {
     /// The characters themselves, whatever they are: as GitHub takes them.
     ///
     /// # Errors
-    /// The fault of it, without a part of it.
+    /// The fault, without any part of the secret.
     pub fn of_characters(text: &SecretString) -> Result<Self, String> {
         Self::of(text.expose_secret().as_bytes().to_vec())
     }

@@ -18,7 +18,7 @@ pub struct Allowance {
     pub whose: String,
     /// Calls per second in the long run.
     pub per_second: f64,
-    /// Calls at once after a rest.
+    /// The number of calls that may go at once after a pause.
     pub burst: u32,
 }
 

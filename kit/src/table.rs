@@ -236,7 +236,7 @@ fn read_name(value: &Value) -> Option<String> {
 /// Reads `2/s`, `60/m` or `500/h`.
 ///
 /// # Errors
-/// The form of a rate.
+/// The form that a rate must have.
 pub fn read_rate(text: &str, most_per_second: u32) -> Result<Rate, String> {
     let read = || {
         let (count, unit) = text.split_once('/')?;

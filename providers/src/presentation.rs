@@ -151,7 +151,7 @@ impl TxtRecord {
     /// Reads TXT data as `dig` prints it: `"v=spf1 -all"`, `"one" "two"`.
     ///
     /// # Errors
-    /// The fault of it.
+    /// The fault in the text.
     pub fn from_presentation(text: &str) -> Result<Self, String> {
         let mut entries = entries(text)?;
         match (entries.pop(), entries.len()) {

@@ -98,7 +98,7 @@ pub struct Call {
     pub at: Timestamp,
     /// Which.
     pub verb: Verb,
-    /// About what: a tag, an order, a client.
+    /// The subject: a tag, an order, a client.
     pub about: String,
 }
 

@@ -58,7 +58,7 @@ pub const APART: Duration = Duration::from_millis(400);
 /// One user in one context.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where and how; the base is `https://api.autodns.com/v1`.
+    /// The address and the settings of the connection; the base is `https://api.autodns.com/v1`.
     pub reach: Reach,
     /// The user of the SSL Manager.
     pub user: String,

@@ -335,7 +335,7 @@ pub async fn finds_by_its_tag_what_a_wrong_clock_submitted(stage: &dyn Stage) {
     }
 }
 
-/// What comes of searching for an order as often as the CA asks for.
+/// The result of the search for an order, repeated as often as the CA asks for.
 async fn found_later(stage: &dyn Stage, intent: &Intent) -> Option<Order> {
     for _ in 0..20 {
         match stage.ca().find(intent).await.unwrap() {

@@ -42,7 +42,7 @@ pub struct Deployment<'a> {
     pub version: u32,
     /// The names of the certificate: DNS names, or the mail address.
     pub names: &'a [String],
-    /// Where the password of the bundle is. The program is not told.
+    /// Where the password of the bundle is. The password is never shown.
     pub password: Option<&'a SecretSource>,
 }
 

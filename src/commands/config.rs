@@ -52,7 +52,7 @@ pub(super) fn config(
     }
 }
 
-/// The faults that `config check` would refuse.
+/// The fault for which `config check` would refuse the configuration.
 pub(super) fn fault(app: &App) -> Option<Failed> {
     let store = app.named().check().err().map(Failed::from);
     store.or_else(|| {

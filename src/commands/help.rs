@@ -188,7 +188,8 @@ fn groups(command: &clap::Command) -> String {
 
 /// Reads the command line.
 ///
-/// # Errors The fault of the command line, or the requested help.
+/// # Errors
+/// The fault of the command line, or the requested help.
 pub(super) fn parse<T>(args: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error>
 where
     T: Into<OsString> + Clone,

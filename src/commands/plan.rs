@@ -246,7 +246,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// The plan in JSON: a step that has no time has none there.
+/// The plan in JSON. A step without a time has no time there.
 #[derive(Serialize)]
 struct Document<'a> {
     made_at: Timestamp,

@@ -203,7 +203,7 @@ pub(super) async fn readiness(
     })
 }
 
-/// What sinks hear of: by domain, all that a person should change before the day.
+/// The text of the notices by domain: all that a person should change before the day.
 fn told(report: &Report) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, String> = BTreeMap::new();
     let grave = report
@@ -242,7 +242,7 @@ fn day(date: Option<Date>, now: Timestamp) -> Result<Timestamp, Failed> {
     }
 }
 
-/// What the persistent records of these domains need, or of all: they belong to no client.
+/// The findings about the persistent records of these domains, or of all. They belong to no client.
 async fn persistent_findings(
     app: &App,
     only: Option<&BTreeSet<DomainName>>,

@@ -94,7 +94,7 @@ pub(super) async fn serve(
         if let Some(interface) = interface {
             interface.end().await;
         }
-        // One that does not answer is not waited for: nothing is lost without it.
+        // If the store does not answer, the process ends without it, and nothing is lost.
         let _ = tokio::time::timeout(CLOSE, store.close()).await;
     };
     tokio::select! {

@@ -357,7 +357,7 @@ pub fn names_of(csr: &Csr) -> Vec<String> {
 /// A DNS name of a certificate, in A-labels, with `*.` in front for a wildcard.
 ///
 /// # Errors
-/// The fault of it.
+/// The fault in the name.
 pub fn read_host(text: &str, accept_idn: bool) -> Result<String, String> {
     let (wild, base) = match text.trim().strip_prefix("*.") {
         Some(base) => ("*.", base),

@@ -110,7 +110,7 @@ impl Rate {
     /// Reads `2/s`, `60/m` or `500/h`.
     ///
     /// # Errors
-    /// The form of a rate.
+    /// The form that a rate must have.
     pub fn read(text: &str) -> Result<Self, &'static str> {
         const FORM: &str =
             "must be a rate such as \"2/s\", \"60/m\" or \"500/h\", at most 1000 in a second";

@@ -291,7 +291,7 @@ impl Page {
     }
 }
 
-/// The delay that counts when none is set; where none counts, none.
+/// The default delay of a mode; `None` for a mode without a delay.
 fn default_delay(mode: GateMode) -> Option<Duration> {
     Some(mode.default_delay()).filter(|delay| !delay.is_zero())
 }

@@ -59,7 +59,7 @@ pub enum Live {
 }
 
 impl Live {
-    /// The fault of it, in words.
+    /// The fault of the pair, in words.
     pub fn fault(&self) -> Option<&str> {
         match self {
             Self::Damaged { why, .. }

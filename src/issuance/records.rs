@@ -1,4 +1,4 @@
-//! The records that an order has in DNS: how far they are, and when they are searched for.
+//! The records that an order has in DNS: how far they are, and when they are checked.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,10 +24,10 @@ pub(super) fn is_visible(order: &Order) -> bool {
         .all(|record| record.state == RecordState::Visible)
 }
 
-/// The records of an order whose CA is asked later are searched for after this time.
+/// The records of an order whose CA is asked later are checked after this time.
 const WATCHED: SignedDuration = SignedDuration::from_hours(1);
 
-/// When the records of an order are searched for in DNS although the CA is asked later, at the
+/// When the records of an order are checked in DNS although the CA is asked later, at the
 /// moment that it named: by a run at once, and now and then.
 pub(super) fn watch(order: &Order, observed: Observed<'_>, now: Timestamp) -> Option<Timestamp> {
     let is_put_off = order.next_read_is_from_ca && order.next_read_at.is_some_and(|at| at > now);

@@ -18,7 +18,7 @@ use crate::text::escape;
 /// Characters of what the receiver said in an error.
 const SAID: usize = 200;
 
-/// Reads a secret for one delivery: one that was replaced counts at once. It may be what a slow
+/// Reads a secret for one delivery: a replaced secret counts at once. It may come from a slow
 /// program prints.
 async fn secret(what: &str, source: &SecretSource) -> Result<SecretString, Failure> {
     let source = source.clone();

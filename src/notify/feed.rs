@@ -1,5 +1,5 @@
-//! Telling beside a loop that must not wait: it makes its snapshots and continues; a task of its
-//! own takes up the last one.
+//! Sends notices beside a loop that must not wait: the loop makes its snapshots and continues, and
+//! another task takes the last one.
 
 use std::sync::Arc;
 

@@ -386,7 +386,7 @@ impl CertificateView {
         }
     }
 
-    /// The same where the configuration names it, and it cannot be worked on.
+    /// The same for a certificate of the configuration that cannot be worked on.
     fn held_for(self, why: &str, now: Timestamp) -> Self {
         let state = match self.not_after {
             _ if self.revoked_at.is_some() => CertificateState::Revoked,

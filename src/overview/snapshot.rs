@@ -80,7 +80,7 @@ pub struct Entry {
     pub gravity: Gravity,
     /// When its renewal is planned.
     pub renew_at: Option<Timestamp>,
-    /// When something is to be done.
+    /// The time of the next step.
     pub due_at: Option<Timestamp>,
     /// Whether it does not come right by itself.
     pub needs_a_person: bool,

@@ -150,14 +150,14 @@ impl Kept {
         }
     }
 
-    /// What the writers of a zone must remove is searched for now.
+    /// The records that the writers of a zone must remove are checked now.
     pub fn wake_checks(&mut self) {
         for record in self.records.iter_mut().filter(|record| record.by_others) {
             record.retry_at = None;
         }
     }
 
-    /// Whether the next search for what the writers of a zone must remove waits for its time.
+    /// Whether the next check of what the writers of a zone must remove waits for its time.
     pub fn is_checked_later(&self) -> bool {
         let mut records = self.records.iter();
         records.any(|record| record.by_others && record.retry_at.is_some())

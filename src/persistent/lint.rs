@@ -316,7 +316,7 @@ impl Lint {
             };
             self.say(Severity::Broken, "ended", words);
         } else if until >= MILLISECONDS {
-            let words = "`persistUntil` seems to be in milliseconds: it is seconds since 1970";
+            let words = "`persistUntil` seems to be in milliseconds: it must be seconds since 1970";
             self.say(Severity::Risk, "until-milliseconds", words);
         } else if until - now > FAR.as_secs() {
             let words = "the record ends more than five years from now, as good as never";

@@ -258,7 +258,7 @@ impl RecordName {
     /// U-labels.
     ///
     /// # Errors
-    /// The fault of it, in a few words.
+    /// The fault in the name, in a few words.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let written = text.strip_suffix('.').unwrap_or(text);
         // Label by label: the strict rules refuse the underscore of `_dnsauth`.

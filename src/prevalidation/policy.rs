@@ -129,7 +129,7 @@ impl Policy {
         self
     }
 
-    /// The defaults for a mode, which alone has none.
+    /// The policy with this mode and the default of everything else.
     pub fn new(mode: Mode) -> Self {
         Self {
             mode,

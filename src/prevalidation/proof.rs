@@ -56,7 +56,7 @@ impl Proof {
         if let Some((new, old)) = self.expires_at.zip(old.expires_at) {
             return new > old;
         }
-        // The CA shows no date at all: it stopped saying VALID, and says it again.
+        // The CA shows no date. A proof is new if the state was not VALID in between.
         self.first_seen
             .zip(old.first_seen)
             .is_some_and(|(new, old)| new > old)

@@ -144,7 +144,7 @@ impl Registration {
         let life = end
             .zip(token.created_at)
             .map_or(TOKEN_LIFE, |(end, made)| end.duration_since(made));
-        // However long before its end a token is to be replaced, a fresh one is not.
+        // The margin is at most a third of the life of the token, so that a fresh token is used.
         let margin = margin.min(life / 3);
         let ends_too_soon = end.is_some_and(|end| before(end, margin) <= now);
         (!ends_too_soon).then_some(token)

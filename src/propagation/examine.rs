@@ -55,7 +55,7 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The same as the gate is asked.
+    /// The question that the gate would get.
     pub(super) fn question(&self) -> Question<'_> {
         Question {
             owner: self.owner,
@@ -89,7 +89,7 @@ pub struct Examination {
     pub public_suffix: bool,
     /// How the gate judges this domain; the examination asks authoritative servers in any mode.
     pub mode: GateMode,
-    /// The provider that serves it; `null` when that could not be found out.
+    /// The zone and its name servers; `null` if they could not be found.
     pub delegation: Option<DelegationReport>,
     /// Why no responsible server could be found.
     pub fault: Option<Fault>,

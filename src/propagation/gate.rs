@@ -57,7 +57,7 @@ pub struct Responsible {
     pub zone: String,
     /// Name (unless an override lists bare addresses) and address; one entry per pair.
     pub servers: Vec<(Option<String>, SocketAddr)>,
-    /// What is wrong with the delegation, tolerably.
+    /// The faults of the delegation that do not stop the check.
     pub warnings: Vec<String>,
     /// What the walk found; `None` with an override.
     pub delegation: Option<Delegation>,

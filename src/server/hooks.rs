@@ -48,8 +48,8 @@ pub const PATH: &str = "/hooks/dns";
 const RATE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
 const BURST: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
-/// A store that needs longer is as good as gone, and the sender sends it again; before the request
-/// itself is given up.
+/// After this time the store counts as gone, and the sender sends the message again. It is shorter
+/// than the time-out of the request.
 const STORE_TIME: Duration = Duration::from_secs(8);
 /// Refusals of what strangers may send are logged up to this many at once, then one in
 /// [`TOLD_EVERY`]: it must not fill a disk.
@@ -297,7 +297,7 @@ impl Hooks {
 
     /// The sender: the owner of its signature or of its token.
     fn sender(&self, live: &Live, headers: &HeaderMap, body: &[u8]) -> Result<Sender, Refusal> {
-        // What is not known by a name of its own is known by what it says.
+        // A message without an id is known by the digest of its content.
         let by_content = || format!("sha256:{}", hex(&digest(body)));
         let claim = match Claim::read(headers, self.shared.clock.now()) {
             Ok(claim) => claim,

@@ -10,7 +10,8 @@ use rustix::fs::OFlags;
 
 /// Opens a regular file. Links are followed.
 ///
-/// # Errors When the path is something else than a file, or cannot be opened.
+/// # Errors
+/// If the path exists and is no regular file, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<File> {
     is_regular(&std::fs::metadata(path)?)?;
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::ca::{CaError, Failure};
 /// This many failures in a row open the circuit.
 const FAILURES: u32 = 5;
 
-/// While it is open, one probe in this time.
+/// While the circuit is open, one call in this time tests the CA.
 const PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
 /// No pause is longer. One that seems to be was made by a clock that was wrong.

@@ -191,7 +191,7 @@ impl Server {
     }
 }
 
-/// What a validating resolver makes of an answer.
+/// The verdict of a validating resolver on an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seen {
     Secure,

@@ -70,7 +70,7 @@ struct Sights {
     public: bool,
 }
 
-/// Asks in their ways, counts what each gets wrong, and prints it beside ours.
+/// Asks as each other tool does, counts its wrong verdicts, and prints them beside ours.
 pub async fn compare(lab: &Lab, rows: &[Row<'_>]) {
     let resolver = lab.resolvers.public()[0];
     let gate = Arc::new(lab.gate(|_| ()));

@@ -252,7 +252,7 @@ async fn a_resolver_that_remembers_moves_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_the_ca_never_saw_does_not_use_up_the_schedule() {
+async fn a_call_that_the_ca_did_not_process_does_not_use_up_the_schedule() {
     let mut world = World::new(1).await;
     world.ca.set(|state| state.behaviour.sees_nothing = true);
     work(&mut world, SignedDuration::from_secs(30)).await;

@@ -2,7 +2,8 @@
 
     smtp.py PORT starttls|implicit|plain CERTIFICATE KEY FOLDER USER PASSWORD
 
-Each mail becomes a file in FOLDER, its envelope in front of it. Without a login no client may send. The recipient `gone` does not exist.
+Each mail becomes a file in FOLDER, its envelope in front of it. Without a login no client may send.
+The recipient `gone` does not exist.
 """
 
 import asyncio

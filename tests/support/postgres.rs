@@ -274,8 +274,8 @@ impl Cluster {
         self.let_in("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n");
     }
 
-    /// From now on no client gets in without TLS. Its certificate names `localhost`; `root` is its
-    /// issuer.
+    /// From now on no client gets in without TLS. The server's certificate names
+    /// `localhost`; `root` is its issuer.
     pub fn speak_tls(&self, root: &Path) {
         let Certificate { key, signed, .. } = Certificate::issue(root, "DNS:localhost");
         for (from, to) in [(&key, "server.key"), (&signed, "server.crt")] {

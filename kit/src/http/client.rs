@@ -166,7 +166,7 @@ fn identity(certificate: &Path, key: &Path) -> Result<reqwest::Identity, String>
 /// keys are for the service alone: that is no fault of the configuration, and the process that
 /// needs the file says that it cannot read it.
 pub fn is_forbidden(file: &Path) -> bool {
-    // Opening a pipe would wait for a writer; the program that reads it says what it is.
+    // Opening a pipe would wait for a writer; the process that reads it says what it is.
     if std::fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return false;
     }

@@ -18,7 +18,7 @@ pub(super) trait Answer: Sized {
     /// Reads it.
     ///
     /// # Errors
-    /// The fault of it.
+    /// The fault in the answer.
     fn of(answer: Value) -> Result<Self, String>;
 }
 

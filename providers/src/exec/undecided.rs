@@ -3,7 +3,7 @@
 //! program is told to remove the record all the same, and its word counts.
 //!
 //! A program that cannot remove what is not there is believed only if no write of the record is
-//! undecided. What is undecided outlives the process ([`Provider::memory`]).
+//! undecided. Undecided changes are kept for the next process ([`Provider::memory`]).
 //!
 //! [`Provider::memory`]: crate::provider::Provider::memory
 

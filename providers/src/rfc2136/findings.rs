@@ -53,8 +53,8 @@ struct Stale {
 }
 
 impl Findings {
-    /// The reading of `reading` to plan with: made up where that is possible, unless shown otherwise
-    /// or a value to remove is in it. The guards refuse the wrong reading.
+    /// The reading to plan with: `reading` as an answer from the wildcard where that is possible,
+    /// unless shown otherwise or a value to remove is in it. The guards refuse the wrong reading.
     pub(super) fn read(&self, reading: Reading, edit: &Edit, verb: Verb) -> Reading {
         let own = reading.clone().own();
         let shown = |value: &String| match edit.kind {

@@ -18,7 +18,7 @@ use crate::record::{RecordKind, TxtRecord, TxtRrset, Zone, host_of, is_within};
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     pub(super) rrset: TxtRrset,
-    /// The other reading of the same answer, where the name says what the wildcard beside it says.
+    /// The other reading of the same answer, if the name has the values of the wildcard beside it.
     pub(super) otherwise: Option<TxtRrset>,
     pub(super) name: Name,
     /// The SOA of the zone, read before everything else.
@@ -27,7 +27,7 @@ pub(super) struct Reading {
     pub(super) ttls: BTreeMap<TxtRecord, u32>,
     /// The target of the CNAME in the answer, as the server writes it.
     pub(super) cname: Option<Name>,
-    /// The searched record.
+    /// The type of the record that was asked for.
     pub(super) kind: RecordKind,
     /// The host whose answers from a wildcard would end, if the host does not exist yet: the name
     /// itself, or one above it.
@@ -145,7 +145,7 @@ impl Visit<'_> {
     /// The records at `owner` of the wanted type.
     ///
     /// # Errors
-    /// As [`Self::reading`] and [`Self::read_cname`].
+    /// As [`Self::read_name`] and [`Self::read_cname`].
     pub(super) async fn read_for(
         &self,
         owner: &str,
@@ -233,9 +233,9 @@ impl Visit<'_> {
             }
             let made_of = message::txt_at(&reply.answers, &wildcard);
             if under_wildcard && !made_of.is_empty() && made_of == ttls {
-                // Most often made up from the wildcard, and nothing is at the name itself; but a
-                // name that exists may say the same, as where every name has `v=spf1 -all`. The
-                // guards of the update tell.
+                // Most often the server makes the answer up from the wildcard, and the name has no
+                // record. But an existing name may have the same values, such as `v=spf1 -all` at
+                // every name. The guards of the update find that out.
                 let nothing = TxtRrset {
                     ttl: None,
                     records: Vec::new(),

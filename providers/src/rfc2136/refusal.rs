@@ -143,7 +143,7 @@ impl Request<'_> {
                 ErrorKind::Unknown,
                 "NOERROR without a signature: a machine in between could have said it, so it proves nothing".into(),
             )
-            .with_hint("search for something between that strips TSIG (a proxy, a load balancer)"),
+            .with_hint("search for a proxy or a load balancer on the way that strips TSIG"),
             Reply::Verified(code) | Reply::Unsigned(code) => {
                 error(ErrorKind::Unavailable, format!("the server says {code:?}"))
                     .with_hint(

@@ -32,7 +32,7 @@ pub(super) struct Reading {
 }
 
 impl Route53 {
-    /// Reads what [`Listing::reading`] needs to know about `owners`.
+    /// Reads what [`Listing::read_name`] needs to know about `owners`.
     pub(super) async fn list(
         &self,
         zone: &Known,

@@ -1,5 +1,5 @@
 //! Web APIs of DNS providers on loopback: each as strict as the real one, with its state to read
-//! into and faults to order.
+//! and faults to order.
 //!
 //! The main crate's tests use these files too, by their path.
 

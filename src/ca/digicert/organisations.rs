@@ -43,7 +43,7 @@ impl DigiCert {
                     let why = format!("no organisation of this name is visible{near}");
                     let error = self.http.error(Failure::NotFound, &call, &why);
                     Err(error.with_hint(
-                        "The name must be exact; `?` and `*` match one and any characters.",
+                        "Write the exact name; `?` matches one character, `*` any number.",
                     ))
                 }
                 Found::Several(why) => {

@@ -94,8 +94,8 @@ impl<'a> Call<'a> {
     }
 
     /// The same for any other effect: a refusal that is not in the CA's `own` words proves nothing,
-    /// and the outcome of the effect is read. A refused login, and an authority that counts calls,
-    /// come before.
+    /// and the outcome of the effect is read. A refused login (401) and a
+    /// limit on calls (429) are judged before.
     pub(in crate::ca) fn may_have_taken_effect(&self, answer: &Answer, own: bool) -> bool {
         let comes_before = [StatusCode::UNAUTHORIZED, StatusCode::TOO_MANY_REQUESTS];
         let is_refusal = answer.status.is_client_error() && !comes_before.contains(&answer.status);

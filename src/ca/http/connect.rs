@@ -1,5 +1,5 @@
-//! The HTTPS client of one account: the roots that it trusts, its way, and what it means in words
-//! when no connection comes about.
+//! The HTTPS client of one account: the roots that it trusts, its proxy, and the words for a failed
+//! connection.
 
 use std::error::Error as _;
 use std::fmt::Write as _;

@@ -89,7 +89,7 @@ impl Reach {
     /// Whether `url` can be the address of a CA.
     ///
     /// # Errors
-    /// The fault of it.
+    /// The fault in the URL.
     pub(in crate::ca) fn check_url(url: &Url) -> Result<(), &'static str> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err("holds credentials; they belong into settings of their own");

@@ -38,7 +38,7 @@ pub(in crate::ca) const REDACTED: &str = "[REDACTED]";
 const LEAST_DIGITS: usize = 6;
 
 impl Redactor {
-    /// One that knows these telephone numbers.
+    /// A redactor that knows these telephone numbers.
     pub(super) fn of(numbers: &[SecretString]) -> Self {
         let redactor = Self::default();
         for number in numbers {

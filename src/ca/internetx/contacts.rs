@@ -90,8 +90,8 @@ fn best(rows: &[Value], contact: &Contact) -> Option<(u64, Vec<&'static str>)> {
     known.min_by_key(|(id, others)| (others.len(), *id))
 }
 
-/// The names of a contact's data in the configuration that are others at the CA. What a short row does
-/// not show is none, and neither is what was struck out of it: only data that are ours are.
+/// The names of a contact's data that differ between the configuration and the CA. Data that the
+/// row does not show, or that were struck out of it, count as equal.
 fn others(row: &Value, contact: &Contact) -> Vec<&'static str> {
     let sent = written(contact);
     let differs = |(key, name): (&str, &'static str)| {

@@ -201,8 +201,8 @@ fn meaning(endpoint: Endpoint, code: i64) -> Option<Meaning> {
 }
 
 /// Whether Sectigo's own answer to an order leaves open whether there is one: only a code that is
-/// known to refuse proves that there is none. A refused login, and an authority that counts calls,
-/// come before.
+/// known to refuse proves that there is none. A refused login (401) and a
+/// limit on calls (429) are judged before.
 fn proves_nothing(call: &Call<'_>, answer: &Answer, meaning: Option<&Meaning>) -> bool {
     let comes_before = matches!(answer.status.as_u16(), 401 | 429);
     let refuses = meaning.is_some_and(|meaning| meaning.failure != Failure::Unknown);

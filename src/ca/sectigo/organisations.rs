@@ -79,7 +79,7 @@ impl Sectigo {
                 let why = format!("no organisation of this name is visible{near}");
                 let error = self.http.error(Failure::NotFound, &call, &why);
                 Err(error
-                    .with_hint("The name must be exact; `?` and `*` match one and any characters."))
+                    .with_hint("Write the exact name; `?` matches one character, `*` any number."))
             }
             Found::Several(why) => {
                 let error = self.http.error(Failure::Refused, &call, &why);

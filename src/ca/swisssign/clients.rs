@@ -65,7 +65,7 @@ impl SwissSign {
                 Err(self
                     .http
                     .error(Failure::NotFound, &call, &why)
-                    .with_hint("The name must be exact; `?` and `*` match one and any characters."))
+                    .with_hint("Write the exact name; `?` matches one character, `*` any number."))
             }
             Found::Several(why) => Err(self
                 .http

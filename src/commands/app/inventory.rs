@@ -130,9 +130,9 @@ impl App {
 struct Known {
     /// How many rows the configuration wanted until now.
     count: usize,
-    /// Those of them that it no longer wants.
+    /// The domains that it no longer wants.
     gone: Vec<DomainName>,
-    /// Those of them that it wants at another client.
+    /// The number of domains that it wants at another client.
     moved: usize,
     /// The former place of domains that are now wanted at a client which was never found, and of
     /// domains that a bad line of a list may have meant.

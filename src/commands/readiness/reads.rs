@@ -143,7 +143,7 @@ impl Reader<'_> {
                     ..told(severity, "persistent-caa", text)
                 })
             }
-            // Told for the client's sake, where there is one.
+            // The report about the client of the domain has it.
             Err(_) if self.examined.contains(&one.domain) => None,
             Err(fault) => {
                 let text = format!("CAA cannot be read, and a CA must not issue then: {fault}");

@@ -36,11 +36,12 @@ struct Document {
 }
 
 impl Planned {
-    /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is its apex and origin where it
-    /// says neither itself.
+    /// Reads a zone file (RFC 1035, section 5), or JSON. `zone` is the apex and the origin, if
+    /// the text names neither.
     ///
-    /// # Errors The fault and its line. No line that could hold a TXT value is ignored. And a plan
-    /// for another zone than `zone`, which would keep all of nothing.
+    /// # Errors
+    /// The fault and its line. No line that could hold a TXT value is ignored. A plan for another
+    /// zone than `zone` is refused too, because it says nothing about `zone`.
     pub(super) fn read(text: &str, zone: Option<String>) -> Result<Self, String> {
         // Programs that join files leave the mark of each at the beginning of a line.
         let text = text

@@ -12,7 +12,7 @@ use crate::server::shared::Shared;
 /// What the daemon asks by; `None`: the settings name no server.
 pub(super) type Way = Option<Arc<Rdap>>;
 
-/// How often it checks what is due, which after the first time is little.
+/// The time between two checks of what is due. After the first check little is due.
 const EVERY: Duration = Duration::from_secs(3600);
 /// The longest time that one pass lasts; the next one continues.
 const LONGEST: SignedDuration = SignedDuration::from_mins(50);

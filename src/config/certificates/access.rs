@@ -3,7 +3,7 @@
 use crate::certificates::Access;
 use crate::config::tree::Section;
 
-/// Reads the three keys; what is wrong with one costs no other.
+/// Reads the three keys. A fault of one key affects no other key.
 pub(super) fn read(section: &Section<'_>) -> Access {
     let owner = section.text("owner").and_then(|text| {
         let found = text.parse().ok().or_else(|| {

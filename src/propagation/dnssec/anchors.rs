@@ -29,7 +29,7 @@ pub struct Anchors(Option<BTreeMap<Name, Vec<DS>>>);
 pub struct NoAnchor {
     /// The line, from 1.
     pub line: usize,
-    /// The fault of it.
+    /// The fault in the line.
     pub why: String,
 }
 

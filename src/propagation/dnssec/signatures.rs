@@ -30,7 +30,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// The zone they are the keys of.
+    /// The zone of the keys.
     pub fn zone(&self) -> &Name {
         &self.zone
     }

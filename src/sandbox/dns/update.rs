@@ -102,7 +102,7 @@ fn prescan(zone: &Zone, updates: &[Record]) -> Result<(), ResponseCode> {
     Ok(())
 }
 
-/// RDLENGTH 0: the record means its type, and has no data.
+/// RDLENGTH 0: the record names a type only, and has no data.
 fn is_empty(record: &Record) -> bool {
     matches!(record.data, RData::Update0(_))
 }

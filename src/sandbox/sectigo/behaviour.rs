@@ -197,7 +197,7 @@ pub enum Delegation {
     WebApiOff,
 }
 
-/// Something that goes wrong on the way to it.
+/// A fault of a call to the sandbox.
 pub type Fault = service::Fault<What>;
 
 /// The faults to simulate.

@@ -47,7 +47,7 @@ impl Scheme {
     /// characters themselves.
     ///
     /// # Errors
-    /// The fault of it, without a part of it.
+    /// The fault, without any part of the secret.
     pub fn secret(self, text: &SecretString) -> Result<Secret, String> {
         match self {
             Self::Standard => Secret::read(text),

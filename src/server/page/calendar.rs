@@ -75,7 +75,7 @@ fn drawing(calendar: &Calendar, size: &Size) -> Markup {
     let step = size.width / calendar.weeks.len().max(1) as f64;
     let from = calendar.bounds().0;
     let x = |date: Date| days(from, date) / 7.0 * step;
-    // Where something is, something is seen.
+    // A count above zero always has a visible height.
     let height = |count: usize| {
         if count == 0 {
             0.0

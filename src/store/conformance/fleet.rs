@@ -231,7 +231,7 @@ pub async fn a_copy_keeps_epochs_and_drops_leases(store: Subject) {
     assert_eq!(
         (leases[0].fence.epoch, leases[0].claims),
         (2, 2),
-        "a lease of before is fenced out, and counts"
+        "the former lease is fenced out, and its claim counts"
     );
     assert_eq!(
         leases[0].ledger,

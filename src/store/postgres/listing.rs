@@ -47,9 +47,9 @@ pub(super) async fn record(
             .bind(at)
             .fetch_all(&mut *db)
             .await?;
-        // A lease that has ended goes with the change: its worker, should it wake, decided on what
-        // is no longer true. The listing does not count for leased rows, nor for those it did not
-        // show.
+        // The change removes a lease that has ended: if its worker wakes, the facts of its
+        // decision are no longer true. The listing does not count for leased rows, nor for rows
+        // that it did not show.
         sql("WITH judged AS (
                      SELECT d.name, s.sighting, s.due_at, counts, counts AND newer AS takes, counts AND newer AND s.sighting IS NOT NULL AS changes
                      FROM domain d LEFT JOIN unnest($2::text[], $3::text[], $4::bigint[]) AS s (name, sighting, due_at) ON s.name = d.name,
@@ -87,7 +87,7 @@ pub(super) async fn record(
     })
 }
 
-/// Moments that a wrong clock has left do not outlive the next listing.
+/// Each listing replaces the moments that a wrong clock has left.
 async fn disbelieve(db: &mut PgConnection, client: &str, at: i64) -> Result<(), Fault> {
     let far = at.saturating_add(micros(FAR));
     let rows = "UPDATE domain SET read_at = CASE WHEN read_at > $3 THEN $2 ELSE read_at END,

@@ -33,8 +33,8 @@ const LONG_PATIENCE: Duration = Duration::from_secs(60);
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// The server's own limits: a transaction whose client has gone keeps no lock for longer. A
-/// database that does not wait for its disk (`synchronous_commit = off`) is made to: an intent that
-/// is lost with a crash leaves an unknown value in DNS.
+/// commit always waits for the disk, also if the database has `synchronous_commit = off`: an intent
+/// that is lost in a crash leaves an unknown value in DNS.
 const LIMITS: &str = "SET LOCAL statement_timeout = '45s'; SET LOCAL lock_timeout = '20s';
     SET LOCAL idle_in_transaction_session_timeout = '15s';
     SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
@@ -217,7 +217,7 @@ impl<'a> Trials<'a> {
         self.store.begin(first).await
     }
 
-    /// Stores what was done, or leaves it when it is not `worth` it.
+    /// Commits the transaction if it is `worth` it, and rolls it back otherwise.
     pub async fn end(&self, tx: Session, worth: bool) -> Result<(), Fault> {
         let Some(token) = self.token.filter(|_| worth) else {
             return bounded(SILENCE, tx.end("ROLLBACK")).await;

@@ -304,7 +304,7 @@ fn change(progress: &mut Progress, order: &ByHand, now: Timestamp) -> Result<(),
             if let Some(open) = progress.order.take() {
                 let hold = progress.hold.as_ref();
                 let is_refused = hold.is_some_and(|hold| hold.kind == HoldKind::Refused);
-                // The CA's dry run does not read the order before.
+                // The CA's dry run does not check the predecessor.
                 progress.forgets_predecessor = is_refused && open.product.is_some();
                 progress.leave_behind(open.records);
             }

@@ -77,7 +77,7 @@ pub struct IssueOptions {
     pub lanes: usize,
     /// The policy only observes: nothing is ordered, installed, revoked or told to servers.
     pub observes: bool,
-    /// Whether orders are made. Without, those that are made are followed to their end.
+    /// Whether orders are made. If not, only existing orders are followed to their end.
     pub orders: bool,
     /// Whether only a revocation is seen to its end: then the job ends. What else is due is left to the
     /// next run.

@@ -37,7 +37,7 @@ pub(super) struct Task<'a> {
     events: Vec<CertificateEvent>,
     /// It is left alone for the rest of this run.
     is_given_up: bool,
-    /// The hold that is tried again.
+    /// The former hold of a certificate that is tried again.
     was_held: Option<Hold>,
     /// Its folder is this worker's alone.
     pub(super) held: Option<Held>,

@@ -573,7 +573,7 @@ fn after_skew(now: Timestamp) -> Timestamp {
         .unwrap_or(Timestamp::MAX)
 }
 
-/// Whether the CA was asked before to search for the value of this attempt, or something else was
+/// Whether the CA was asked before to check the value of this attempt, or something else was
 /// tried again and again.
 fn was_submitted(task: &Task) -> bool {
     task.observed

@@ -105,7 +105,7 @@ impl Task {
             && upkeep.attempt.submission.tries > 1
     }
 
-    /// If the registration is gone or was replaced, the challenge of this attempt is not its own.
+    /// Ends the order if its registration is gone or was replaced: the challenge was of that one.
     pub(super) fn forget_order_of_another(&mut self, sighting: &Sighting) {
         let known = self.reference();
         let is_same = match sighting {

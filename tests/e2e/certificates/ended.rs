@@ -92,7 +92,7 @@ fn a_ca_that_cannot_be_asked_hides_nothing_of_the_others() {
     lab.world.run(&setup, &WAIT).exits(0);
     let password = lab.world.path("wrong.password");
     crate::support::name_server::write_secret(&password, "wrong");
-    // Its name is before that of the CA that answers.
+    // Its name sorts before that of the CA that answers.
     let password = serde_json::json!(password.display().to_string());
     setup.more.push_str(&format!(
         "[ca.a-dead]\nkind = \"internetx\"\nurl = \"http://127.0.0.1:1/v1\"\nuser = \"me\"\n\

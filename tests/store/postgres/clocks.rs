@@ -204,7 +204,7 @@ async fn eight_claimers_of_two_machines_share_two_thousand_domains_without_a_dou
 
 /// Listings of all domains, wake-ups and commits of single ones: they lock rows in one order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn searches_wake_ups_and_commits_do_not_wait_in_a_circle() {
+async fn listings_wake_ups_and_commits_do_not_wait_in_a_circle() {
     let database = Cluster::shared().database().await;
     let domains: Vec<String> = (0..300).map(|n| format!("d{n}.ch")).collect();
     let first = open(&database.url).await;

@@ -1,4 +1,4 @@
-//! Searches for an order whose answer was lost, and the pages of the list of orders.
+//! The search for an order whose answer was lost, and the pages of the list of orders.
 
 use std::collections::BTreeSet;
 

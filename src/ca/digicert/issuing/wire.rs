@@ -11,7 +11,7 @@ use crate::issuance::OrderState;
 
 /// The text before the id of a certificate that is to give way to another one.
 pub(super) const NOT: &str = "not:";
-/// The text before the id of a request: of a revocation, and behind what waits for its own.
+/// The text before the id of a request of a revocation, or of the request that a key waits for.
 pub(super) const REQUEST: &str = "request:";
 
 /// What a key says in the place of a certificate's id, without the request behind it:

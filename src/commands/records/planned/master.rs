@@ -11,8 +11,8 @@ use super::{Planned, plain};
 
 /// Reads a zone file (RFC 1035, section 5).
 ///
-/// # Errors The first line that is not understood or is about another zone. Such a file is not
-/// compared.
+/// # Errors
+/// The first line that is not understood or is about another zone. Such a file is not compared.
 pub(super) fn read(text: &str, zone: Option<String>) -> Result<Planned, String> {
     let mut file = Master {
         zone: Planned::default(),

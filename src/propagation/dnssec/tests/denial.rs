@@ -240,7 +240,7 @@ fn nsec3_proves_the_same_and_opt_out_an_unsigned_delegation() {
 }
 
 #[test]
-fn unknown_ds_records_end_the_chain_and_a_weak_digest_replaces_none() {
+fn unknown_ds_records_end_the_chain_and_a_weak_digest_is_no_substitute() {
     let (parent, child) = (Signer::p256("test"), Signer::p256(CHILD));
     let ds = |record: &Record| data::<DS>(record).unwrap().clone();
     let made = |algorithm: u8, digest: u8| {

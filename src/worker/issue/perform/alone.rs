@@ -169,7 +169,7 @@ impl Task<'_> {
     /// Removes a version that was started for an order which is not made, unless the order in hand
     /// is still the one of this version: it is tried again, or waits for a person.
     ///
-    /// One whose order was made is never removed: an older copy of the store does not know that it was.
+    /// A version whose order was made is never removed: an older copy of the store may not know it.
     pub(super) fn discard_unless_in_hand(&self, folder: &Folder, version: u32) {
         let order = self.row.progress.order.as_ref();
         let note = folder.noted(version).ok().flatten();

@@ -16,7 +16,7 @@ use crate::issuance::progress::{HoldKind, Order};
 /// time.
 const GONE: SignedDuration = SignedDuration::from_mins(10);
 
-/// What searching for an order in every other way came to.
+/// The result of the search for an order in every other way.
 enum Sought {
     /// The list has it.
     Listed(Box<Shown>),
@@ -107,14 +107,14 @@ impl Task<'_> {
     }
 
     /// The CA does not show it in any way that leads to its certificate. The order is kept: it may be
-    /// paid, and a person may have it searched for once more.
+    /// paid, and a person may order one more search.
     fn given_up(&mut self, words: String) {
         let progress = self.progress();
         if let Some(records) = progress.order.as_mut().map(Order::give_up_records) {
             progress.leave_behind(records);
         }
         if self.certificate().is_none() {
-            // It continues to be searched for, and told as trouble.
+            // The search continues, and the order is reported as a trouble.
             return;
         }
         let name = &self.row.name;

@@ -164,7 +164,7 @@ impl Task<'_> {
     }
 
     /// Whether the version of the open order says that the order was made, or that another store
-    /// has it now. True: that one goes on.
+    /// has it now. True: that order goes on.
     pub(super) fn was_made_since(
         &mut self,
         certificate: &Certificate,

@@ -1,4 +1,4 @@
-//! Searches for an order whose answer was lost, and what is done when the CA does not have it.
+//! The search for an order whose answer was lost, and what is done when the CA does not have it.
 
 use jiff::{SignedDuration, Timestamp};
 

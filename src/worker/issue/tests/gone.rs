@@ -81,7 +81,7 @@ async fn an_order_that_nothing_finds_for_ten_minutes_is_held_and_can_still_be_fo
             .contains("issue joe` searches for it again")
     );
 
-    // A person has it searched for: it is there, and nothing is bought.
+    // A person orders a new search: the order is found, and nothing is bought.
     world.ca.forgive();
     world.ca.change(|ca| ca.becomes = OrderState::Issued);
     world.by_hand(&wanted, ByHand::Afresh).await.unwrap();

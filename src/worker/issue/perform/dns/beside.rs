@@ -91,7 +91,7 @@ impl Task<'_> {
         Ok(entries.iter().any(is_proof) || others.iter().any(is_other))
     }
 
-    /// What still needs a record that leaves: in words, and whether it removes it at its end.
+    /// Why a record that is to be removed is still needed, and whether its other user removes it.
     pub(super) async fn needed(
         &self,
         record: &Record,
