@@ -97,7 +97,7 @@ pub struct Wants {
     pub topics: Vec<Topic>,
     /// Of these only concerns of at least this severity.
     pub severity: Severity,
-    /// What stays as it is is reported again after this time.
+    /// A concern that does not change is reported again after this time.
     pub repeat: SignedDuration,
     /// The same for what is critical.
     pub repeat_critical: SignedDuration,

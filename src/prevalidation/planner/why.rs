@@ -22,18 +22,14 @@ enum Cause {
     Words(String),
 }
 
-/// The moment at which the CA is asked again.
+/// The moment at which the CA is asked again. The first three count from the first submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Again {
-    /// After the first submission.
     In5Minutes,
-    /// After the first submission.
     In15Minutes,
-    /// After the first submission.
     InAnHour,
     /// When no cache remembers the time before the record.
     AtHorizon,
-    /// Now and then.
     Every6Hours,
     /// When a resolver that remembers the time before has forgotten it.
     WhenForgotten,

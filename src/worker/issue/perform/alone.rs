@@ -98,9 +98,9 @@ impl Task<'_> {
         Ok(has_one)
     }
 
-    /// Whether another store on this directory, which calls the certificate otherwise, has ordered or
-    /// installed what is wanted since that was searched for. Each notes its order before it
-    /// searches: one of two sees the other. True: nothing is ordered now.
+    /// Whether another store on this directory, with another name for the certificate, has ordered or
+    /// installed the same since this task last searched for it. Each store notes its order before it
+    /// searches, so one of two sees the other. True: nothing is ordered now.
     pub(super) async fn is_ordered_beside(&mut self) -> Result<bool, StoreError> {
         let (Some(certificate), Some(order)) =
             (self.certificate(), self.row.progress.order.clone())

@@ -23,7 +23,7 @@ use crate::store::StoreError;
 use crate::worker::issue::{Certificate, IssuePorts, Issuer};
 use crate::worker::place::{route_owner, written_at};
 
-/// A record that was seen so recently is not searched for again.
+/// A record that was seen so recently is not checked again.
 const SEEN: SignedDuration = SignedDuration::from_secs(30);
 
 /// Where the records of an order at a CA are written.
